@@ -1,0 +1,84 @@
+"""Simulated annotators: the true utility seen through a person's eyes."""
+
+from __future__ import annotations
+
+import torch
+
+from mm_envs.episodes import Episodes, Judgement
+from mm_envs.judges import true_utility
+from mm_envs.random import fold, gumbel, normal, stream, uniform
+from mm_envs.tasks import Task
+
+_EULER = 0.5772156649015329
+
+
+class SimulatedRater:
+    """A person who rates answers one by one: noisily, sometimes by mistake, on a scale of their own.
+
+    The rater perceives p = u + (s / b) (G - 0.5772), where u is the true utility (1 - u by mistake, with
+    probability ``mistakes``), s the task's standard deviation of utility, b the rationality and G a standard
+    Gumbel draw; 0.5772 is its mean. The reward is ``offset + gain * p``. Of two answers rated in this way the
+    better one gets the higher rating with probability sigmoid(b (u1 - u2) / s): the Boltzmann-rational choice
+    (Luce, 1959; Bradley and Terry, 1952) with the rationality counted per standard deviation of utility, so
+    that it means the same on every task. All noise is drawn from the key of the episode and the seed of the
+    rater: it does not depend on the batch, and the same episode gets the same rating again.
+
+    Args:
+        task: The task whose answers are rated.
+        rationality: b, per standard deviation of utility; infinity is a rater without noise.
+        mistakes: How often the rater takes a good answer for a bad one, in [0, 0.5].
+        scale: How much raters differ: the standard deviation of ``log2(gain)`` and of ``offset`` among raters.
+        seed: Which rater it is: decides gain, offset and noise.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> rater = SimulatedRater(make_task("classify", dataset="digits"), scale=0.0)
+        >>> rater.gain, rater.offset
+        (1.0, 0.0)
+    """
+
+    sees_reference = True
+    deterministic = False
+    scores_prefix = False
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        rationality: float = 4.0,
+        mistakes: float = 0.05,
+        scale: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        if not rationality > 0:
+            raise ValueError(f"rationality={rationality} is not above 0: use a small number for a careless rater")
+        if not 0 <= mistakes <= 0.5:
+            raise ValueError(f"mistakes={mistakes} is not within 0 to 0.5: 0.5 is a coin-flipper")
+        if not scale >= 0:
+            raise ValueError(f"scale={scale} is below 0: 0 is a rater on the scale of utility")
+        self._task, self.mistakes = task, mistakes
+        self.noise = task.utility_deviation / rationality
+        person = fold(stream(seed, "rater scale"), torch.arange(2))
+        self.gain, self.offset = 2 ** (scale * normal(person[0]).item()), scale * normal(person[1]).item()
+        self._seed = int(stream(seed, "rater noise"))
+
+    def score(self, episodes: Episodes) -> Judgement:
+        """Rates each episode.
+
+        Raises:
+            ValueError: The episodes carry no key, from which the noise is drawn, or no truth.
+        """
+        if episodes.key is None:
+            raise ValueError("these episodes carry no key: a simulated rater draws its noise from it")
+        truth = true_utility(self._task, episodes).reward
+        seeds, rows, counts = episodes.key.unbind(1)
+        bits = fold(seeds + self._seed, rows, counts)
+        # The low bits of the hash make the noise, the high ones the mistakes.
+        mistaken = uniform(bits) < self.mistakes
+        perceived = torch.where(mistaken, 1 - truth, truth)
+        noise = (gumbel(bits) - _EULER) * self.noise
+        rating = (perceived + noise) * self.gain + self.offset
+        return Judgement(rating, {"perceived": perceived, "noise": noise})

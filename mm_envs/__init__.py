@@ -1,0 +1,68 @@
+"""Multimodal tasks as Gymnasium environments whose reward comes from human feedback.
+
+Importing this package registers its environments with Gymnasium:
+
+    >>> import gymnasium as gym
+    >>> import mm_envs
+    >>> env = gym.make("MMClassify-digits-v0")
+    >>> observation, info = env.reset(seed=1)
+    >>> observation["image"].shape
+    (1, 40, 40)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+
+from mm_envs.episodes import Episodes, Feedback, Judgement
+from mm_envs.tasks import CONFIGURATIONS
+
+if TYPE_CHECKING:
+    from mm_envs.engine.check import check_vector_env
+    from mm_envs.engine.decode import decode
+    from mm_envs.engine.single import MultimodalEnv
+    from mm_envs.engine.vector import MultimodalVectorEnv
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "MultimodalEnv": "mm_envs.engine.single",
+    "MultimodalVectorEnv": "mm_envs.engine.vector",
+    "check_vector_env": "mm_envs.engine.check",
+    "decode": "mm_envs.engine.decode",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the engine, and with it torch, only when it is needed."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mm_envs' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def _register() -> None:
+    for name, arguments in CONFIGURATIONS.items():
+        gym.register(
+            id=name,
+            entry_point="mm_envs.engine.single:MultimodalEnv",
+            vector_entry_point="mm_envs.engine.vector:MultimodalVectorEnv",
+            kwargs=dict(arguments),
+        )
+
+
+_register()
+
+__all__ = [
+    "CONFIGURATIONS",
+    "Episodes",
+    "Feedback",
+    "Judgement",
+    "MultimodalEnv",
+    "MultimodalVectorEnv",
+    "check_vector_env",
+    "decode",
+]

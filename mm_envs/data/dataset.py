@@ -1,0 +1,83 @@
+"""What every dataset promises: items as a pure function of their index, in splits that cannot overlap."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import gymnasium as gym
+from torch import Tensor
+
+from mm_envs.names import resolve
+
+SPLITS = ("train", "validation", "test")
+
+DATASETS: dict[str, str] = {
+    "scenes": "mm_envs.data.scenes:Scenes",
+    "digits": "mm_envs.data.digits:Digits",
+}
+
+
+class Dataset(ABC):
+    """Items that tasks are made of; ``batch`` is a pure function of the index.
+
+    An item has one global index; a split is a range of indices. Two items of different splits never share
+    their content (the scene graph of a procedural item, the pixels of a stored one).
+
+    Attributes:
+        name: The name in the table of datasets.
+        spaces: The space of every field that can be seen or heard (image, audio, question, ...).
+        splits: The range of indices of "train", "validation" and "test".
+        vocabularies: The vocabulary of every field that holds token ids.
+        classes: The names of the values of every field that holds a class number.
+    """
+
+    name: str
+    spaces: Mapping[str, gym.Space[Any]]
+    splits: Mapping[str, range]
+    vocabularies: Mapping[str, Any]
+    classes: Mapping[str, tuple[str, ...]]
+
+    @abstractmethod
+    def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
+        """The asked fields of some items.
+
+        Equal bit for bit whatever else is in the batch: row i depends on ``indices[i]`` alone.
+
+        Args:
+            indices: Global item indices of shape (n,), int64; the result lives on their device.
+            fields: The names of the fields to compute.
+
+        Returns:
+            One tensor per field with leading dimension n.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A digest of everything that decides the items: configuration, names and content."""
+
+    def range(self, split: str) -> range:
+        """The indices of a split.
+
+        Raises:
+            ValueError: There is no such split.
+        """
+        if split not in self.splits:
+            raise ValueError(f"split={split!r} is not one of {', '.join(self.splits)}")
+        return self.splits[split]
+
+
+def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
+    """The dataset of a name (or the dataset itself), built with its arguments.
+
+    Raises:
+        ValueError: The name is unknown, or arguments come with a dataset that is built already.
+    """
+    if isinstance(dataset, Dataset):
+        if arguments:
+            raise ValueError(f"arguments {sorted(arguments)} have no effect on a dataset that is built already")
+        return dataset
+    built = resolve("dataset", dataset, DATASETS)(**arguments)
+    assert isinstance(built, Dataset)
+    return built

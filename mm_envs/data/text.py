@@ -1,0 +1,109 @@
+"""The vocabulary: an immutable table between words and token ids, known by its digest.
+
+A vocabulary is built once, belongs to the configuration of a task and travels with every checkpoint. It is
+never renumbered by new files: ids that an agent learned keep their meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+PAD, EOS, UNK = 0, 1, 2
+SPECIALS = ("<pad>", "<eos>", "<unk>")
+
+Words: TypeAlias = "str | Iterable[str]"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """An immutable list of words; the id of a word is its place in the list.
+
+    The first three ids are always ``<pad>`` (0), ``<eos>`` (1) and ``<unk>`` (2).
+
+    Args:
+        words: All words in the order of their ids, the three special ones included.
+
+    Raises:
+        ValueError: The special words are missing, or a word stands twice, is empty or holds white space.
+
+    Example:
+        >>> colours = Vocabulary.of(["red", "green"])
+        >>> len(colours), colours.encode("green red pink", length=5).tolist()
+        (5, [4, 3, 2, 0, 0])
+        >>> colours.decode([4, 3, 1, 0])
+        'green red'
+    """
+
+    words: tuple[str, ...]
+    ids: dict[str, int] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.words[: len(SPECIALS)] != SPECIALS:
+            raise ValueError(f"words must begin with {SPECIALS}: build the vocabulary with Vocabulary.of(words)")
+        bad = [word for word in self.words if not word or word.split() != [word]]
+        if bad:
+            raise ValueError(f"word {bad[0]!r} is empty or holds white space: split it into words first")
+        object.__setattr__(self, "ids", {word: i for i, word in enumerate(self.words)})
+        if len(self.ids) != len(self.words):
+            twice = next(word for word in self.words if self.words.count(word) > 1)
+            raise ValueError(f"word {twice!r} stands twice in the vocabulary: name each word once")
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> Vocabulary:
+        """The vocabulary of some ordinary words, in the order given, special words put in front."""
+        return cls((*SPECIALS, *words))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.ids
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change whenever a word or its place changes."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()[:16]
+
+    def encode(self, text: Words, length: int | None = None, eos: bool = False) -> Tensor:
+        """Token ids of a text, unknown words as ``<unk>``.
+
+        Args:
+            text: Words, or one string of words parted by white space.
+            length: Pad or cut to this many ids; None keeps the length of the text.
+            eos: Whether ``<eos>`` follows the last word.
+
+        Returns:
+            Ids of shape (length,), int64.
+        """
+        words = text.split() if isinstance(text, str) else list(text)
+        ids = [self.ids.get(word, UNK) for word in words] + [EOS] * eos
+        if length is not None:
+            ids = (ids + [PAD] * length)[:length]
+        return torch.tensor(ids, dtype=torch.int64)
+
+    def decode(self, ids: Tensor | Sequence[int]) -> str:
+        """The words of one row of ids, up to ``<eos>``, padding left out."""
+        words = []
+        for i in ids.tolist() if isinstance(ids, Tensor) else ids:
+            if i == EOS:
+                break
+            if i != PAD:
+                words.append(self.words[int(i)])
+        return " ".join(words)
+
+    def to_json(self) -> str:
+        """The words as JSON text; ``from_json`` reads it back."""
+        return json.dumps(list(self.words))
+
+    @classmethod
+    def from_json(cls, text: str) -> Vocabulary:
+        """The vocabulary that ``to_json`` wrote."""
+        return cls(tuple(json.loads(text)))

@@ -1,0 +1,1 @@
+"""The engine: tasks as Gymnasium environments, single and vector."""

@@ -1,0 +1,127 @@
+"""The context part of observations: fresh tensors at the price of rewriting only the rows that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mm_envs.engine.pool import ItemPool
+
+
+@dataclass
+class _Buffer:
+    """One set of tensors, what is out of date in it, and the versions it had after our last write."""
+
+    tensors: dict[str, Tensor]
+    stale: list[Tensor] = field(default_factory=list)
+    stale_rows: int = 0
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def is_held(self) -> bool:
+        """Whether somebody outside still has a view of these tensors."""
+        return any(_use_count(tensor) > 1 for tensor in self.tensors.values())
+
+    def is_changed(self) -> bool:
+        """Whether somebody else wrote into a view of these tensors (autograd counts the writes)."""
+        return any(tensor._version != self.versions[key] for key, tensor in self.tensors.items())
+
+    def hand_out(self) -> dict[str, Tensor]:
+        # A view, so that the use count of the storage tells when the caller lets go of it.
+        return {key: tensor.view(tensor.shape) for key, tensor in self.tensors.items()}
+
+
+def _use_count(tensor: Tensor) -> int:
+    storage = tensor.untyped_storage()
+    return int(torch._C._storage_Use_Count(storage._cdata)) - 1  # type: ignore[attr-defined]
+
+
+class ContextBuffers:
+    """Hands out the context of all rows as tensors that are never changed afterwards.
+
+    A large allocation per step is slow (each of its pages faults). So buffers are used again, but only when
+    nobody holds them any more, and only the rows that changed since are rewritten. With ``copy=False`` there
+    is one buffer, which is always current: what was handed out changes with the next step.
+
+    Args:
+        pool: Where the items are.
+        names: Observation key -> field of the pool.
+        num_envs: Number of rows.
+        copy: Whether what is handed out stays as it is.
+        distrust_writes: Rewrite a used buffer whole: for callers whose writes cannot be noticed (NumPy).
+    """
+
+    def __init__(
+        self, pool: ItemPool, names: Mapping[str, str], num_envs: int, copy: bool, distrust_writes: bool
+    ) -> None:
+        self._pool, self._names, self._n = pool, dict(names), num_envs
+        self._copy, self._distrust = copy, distrust_writes
+        self._buffers: list[_Buffer] = []
+        self._current: _Buffer | None = None
+        self._final: dict[str, Tensor] | None = None
+
+    def current(self, items: Tensor, changed: Tensor | None) -> dict[str, Tensor]:
+        """The context of all rows.
+
+        Args:
+            items: The item of each row, (num_envs,) int64.
+            changed: The rows whose item is new since the last call; None: all of them.
+        """
+        for buffer in self._buffers:
+            if changed is None:
+                buffer.stale, buffer.stale_rows = [], self._n
+            elif len(changed):
+                buffer.stale.append(changed)
+                buffer.stale_rows += len(changed)
+        buffer = self._free()
+        self._refresh(buffer, items)
+        self._current = buffer
+        return buffer.hand_out()
+
+    def last(self) -> dict[str, Tensor] | None:
+        """What was handed out last, for who must remember it; None if its holder wrote into it."""
+        buffer = self._current
+        if buffer is None or not self._copy or self._distrust or buffer.is_changed():
+            return None
+        return buffer.hand_out()
+
+    def final(self, items: Tensor, rows: Tensor | None) -> dict[str, Tensor]:
+        """The context of rows whose episode ends, where ``last`` has none; other rows are not specified.
+
+        Args:
+            items: The item of each row, (num_envs,) int64.
+            rows: The rows whose episode ends; None: all of them.
+        """
+        if self._final is None or (self._copy and not self._distrust):
+            self._final = self._empty()
+        for key, name in self._names.items():
+            wanted = items if rows is None else items.index_select(0, rows)
+            self._pool.write(name, wanted, self._final[key], rows)
+        return {key: tensor.view(tensor.shape) for key, tensor in self._final.items()}
+
+    def _empty(self) -> dict[str, Tensor]:
+        tables = {key: self._pool.tables[name] for key, name in self._names.items()}
+        return {
+            key: torch.zeros((self._n, *table.shape[1:]), dtype=table.dtype, device=table.device)
+            for key, table in tables.items()
+        }
+
+    def _free(self) -> _Buffer:
+        for buffer in self._buffers:
+            if not self._copy or not buffer.is_held():
+                return buffer
+        buffer = _Buffer(self._empty(), stale_rows=self._n)
+        self._buffers.append(buffer)
+        return buffer
+
+    def _refresh(self, buffer: _Buffer, items: Tensor) -> None:
+        whole = self._distrust or not buffer.versions or buffer.is_changed() or 2 * buffer.stale_rows > self._n
+        if whole or buffer.stale:
+            rows = None if whole else torch.cat(buffer.stale)
+            wanted = items if rows is None else items.index_select(0, rows)
+            for key, name in self._names.items():
+                self._pool.write(name, wanted, buffer.tensors[key], rows)
+        buffer.stale, buffer.stale_rows = [], 0
+        buffer.versions = {key: tensor._version for key, tensor in buffer.tensors.items()}

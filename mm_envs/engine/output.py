@@ -1,0 +1,52 @@
+"""What leaves the engine as NumPy, in the form of Gymnasium's own vector environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """The tensor as an array on the host."""
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array
+
+
+def numpy_observation(observation: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """A dict of arrays, one a key."""
+    return {key: to_numpy(value) for key, value in observation.items()}
+
+
+def numpy_info(info: Mapping[str, Any], num_envs: int) -> dict[str, Any]:
+    """The info with a mask beside every key, ``final_obs`` as an object array of single observations."""
+    said: dict[str, Any] = {}
+    for key, value in info.items():
+        if key.startswith("_"):
+            said[key] = to_numpy(value)
+        elif key == "final_obs":
+            said[key] = _single_observations(value, to_numpy(info["_final_obs"]))
+        else:
+            mask = to_numpy(info[f"_{key}"]) if f"_{key}" in info else np.ones(num_envs, dtype=np.bool_)
+            said[key], said[f"_{key}"] = _masked(value, mask), mask
+    return said
+
+
+def _masked(value: Any, mask: NDArray[np.bool_]) -> Any:
+    if not isinstance(value, Mapping):
+        return to_numpy(value)
+    said: dict[str, Any] = {}
+    for key, part in value.items():
+        said[key], said[f"_{key}"] = _masked(part, mask), mask.copy()
+    return said
+
+
+def _single_observations(batch: Mapping[str, Tensor], mask: NDArray[np.bool_]) -> NDArray[np.object_]:
+    arrays = {key: to_numpy(value) for key, value in batch.items()}
+    single = np.full(len(mask), None, dtype=object)
+    for row in mask.nonzero()[0]:
+        single[row] = {key: array[row].copy() for key, array in arrays.items()}
+    return single

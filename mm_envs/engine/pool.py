@@ -1,0 +1,137 @@
+"""The items of a split, kept on the device once they have been made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.dataset import Dataset
+
+_BLOCK = 64
+_CHUNK = 128
+_pools: WeakValueDictionary[tuple[str, str, str, frozenset[str]], ItemPool] = WeakValueDictionary()
+
+
+def shared_pool(dataset: Dataset, split: str, fields: Collection[str], device: torch.device) -> ItemPool:
+    """The pool of a split; environments of one process that need the same items share one.
+
+    Items are pure functions of dataset and index, so sharing cannot be noticed but in time and memory.
+    """
+    key = (dataset.fingerprint(), split, str(device), frozenset(fields))
+    pool = _pools.get(key)
+    if pool is None:
+        pool = _pools[key] = ItemPool(dataset, split, fields, device)
+    return pool
+
+
+class ItemPool:
+    """Fields of all items of a split as tensors on one device.
+
+    On the CPU items are made in blocks when they are first asked for, so that a single environment starts at
+    once; on an accelerator all of them are made at the start, because asking which are missing would wait for
+    the device.
+
+    Args:
+        dataset: Where the items come from.
+        split: Which of its splits.
+        fields: The names of the fields to keep.
+        device: Where they live.
+    """
+
+    def __init__(self, dataset: Dataset, split: str, fields: Collection[str], device: torch.device) -> None:
+        self._dataset, self._fields, self._device = dataset, tuple(sorted(fields)), device
+        indices = dataset.range(split)
+        if not len(indices):
+            raise ValueError(f"split={split!r} of dataset {dataset.name!r} is empty: choose another split")
+        self.first, self.size = indices.start, len(indices)
+        sample = dataset.batch(torch.tensor([self.first], device=device), self._fields)
+        self.tables = {
+            name: torch.empty((self.size, *row.shape[1:]), dtype=row.dtype, device=device)
+            for name, row in sample.items()
+        }
+        blocks = -(-self.size // _BLOCK)
+        self._missing = torch.ones(blocks, dtype=torch.bool)
+        self._complete = False
+        if device.type != "cpu":
+            self._make(range(blocks))
+
+    def ensure(self, items: Tensor) -> None:
+        """Makes the items (places within the split) that are not there yet."""
+        if self._complete:
+            return
+        wanted = torch.zeros_like(self._missing)
+        wanted[items // _BLOCK] = True
+        self._make((wanted & self._missing).nonzero()[:, 0].tolist())
+
+    def _make(self, blocks: Collection[int]) -> None:
+        # Neighbouring blocks are made together: fewer and larger batches.
+        for start, stop in _runs(blocks):
+            low, high = start * _BLOCK, min(stop * _BLOCK, self.size)
+            indices = torch.arange(self.first + low, self.first + high, device=self._device)
+            for name, rows in self._dataset.batch(indices, self._fields).items():
+                self.tables[name][low:high] = rows
+            self._missing[start:stop] = False
+        self._complete = not bool(self._missing.any())
+
+    def rows(self, field: str, items: Tensor) -> Tensor:
+        """A field of some items as a new tensor."""
+        table = self.tables[field]
+        return _words(table).index_select(0, items).view(table.dtype).view(len(items), *table.shape[1:])
+
+    def write(self, field: str, items: Tensor, target: Tensor, rows: Tensor | None) -> None:
+        """Writes a field of ``items`` into ``target[rows]``, or into all of ``target`` where rows is None."""
+        source, sink = _words(self.tables[field]), _words(target)
+        if rows is None:
+            torch.index_select(source, 0, items, out=sink)
+            return
+        # A chunk stays in the cache between the two copies that a gather followed by a scatter needs.
+        chunk = max(1, _CHUNK * 1536 // max(1, source.shape[1]))
+        for at in range(0, len(rows), chunk):
+            part = source.index_select(0, items[at : at + chunk])
+            sink.index_copy_(0, rows[at : at + chunk], part)
+
+
+def _runs(blocks: Collection[int], longest: int = 16) -> Iterator[tuple[int, int]]:
+    start = stop = -1
+    for block in blocks:
+        if block != stop or stop - start >= longest:
+            if stop > start:
+                yield start, stop
+            start = block
+        stop = block + 1
+    if stop > start:
+        yield start, stop
+
+
+def _words(table: Tensor) -> Tensor:
+    """The rows of a contiguous tensor as the widest integers that fit: copies run an order faster."""
+    flat = table.view(len(table), -1)
+    for dtype, size in ((torch.int64, 8), (torch.int32, 4)):
+        if flat.dtype.itemsize < size and flat.shape[1] * flat.dtype.itemsize % size == 0:
+            return flat.view(dtype)
+    return flat
+
+
+class PoolFields(Mapping[str, Tensor]):
+    """Fields of some items, gathered only when somebody looks at them.
+
+    Args:
+        pool: Where the items are.
+        names: The name that is looked up -> the field of the pool.
+        items: Places within the split, (n,) int64.
+    """
+
+    def __init__(self, pool: ItemPool, names: Mapping[str, str], items: Tensor) -> None:
+        self._pool, self._names, self._items = pool, names, items
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._pool.rows(self._names[name], self._items)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

@@ -1,0 +1,107 @@
+"""The engine with one row: a plain ``gymnasium.Env`` with NumPy at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from mm_envs.engine.output import numpy_observation, to_numpy
+from mm_envs.engine.vector import MultimodalVectorEnv
+
+
+class MultimodalEnv(gym.Env[dict[str, Any], Any]):
+    """A multimodal task as a Gymnasium environment: row ``row`` of the vector environment, by itself.
+
+    When an episode has ended, ``info`` holds ``utility``, ``utility_parts``, ``reward_parts``, ``judged``,
+    ``response`` and ``response_length`` (for answers in words) beside ``item``, ``episode_index`` and ``row``.
+
+    Args:
+        row: The number of the row; environments with different rows and one seed are those of a vector
+            environment.
+        render_mode: ``"rgb_array"`` or ``"ansi"``.
+        arguments: Those of MultimodalVectorEnv, but for ``num_envs``, ``output``, ``autoreset_mode`` and
+            ``copy``.
+
+    Example:
+        >>> env = MultimodalEnv(task="classify", dataset="digits", feedback="truth")
+        >>> observation, info = env.reset(seed=3)
+        >>> observation, reward, terminated, truncated, info = env.step(5)
+        >>> terminated, reward == info["utility"]
+        (True, True)
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's own attribute
+        "render_modes": ["rgb_array", "ansi"],
+        "render_fps": 4,
+    }
+
+    def __init__(self, row: int = 0, render_mode: str | None = None, **arguments: Any) -> None:
+        for name in ("num_envs", "output", "autoreset_mode", "copy", "group_size", "first_row"):
+            if name in arguments:
+                raise ValueError(f"{name} is an argument of gym.make_vec, not of gym.make: leave it out")
+        self.engine = MultimodalVectorEnv(
+            1, autoreset_mode="Disabled", first_row=row, render_mode=render_mode, **arguments
+        )
+        self.render_mode = render_mode
+        self.observation_space = self.engine.single_observation_space
+        self.action_space = self.engine.single_action_space
+        self.context_keys, self.state_keys = self.engine.context_keys, self.engine.state_keys
+        self.task = self.engine.task
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+            seed: Seeds all streams and starts counting episodes at 0.
+            options: ``"items"``: the index of the item to show, as a number or a list of one.
+        """
+        super().reset(seed=seed)
+        if options and options.get("items") is not None:
+            options = {**options, "items": np.atleast_1d(options["items"])}
+        if seed is None and self.engine._seed is None:
+            seed = int(self.np_random.integers(2**63 - 1))
+        observation, info = self.engine.reset(seed=seed, options=options)
+        return self._single(observation), _plain(info)
+
+    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Takes one action."""
+        actions = torch.as_tensor(np.asarray(action))[None]
+        observation, reward, terminated, truncated, info = self.engine.step(actions)
+        said = {key: info[key] for key in ("item", "episode_index")}
+        if bool(info.get("_final_info", torch.zeros(1))[0]):
+            said = {**info["final_info"], **said}
+            # Gymnasium's statistics wrappers write this entry themselves and refuse to find one.
+            del said["episode"]
+        return (
+            self._single(observation),
+            float(reward[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            _plain(said),
+        )
+
+    def render(self) -> Any:
+        """A picture (height, width, 3) uint8, or a text, for a person; None without ``render_mode``."""
+        frames = self.engine.render()
+        return None if frames is None else frames[0]
+
+    def _single(self, observation: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+        return {key: value[0].copy() for key, value in numpy_observation(observation).items()}
+
+
+def _plain(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The info of the only row: numbers as Python's own, the rest as arrays."""
+    said: dict[str, Any] = {}
+    for key, value in info.items():
+        if isinstance(value, Mapping):
+            said[key] = _plain(value)
+        else:
+            array = to_numpy(value)[0]
+            said[key] = array.copy() if array.ndim else array.item()
+    return said

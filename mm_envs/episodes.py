@@ -1,0 +1,78 @@
+"""Finished episodes, and the protocol of those who judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge says of n episodes.
+
+    Attributes:
+        reward: The reward of each episode, (n,) float32.
+        parts: Named parts of the reward, each (n,) float32; what they add up to is the judge's own affair.
+        judged: Which episodes were judged at all, (n,) bool; an unjudged one has reward 0.
+    """
+
+    reward: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    judged: Tensor = None  # type: ignore[assignment]  # every episode, unless told otherwise
+
+    def __post_init__(self) -> None:
+        if self.judged is None:
+            object.__setattr__(self, "judged", torch.ones_like(self.reward, dtype=torch.bool))
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A batch of n finished episodes; every tensor has leading dimension n.
+
+    Attributes:
+        context: What the agent saw and what stayed the same for the whole episode, by observation key.
+        response: What it answered: (n,) int64 for a choice, (n, length) int64 for words, (n, size) float32
+            for a distribution or another vector.
+        response_length: How many words the answer has, (n,) int64, ``<eos>`` not counted; None for others.
+        reference: The hidden truth, by field name. None where the judge must not see it.
+        key: Seed, row and episode number, (n, 3) int64. None where the judge must not see it: it would be a
+            look-up path to the truth.
+        truth: The true utility, where it is known already; None where the judge must not see it.
+    """
+
+    context: Mapping[str, Tensor]
+    response: Tensor
+    response_length: Tensor | None = None
+    reference: Mapping[str, Tensor] | None = None
+    key: Tensor | None = None
+    truth: Judgement | None = None
+
+    def __len__(self) -> int:
+        return len(self.response)
+
+    def blind(self) -> Episodes:
+        """The same episodes without reference, key and truth, as a learned judge gets them."""
+        return replace(self, reference=None, key=None, truth=None)
+
+
+@runtime_checkable
+class Feedback(Protocol):
+    """Turns episodes into reward.
+
+    Attributes:
+        sees_reference: Whether the judge is handed ``reference``, ``key`` and ``truth``.
+        deterministic: Whether the reward is a function of context, response and reference alone.
+        scores_prefix: Whether an unfinished answer can be scored (what dense reward needs).
+    """
+
+    sees_reference: bool
+    deterministic: bool
+    scores_prefix: bool
+
+    def score(self, episodes: Episodes) -> Judgement:
+        """Judges the episodes; holds no hidden state."""
+        ...

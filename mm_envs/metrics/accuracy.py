@@ -1,0 +1,107 @@
+"""Accuracy and token F1, as functions on tensors and as feedback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import EOS, PAD
+from mm_envs.episodes import Episodes, Judgement
+
+if TYPE_CHECKING:
+    from mm_envs.tasks.task import Task
+
+
+def answered_words(tokens: Tensor) -> Tensor:
+    """Which entries are words of the answer: before ``<eos>``, not padding; bool of the same shape."""
+    over = (tokens == EOS).to(torch.int64).cumsum(1) > 0
+    return ~over & (tokens != PAD)
+
+
+def word_counts(tokens: Tensor, vocabulary_size: int) -> Tensor:
+    """How often each word stands in each row, (n, vocabulary_size) int64; ``<eos>`` and padding left out."""
+    counts = torch.zeros((len(tokens), vocabulary_size), dtype=torch.int64, device=tokens.device)
+    return counts.scatter_add_(1, tokens, answered_words(tokens).to(torch.int64))
+
+
+def token_f1(response: Tensor, reference: Tensor, vocabulary_size: int) -> Tensor:
+    """F1 of the words of an answer against one reference, as bags of words.
+
+    F1 = 2 c / (m + n), where c words are common (with multiplicity), m are in the answer and n in the
+    reference (Rajpurkar et al., "SQuAD", 2016, arXiv:1606.05250); 1 where both are empty.
+
+    Args:
+        response: Token ids, (n, length) int64.
+        reference: Token ids, (n, any length) int64.
+        vocabulary_size: The number of words.
+
+    Returns:
+        F1 in [0, 1], (n,) float32.
+
+    Example:
+        >>> token_f1(torch.tensor([[3, 4, 1]]), torch.tensor([[4, 1]]), 5)
+        tensor([0.6667])
+    """
+    mine, theirs = word_counts(response, vocabulary_size), word_counts(reference, vocabulary_size)
+    common = torch.minimum(mine, theirs).sum(1)
+    total = mine.sum(1) + theirs.sum(1)
+    # Whole numbers until the last division: the same bits whatever the batch.
+    return torch.where(total == 0, 1.0, (2 * common).to(torch.float32) / total.clamp(min=1).to(torch.float32))
+
+
+class Accuracy:
+    """1 where the answer is the reference answer, word for word, else 0; the likeliest class of a distribution.
+
+    Args:
+        task: The task whose answers are judged.
+    """
+
+    sees_reference = True
+    deterministic = True
+    scores_prefix = True
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def score(self, episodes: Episodes) -> Judgement:
+        """Whether each answer is right."""
+        assert episodes.reference is not None
+        right = self._task.oracle(episodes.reference)
+        mine = episodes.response
+        if mine.is_floating_point():
+            mine, right = mine.argmax(1), right.argmax(1)
+        same = mine == right
+        if same.ndim == 2:
+            # What is written behind <eos> does not count.
+            same = (same | ~(answered_words(mine) | answered_words(right))).all(1)
+        reward = same.to(torch.float32)
+        return Judgement(reward, {"accuracy": reward})
+
+
+class TokenF1:
+    """Token F1 of the answer against one reference answer.
+
+    Args:
+        task: A task whose answers are words.
+
+    Raises:
+        ValueError: The answers of the task are not words.
+    """
+
+    sees_reference = True
+    deterministic = True
+    scores_prefix = True
+
+    def __init__(self, task: Task) -> None:
+        vocabulary = getattr(task, "vocabulary", None)
+        if vocabulary is None:
+            raise ValueError("feedback='token_f1' needs answers in words: use feedback='accuracy' for a choice")
+        self._task, self._size = task, len(vocabulary)
+
+    def score(self, episodes: Episodes) -> Judgement:
+        """F1 of each answer."""
+        assert episodes.reference is not None
+        reward = token_f1(episodes.response, self._task.oracle(episodes.reference), self._size)
+        return Judgement(reward, {"token_f1": reward})

@@ -1,0 +1,49 @@
+"""What is asked: tasks, and the table of named configurations that become environment ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mm_envs.names import resolve
+from mm_envs.tasks.task import Task, TokenTask
+
+TASKS: dict[str, str] = {
+    "classify": "mm_envs.tasks.classify:Classify",
+    "caption": "mm_envs.tasks.caption:Caption",
+    "vqa": "mm_envs.tasks.vqa:VQA",
+}
+
+# Every id that is registered, with the arguments of its environment. A line is frozen once it is released:
+# another difficulty, vocabulary or length is another id or another version.
+CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
+    "MMClassify-v0": {"task": "classify"},
+    "MMClassify-digits-v0": {"task": "classify", "dataset": "digits"},
+    "MMClassify-distribution-v0": {"task": "classify", "dataset": "digits", "answer": "distribution"},
+    "MMClassify-sound-v0": {"task": "classify", "sound": "complement"},
+    "MMCaption-v0": {"task": "caption"},
+    "MMCaption-sound-v0": {"task": "caption", "sound": "complement"},
+    "MMCaption-many-v0": {"task": "caption", "objects": (1, 4), "textures": 3},
+    "MMVQA-v0": {"task": "vqa"},
+    "MMVQA-sound-v0": {"task": "vqa", "sound": "complement"},
+    "MMVQA-tokens-v0": {"task": "vqa", "answer": "tokens"},
+}
+
+
+def make_task(task: str | Task, **arguments: Any) -> Task:
+    """The task of a name (or the task itself), built with its arguments.
+
+    Raises:
+        ValueError: The name is unknown, or arguments come with a task that is built already.
+        TypeError: The task has no such argument.
+    """
+    if isinstance(task, Task):
+        if arguments:
+            raise ValueError(f"arguments {sorted(arguments)} have no effect on a task that is built already")
+        return task
+    built = resolve("task", task, TASKS)(**arguments)
+    assert isinstance(built, Task)
+    return built
+
+
+__all__ = ["CONFIGURATIONS", "TASKS", "Task", "TokenTask", "make_task"]

@@ -1,0 +1,140 @@
+"""Classification: pictures, words and sounds to a class, or to a distribution over the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+from typing import Any
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+from mm_envs.data.dataset import Dataset, make_dataset
+from mm_envs.episodes import Judgement
+from mm_envs.names import one_of
+from mm_envs.random import fold, integers, uniform
+from mm_envs.tasks.task import Fields, Task, one_hot_bounds
+from mm_envs.tasks.yardsticks import conditional_majority
+
+INPUTS = ("image", "text", "audio")
+ANSWERS = ("class", "distribution")
+_BOUND = 5.0
+
+
+class Classify(Task):
+    """Say to which class an item belongs.
+
+    ## Description
+    One step: the agent sees a picture, a text, a sound, or several of them, and names a class. On ``scenes``
+    (the default) the picture shows two objects, the text names one of them and the class is its colour; with
+    ``sound="complement"`` the picture is grey and the colours are heard, so that picture, text and sound are
+    all needed. On ``digits`` the picture is a handwritten digit.
+
+    ## Observation space
+    A flat Dict with those of ``image`` (Image), ``text`` (Tokens) and ``audio`` (Audio) that the dataset has.
+
+    ## Action space
+    ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-5, 5, (classes,))`` of logits.
+
+    ## Rewards
+    What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right class
+    and 0 for a wrong one. For a distribution it is the log score, ``log p(class)``, mapped linearly onto
+    [0, 1]: 1 + log p / w, where w is the worst loss that the bounds of the logits allow. Being linear in the
+    log score it is strictly proper (Gneiting and Raftery, "Strictly proper scoring rules", 2007).
+
+    ## Episode end
+    Terminates after one step.
+
+    ## Arguments
+    ``dataset``, ``inputs`` (which of image, text, audio are shown), ``answer`` ("class", "distribution"), and
+    the arguments of the dataset.
+
+    ## Version history
+    v0: first version.
+    """
+
+    reference = ("label",)
+
+    def __init__(
+        self,
+        dataset: str | Dataset = "scenes",
+        inputs: Sequence[str] | None = None,
+        answer: str = "class",
+        **dataset_arguments: Any,
+    ) -> None:
+        self.dataset = make_dataset(dataset, **dataset_arguments)
+        if "label" not in self.dataset.classes:
+            raise ValueError(f"dataset {self.dataset.name!r} has no label: choose one with classes")
+        has = [name for name in INPUTS if name in self.dataset.spaces]
+        for name in inputs if inputs is not None else has:
+            if name not in has:
+                raise ValueError(one_of("inputs", name, has))
+        self.context = {name: name for name in (inputs if inputs is not None else has)}
+        self.classes = self.dataset.classes["label"]
+        if answer not in ANSWERS:
+            raise ValueError(one_of("answer", answer, ANSWERS))
+        self.answer = answer
+        n = len(self.classes)
+        self.action_space = gym.spaces.Discrete(n) if answer == "class" else one_hot_bounds(n, _BOUND)
+        self.worst_loss = 2 * _BOUND + log(n)
+        self.part_modalities = {self._part: tuple(self.context)}
+        # A distribution spreads its utility over a narrower range than right and wrong do.
+        self.utility_deviation = 0.5 if answer == "class" else 0.25
+
+    @property
+    def _part(self) -> str:
+        return "correct" if self.answer == "class" else "log_score"
+
+    def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
+        """1 for the right class and 0 for a wrong one; for a distribution the scaled log score."""
+        label = reference["label"]
+        if self.answer == "class":
+            right = (response == label).to(torch.float32)
+        else:
+            # In double precision, so that the rounded result does not depend on how the batch is vectorised.
+            logits = response.clamp(-_BOUND, _BOUND).nan_to_num(0.0).to(torch.float64)
+            score = logits.log_softmax(1).gather(1, label[:, None])[:, 0]
+            right = (1 + score / self.worst_loss).clamp(0, 1).to(torch.float32)
+        return Judgement(right, {self._part: right})
+
+    def oracle(self, reference: Fields) -> Tensor:
+        """The right class; for a distribution the largest logit for it and the smallest for the others."""
+        return self._answer(reference["label"])
+
+    def blind(self, context: Fields, reference: Fields, seen: Fields) -> Tensor:
+        """The most frequent class given the text (or of all, where there is no text)."""
+        if "text" in self.context:
+            guess = conditional_majority(context["text"], reference["label"], seen["text"])
+        else:
+            guess = torch.full((len(next(iter(seen.values()))),), int(reference["label"].mode().values))
+        if self.answer == "class":
+            return guess
+        # Without looking, the best distribution is that of the classes.
+        counts = torch.bincount(reference["label"], minlength=len(self.classes)).double()
+        logits = (counts / counts.sum()).clamp(min=1e-9).log()
+        return (logits - logits.mean()).clamp(-_BOUND, _BOUND).float().expand(len(guess), -1)
+
+    def random(self, bits: Tensor) -> Tensor:
+        """A uniform class, or uniform logits."""
+        n = len(self.classes)
+        if self.answer == "class":
+            return integers(bits, n)
+        return (2 * uniform(fold(bits[:, None], torch.arange(n, device=bits.device))) - 1) * _BOUND
+
+    def words(self, response: Tensor) -> str:
+        """The name of the class, with its probability where the answer is a distribution."""
+        if self.answer == "class":
+            return self.classes[int(response)]
+        p = response.double().softmax(0)
+        return f"{self.classes[int(p.argmax())]} ({float(p.max()):.2f})"
+
+    def reference_words(self, reference: Fields) -> list[str]:
+        """The name of the right class."""
+        return [self.classes[int(reference["label"])]]
+
+    def _answer(self, label: Tensor) -> Tensor:
+        if self.answer == "class":
+            return label
+        one_hot = torch.nn.functional.one_hot(label, len(self.classes))
+        return (2 * one_hot - 1).to(torch.float32) * _BOUND

@@ -1,0 +1,88 @@
+"""Answers that are known beforehand: what can be said without looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import EOS, PAD
+from mm_envs.random import fold
+
+
+def conditional_majority(condition: Tensor, answer: Tensor, seen: Tensor) -> Tensor:
+    """The most frequent answer among the items whose condition equals the seen one.
+
+    Args:
+        condition: What the answer may depend on, one row an item, (n, k) int64.
+        answer: The right answers, (n,) int64.
+        seen: Conditions to answer for, (m, k) int64.
+
+    Returns:
+        Answers, (m,) int64; the overall majority where a condition never occurred.
+
+    Example:
+        >>> conditional_majority(torch.tensor([[0], [0], [1]]), torch.tensor([3, 3, 5]), torch.tensor([[1], [0]]))
+        tensor([5, 3])
+    """
+    keys, places = torch.unique(_keys(condition), return_inverse=True)
+    classes = int(answer.max()) + 1
+    votes = torch.zeros(len(keys), classes, dtype=torch.int64, device=answer.device)
+    votes.index_put_((places, answer), torch.ones_like(answer), accumulate=True)
+    wanted = _keys(seen)
+    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+    known = keys[place] == wanted
+    return torch.where(known, votes.argmax(1)[place], votes.sum(0).argmax())
+
+
+def _keys(rows: Tensor) -> Tensor:
+    state = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+    for column in rows.unbind(1):
+        state = fold(state, column)
+    return state
+
+
+def best_constant_words(
+    mean_utility: Callable[[Tensor], Tensor], candidates: Tensor, vocabulary_size: int, sweeps: int = 4
+) -> Tensor:
+    """The best answer in words that is the same for every item, by local search.
+
+    Starts at the best candidate and changes, inserts or leaves out one word at a time while that helps.
+
+    Args:
+        mean_utility: The mean utility of each of (m, length) answers.
+        candidates: Answers to start from, (c, length) int64.
+        vocabulary_size: The number of words.
+        sweeps: At most so many changes of the whole answer.
+
+    Returns:
+        One answer, (length,) int64.
+    """
+    scores = mean_utility(candidates)
+    best, score = candidates[scores.argmax()], scores.max()
+    for _ in range(sweeps * candidates.shape[1]):
+        near = _neighbours(best, vocabulary_size)
+        scores = mean_utility(near)
+        if scores.max() <= score:
+            break
+        best, score = near[scores.argmax()], scores.max()
+    return best
+
+
+def _neighbours(words: Tensor, vocabulary_size: int) -> Tensor:
+    """All answers that differ in one word, and those with one word less."""
+    length = len(words)
+    places = torch.arange(length, device=words.device).repeat_interleave(vocabulary_size)
+    changed = words.repeat(length * vocabulary_size, 1)
+    changed[torch.arange(len(changed)), places] = torch.arange(
+        vocabulary_size, device=words.device
+    ).repeat(length)
+    shorter = [torch.cat([words[:i], words[i + 1 :], words.new_full((1,), PAD)]) for i in range(length)]
+    return torch.cat([changed, torch.stack(shorter)])
+
+
+def words_length(tokens: Tensor) -> Tensor:
+    """How many words come before ``<eos>`` or padding, (n,) int64."""
+    over = (tokens == EOS) | (tokens == PAD)
+    return (over.cumsum(1) == 0).sum(1)
