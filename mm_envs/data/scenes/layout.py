@@ -114,7 +114,7 @@ class SceneConfig:
 
     def graphs_of(self, count: int) -> int:
         """The number of distinct graphs with that many objects."""
-        return len(_PLACEMENTS[count]) * self.attributes**count
+        return len(_PLACEMENTS[count]) * int(self.attributes**count)
 
     @property
     def graphs(self) -> int:
