@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, permutations, product
 from math import isqrt
 
 import torch
@@ -61,6 +61,8 @@ class SceneConfig:
         textures: How many of TEXTURES are used, 1 to 3.
         pixels: The side of the picture, even, 36 to 256.
         hide_colour: Whether pictures show every object in grey, so that the sound alone says its colour.
+        distinct_shapes: Whether no two objects of a scene have the same shape, so that a shape, seen or
+            heard, says which object is meant.
         noise: The largest deviation of the noise added to sounds, 0 to 0.1.
         split_seed: The seed of the permutation that cuts the splits.
 
@@ -79,6 +81,7 @@ class SceneConfig:
     textures: int = 1
     pixels: int = 64
     hide_colour: bool = False
+    distinct_shapes: bool = False
     noise: float = 0.01
     split_seed: int = 0
 
@@ -97,6 +100,8 @@ class SceneConfig:
             raise ValueError(f"pixels={self.pixels} is not an even number within 36 to 256")
         if not 0 <= self.noise <= 0.1:
             raise ValueError(f"noise={self.noise} is not within 0 to 0.1")
+        if self.distinct_shapes and high > self.shapes:
+            raise ValueError(f"shapes={self.shapes} is too few for {high} objects of distinct shapes")
         if self.graphs_of(low) < 10:
             raise ValueError(
                 f"{self.graphs_of(low)} graphs of {low} objects cannot be split: allow more colours"
@@ -108,13 +113,18 @@ class SceneConfig:
         return self.objects[1]
 
     @property
-    def attributes(self) -> int:
-        """The number of different objects: colours times shapes times sizes times textures."""
-        return self.colours * self.shapes * self.sizes * self.textures
+    def looks(self) -> int:
+        """The number of different objects of one shape: colours times sizes times textures."""
+        return self.colours * self.sizes * self.textures
+
+    def arrangements(self, count: int) -> tuple[tuple[int, ...], ...]:
+        """All ways to give that many objects their shapes."""
+        shapes = range(self.shapes)
+        return tuple(permutations(shapes, count) if self.distinct_shapes else product(shapes, repeat=count))
 
     def graphs_of(self, count: int) -> int:
         """The number of distinct graphs with that many objects."""
-        return len(_PLACEMENTS[count]) * int(self.attributes**count)
+        return len(_PLACEMENTS[count]) * len(self.arrangements(count)) * int(self.looks**count)
 
     @property
     def graphs(self) -> int:
@@ -184,10 +194,12 @@ class _Tables:
     first: Tensor  # (counts + 1,): the first combination of each count, then the number of all
     graphs: Tensor  # (5,)
     factors: Tensor  # (5, 2): two factors of the number of graphs, as equal as can be
-    placements: Tensor  # (5,)
+    placements: Tensor  # (5,): how many ways there are to place that many objects
     quadrants: Tensor  # (5, 4, K): the quadrants of a placement, -1 behind the last
+    arrangements: Tensor  # (5,): how many ways there are to give that many objects their shapes
+    shapes: Tensor  # (5, most arrangements, K): the shapes of an arrangement, -1 behind the last
     bounds: Tensor  # (4, 5): where splits begin and end among the graphs of a count
-    weights: Tensor  # (K,): powers of the number of attributes
+    weights: Tensor  # (K,): powers of the number of looks
     radius: Tensor  # (2,): the radius of each size
     state: Tensor  # (): the stream of the permutation
 
@@ -197,23 +209,33 @@ def _factors(number: int) -> tuple[int, int]:
     return divisor, number // divisor
 
 
+def _padded(choices: dict[int, tuple[tuple[int, ...], ...]], width: int) -> tuple[Tensor, Tensor]:
+    """How many choices each count has, (5,), and the choices, (5, most choices, width), padded with -1."""
+    sizes = torch.ones(5, dtype=torch.int64)
+    table = torch.full((5, max(map(len, choices.values())), width), -1)
+    for count, rows in choices.items():
+        sizes[count] = len(rows)
+        table[count, : len(rows), :count] = torch.tensor(rows)
+    return sizes, table
+
+
 @lru_cache(maxsize=64)
 def _tables(config: SceneConfig, device: torch.device) -> _Tables:
     low, high = config.objects
     used = range(low, high + 1)
     graphs = [config.graphs_of(count) if count in used else 1 for count in range(5)]
-    quadrants = torch.full((5, 4, high), -1)
-    for count in used:
-        for number, placement in enumerate(_PLACEMENTS[count]):
-            quadrants[count, number, :count] = torch.tensor(placement)
+    placements, quadrants = _padded({count: _PLACEMENTS[count] for count in used}, high)
+    arrangements, shapes = _padded({count: config.arrangements(count) for count in used}, high)
     columns = {
         "first": torch.tensor([sum(graphs[low:count]) for count in range(low, high + 2)]),
         "graphs": torch.tensor(graphs),
         "factors": torch.tensor([_factors(number) for number in graphs]),
-        "placements": torch.tensor([1, *(len(_PLACEMENTS[count]) for count in range(1, 5))]),
+        "placements": placements,
         "quadrants": quadrants,
+        "arrangements": arrangements,
+        "shapes": shapes,
         "bounds": torch.tensor([[number * tenth // 10 for number in graphs] for tenth in _TENTHS]),
-        "weights": torch.tensor([config.attributes**k for k in range(high)]),
+        "weights": torch.tensor([config.looks**k for k in range(high)]),
         "radius": torch.tensor(radii(config)),
         "state": stream(config.split_seed, "scene permutation"),
     }
@@ -279,15 +301,17 @@ def decode(config: SceneConfig, combination: Tensor) -> SceneGraph:
 
 def _graph(config: SceneConfig, count: Tensor, number: Tensor) -> SceneGraph:
     tables = _tables(config, number.device)
-    placements = tables.placements[count]
+    placements, arrangements = tables.placements[count], tables.arrangements[count]
     quadrant = tables.quadrants[count, number % placements]
+    number = number // placements
+    shape = tables.shapes[count, number % arrangements]
     present = quadrant >= 0
-    digit = (number // placements)[:, None] // tables.weights % config.attributes
-    attributes = []
-    for base in (config.shapes, config.colours, config.sizes, config.textures):
-        attributes.append(torch.where(present, digit % base, -1))
+    digit = (number // arrangements)[:, None] // tables.weights % config.looks
+    looks = []
+    for base in (config.colours, config.sizes, config.textures):
+        looks.append(torch.where(present, digit % base, -1))
         digit = digit // base
-    shape, colour, size, texture = attributes
+    colour, size, texture = looks
     if config.sizes == 1:
         size = torch.where(present, 1, -1)
     half = config.pixels // 2
