@@ -1,0 +1,410 @@
+"""Captions of scenes: their vocabulary, reference captions, and the true utility of any caption.
+
+The grammar, where brackets mean "may be left out":
+
+    CAPTION  := OBJECT (RELATION OBJECT)*
+    OBJECT   := "a" [size] [colour] [texture] shape
+    RELATION := "left of" | "right of" | "above" | "below"
+
+Each RELATION holds between the object before it and the one behind it. The grammar is a bigram grammar: a
+caption is grammatical exactly if each of its pairs of neighbours is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from mm_envs.data.scenes.layout import COLOURS, SHAPES, SIZES, TEXTURES, SceneConfig, SceneGraph
+from mm_envs.data.text import EOS, PAD, Vocabulary
+from mm_envs.episodes import Judgement
+
+RELATIONS = ("left", "right", "above", "below")
+LONGEST = 30  # words of a caption, so that all counts of one caption fit into one 64-bit number
+
+# Weights in twentieths of a fact: a right one, an invented one, a grammar fault.
+RIGHT, INVENTED, FAULT = 20, -5, -2
+
+# How references tell their scene: the place of the first object, the step to the next one, and whether all
+# attributes are said. The first reference is the full caption in canonical order.
+_TELLINGS = ((0, 1, True), (1, 1, False), (-1, -1, True), (0, -1, False))
+
+
+def attribute_words(config: SceneConfig) -> dict[str, tuple[str, ...]]:
+    """The words of each attribute of an object; an attribute with one value is not spoken of.
+
+    Shape and colour are always there.
+
+    Example:
+        >>> attribute_words(SceneConfig(sizes=1, colours=2))
+        {'shape': ('circle', 'square', 'triangle', 'cross'), 'colour': ('red', 'green')}
+    """
+    words = {"shape": SHAPES[: config.shapes], "colour": COLOURS[: config.colours]}
+    if config.sizes > 1:
+        words["size"] = SIZES[: config.sizes]
+    if config.textures > 1:
+        words["texture"] = TEXTURES[: config.textures]
+    return words
+
+
+@lru_cache(maxsize=64)
+def caption_vocabulary(config: SceneConfig) -> Vocabulary:
+    """The words of captions; the values of an attribute have ids in a row.
+
+    Example:
+        >>> len(caption_vocabulary(SceneConfig()))
+        23
+    """
+    words = attribute_words(config)
+    spoken = [word for kind in ("size", "colour", "texture", "shape") for word in words.get(kind, ())]
+    return Vocabulary.of(["a", *spoken, "left", "right", "of", "above", "below"])
+
+
+def default_max_tokens(config: SceneConfig) -> int:
+    """The length of the longest true caption, ``<eos>`` included, and one word to spare.
+
+    Example:
+        >>> default_max_tokens(SceneConfig())
+        12
+    """
+    mention = 1 + len(attribute_words(config))
+    return config.maximum * mention + (config.maximum - 1) * 2 + 2
+
+
+def part_modalities(config: SceneConfig, audio: bool = False) -> dict[str, tuple[str, ...]]:
+    """Which modalities carry each part of the utility of a caption.
+
+    Args:
+        config: The configuration of the scenes.
+        audio: Whether the scenes are heard too; sounds tell colour and shape.
+    """
+    both: tuple[str, ...] = ("image", "audio") if audio else ("image",)
+    parts: dict[str, tuple[str, ...]] = {
+        kind: both if kind == "shape" else ("image",) for kind in attribute_words(config)
+    }
+    parts["colour"] = ("audio",) if config.hide_colour else both
+    parts["relation"] = ("image",)
+    parts["invented"] = tuple(dict.fromkeys(both + parts["colour"]))
+    parts["grammar"] = ()
+    return parts
+
+
+def compact(tokens: Tensor, length: int) -> Tensor:
+    """Move the words of each row together at its front, and cut or pad the rows.
+
+    Args:
+        tokens: Token ids of shape (..., width), int64, with ``<pad>`` anywhere.
+        length: The width of the result.
+
+    Example:
+        >>> compact(torch.tensor([[0, 5, 0, 6]]), 3).tolist()
+        [[5, 6, 0]]
+    """
+    width = tokens.shape[-1]
+    word = tokens != PAD
+    place = torch.where(word, word.cumsum(-1) - 1, width)
+    room = tokens.new_zeros((*tokens.shape[:-1], max(width, length) + 1))
+    return room.scatter_(-1, place, tokens)[..., :length].contiguous()
+
+
+def references(graph: SceneGraph, config: SceneConfig, length: int) -> Tensor:
+    """Captions as several people might give them, all of them true.
+
+    The first says everything in canonical order: its utility is 1. Others begin with another object, or say
+    colour and shape only.
+
+    Args:
+        graph: n scenes.
+        config: Their configuration.
+        length: The length to which captions are padded or cut.
+
+    Returns:
+        Token ids of shape (n, R, length), int64, where R is 4, or 2 if scenes have one object only. Each
+        caption ends with ``<eos>`` if it is shorter than ``length``.
+
+    Example:
+        Of a small white square beside a small red circle, four people might say
+
+            a small white square left of a small red circle
+            a red circle right of a white square
+            a small red circle right of a small white square
+            a white square left of a red circle
+
+        >>> from mm_envs.data.scenes.layout import decode
+        >>> tuple(references(decode(SceneConfig(), torch.arange(5)), SceneConfig(), 12).shape)
+        (5, 4, 12)
+    """
+    tellings = _TELLINGS[: 4 if config.maximum > 1 else 2]
+    captions = [_tell(graph, config, *telling) for telling in tellings]
+    return compact(torch.stack(captions, 1), length)
+
+
+def _tell(graph: SceneGraph, config: SceneConfig, start: int, step: int, full: bool) -> Tensor:
+    """One caption of each scene with ``<pad>`` between its words, (n, K * 7 + 1)."""
+    ids, words = caption_vocabulary(config).ids, attribute_words(config)
+    n, k = graph.present.shape
+    places = torch.arange(k, device=graph.shape.device)
+    order = (start + step * places) % graph.count[:, None]
+    nothing = torch.zeros_like(order)
+    spoken = [*_relation(graph, ids, order), torch.full_like(order, ids["a"])]
+    for kind in ("size", "colour", "texture", "shape"):
+        silent = kind not in words or not (full or kind in ("colour", "shape"))
+        value = getattr(graph, kind).gather(1, order)
+        spoken.append(nothing if silent else value + ids[words[kind][0]])
+    mentioned = (places < graph.count[:, None])[:, :, None]
+    mentions = torch.where(mentioned, torch.stack(spoken, 2), PAD)
+    return pad(mentions.view(n, -1), (0, 1), value=EOS)
+
+
+def _relation(graph: SceneGraph, ids: dict[str, int], order: Tensor) -> list[Tensor]:
+    """The words between each mention and the one before it: relation and "of", each (n, K)."""
+    n, k = order.shape
+    pair = order.roll(1, 1) * k + order
+    left, above = (holds.view(n, -1).gather(1, pair) for holds in (graph.left_of(), graph.above()))
+    right = graph.left_of().mT.reshape(n, -1).gather(1, pair)
+    vertical = torch.where(above, ids["above"], ids["below"])
+    word = torch.where(left, ids["left"], torch.where(right, ids["right"], vertical))
+    of = torch.where(left | right, ids["of"], PAD)
+    word[:, 0], of[:, 0] = PAD, PAD
+    return [word, of]
+
+
+def legal_successors(config: SceneConfig) -> dict[str, tuple[str, ...]]:
+    """The bigram grammar: which words may follow a word; ``<eos>`` stands for the border of a caption.
+
+    The empty caption is grammatical. ``<pad>`` and ``<unk>`` are never legal.
+    """
+    words = attribute_words(config)
+    relations = RELATIONS if config.maximum > 1 else ()
+    rest = [words.get(kind, ()) for kind in ("size", "colour", "texture", "shape")]
+    follow: dict[str, tuple[str, ...]] = {"<eos>": ("a", "<eos>"), "a": sum(rest, ())}
+    for number, values in enumerate(rest):
+        behind = sum(rest[number + 1 :], ()) or ("<eos>", *relations)
+        follow.update(dict.fromkeys(values, behind))
+    sides = {"left": ("of",), "right": ("of",), "of": ("a",), "above": ("a",), "below": ("a",)}
+    return {**follow, **sides}
+
+
+@dataclass(frozen=True)
+class _Field:
+    """Some bits of a 64-bit number in which something is counted or summed."""
+
+    place: int
+    width: int
+
+    @property
+    def mask(self) -> int:
+        return ((1 << self.width) - 1) << self.place
+
+
+def _fields(config: SceneConfig) -> dict[str, _Field]:
+    """The layout of the packed numbers: each kind of fact, then counters.
+
+    A word with value v of V adds V + v to the field of its kind. A sum of several words is at least 2 V and
+    so is never taken for one word.
+    """
+    values = {**{kind: len(words) for kind, words in attribute_words(config).items()}, "relation": 4}
+    largest = {kind: LONGEST * (2 * number - 1) for kind, number in values.items()}
+    for counter in ("noun", "fault", "said", "past"):
+        largest[counter] = LONGEST + 1
+    fields, place = {}, 0
+    for name, bound in largest.items():
+        fields[name] = _Field(place, bound.bit_length())
+        place += bound.bit_length()
+    assert place <= 63
+    return fields
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """What the grader looks up, on one device. A is the number of attributes, P that of assignments."""
+
+    places: Tensor  # (LONGEST,): 0, 1, 2, ...
+    bigrams: Tensor  # (words * words,): what a pair of neighbours adds to the packed sums
+    assignments: Tensor  # (P * K * (A + 2),): the column of the facts for each part of a mention
+    masks: Tensor  # (A + 2,): the fields of a mention that are compared
+    gains: Tensor  # (A + 2,): what a match is worth, packed
+    nothing: Tensor  # (): zero
+    totals: int  # the counters of the whole caption
+    shifts: Tensor  # (A + 3,): where the counts of the parts lie
+    widths: Tensor  # (A + 3,)
+    weights: Tensor  # (A + 3,) float32
+
+
+class CaptionGrader:
+    """The true utility of captions: facts right, minus facts invented, minus grammar faults.
+
+    A scene of m objects with A attributes each has A * m + m - 1 facts: each attribute of each object, and
+    one relation for each pair of neighbours in the chain of mentions. A mention ends with its noun. Mentions
+    are matched with objects one to one so that as many facts as possible are right (ties favour shape, then
+    colour, size and texture); so any order of naming is as good as any other. Then
+
+        utility = clamp(sum of parts, 0, 1),
+
+    where each part is a whole number of twentieths, divided by the number of facts:
+
+    ========== =====================================================================================
+    shape      1 for each mention whose noun is that of its object; likewise colour, size, texture
+    relation   1 for each true relation between two neighbouring mentions; where two relations hold,
+               either one
+    invented   -0.25 for each attribute or relation word that is not right
+    grammar    -0.1 for each pair of neighbouring words (borders included) that the grammar forbids
+    ========== =====================================================================================
+
+    Saying two values of one attribute in one mention makes none of them right, and nothing is right in a
+    mention that has no noun. All mentions after the first K are invented, K being the largest number of
+    objects. Everything is counted in integers and divided once, so the result is the same in every batch.
+
+    Args:
+        config: The configuration of the scenes.
+
+    Attributes:
+        parts: The names of the parts, in the order above.
+
+    Example:
+        >>> from mm_envs.data.scenes.layout import decode
+        >>> config = SceneConfig()
+        >>> grader, graph = CaptionGrader(config), decode(config, torch.tensor([7]))
+        >>> short = references(graph, config, 12)[:, 1]  # five of seven facts: no sizes
+        >>> judgement = grader.score(short, (short > EOS).sum(1), grader.facts(graph))
+        >>> round(7 * judgement.reward.item(), 3), judgement.parts["size"].item()
+        (5.0, 0.0)
+    """
+
+    def __init__(self, config: SceneConfig) -> None:
+        self.config = config
+        self.vocabulary = caption_vocabulary(config)
+        self._kinds = tuple(attribute_words(config))
+        self.parts = (*self._kinds, "relation", "invented", "grammar")
+        self._fields = _fields(config)
+        self._constants: dict[torch.device, _Constants] = {}
+
+    def facts(self, graph: SceneGraph) -> Tensor:
+        """What captions of some scenes are held against: an opaque table, to be computed once per scene.
+
+        Returns:
+            int64 of shape (n, F): the packed value of each attribute of each object, of each relation of each
+            pair (horizontal and vertical), an empty column, and the utility's denominator.
+        """
+        values = [getattr(graph, kind) for kind in self._kinds]
+        attributes = [self._pack(kind, value) for kind, value in zip(self._kinds, values, strict=True)]
+        relations = []
+        for holds, name in ((graph.left_of(), "left"), (graph.above(), "above")):
+            value = RELATIONS.index(name) + holds.mT.long()
+            relations.append(self._pack("relation", torch.where(holds | holds.mT, value, -1)))
+        count = graph.count[:, None]
+        facts = (len(self._kinds) + 1) * count - 1
+        tables = (torch.stack(attributes, 2), torch.stack(relations, 3))
+        columns = [*(table.flatten(1) for table in tables), torch.full_like(count, -1), RIGHT * facts]
+        return torch.cat(columns, 1)
+
+    def _pack(self, kind: str, value: Tensor) -> Tensor:
+        """The packed sum of a mention with a noun and this value, among the fields compared; -1 for none."""
+        base = 4 if kind == "relation" else len(attribute_words(self.config)[kind])
+        packed = ((value + base) << self._fields[kind].place) + (1 << self._fields["noun"].place)
+        return torch.where(value >= 0, packed, -1)
+
+    def score(self, tokens: Tensor, length: Tensor, facts: Tensor) -> Judgement:
+        """The utility of captions, finished or not.
+
+        Args:
+            tokens: Token ids of shape (n, L), int64; L is at most 30.
+            length: How many of them are words of the caption, int64 of shape (n,).
+            facts: What ``facts`` returned for these scenes.
+
+        Returns:
+            The utility, in [0, 1], and its parts; all float32 of shape (n,). The parts add up to the utility
+            before it is clamped.
+
+        Raises:
+            ValueError: L is above 30.
+        """
+        n, width = tokens.shape
+        if width > LONGEST:
+            raise ValueError(f"captions of {width} words are above {LONGEST}: lower max_tokens")
+        table, k = self._on(tokens.device), self.config.maximum
+        border = table.places[:width] >= length[:, None]
+        words = pad(tokens.masked_fill(border, EOS), (1, 1), value=EOS)
+        pairs = torch.add(words[:, 1:], words[:, :-1], alpha=len(self.vocabulary))
+        adds = table.bigrams.take(pairs)
+        # One running sum counts everything; its highest field says how many nouns lie behind.
+        running = adds.cumsum(1)
+        mention = (running >> self._fields["past"].place).clamp_(max=k)
+        sums = adds.new_zeros((n, k + 1)).scatter_add_(1, mention, adds)
+        found = sums[:, None, :k, None] & table.masks
+        known = facts.index_select(1, table.assignments).view(n, -1, k, len(table.masks))
+        gain = torch.where(found == known, table.gains, table.nothing).sum((2, 3)).amax(1)
+        counts = (running[:, -1] & table.totals) - gain
+        parts = ((counts[:, None] >> table.shifts) & table.widths).float() * table.weights
+        whole = facts[:, -1].float()
+        utility = parts.sum(1).clamp_(min=0).div_(whole)
+        return Judgement(utility, dict(zip(self.parts, parts.div_(whole[:, None]).unbind(1), strict=True)))
+
+    def _on(self, device: torch.device) -> _Constants:
+        if device not in self._constants:
+            self._constants[device] = self._build(device)
+        return self._constants[device]
+
+    def _build(self, device: torch.device) -> _Constants:
+        fields = self._fields
+        kinds = (*self._kinds, "relation")
+        compared = (
+            *kinds,
+            "relation",
+        )  # once for the horizontal one that may be known, once for the vertical
+        said = 1 << fields["said"].place
+        shown = [fields[name] for name in (*kinds, "said", "fault")]
+        weights = [RIGHT] * len(kinds) + [INVENTED, FAULT]
+
+        def table(numbers: list[int], dtype: torch.dtype = torch.int64) -> Tensor:
+            return torch.tensor(numbers, dtype=dtype).to(device)
+
+        return _Constants(
+            places=torch.arange(LONGEST, device=device),
+            bigrams=table(self._bigrams()),
+            assignments=table(self._assignments()),
+            masks=table([fields[kind].mask | fields["noun"].mask for kind in compared]),
+            # What is right is not invented: taking the best gain from the counts of the caption moves one
+            # from "said" to its kind.
+            gains=table([said - (1 << fields[kind].place) for kind in compared]),
+            nothing=table([0])[0],
+            totals=fields["said"].mask | fields["fault"].mask,
+            shifts=table([field.place for field in shown]),
+            widths=table([(1 << field.width) - 1 for field in shown]),
+            weights=table(weights, torch.float32),
+        )
+
+    def _bigrams(self) -> list[int]:
+        """For each pair of words: the facts that the second one says, a fault, and whether a noun is past."""
+        fields, words = self._fields, self.vocabulary.words
+        kinds = {**attribute_words(self.config), "relation": RELATIONS}
+        saying = dict.fromkeys(words, 0)
+        for kind, values in kinds.items():
+            for value, word in enumerate(values):
+                saying[word] = ((len(values) + value) << fields[kind].place) + (1 << fields["said"].place)
+                saying[word] += (kind == "shape") << fields["noun"].place
+        legal = legal_successors(self.config)
+        return [
+            saying[second]
+            + ((second not in legal.get(first, ())) << fields["fault"].place)
+            + ((first in kinds["shape"]) << fields["past"].place)
+            for first in words
+            for second in words
+        ]
+
+    def _assignments(self) -> list[int]:
+        """The columns of the facts in the order of (assignment, mention, part of a mention)."""
+        k, size = self.config.maximum, len(self._kinds)
+        nothing = k * size + k * k * 2
+        columns = []
+        for objects in permutations(range(k)):
+            for mention, number in enumerate(objects):
+                pair = k * size + (objects[mention - 1] * k + number) * 2
+                relation = [pair, pair + 1] if mention else [nothing, nothing]
+                columns += [number * size + kind for kind in range(size)] + relation
+        return columns

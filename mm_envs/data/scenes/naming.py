@@ -1,0 +1,66 @@
+"""Texts that name one object of a scene, for tasks that ask for something about the object that is named."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.scenes.layout import SHAPES, SceneConfig, SceneGraph
+from mm_envs.data.text import PAD, Vocabulary
+from mm_envs.random import fold
+
+NAME_LENGTH = 2
+
+_LARGEST = 2**63 - 1
+
+
+@lru_cache(maxsize=64)
+def name_vocabulary(config: SceneConfig) -> Vocabulary:
+    """The words of names: places and shapes."""
+    return Vocabulary.of(["top", "bottom", "left", "right", *SHAPES[: config.shapes]])
+
+
+def _random_object(possible: Tensor, bits: Tensor) -> Tensor:
+    places = torch.arange(possible.shape[1], device=bits.device)
+    return torch.where(possible, fold(bits[:, None], places) & _LARGEST, -1).argmax(1)
+
+
+def name_by_place(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple[Tensor, Tensor]:
+    """Names a random object of each scene by the quadrant that it is in, as in "top left".
+
+    Args:
+        graph: n scenes.
+        config: Their configuration.
+        bits: One hash for each scene, int64 of shape (n,).
+
+    Returns:
+        The name, int64 of shape (n, 2), and the number of the object, int64 of shape (n,).
+
+    Example:
+        >>> from mm_envs.data.scenes.layout import decode
+        >>> config = SceneConfig()
+        >>> text, index = name_by_place(decode(config, torch.tensor([0])), config, torch.tensor([3]))
+        >>> name_vocabulary(config).decode(text[0])
+        'top right'
+    """
+    ids = name_vocabulary(config).ids
+    index = _random_object(graph.present, bits)
+    quadrant = graph.quadrant.gather(1, index[:, None])[:, 0]
+    return torch.stack([(quadrant >> 1) + ids["top"], (quadrant & 1) + ids["left"]], 1), index
+
+
+def name_by_shape(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple[Tensor, Tensor]:
+    """Names a random object of those that are the only one of their shape, as in "circle".
+
+    Scenes without such an object are named by place. Arguments and results are those of ``name_by_place``.
+    """
+    alike = (graph.shape[:, :, None] == graph.shape[:, None, :]) & graph.present[:, None, :]
+    alone = graph.present & (alike.sum(2) == 1)
+    index = _random_object(alone, bits)
+    shape = graph.shape.gather(1, index[:, None])[:, 0] + name_vocabulary(config).ids[SHAPES[0]]
+    place, placed = name_by_place(graph, config, fold(bits, 1))
+    named = alone.any(1)
+    text = torch.where(named[:, None], torch.stack([shape, torch.full_like(shape, PAD)], 1), place)
+    return text, torch.where(named, index, placed)

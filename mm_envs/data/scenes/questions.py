@@ -1,0 +1,331 @@
+"""Questions about scenes, six kinds of them, balanced so that neither question nor picture alone helps.
+
+Balance for scenes of two objects whose attributes are uniform and independent (the default): per kind, the
+best guess from the exact question alone and the best guess from the exact scene and the kind alone are at
+chance, 1 / ``CHOICES[kind]``. It comes from symmetry (the two objects change places; a coin decides between
+yes and no) and, for counting, from the thinning that ``_count`` explains. For other numbers of objects the
+same code runs with two objects in focus, and balance is the best that comes of it. Measured on 100,000
+scenes of one to four objects, guesses from the exact question are at chance except for counting (0.39 against
+0.2), those from picture and kind are at or below it except for counting (0.36) and the choices between two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.scenes.captions import RELATIONS, compact
+from mm_envs.data.scenes.layout import COLOURS, SHAPES, SceneConfig, SceneGraph
+from mm_envs.data.text import PAD, Vocabulary
+from mm_envs.random import fold, integers
+
+TEMPLATES = {
+    "existence": "is there a {} {}",
+    "count": "how many {} {}",
+    "colour": "what colour is the {} , {} or {}",
+    "shape": "what shape is the {} object , {} or {}",
+    "relation": "is the {} {} {} {} the {} {}",
+    "comparison": "is the {} {} {} than the {} {}",
+}
+QUESTION_KINDS = tuple(TEMPLATES)
+COMPARISONS = ("larger", "smaller")
+YES, NO, ZERO = 0, 1, 2  # indices of answers
+
+_SLOTS = 6
+_LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Questions:
+    """One question about each of n scenes.
+
+    Attributes:
+        tokens: The question, int64 of shape (n, question_length).
+        answer: The index of its answer in ``answers(config)``, int64 of shape (n,).
+        kind: The index of its kind in QUESTION_KINDS, int64 of shape (n,).
+    """
+
+    tokens: Tensor
+    answer: Tensor
+    kind: Tensor
+
+
+def plural(shape: str) -> str:
+    """Several of a shape.
+
+    Example:
+        >>> plural("circle"), plural("cross")
+        ('circles', 'crosses')
+    """
+    return shape + ("es" if shape.endswith("s") else "s")
+
+
+@lru_cache(maxsize=64)
+def question_vocabulary(config: SceneConfig) -> Vocabulary:
+    """The words of questions; colours, shapes and their plurals have ids in a row, in this order."""
+    shapes = SHAPES[: config.shapes]
+    names = (*COLOURS[: config.colours], *shapes, *map(plural, shapes), *RELATIONS, *COMPARISONS)
+    fixed = [word for template in TEMPLATES.values() for word in template.split() if word != "{}"]
+    return Vocabulary.of(dict.fromkeys([*names, "of", "objects", *fixed]))
+
+
+def question_length(config: SceneConfig) -> int:
+    """The number of words of the longest question."""
+    return max(len(template.split()) for template in TEMPLATES.values())
+
+
+def answers(config: SceneConfig) -> tuple[str, ...]:
+    """All answers to any question: yes, no, numbers, colours, shapes.
+
+    Example:
+        >>> answers(SceneConfig(colours=2, shapes=2))
+        ('yes', 'no', '0', '1', '2', 'red', 'green', 'circle', 'square')
+    """
+    numbers = map(str, range(config.maximum + 1))
+    return ("yes", "no", *numbers, *COLOURS[: config.colours], *SHAPES[: config.shapes])
+
+
+def choices(config: SceneConfig) -> dict[str, int]:
+    """How many answers a question of each kind offers; chance is one divided by it."""
+    return {kind: config.maximum + 1 if kind == "count" else 2 for kind in QUESTION_KINDS}
+
+
+def ask(
+    graph: SceneGraph,
+    config: SceneConfig,
+    bits: Tensor,
+    kind: Tensor | None = None,
+    allowed: Collection[int] | None = None,
+) -> Questions:
+    """One question about each scene, whose answer the scene decides.
+
+    Args:
+        graph: n scenes.
+        config: Their configuration.
+        bits: One hash for each scene, int64 of shape (n,).
+        kind: The index in QUESTION_KINDS of the kind to ask, int64 of shape (n,). By default the kind is
+            drawn uniformly from those that are available for the scene. A scene without an unambiguous
+            question of its kind is asked for existence instead.
+        allowed: The indices of the kinds to draw from; by default all.
+
+    Example:
+        >>> from mm_envs.data.scenes.layout import decode
+        >>> config = SceneConfig()
+        >>> relation = torch.tensor([QUESTION_KINDS.index("relation")])
+        >>> asked = ask(decode(config, torch.tensor([7])), config, torch.tensor([5]), kind=relation)
+        >>> question_vocabulary(config).decode(asked.tokens[0]).split()[:2]
+        ['is', 'the']
+    """
+    drafts = [make(graph, config, fold(bits, number)) for number, make in enumerate(_MAKERS)]
+    available = torch.stack([draft.available for draft in drafts], 1)
+    if kind is None:
+        usable = [draft.available for draft in drafts]
+        if allowed is not None:
+            usable = [flag if number in allowed else flag & False for number, flag in enumerate(usable)]
+        kind = _pick(torch.stack(usable, 1), fold(bits, len(drafts)))
+        available = torch.stack(usable, 1)
+    asked = available.gather(1, kind[:, None])[:, 0]
+    kind = torch.where(asked, kind, QUESTION_KINDS.index("existence"))
+    answer = torch.stack([draft.answer for draft in drafts], 1).gather(1, kind[:, None])[:, 0]
+    return Questions(_write(config, drafts, kind), answer, kind)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A question of one kind about each scene: what fills its template, its answer, whether it is fair."""
+
+    fill: list[Tensor]
+    answer: Tensor
+    available: Tensor
+
+
+def _write(config: SceneConfig, drafts: list[_Draft], kind: Tensor) -> Tensor:
+    """The words of the drafts of the chosen kinds."""
+    blank = torch.zeros_like(kind)
+    fills = [torch.stack(draft.fill + [blank] * (_SLOTS - len(draft.fill)), 1) for draft in drafts]
+    fill = torch.stack(fills, 1)[torch.arange(len(kind), device=kind.device), kind]
+    template = _templates(config, kind.device)[kind]
+    words = torch.where(template >= 0, template, fill.gather(1, (-1 - template).clamp(min=0)))
+    return compact(words, question_length(config))
+
+
+@lru_cache(maxsize=64)
+def _templates(config: SceneConfig, device: torch.device) -> Tensor:
+    """Token ids of the templates, int64 of shape (kinds, question_length); gap i is -1 - i."""
+    ids, rows = question_vocabulary(config).ids, []
+    for template in TEMPLATES.values():
+        row: list[int] = []
+        for word in template.split():
+            row.append(-1 - sum(i < 0 for i in row) if word == "{}" else ids[word])
+        rows.append(row + [PAD] * (question_length(config) - len(row)))
+    return torch.tensor(rows).to(device)
+
+
+# Drawing ----------------------------------------------------------------------------------------------------
+
+
+def _pick(possible: Tensor, bits: Tensor) -> Tensor:
+    """The index of a random True of each row, all equally likely; any index where there is none."""
+    places = torch.arange(possible.shape[1], device=bits.device)
+    scores = fold(bits[:, None], places) & _LARGEST
+    return torch.where(possible, scores, -1).argmax(1)
+
+
+def _coin(bits: Tensor) -> Tensor:
+    return integers(bits, 2) == 1
+
+
+def _two(possible: Tensor, bits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Two objects in focus, of the pairs that are possible (n, K, K), and whether there is one."""
+    k, flat = possible.shape[1], possible.flatten(1)
+    chosen = _pick(flat, bits)
+    return chosen // k, chosen % k, flat.any(1)
+
+
+def _unique(graph: SceneGraph, *attributes: Tensor) -> Tensor:
+    """Whether an object is the only one with its values of some attributes, bool of shape (n, K)."""
+    same = graph.present[:, :, None] & graph.present[:, None, :]
+    for value in attributes:
+        same = same & (value[:, :, None] == value[:, None, :])
+    return same.sum(2) == 1
+
+
+def _both(flag: Tensor) -> Tensor:
+    return flag[:, :, None] & flag[:, None, :]
+
+
+def _differ(value: Tensor) -> Tensor:
+    return value[:, :, None] != value[:, None, :]
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    return values.gather(1, index[:, None])[:, 0]
+
+
+# Kinds ------------------------------------------------------------------------------------------------------
+
+
+def _existence(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+    """Yes: colour and shape of a random object. No: a random absent pair of colour and shape."""
+    ids = question_vocabulary(config).ids
+    pairs = torch.where(graph.present, graph.colour * config.shapes + graph.shape, -1)
+    every = torch.arange(config.colours * config.shapes, device=bits.device)
+    here = (pairs[:, :, None] == every).any(1)
+    yes = _coin(fold(bits, 0)) | here.all(1)
+    seen = _at(pairs, _pick(graph.present, fold(bits, 1)))
+    pair = torch.where(yes, seen, _pick(~here, fold(bits, 2)))
+    fill = [pair // config.shapes + ids[COLOURS[0]], pair % config.shapes + ids[SHAPES[0]]]
+    return _Draft(fill, torch.where(yes, YES, NO), torch.ones_like(yes))
+
+
+def _count(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+    """The answer is drawn first, then whether to count a shape or a colour, then which one.
+
+    Two objects offer all of the answers 0, 1 and 2 if they share exactly one of colour and shape: the shared
+    value counts 2, and the two values of the other attribute count 1. So a question about a shape gets 2 from
+    scenes that share the shape and 1 from those that share the colour, and both must be equally frequent.
+    They occur as 1/shapes * (1 - 1/colours) to 1/colours * (1 - 1/shapes), or colours - 1 to shapes - 1: the
+    more frequent ones are thinned by this ratio.
+    """
+    ids, s, k = question_vocabulary(config).ids, config.shapes, config.maximum
+    every = [torch.arange(number, device=bits.device) for number in (s, config.colours, k + 1)]
+    shapes, colours = (
+        (value[:, :, None] == number).sum(1)
+        for value, number in zip((graph.shape, graph.colour), every, strict=False)
+    )
+    counted = torch.cat([shapes, colours], 1)[:, None, :] == every[2][:, None]
+    by_shape, by_colour = counted[..., :s].any(2), counted[..., s:].any(2)
+    offered = by_shape | by_colour
+    target = _pick(offered, fold(bits, 0))
+    of_shape = _at(by_shape, target) & (~_at(by_colour, target) | _coin(fold(bits, 1)))
+    values = counted[torch.arange(len(bits), device=bits.device), target]
+    is_shape = torch.arange(values.shape[1], device=bits.device) < s
+    value = _pick(values & (is_shape == of_shape[:, None]), fold(bits, 2))
+    fill = [
+        torch.where(of_shape, value + ids[plural(SHAPES[0])], value - s + ids[COLOURS[0]]),
+        torch.where(of_shape, PAD, ids["objects"]),
+    ]
+    enough = offered.sum(1) >= (graph.count + 1).clamp(max=3)
+    return _Draft(fill, target + ZERO, enough & _kept(config, shapes, colours, fold(bits, 3)))
+
+
+def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, bits: Tensor) -> Tensor:
+    """The thinning of ``_count``, given how often each shape and each colour occurs."""
+    s, c = config.shapes, config.colours
+    shared = [(times >= 2).any(1) for times in (shapes, colours)]
+    frequent, rare = shared if s <= c else reversed(shared)
+    chance = integers(bits, max(s, c, 2) - 1) < min(s, c) - 1
+    return ~(frequent & ~rare) | chance
+
+
+def _choice(graph: SceneGraph, bits: Tensor, asked: Tensor, known: Tensor) -> tuple[Tensor, ...]:
+    """One attribute of the first of two objects, told apart by another: known, true, two options, fair."""
+    possible = _both(_unique(graph, known)) & _differ(asked)
+    a, b, available = _two(possible, fold(bits, 0))
+    true, other = _at(asked, a), _at(asked, b)
+    first = _coin(fold(bits, 1))
+    options = torch.where(first, true, other), torch.where(first, other, true)
+    return (_at(known, a), true, *options, available)
+
+
+def _colour(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+    """The true colour or that of the other object."""
+    ids, first = question_vocabulary(config).ids, answers(config).index(COLOURS[0])
+    shape, true, one, two, available = _choice(graph, bits, graph.colour, graph.shape)
+    fill = [shape + ids[SHAPES[0]], one + ids[COLOURS[0]], two + ids[COLOURS[0]]]
+    return _Draft(fill, true + first, available)
+
+
+def _shape(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+    """The true shape or that of the other object."""
+    ids, first = question_vocabulary(config).ids, answers(config).index(SHAPES[0])
+    colour, true, one, two, available = _choice(graph, bits, graph.shape, graph.colour)
+    fill = [colour + ids[COLOURS[0]], one + ids[SHAPES[0]], two + ids[SHAPES[0]]]
+    return _Draft(fill, true + first, available)
+
+
+def _referred(graph: SceneGraph, config: SceneConfig, index: Tensor) -> list[Tensor]:
+    """The words for an object: its colour and its shape."""
+    ids = question_vocabulary(config).ids
+    return [_at(graph.colour, index) + ids[COLOURS[0]], _at(graph.shape, index) + ids[SHAPES[0]]]
+
+
+def _relation(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+    """The true relation or its opposite, along an axis on which the two objects differ."""
+    ids, k = question_vocabulary(config).ids, config.maximum
+    left, above = graph.left_of(), graph.above()
+    possible = _both(_unique(graph, graph.colour, graph.shape)) & ~_same_object(k, bits)
+    a, b, available = _two(possible, fold(bits, 0))
+    left_of, right_of, over, under = (
+        _at(holds.flatten(1), pair) for holds in (left, above) for pair in (a * k + b, b * k + a)
+    )
+    across = (left_of | right_of) & (~(over | under) | _coin(fold(bits, 1)))
+    true = torch.where(across, right_of.long(), 2 + under.long())
+    yes = _coin(fold(bits, 2))
+    word = torch.where(yes, true, true ^ 1)
+    said = [word + ids[RELATIONS[0]], torch.where(across, ids["of"], PAD)]
+    fill = [*_referred(graph, config, a), *said, *_referred(graph, config, b)]
+    return _Draft(fill, torch.where(yes, YES, NO), available)
+
+
+def _same_object(k: int, like: Tensor) -> Tensor:
+    return torch.eye(k, dtype=torch.bool, device=like.device)
+
+
+def _comparison(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+    """Whether one of two objects of different size is the larger, or the smaller, one."""
+    ids = question_vocabulary(config).ids
+    possible = _both(_unique(graph, graph.colour, graph.shape)) & _differ(graph.size)
+    a, b, available = _two(possible, fold(bits, 0))
+    smaller = _coin(fold(bits, 1))
+    yes = (_at(graph.size, a) < _at(graph.size, b)) == smaller
+    fill = [*_referred(graph, config, a), smaller + ids[COMPARISONS[0]], *_referred(graph, config, b)]
+    return _Draft(fill, torch.where(yes, YES, NO), available)
+
+
+# In the order of QUESTION_KINDS.
+_MAKERS = (_existence, _count, _colour, _shape, _relation, _comparison)
