@@ -22,10 +22,11 @@ class Judgement:
 
     reward: Tensor
     parts: Mapping[str, Tensor] = field(default_factory=dict)
-    judged: Tensor = None  # type: ignore[assignment]  # every episode, unless told otherwise
+    judged: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
 
     def __post_init__(self) -> None:
-        if self.judged is None:
+        # Every episode, unless told otherwise.
+        if self.judged.shape != self.reward.shape:
             object.__setattr__(self, "judged", torch.ones_like(self.reward, dtype=torch.bool))
 
 

@@ -36,7 +36,8 @@ def purpose(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
 
 
-def _to_signed(word: int) -> int:
+def signed(word: int) -> int:
+    """A whole number of any size as the signed 64-bit number with the same low bits."""
     return (word + 2**63) % 2**64 - 2**63
 
 
@@ -57,7 +58,7 @@ def fold(state: Tensor, *words: Tensor | int) -> Tensor:
     """
     for word in words:
         if isinstance(word, int):
-            state = _mix(state + _to_signed((word + 1) * _GOLDEN))
+            state = _mix(state + signed((word + 1) * _GOLDEN))
         else:
             state = _mix(torch.add(state + _GOLDEN, word, alpha=_GOLDEN))
     return state
@@ -72,7 +73,7 @@ def stream(seed: Tensor | int, name: str, device: torch.device | str | None = No
         device: Where the state lives if the seed is a number.
     """
     if isinstance(seed, int):
-        seed = torch.tensor(_to_signed(seed), dtype=torch.int64, device=device)
+        seed = torch.tensor(signed(seed), dtype=torch.int64, device=device)
     return fold(seed, purpose(name))
 
 

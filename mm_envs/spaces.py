@@ -8,7 +8,7 @@ each, broadcast without memory, so that batching a space to thousands of rows co
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -89,8 +89,8 @@ class UniformBox(gym.spaces.Box):
         arrays = {"low", "high", "bounded_below", "bounded_above"}
         return {key: value for key, value in self.__dict__.items() if key not in arrays}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+    def __setstate__(self, state: Iterable[tuple[str, Any]] | Mapping[str, Any]) -> None:
+        self.__dict__.update(dict(state))
         self._set_bounds(*self._bounds)
 
 
@@ -171,7 +171,9 @@ class Tokens(UniformBox):
 class Vector(UniformBox):
     """Numbers: float32 of shape (size,) between two bounds."""
 
-    def __init__(self, size: int, low: float = -np.inf, high: float = np.inf, seed: int | None = None) -> None:
+    def __init__(
+        self, size: int, low: float = -np.inf, high: float = np.inf, seed: int | None = None
+    ) -> None:
         super().__init__(low, high, (size,), np.float32, seed)
 
     def _description(self) -> dict[str, Any]:

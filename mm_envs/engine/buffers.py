@@ -35,7 +35,7 @@ class _Buffer:
 
 def _use_count(tensor: Tensor) -> int:
     storage = tensor.untyped_storage()
-    return int(torch._C._storage_Use_Count(storage._cdata)) - 1  # type: ignore[attr-defined]
+    return int(torch._C._storage_Use_Count(storage._cdata)) - 1
 
 
 class ContextBuffers:
@@ -117,7 +117,9 @@ class ContextBuffers:
         return buffer
 
     def _refresh(self, buffer: _Buffer, items: Tensor) -> None:
-        whole = self._distrust or not buffer.versions or buffer.is_changed() or 2 * buffer.stale_rows > self._n
+        whole = (
+            self._distrust or not buffer.versions or buffer.is_changed() or 2 * buffer.stale_rows > self._n
+        )
         if whole or buffer.stale:
             rows = None if whole else torch.cat(buffer.stale)
             wanted = items if rows is None else items.index_select(0, rows)

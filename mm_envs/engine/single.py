@@ -17,7 +17,8 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
     """A multimodal task as a Gymnasium environment: row ``row`` of the vector environment, by itself.
 
     When an episode has ended, ``info`` holds ``utility``, ``utility_parts``, ``reward_parts``, ``judged``,
-    ``response`` and ``response_length`` (for answers in words) beside ``item``, ``episode_index`` and ``row``.
+    ``response`` and ``response_length`` (for answers in words) beside ``item``, ``episode_index`` and
+    ``row``.
 
     Args:
         row: The number of the row; environments with different rows and one seed are those of a vector
@@ -64,7 +65,7 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
         super().reset(seed=seed)
         if options and options.get("items") is not None:
             options = {**options, "items": np.atleast_1d(options["items"])}
-        if seed is None and self.engine._seed is None:
+        if seed is None and not self.engine.started:
             seed = int(self.np_random.integers(2**63 - 1))
         observation, info = self.engine.reset(seed=seed, options=options)
         return self._single(observation), _plain(info)

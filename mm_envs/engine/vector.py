@@ -16,10 +16,10 @@ from torch import Tensor
 from mm_envs.engine.buffers import ContextBuffers
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
+from mm_envs.engine.rows import Rows, take
 from mm_envs.episodes import Episodes, Feedback, Judgement
 from mm_envs.judges import judge, make_feedback
 from mm_envs.names import one_of
-from mm_envs.random import fold, integers, stream
 from mm_envs.tasks import Task, make_task
 from mm_envs.tasks.task import State
 
@@ -38,12 +38,13 @@ class _Outcome:
 class MultimodalVectorEnv(gym.vector.VectorEnv):
     """A multimodal task as a Gymnasium vector environment that steps all rows in tensors.
 
-    Row r of episode e draws everything from a hash of (seed, purpose, r, e): nothing depends on the number of
-    rows. ``info`` speaks of the episodes now running; what ended is in ``final_obs`` and ``final_info`` with
-    the masks ``_final_obs`` and ``_final_info``, there when some row ended. (On an accelerator they are always
-    there, since asking whether a row ended would wait for the device.) ``final_info`` holds ``utility``,
-    ``utility_parts``, ``reward_parts``, ``judged``, ``response``, ``response_length``, ``episode`` (``r`` and
-    ``l``), ``row``, ``episode_index`` and ``item``.
+    Row r of episode e draws everything from a hash of (seed, purpose, r, e): nothing depends on the number
+    of rows. ``info`` speaks of the episodes now running; what ended is in ``final_obs`` and ``final_info``
+    with the masks ``_final_obs`` and ``_final_info``, there when some row ended. (On an accelerator they are
+    always there, since asking whether a row ended would wait for the device.) ``final_info`` holds
+    ``utility``, ``utility_parts``, ``reward_parts``, ``judged``, ``response``, ``response_length``,
+    ``episode`` (``r`` and ``l``), ``row``, ``episode_index`` and ``item``. Rows outside a mask are not
+    specified.
 
     Args:
         num_envs: Number of rows.
@@ -123,7 +124,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
                 f"{type(self.feedback).__name__} is not: use feedback='truth' or reward='terminal'"
             )
         self._set_spaces()
-        self._set_rows()
+        self._set_state()
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's own attribute
         "render_modes": ["rgb_array", "ansi"],
@@ -132,14 +133,16 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     }
 
     def _set_spaces(self) -> None:
-        self.single_observation_space = self.task.observation_space
+        self.single_observation_space: gym.spaces.Dict = self.task.observation_space
         self.single_action_space = self.task.action_space
+        discrete = isinstance(self.single_action_space, gym.spaces.Discrete)
+        self._choices = int(self.single_action_space.n) if discrete else None  # type: ignore[attr-defined]
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.context_keys = tuple(self.task.context)
         self.state_keys = tuple(self.task.state_spaces)
 
-    def _set_rows(self) -> None:
+    def _set_state(self) -> None:
         n, device, task = self.num_envs, self.device, self.task
         fields = {*task.context.values(), *task.reference}
         self._pool = shared_pool(task.dataset, self.split, fields, device)
@@ -147,11 +150,12 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         # On the CPU the rows that ended are picked out, since looking costs nothing there. Anywhere else the
         # same code runs on all rows under a mask: picking would wait for the device.
         self._compact = device.type == "cpu"
-        self._row = torch.arange(self.first_row, self.first_row + n, device=device)
-        self._group = self._row // self.group_size
-        self._seed: Tensor | None = None
-        self._fresh = task.start(n, device)
         self._nobody = torch.zeros(n, dtype=torch.bool, device=device)
+        self._finished = self._nobody
+        self._rows = Rows(n, self.first_row, self.group_size, self._pool, device)
+        self.started = False
+        self._fresh = task.start(n, device)
+        self._results: dict[int, Any] = {}
 
     # Gymnasium's interface ------------------------------------------------------------------------------
 
@@ -173,27 +177,29 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         unknown = set(options) - {"items", "reset_mask"}
         if unknown:
             raise ValueError(f"options {sorted(unknown)} are unknown: use 'items' and 'reset_mask'")
-        mask = self._reset_mask(options.get("reset_mask"))
-        first = self._seed is None
-        if first and mask is not None:
+        mask, rows = self._reset_mask(options.get("reset_mask")), self._rows
+        if not self.started and mask is not None:
             raise ValueError("options['reset_mask'] before the first reset: reset all rows once")
-        if seed is not None or first:
-            self._reseed(seed, mask)
+        everybody = ~self._nobody if mask is None else mask
+        if seed is not None or not self.started:
+            rows.reseed(self._seeds(seed), mask)
         else:
-            self._episode = self._episode + (1 if mask is None else mask.to(torch.int64))
-        items = self._draw()
-        if options.get("items") is not None:
-            items = self._given_items(options["items"])
+            rows.episode = rows.episode + everybody.to(torch.int64)
+        given = options.get("items")
+        items = rows.draw() if given is None else rows.given(given, self.split)
         if mask is None:
-            self._items, self._state, self._finished = items, dict(self._fresh), self._nobody
-            self._length = torch.zeros_like(self._row)
+            rows.item, self._state, self.started = items, dict(self._fresh), True
+            self._length = torch.zeros_like(rows.row)
             self._return = torch.zeros(self.num_envs, device=self.device)
             self._score = torch.zeros(self.num_envs, device=self.device)
         else:
-            self._items = torch.where(mask, items, self._items)
+            rows.item = torch.where(mask, items, rows.item)
             self._clear(mask)
-            self._finished = self._finished & ~mask
-        return self._emit(self._observe(None), self._info())
+        self._finished = self._nobody if mask is None else self._finished & ~mask
+        observation, info = self._observe(None), self._info()
+        if self.output == "numpy":
+            return numpy_observation(observation), numpy_info(info, self.num_envs)
+        return observation, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Steps all rows with one action each.
@@ -207,7 +213,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         Raises:
             ValueError: Wrong shape or dtype of the actions, or (on the CPU) an action out of range.
         """
-        if self._seed is None:
+        if not self.started:
             raise gym.error.ResetNeeded("Cannot call env.step() before calling env.reset()")
         actions = self._checked(actions)
         resting = None if self.autoreset_mode is AutoresetMode.SAME_STEP else self._finished
@@ -221,15 +227,22 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             truncated = (self._length >= self._max_steps) & ~terminated
             truncated = truncated if resting is None else truncated & ~resting
         ended = terminated | truncated if self._max_steps is not None else terminated
-        rows, any_ended = self._rows(ended)
+        rows, any_ended = self._picked(ended)
         outcome = self._judge_ended(rows, ended, terminated, state, actions) if any_ended else None
         reward = self._reward(outcome, resting, state, actions)
         info = self._final(outcome, ended, reward)
+        if self.render_mode is not None and info:
+            from mm_envs.engine.render import results_of
+
+            self._results |= results_of(self.task, info["final_info"], ended, self.reference())
         observation = self._next(state, ended, rows, any_ended, resting, info)
         if resting is not None:
             info["_active"] = ~resting
         info.update(self._info())
-        return self._emit(observation, info, reward, terminated, truncated)
+        if self.output == "numpy":
+            results = (to_numpy(reward), to_numpy(terminated), to_numpy(truncated))
+            return (numpy_observation(observation), *results, numpy_info(info, self.num_envs))
+        return observation, reward, terminated, truncated, info
 
     def render(self) -> tuple[Any, ...] | None:
         """A picture or a text of every row, for a person.
@@ -239,9 +252,23 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         """
         if self.render_mode is None:
             return None
-        from mm_envs.engine.render import render_row
+        if not self.started:
+            raise gym.error.ResetNeeded("Cannot call env.render() before calling env.reset()")
+        from mm_envs.engine.render import as_text, describe, draw_card
 
-        return tuple(render_row(self, row) for row in range(self.num_envs))
+        spaces = dict(self.single_observation_space.spaces)
+        context = self._fields_of(self.task.context, self._rows.item)
+        batch = {
+            **{key: context[key].cpu() for key in context},
+            **{k: v.cpu() for k, v in self._state.items()},
+        }
+        frames: list[Any] = []
+        for row in range(self.num_envs):
+            observation = {key: value[row] for key, value in batch.items()}
+            lines = describe(spaces, observation, self._results.get(row), bool(self._finished[row]))
+            text = self.render_mode == "ansi"
+            frames.append(as_text(lines) if text else np.asarray(draw_card(spaces, observation, lines)))
+        return tuple(frames)
 
     def action_at(self, response: Tensor) -> Tensor:
         """The actions that write given responses, at the step where each row stands.
@@ -256,11 +283,11 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     def reference(self) -> PoolFields:
         """The hidden truth of the episodes now running: for yardsticks and tests, not for agents."""
-        return self._fields(self.task.reference, self._items)
+        return self._fields_of({name: name for name in self.task.reference}, self._rows.item)
 
     # One step -------------------------------------------------------------------------------------------
 
-    def _rows(self, ended: Tensor) -> tuple[Tensor | None, bool]:
+    def _picked(self, ended: Tensor) -> tuple[Tensor | None, bool]:
         """The rows that ended (None: treat all rows under the mask), and whether there may be any."""
         if not self._compact:
             return None, True
@@ -297,12 +324,13 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     def _episodes(
         self, rows: Tensor | None, response: Tensor, length: Tensor | None
     ) -> tuple[Episodes, Judgement]:
-        key = torch.stack([self._seed, self._row, self._episode], dim=1)  # type: ignore[list-item]
-        items = _take(self._items, rows)
-        response, key = _take(response, rows), _take(key, rows)
-        length = None if length is None else _take(length, rows)
-        reference = self._fields(self.task.reference, items)
-        episodes = Episodes(PoolFields(self._pool, self.task.context, items), response, length, reference, key)
+        items = take(self._rows.item, rows)
+        response, key = take(response, rows), self._rows.key(rows)
+        length = None if length is None else take(length, rows)
+        reference = self._fields_of({name: name for name in self.task.reference}, items)
+        episodes = Episodes(
+            PoolFields(self._pool, self.task.context, items), response, length, reference, key
+        )
         return episodes, self.task.utility(response, length, reference)
 
     def _reward(
@@ -324,7 +352,11 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             return {}
         final = outcome.final_info
         final["episode"] = {"r": self._return, "l": self._length}
-        final |= {"row": self._row.clone(), "episode_index": self._episode.clone(), "item": self._item_index()}
+        final |= {
+            "row": self._rows.row.clone(),
+            "episode_index": self._rows.episode.clone(),
+            "item": self._rows.item_index(),
+        }
         return {"final_info": final, "_final_info": ended.clone()}
 
     def _next(
@@ -344,32 +376,21 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             assert resting is not None
             again, self._finished = resting, ended
-            rows, any_ended = self._rows(again)
+            rows, any_ended = self._picked(again)
         else:
             again = ended
             if any_ended:
                 info["final_obs"] = {**self._final_context(rows), **state}
                 info["_final_obs"] = ended.clone()
         if any_ended:
-            self._restart(again, rows)
+            self._rows.next(again, rows)
+            self._clear(again)
         return self._observe(rows if self._compact else None)
 
     def _final_context(self, rows: Tensor | None) -> dict[str, Tensor]:
         """The context of the episodes that end: what was handed out last, if its holder left it as it was."""
         last = self._buffers.last()
-        return self._buffers.final(self._items, rows) if last is None else last
-
-    def _restart(self, mask: Tensor, rows: Tensor | None) -> None:
-        if rows is None:
-            self._episode = self._episode + mask.to(torch.int64)
-            self._items = torch.where(mask, self._draw(), self._items)
-        else:
-            # In place, but on tensors that nobody else holds.
-            episode = self._episode.index_select(0, rows) + 1
-            self._episode = self._episode.index_copy(0, rows, episode)
-            drawn = self._draw(rows)
-            self._items = self._items.index_copy(0, rows, drawn)
-        self._clear(mask)
+        return self._buffers.final(self._rows.item, rows) if last is None else last
 
     def _clear(self, mask: Tensor) -> None:
         self._state = {key: _where(mask, self._fresh[key], value) for key, value in self._state.items()}
@@ -378,101 +399,61 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if self.reward == "dense":
             self._score = self._score.masked_fill(mask, 0.0)
 
-    # Items ----------------------------------------------------------------------------------------------
+    # In and out -----------------------------------------------------------------------------------------
 
-    def _reseed(self, seed: int | Sequence[int] | None, mask: Tensor | None) -> None:
-        if seed is None or isinstance(seed, (int, np.integer)):
-            super().reset(seed=None if seed is None else int(seed))
-            if seed is None:
-                seed = int(self.np_random.integers(2**63 - 1))
-            seeds = torch.full_like(self._row, _signed(int(seed)))
-        else:
-            if len(seed) != self.num_envs or any(one is None for one in seed):
-                raise ValueError(f"seed has {len(seed)} entries for {self.num_envs} rows: give one number a row")
-            seeds = torch.tensor([_signed(int(one)) for one in seed], device=self.device)
-        self._seed = seeds if mask is None else torch.where(mask, seeds, self._seed)  # type: ignore[arg-type]
-        zeros = torch.zeros_like(self._row)
-        self._episode = zeros if mask is None else self._episode.masked_fill(mask, 0)
-        self._item_stream = fold(stream(self._seed, "item"), self._group)
-
-    def _draw(self, rows: Tensor | None = None) -> Tensor:
-        """The items of the episodes that the counters stand at."""
-        bits = fold(_take(self._item_stream, rows), _take(self._episode, rows))
-        return integers(bits, self._pool.size)
-
-    def _given_items(self, items: Any) -> Tensor:
-        given = torch.as_tensor(items, device=self.device)
-        if given.dtype not in (torch.int64, torch.int32) or given.ndim != 1:
-            raise ValueError(f"options['items'] has shape {tuple(given.shape)} and {given.dtype}: give (n,) int64")
-        if len(given) * self.group_size == self.num_envs:
-            given = given.repeat_interleave(self.group_size)
-        if len(given) != self.num_envs:
-            raise ValueError(
-                f"options['items'] has {len(given)} entries for {self.num_envs} rows: give one a row or one a group"
-            )
-        place = given.to(torch.int64) - self._pool.first
-        wrong = (place < 0) | (place >= self._pool.size)
-        if bool(wrong.any()):
-            raise ValueError(
-                f"item {int(given[wrong][0])} is not in split {self.split!r}, which holds "
-                f"{self._pool.first} to {self._pool.first + self._pool.size - 1}"
-            )
-        return place
-
-    def _item_index(self) -> Tensor:
-        return self._items + self._pool.first
-
-    def _fields(self, names: Sequence[str], items: Tensor) -> PoolFields:
+    def _fields_of(self, names: Mapping[str, str], items: Tensor) -> PoolFields:
         if self._compact:
             self._pool.ensure(items)
-        return PoolFields(self._pool, {name: name for name in names}, items)
-
-    # In and out -----------------------------------------------------------------------------------------
+        return PoolFields(self._pool, names, items)
 
     def _observe(self, changed: Tensor | None) -> dict[str, Tensor]:
         if self._compact:
-            self._pool.ensure(self._items if changed is None else self._items.index_select(0, changed))
-        context = self._buffers.current(self._items, changed)
-        return {**context, **{key: value.clone() for key, value in self._state.items()}}
+            self._pool.ensure(
+                self._rows.item if changed is None else self._rows.item.index_select(0, changed)
+            )
+        context = self._buffers.current(self._rows.item, changed)
+        observation = {**context, **{key: value.clone() for key, value in self._state.items()}}
+        return {key: observation[key] for key in self.single_observation_space.spaces}
 
     def _info(self) -> dict[str, Any]:
-        return {"item": self._item_index(), "episode_index": self._episode.clone()}
-
-    def _emit(self, observation: dict[str, Tensor], info: dict[str, Any], *results: Tensor) -> Any:
-        observation = {key: observation[key] for key in self.single_observation_space.spaces}
-        if self.output == "torch":
-            return (observation, *results, info)
-        rest = [to_numpy(result) for result in results]
-        return (numpy_observation(observation), *rest, numpy_info(info, self.num_envs))
+        return {"item": self._rows.item_index(), "episode_index": self._rows.episode.clone()}
 
     def _checked(self, actions: Any) -> Tensor:
-        actions = torch.as_tensor(actions, device=self.device)
-        space = self.single_action_space
-        expected = (self.num_envs, *(space.shape or ()))
-        discrete = isinstance(space, gym.spaces.Discrete)
-        if tuple(actions.shape) != expected or discrete == actions.is_floating_point():
+        given: Tensor = torch.as_tensor(actions, device=self.device)
+        expected = (self.num_envs, *(self.single_action_space.shape or ()))
+        discrete = self._choices is not None
+        if tuple(given.shape) != expected or discrete == given.is_floating_point():
             kind = "integers" if discrete else "floats"
             raise ValueError(
-                f"actions have shape {tuple(actions.shape)} and {actions.dtype}: give {expected} {kind}"
+                f"actions have shape {tuple(given.shape)} and {given.dtype}: give {expected} {kind}"
             )
-        if not discrete:
-            return actions.to(torch.float32)
-        actions = actions.to(torch.int64)
+        if self._choices is None:
+            return given.to(torch.float32)
+        given = given.to(torch.int64)
         if self._compact:
-            low, high = (int(bound) for bound in actions.aminmax())
-            if low < 0 or high >= int(space.n):  # type: ignore[attr-defined]
-                raise ValueError(f"actions run from {low} to {high}: they must lie in 0 to {int(space.n) - 1}")  # type: ignore[attr-defined]
-        return actions
+            low, high = (int(bound) for bound in given.aminmax())
+            if low < 0 or high >= self._choices:
+                raise ValueError(
+                    f"actions run from {low} to {high}: they must lie in 0 to {self._choices - 1}"
+                )
+        return given
+
+    def _seeds(self, seed: int | Sequence[int] | None) -> int | Sequence[int]:
+        """The seed, or a random one; Gymnasium's own generator follows a single number."""
+        if seed is None or isinstance(seed, (int, np.integer)):
+            super().reset(seed=None if seed is None else int(seed))
+        return int(self.np_random.integers(2**63 - 1)) if seed is None else seed
 
     def _reset_mask(self, mask: Any) -> Tensor | None:
         if mask is None:
             return None
-        mask = torch.as_tensor(mask, device=self.device)
-        if mask.dtype is not torch.bool or tuple(mask.shape) != (self.num_envs,):
+        given: Tensor = torch.as_tensor(mask, device=self.device)
+        if given.dtype is not torch.bool or tuple(given.shape) != (self.num_envs,):
             raise ValueError(
-                f"options['reset_mask'] has shape {tuple(mask.shape)} and {mask.dtype}: give ({self.num_envs},) bool"
+                f"options['reset_mask'] has shape {tuple(given.shape)} and {given.dtype}: "
+                f"give ({self.num_envs},) bool"
             )
-        return mask
+        return given
 
     def _spread(self, values: Tensor, rows: Tensor | None, ended: Tensor) -> Tensor:
         """Values of the rows that ended, over all rows; zero elsewhere."""
@@ -483,20 +464,12 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return everywhere.index_copy_(0, rows, values)
 
 
-def _take(values: Tensor, rows: Tensor | None) -> Tensor:
-    return values if rows is None else values.index_select(0, rows)
-
-
 def _where(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
     return torch.where(mask.view(-1, *[1] * (other.ndim - 1)), chosen, other)
 
 
 def _under(prefix: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in named.items() if name.startswith(prefix)}
-
-
-def _signed(seed: int) -> int:
-    return (seed + 2**63) % 2**64 - 2**63
 
 
 def _mode(mode: str | AutoresetMode) -> AutoresetMode:

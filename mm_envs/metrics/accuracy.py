@@ -52,7 +52,9 @@ def token_f1(response: Tensor, reference: Tensor, vocabulary_size: int) -> Tenso
 
 
 class Accuracy:
-    """1 where the answer is the reference answer, word for word, else 0; the likeliest class of a distribution.
+    """1 where the answer is the reference answer, word for word, else 0.
+
+    Of a distribution the likeliest class is compared.
 
     Args:
         task: The task whose answers are judged.
@@ -97,7 +99,9 @@ class TokenF1:
     def __init__(self, task: Task) -> None:
         vocabulary = getattr(task, "vocabulary", None)
         if vocabulary is None:
-            raise ValueError("feedback='token_f1' needs answers in words: use feedback='accuracy' for a choice")
+            raise ValueError(
+                "feedback='token_f1' needs answers in words: use feedback='accuracy' for a choice"
+            )
         self._task, self._size = task, len(vocabulary)
 
     def score(self, episodes: Episodes) -> Judgement:

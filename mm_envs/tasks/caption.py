@@ -20,8 +20,8 @@ class Caption(TokenTask):
     """Describe what is seen (and heard).
 
     ## Description
-    The agent sees a picture (with ``sound="agree"`` or ``"complement"`` it hears it, too) and writes a caption
-    word by word. With ``sound="complement"`` the picture is grey and the colours are heard.
+    The agent sees a picture (with ``sound="agree"`` or ``"complement"`` it hears it, too) and writes a
+    caption word by word. With ``sound="complement"`` the picture is grey and the colours are heard.
 
     ## Observation space
     A flat Dict: ``image`` (Image), ``audio`` (Audio, where there is sound), constant during an episode;
@@ -56,13 +56,13 @@ class Caption(TokenTask):
             raise ValueError(f"dataset {self.dataset.name!r} has no captions: choose one that has")
         self.context = {name: name for name in ("image", "audio") if name in self.dataset.spaces}
         self.grader = self.dataset.caption_grader()  # type: ignore[attr-defined]
-        self.reference = ("graph", "captions")
-        self._set_vocabulary(self.dataset.vocabularies["caption"], max_tokens or self.grader.max_tokens)
-        self.part_modalities = self.grader.part_modalities
+        self.reference = ("facts", "captions")
+        self._set_vocabulary(self.dataset.vocabularies["caption"], max_tokens or self.dataset.max_tokens)  # type: ignore[attr-defined]
+        self.part_modalities = self.dataset.part_modalities()  # type: ignore[attr-defined]
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
         """Facts right, minus facts invented, minus faults of grammar; see the grader of the dataset."""
-        judgement: Judgement = self.grader.score(response, length, reference["graph"])
+        judgement: Judgement = self.grader.score(response, length, reference["facts"])
         return judgement
 
     def oracle(self, reference: Fields) -> Tensor:
@@ -75,19 +75,19 @@ class Caption(TokenTask):
 
     def blind(self, context: Fields, reference: Fields, seen: Fields) -> Tensor:
         """The constant caption with the best mean utility that local search finds."""
-        graph = reference["graph"][:_BLIND_ITEMS]
+        facts = reference["facts"][:_BLIND_ITEMS]
         starts = self.oracle({"captions": reference["captions"][:_BLIND_STARTS]})
         starts = torch.cat([starts, _beginnings(starts[:1])])
         best = best_constant_words(
-            lambda captions: self._mean_utility(captions, graph), starts, len(self.vocabulary)
+            lambda captions: self._mean_utility(captions, facts), starts, len(self.vocabulary)
         )
         return best.expand(len(next(iter(seen.values()))), -1)
 
-    def _mean_utility(self, captions: Tensor, graph: Tensor) -> Tensor:
-        pairs = captions.repeat_interleave(len(graph), 0)
-        graphs = graph.repeat(len(captions), *[1] * (graph.ndim - 1))
-        utility = self.grader.score(pairs, words_length(pairs), graphs).reward
-        return utility.view(len(captions), len(graph)).double().mean(1)
+    def _mean_utility(self, captions: Tensor, facts: Tensor) -> Tensor:
+        pairs = captions.repeat_interleave(len(facts), 0)
+        repeated = facts.repeat(len(captions), 1)
+        utility: Tensor = self.grader.score(pairs, words_length(pairs), repeated).reward
+        return utility.view(len(captions), len(facts)).double().mean(1)
 
     def reference_words(self, reference: Fields) -> list[str]:
         """The reference captions."""

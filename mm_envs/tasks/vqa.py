@@ -44,7 +44,8 @@ class VQA(TokenTask):
     Terminates after one step; with words, after ``<eos>`` or ``max_tokens`` words.
 
     ## Arguments
-    ``dataset``, ``answer`` ("choice", "tokens"), ``max_tokens`` (for words), and the arguments of the dataset.
+    ``dataset``, ``answer`` ("choice", "tokens"), ``max_tokens`` (for words), and the arguments of the
+    dataset.
 
     ## Version history
     v0: first version.

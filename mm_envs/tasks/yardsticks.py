@@ -23,7 +23,8 @@ def conditional_majority(condition: Tensor, answer: Tensor, seen: Tensor) -> Ten
         Answers, (m,) int64; the overall majority where a condition never occurred.
 
     Example:
-        >>> conditional_majority(torch.tensor([[0], [0], [1]]), torch.tensor([3, 3, 5]), torch.tensor([[1], [0]]))
+        >>> condition, answer = torch.tensor([[0], [0], [1]]), torch.tensor([3, 3, 5])
+        >>> conditional_majority(condition, answer, torch.tensor([[1], [0]]))
         tensor([5, 3])
     """
     keys, places = torch.unique(_keys(condition), return_inverse=True)
@@ -75,9 +76,9 @@ def _neighbours(words: Tensor, vocabulary_size: int) -> Tensor:
     length = len(words)
     places = torch.arange(length, device=words.device).repeat_interleave(vocabulary_size)
     changed = words.repeat(length * vocabulary_size, 1)
-    changed[torch.arange(len(changed)), places] = torch.arange(
-        vocabulary_size, device=words.device
-    ).repeat(length)
+    changed[torch.arange(len(changed)), places] = torch.arange(vocabulary_size, device=words.device).repeat(
+        length
+    )
     shorter = [torch.cat([words[:i], words[i + 1 :], words.new_full((1,), PAD)]) for i in range(length)]
     return torch.cat([changed, torch.stack(shorter)])
 

@@ -1,0 +1,53 @@
+# Everything runs in .venv, which the first target that needs it creates. PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TIMES := $(VENV)/.installed
+
+.PHONY: demo test slow lint format numbers minimum clean
+
+demo: $(TIMES)
+	$(BIN)/mm-envs demo
+
+test: $(TIMES)-dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+slow: $(TIMES)-dev
+	$(BIN)/python -m pytest -m slow -p no:cacheprovider
+
+lint: $(TIMES)-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(TIMES)-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Every number of the README, in less than an hour.
+numbers: $(TIMES)-dev
+	$(BIN)/python -m benchmarks.numbers
+
+# The lowest versions that pyproject.toml names, in an environment of their own.
+minimum:
+	$(PYTHON) -m venv .venv-minimum
+	.venv-minimum/bin/python -m pip install --quiet --upgrade pip
+	.venv-minimum/bin/python benchmarks/minimum_versions.py > .venv-minimum/requirements.txt
+	.venv-minimum/bin/python -m pip install --quiet -r .venv-minimum/requirements.txt -e ".[dev]"
+	.venv-minimum/bin/python -m pytest -n 2
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(TIMES): pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(TIMES)-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-minimum build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,185 @@
+"""One row of the engine as a person sees it: a card with picture, sound and words, or a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mm_envs.spaces import Audio, Image, Tokens, Video
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+    from mm_envs.tasks import Task
+
+_PAPER, _INK, _FAINT, _ACCENT = (250, 249, 246), (32, 34, 40), (118, 122, 132), (30, 100, 190)
+_SIDE, _MARGIN, _WIDTH, _LINE, _SIZE = 256, 14, 380, 22, 16
+_WAVE_HEIGHT, _COLUMNS = 64, 42
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the last episode of a row ended, in words and numbers."""
+
+    answer: str
+    good: tuple[str, ...]
+    reward: float
+    utility: float
+
+    def lines(self, prefix: str = "") -> list[tuple[str, str]]:
+        """Names and texts, as ``draw_card`` takes them."""
+        return [
+            (f"{prefix}answer", self.answer or "(nothing)"),
+            (f"{prefix}good answers", " | ".join(self.good)),
+            (f"{prefix}reward", f"{self.reward:.3f}"),
+            (f"{prefix}utility", f"{self.utility:.3f}"),
+        ]
+
+
+def results_of(
+    task: Task, final: Mapping[str, Any], mask: Tensor, reference: Mapping[str, Tensor]
+) -> dict[int, Result]:
+    """The results of the rows that have just ended.
+
+    Args:
+        task: The task.
+        final: ``final_info`` of the environment.
+        mask: Which rows ended, (num_envs,) bool.
+        reference: The truth of the episodes that ended, for all rows.
+    """
+    fields = {name: reference[name].cpu() for name in reference}
+    said = {}
+    for row in mask.nonzero()[:, 0].tolist():
+        truth = {name: value[row] for name, value in fields.items()}
+        said[row] = Result(
+            task.words(final["response"][row].cpu()),
+            tuple(task.reference_words(truth)),
+            float(final["episode"]["r"][row]),
+            float(final["utility"][row]),
+        )
+    return said
+
+
+def describe(
+    spaces: Mapping[str, gym.Space[Any]],
+    observation: Mapping[str, Tensor],
+    result: Result | None,
+    ended: bool,
+) -> list[tuple[str, str]]:
+    """What words can say of one observation and of the result of the row.
+
+    Args:
+        spaces: The spaces of the observation.
+        observation: One observation (no leading dimension).
+        result: How the last episode of the row ended, if one has.
+        ended: Whether the observation is the last one of that episode.
+    """
+    lines = []
+    for key, space in spaces.items():
+        if isinstance(space, Tokens):
+            name = "words so far" if key == "tokens" else key
+            lines.append((name, space.vocabulary.decode(observation[key]) or "-"))
+    if result is not None:
+        lines += result.lines("" if ended else "last ")
+    return lines
+
+
+def as_text(lines: Sequence[tuple[str, str]]) -> str:
+    """The lines as plain text."""
+    return "\n".join(f"{name}: {text}" for name, text in lines)
+
+
+def draw_card(
+    spaces: Mapping[str, gym.Space[Any]], observation: Mapping[str, Tensor], lines: Sequence[tuple[str, str]]
+) -> Picture:
+    """A card for a person: pictures and the wave form of sounds at the left, words at the right.
+
+    Args:
+        spaces: The spaces of the observation.
+        observation: One observation (no leading dimension), on the host.
+        lines: Names and texts.
+
+    Returns:
+        A Pillow picture, RGB.
+    """
+    from PIL import Image as pillow
+
+    shown: list[Picture] = []
+    for key, space in spaces.items():
+        if isinstance(space, Image):
+            shown.append(_enlarged(observation[key].numpy()))
+        elif isinstance(space, Video):
+            shown.append(_enlarged(np.concatenate(list(observation[key].numpy()), axis=2)))
+        elif isinstance(space, Audio):
+            shown.append(_wave(observation[key].numpy()))
+    words = _written(lines)
+    height = max(sum(one.height + _MARGIN for one in shown), words.height + _MARGIN) + _MARGIN
+    left = max((one.width for one in shown), default=0)
+    card = pillow.new("RGB", (left + words.width + 3 * _MARGIN, height), _PAPER)
+    top = _MARGIN
+    for one in shown:
+        card.paste(one, (_MARGIN, top))
+        top += one.height + _MARGIN
+    card.paste(words, (left + 2 * _MARGIN, _MARGIN))
+    return card
+
+
+def contact_sheet(cards: Sequence[Picture], columns: int = 3) -> Picture:
+    """Cards side by side on one sheet.
+
+    Raises:
+        ValueError: There is no card.
+    """
+    from PIL import Image as pillow
+
+    if not cards:
+        raise ValueError("a contact sheet of no cards: give at least one")
+    width, height = max(card.width for card in cards), max(card.height for card in cards)
+    rows = -(-len(cards) // columns)
+    sheet = pillow.new("RGB", (width * min(columns, len(cards)), height * rows), _PAPER)
+    for i, card in enumerate(cards):
+        sheet.paste(card, (i % columns * width, i // columns * height))
+    return sheet
+
+
+def _enlarged(pixels: NDArray[np.uint8]) -> Picture:
+    from PIL import Image as pillow
+
+    picture = pillow.fromarray(np.repeat(pixels, 3 // len(pixels), axis=0).transpose(1, 2, 0).copy())
+    scale = max(1, _SIDE // picture.height)
+    return picture.resize((picture.width * scale, picture.height * scale), pillow.Resampling.NEAREST)
+
+
+def _wave(samples: NDArray[np.float32]) -> Picture:
+    from PIL import Image as pillow
+    from PIL import ImageDraw
+
+    picture = pillow.new("RGB", (_SIDE, _WAVE_HEIGHT), (255, 255, 255))
+    draw, middle = ImageDraw.Draw(picture), _WAVE_HEIGHT // 2
+    for x, part in enumerate(np.array_split(samples, _SIDE)):
+        low, high = (float(part.min()), float(part.max())) if len(part) else (0.0, 0.0)
+        draw.line((x, middle - high * (middle - 2), x, middle - low * (middle - 2)), fill=_ACCENT)
+    return picture
+
+
+def _written(lines: Sequence[tuple[str, str]]) -> Picture:
+    from PIL import Image as pillow
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_SIZE)
+    rows: list[tuple[str, tuple[int, int, int]]] = []
+    for name, text in lines:
+        rows.append((name, _FAINT))
+        rows += [(part, _INK) for part in wrap(text, _COLUMNS) or ["-"]]
+    picture = pillow.new("RGB", (_WIDTH, max(1, len(rows)) * _LINE), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    for i, (text, colour) in enumerate(rows):
+        draw.text((0, i * _LINE), text, fill=colour, font=font)
+    return picture

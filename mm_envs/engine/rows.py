@@ -1,0 +1,124 @@
+"""Which episode and which item each row is at: streams of (seed, group, episode), and given items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mm_envs.engine.pool import ItemPool
+from mm_envs.random import fold, integers, signed, stream
+
+
+class Rows:
+    """The counters of all rows. Tensors are replaced, never changed in place: they may be handed out.
+
+    Args:
+        num_envs: Number of rows.
+        first_row: The number of the first one.
+        group_size: Neighbouring rows that get the same item.
+        pool: The items of the split.
+        device: Where the counters live.
+
+    Attributes:
+        row: The number of each row, (num_envs,) int64, as are the others.
+        seed: Its seed.
+        episode: How many episodes it has finished since it was seeded.
+        item: The place of its item within the split.
+    """
+
+    seed: Tensor
+    episode: Tensor
+    item: Tensor
+
+    def __init__(
+        self, num_envs: int, first_row: int, group_size: int, pool: ItemPool, device: torch.device
+    ) -> None:
+        self._pool, self._group_size, self._device = pool, group_size, device
+        self.row = torch.arange(first_row, first_row + num_envs, device=device)
+        self._group = self.row // group_size
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def reseed(self, seed: int | Sequence[int], mask: Tensor | None) -> None:
+        """Seeds the rows of a mask (None: all) and counts their episodes from 0.
+
+        Args:
+            seed: One number for all rows, or one a row.
+            mask: (num_envs,) bool.
+
+        Raises:
+            ValueError: There is not one seed a row.
+        """
+        if isinstance(seed, (int, np.integer)):
+            seeds = torch.full_like(self.row, signed(int(seed)))
+        elif len(seed) != len(self) or any(one is None for one in seed):
+            raise ValueError(f"seed has {len(seed)} entries for {len(self)} rows: give one number a row")
+        else:
+            seeds = torch.tensor([signed(int(one)) for one in seed], device=self._device)
+        zeros = torch.zeros_like(self.row)
+        self.seed = seeds if mask is None else torch.where(mask, seeds, self.seed)
+        self.episode = zeros if mask is None else torch.where(mask, zeros, self.episode)
+        self._stream = fold(stream(self.seed, "item"), self._group)
+
+    def key(self, rows: Tensor | None) -> Tensor:
+        """Seed, row and episode of some rows (None: all), (n, 3) int64."""
+        return torch.stack([take(self.seed, rows), take(self.row, rows), take(self.episode, rows)], dim=1)
+
+    def next(self, mask: Tensor, rows: Tensor | None) -> None:
+        """Goes on to the next episode.
+
+        Args:
+            mask: Which rows, (num_envs,) bool.
+            rows: The same as numbers, where they are known.
+        """
+        if rows is None:
+            self.episode = self.episode + mask.to(torch.int64)
+            self.item = torch.where(mask, self.draw(), self.item)
+        else:
+            self.episode = self.episode.index_copy(0, rows, self.episode.index_select(0, rows) + 1)
+            self.item = self.item.index_copy(0, rows, self.draw(rows))
+
+    def draw(self, rows: Tensor | None = None) -> Tensor:
+        """The items of the episodes that the counters of some rows (None: all) stand at."""
+        return integers(fold(take(self._stream, rows), take(self.episode, rows)), self._pool.size)
+
+    def given(self, items: Any, split: str) -> Tensor:
+        """Places of items that the user named by index, one a row or one a group.
+
+        Raises:
+            ValueError: There is not one a row or a group, or one is not in the split.
+        """
+        given = torch.as_tensor(items, device=self._device)
+        if given.dtype not in (torch.int64, torch.int32) or given.ndim != 1:
+            raise ValueError(
+                f"options['items'] has shape {tuple(given.shape)} and {given.dtype}: give (n,) int64"
+            )
+        if len(given) * self._group_size == len(self):
+            given = given.repeat_interleave(self._group_size)
+        if len(given) != len(self):
+            raise ValueError(
+                f"options['items'] has {len(given)} entries for {len(self)} rows: "
+                "give one a row or one a group"
+            )
+        place = given.to(torch.int64) - self._pool.first
+        wrong = (place < 0) | (place >= self._pool.size)
+        if bool(wrong.any()):
+            raise ValueError(
+                f"item {int(given[wrong][0])} is not in split {split!r}, which holds "
+                f"{self._pool.first} to {self._pool.first + self._pool.size - 1}"
+            )
+        return place
+
+    def item_index(self) -> Tensor:
+        """The item of each row as an index of the dataset."""
+        return self.item + self._pool.first
+
+
+def take(values: Tensor, rows: Tensor | None) -> Tensor:
+    """The values of some rows; None: of all."""
+    return values if rows is None else values.index_select(0, rows)
