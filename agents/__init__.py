@@ -1,0 +1,1 @@
+"""What learns: encoders, fusion, the Stable-Baselines3 bridge and evaluation."""

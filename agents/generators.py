@@ -1,0 +1,62 @@
+"""The process-wide generators of Python, NumPy and torch, saved and put back.
+
+Stable-Baselines3 seeds and draws from them. Whoever calls it through this project finds them as they were,
+and an agent finds its own again when its training goes on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GlobalGenerators:
+    """The states of the process-wide generators at one moment."""
+
+    python: tuple[Any, ...]
+    numpy: dict[str, Any]
+    torch: Tensor
+    accelerators: list[Tensor]
+
+    @classmethod
+    def capture(cls) -> GlobalGenerators:
+        """The states as they are now."""
+        used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        accelerators = torch.cuda.get_rng_state_all() if used else []
+        numpy_state: Any = np.random.get_state(legacy=False)
+        return cls(random.getstate(), numpy_state, torch.get_rng_state(), accelerators)
+
+    def restore(self) -> None:
+        """Puts the states back."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.torch)
+        if self.accelerators:
+            torch.cuda.set_rng_state_all(self.accelerators)
+
+
+@contextmanager
+def global_generators_kept() -> Iterator[None]:
+    """Leaves the process-wide generators as they were, whatever happens inside.
+
+    Example:
+        >>> random.seed(1)
+        >>> before = random.getstate()
+        >>> with global_generators_kept():
+        ...     random.seed(2)
+        >>> random.getstate() == before
+        True
+    """
+    states = GlobalGenerators.capture()
+    try:
+        yield
+    finally:
+        states.restore()

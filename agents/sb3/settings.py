@@ -1,0 +1,159 @@
+"""Settings of the algorithms, one dataclass each, with defaults that follow the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PPOSettings:
+    """Proximal policy optimisation (Schulman et al., 2017), for many rows and short episodes.
+
+    The defaults of Stable-Baselines3 (2,048 steps, minibatches of 64, ten epochs) are meant for one row; with
+    1,024 rows they would make 327,680 updates per rollout.
+
+    Attributes:
+        n_steps: Steps per rollout and row; None for 2,048 transitions in all, at least 4 steps.
+        n_minibatches: Updates per epoch; the size of a minibatch follows from it.
+        n_epochs: Passes over a rollout.
+        learning_rate: Of Adam, at the start.
+        decay: Whether the learning rate falls linearly to zero.
+        gamma: Discount; 1 since every episode is short and ends.
+        gae_lambda: Of generalised advantage estimation.
+        ent_coef: Weight of the entropy.
+        vf_coef: Weight of the value loss.
+        clip_range: Of the probability ratio.
+        max_grad_norm: Gradients are scaled down to this norm.
+    """
+
+    n_steps: int | None = None
+    n_minibatches: int = 4
+    n_epochs: int = 4
+    learning_rate: float = 1e-3
+    decay: bool = True
+    gamma: float = 1.0
+    gae_lambda: float = 0.95
+    ent_coef: float = 0.01
+    vf_coef: float = 0.5
+    clip_range: float = 0.2
+    max_grad_norm: float = 0.5
+
+    def arguments(self, rows: int) -> dict[str, Any]:
+        """The arguments of ``stable_baselines3.PPO`` for a number of rows.
+
+        Example:
+            >>> chosen = PPOSettings().arguments(rows=256)
+            >>> chosen["n_steps"], chosen["batch_size"]
+            (8, 512)
+        """
+        n_steps = self.n_steps or max(4, 2048 // rows)
+        minibatches = next(m for m in range(self.n_minibatches, 0, -1) if n_steps * rows % m == 0)
+        return {
+            "n_steps": n_steps,
+            "batch_size": n_steps * rows // minibatches,
+            "n_epochs": self.n_epochs,
+            "learning_rate": _schedule(self.learning_rate, self.decay),
+            "gamma": self.gamma,
+            "gae_lambda": self.gae_lambda,
+            "ent_coef": self.ent_coef,
+            "vf_coef": self.vf_coef,
+            "clip_range": self.clip_range,
+            "max_grad_norm": self.max_grad_norm,
+        }
+
+
+@dataclass(frozen=True)
+class A2CSettings:
+    """Advantage actor-critic (Mnih et al., 2016): one update per rollout.
+
+    Attributes:
+        n_steps: Steps per rollout and row; None for 512 transitions in all, at least 4 steps.
+        learning_rate: Of Adam, at the start.
+        decay: Whether the learning rate falls linearly to zero.
+        gamma: Discount; 1 since every episode is short and ends.
+        gae_lambda: Of generalised advantage estimation.
+        ent_coef: Weight of the entropy.
+        vf_coef: Weight of the value loss.
+        max_grad_norm: Gradients are scaled down to this norm.
+    """
+
+    n_steps: int | None = None
+    learning_rate: float = 1e-3
+    decay: bool = True
+    gamma: float = 1.0
+    gae_lambda: float = 0.95
+    ent_coef: float = 0.01
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+
+    def arguments(self, rows: int) -> dict[str, Any]:
+        """The arguments of ``stable_baselines3.A2C`` for a number of rows."""
+        return {
+            "n_steps": self.n_steps or max(4, 512 // rows),
+            "learning_rate": _schedule(self.learning_rate, self.decay),
+            "gamma": self.gamma,
+            "gae_lambda": self.gae_lambda,
+            "ent_coef": self.ent_coef,
+            "vf_coef": self.vf_coef,
+            "max_grad_norm": self.max_grad_norm,
+            "normalize_advantage": True,
+            "use_rms_prop": False,
+        }
+
+
+@dataclass(frozen=True)
+class DQNSettings:
+    """Deep Q-learning (Mnih et al., 2015), with one exploration coin per row.
+
+    Attributes:
+        buffer_size: Transitions in the replay buffer, each with two observations, in host memory.
+        learning_starts: Transitions before the first update.
+        batch_size: Transitions per update.
+        transitions_per_update: New transitions for each update.
+        learning_rate: Of Adam, at the start.
+        decay: Whether the learning rate falls linearly to zero.
+        gamma: Discount; 1 since every episode is short and ends.
+        target_update_interval: Transitions between two copies of the network to its target.
+        exploration_fraction: Share of the training over which exploration falls to its final rate.
+        exploration_final_eps: The final rate.
+        max_grad_norm: Gradients are scaled down to this norm.
+    """
+
+    buffer_size: int = 20_000
+    learning_starts: int = 1_000
+    batch_size: int = 256
+    transitions_per_update: int = 32
+    learning_rate: float = 1e-3
+    decay: bool = True
+    gamma: float = 1.0
+    target_update_interval: int = 1_000
+    exploration_fraction: float = 0.3
+    exploration_final_eps: float = 0.05
+    max_grad_norm: float = 10.0
+
+    def arguments(self, rows: int) -> dict[str, Any]:
+        """The arguments of ``stable_baselines3.DQN`` for a number of rows."""
+        return {
+            "buffer_size": max(self.buffer_size, rows),
+            "learning_starts": self.learning_starts,
+            "batch_size": self.batch_size,
+            "train_freq": max(1, self.transitions_per_update // rows),
+            "gradient_steps": max(1, rows // self.transitions_per_update),
+            "learning_rate": _schedule(self.learning_rate, self.decay),
+            "gamma": self.gamma,
+            "target_update_interval": self.target_update_interval,
+            "exploration_fraction": self.exploration_fraction,
+            "exploration_final_eps": self.exploration_final_eps,
+            "max_grad_norm": self.max_grad_norm,
+        }
+
+
+Settings = PPOSettings | A2CSettings | DQNSettings
+SETTINGS: dict[str, type[Settings]] = {"ppo": PPOSettings, "a2c": A2CSettings, "dqn": DQNSettings}
+
+
+def _schedule(start: float, decay: bool) -> Callable[[float], float]:
+    """The learning rate from the share of the training that remains, 1 to 0."""
+    return lambda remaining: start * remaining if decay else start

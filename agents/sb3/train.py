@@ -1,0 +1,129 @@
+"""Making and training an agent of Stable-Baselines3 in a multimodal environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import torch
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+from agents.generators import GlobalGenerators, global_generators_kept
+from agents.sb3.buffer import DeviceRolloutBuffer
+from agents.sb3.dqn import RowwiseDQN
+from agents.sb3.extractor import policy_arguments
+from agents.sb3.policy import DevicePolicy
+from agents.sb3.progress import Progress, ProgressCallback
+from agents.sb3.settings import SETTINGS, Settings
+from agents.sb3.vec_env import DeviceVecEnv
+from mm_envs.names import one_of
+
+_ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "a2c": A2C, "dqn": RowwiseDQN}
+
+
+@dataclass
+class Agent:
+    """An agent in training: the model of Stable-Baselines3 and what is needed to go on or to save it.
+
+    Attributes:
+        model: The algorithm, with its policy and environment.
+        algo: Its name here.
+        settings: Its settings.
+        policy: The arguments of ``policy_arguments``.
+        seed: The seed it was made with.
+        generators: Where its random draws stand.
+    """
+
+    model: BaseAlgorithm
+    algo: str
+    settings: Settings
+    policy: dict[str, Any]
+    seed: int
+    generators: GlobalGenerators
+
+
+def make_agent(
+    algo: str,
+    envs: gym.vector.VectorEnv[Any, Any, Any] | VecEnv,
+    *,
+    seed: int = 0,
+    settings: Settings | None = None,
+    tensorboard: str | None = None,
+    device: torch.device | str | None = None,
+    **policy: Any,
+) -> Agent:
+    """An untrained agent for an environment. The process-wide generators are left as they were.
+
+    Args:
+        algo: "ppo", "a2c" or "dqn".
+        envs: A multimodal vector environment, or any ``VecEnv`` of Stable-Baselines3.
+        seed: Decides the initial weights, the exploration and the episodes.
+        settings: Of the algorithm; None for its defaults.
+        tensorboard: A folder for TensorBoard, or None.
+        device: Where the policy lives; None for the device of the environment.
+        policy: ``features``, ``fusion`` and ``hidden`` of ``agents.sb3.extractor.policy_arguments``.
+
+    Raises:
+        ValueError: The algorithm is unknown, or the settings are those of another one.
+
+    Example:
+        >>> from mm_envs.engine.vector import MultimodalVectorEnv
+        >>> envs = MultimodalVectorEnv(8, "classify", dataset="digits", feedback="truth")
+        >>> agent = make_agent("ppo", envs, seed=1, features=32)
+        >>> agent.model.n_steps
+        256
+    """
+    if algo not in _ALGORITHMS:
+        raise ValueError(one_of("algo", algo, _ALGORITHMS))
+    settings = settings or SETTINGS[algo]()
+    if not isinstance(settings, SETTINGS[algo]):
+        raise ValueError(f"settings={settings} are not for algo={algo!r}: use {SETTINGS[algo].__name__}")
+    vec_env = envs if isinstance(envs, VecEnv) else DeviceVecEnv(envs, numpy=algo == "dqn")
+    on_policy = algo != "dqn"
+    arguments = settings.arguments(vec_env.num_envs)
+    if on_policy:
+        arguments["rollout_buffer_class"] = DeviceRolloutBuffer
+    with global_generators_kept():
+        model = _ALGORITHMS[algo](
+            DevicePolicy if on_policy else "MultiInputPolicy",
+            vec_env,
+            seed=seed,
+            device=str(device or getattr(vec_env, "device", "cpu")),
+            tensorboard_log=tensorboard,
+            policy_kwargs=policy_arguments(**policy),
+            **arguments,
+        )
+        return Agent(model, algo, settings, policy, seed, GlobalGenerators.capture())
+
+
+def learn(
+    agent: Agent, steps: int, on_progress: Callable[[Progress], None] | None = None, window: int = 1000
+) -> None:
+    """Trains for a number of environment steps, all rows counted; called again, the training goes on.
+
+    ``rollout/reward`` and ``rollout/utility``, the running means of both over the last finished episodes, are
+    logged beside what Stable-Baselines3 logs. The process-wide generators are left as they were; the agent
+    draws from its own states of them, so that what it learns depends on its seed alone.
+
+    Args:
+        agent: The agent.
+        steps: Environment steps; completed to whole rollouts.
+        on_progress: Called after every rollout.
+        window: How many finished episodes the means run over.
+    """
+    first = agent.model.num_timesteps == 0
+    with global_generators_kept():
+        agent.generators.restore()
+        agent.model.learn(
+            steps,
+            callback=ProgressCallback(on_progress, window),
+            # DQN counts episodes here, and with many rows every step ends many.
+            log_interval=1 if agent.algo != "dqn" else 8 * agent.model.n_envs,
+            tb_log_name=agent.algo,
+            reset_num_timesteps=first,
+        )
+        agent.generators = GlobalGenerators.capture()
