@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from agents.sb3.settings import SETTINGS
 from agents.sb3.train import Agent, make_agent
 from agents.sb3.vec_env import DeviceVecEnv
+from mm_envs.data.text import Vocabulary
 from mm_envs.names import one_of
 from mm_envs.spaces import Tokens, to_json
 
@@ -148,12 +149,12 @@ def _refuse_other(config: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _short(space: Mapping[str, Any] | None) -> str:
-    """A space in a few words; two vocabularies of one size differ in their digests, which are not spelt out."""
+    """A space in a few words, a vocabulary by its digest."""
     if space is None:
         return "missing"
-    said = {
-        key: len(value) if key == "vocabulary" else value for key, value in space.items() if key != "kind"
-    }
+    said = {key: value for key, value in space.items() if key != "kind"}
+    if "vocabulary" in said:
+        said["vocabulary"] = Vocabulary(tuple(said["vocabulary"])).digest
     return f"{space['kind']}({', '.join(f'{key}={value}' for key, value in said.items())})"
 
 
