@@ -8,23 +8,17 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.scenes.layout import SHAPES, SceneConfig, SceneGraph
+from mm_envs.data.scenes.questions import pick
 from mm_envs.data.text import PAD, Vocabulary
 from mm_envs.random import fold
 
 NAME_LENGTH = 2
-
-_LARGEST = 2**63 - 1
 
 
 @lru_cache(maxsize=64)
 def name_vocabulary(config: SceneConfig) -> Vocabulary:
     """The words of names: places and shapes."""
     return Vocabulary.of(["top", "bottom", "left", "right", *SHAPES[: config.shapes]])
-
-
-def _random_object(possible: Tensor, bits: Tensor) -> Tensor:
-    places = torch.arange(possible.shape[1], device=bits.device)
-    return torch.where(possible, fold(bits[:, None], places) & _LARGEST, -1).argmax(1)
 
 
 def name_by_place(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,7 +40,7 @@ def name_by_place(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple
         'top right'
     """
     ids = name_vocabulary(config).ids
-    index = _random_object(graph.present, bits)
+    index = pick(graph.present, bits)
     quadrant = graph.quadrant.gather(1, index[:, None])[:, 0]
     return torch.stack([(quadrant >> 1) + ids["top"], (quadrant & 1) + ids["left"]], 1), index
 
@@ -58,7 +52,7 @@ def name_by_shape(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple
     """
     alike = (graph.shape[:, :, None] == graph.shape[:, None, :]) & graph.present[:, None, :]
     alone = graph.present & (alike.sum(2) == 1)
-    index = _random_object(alone, bits)
+    index = pick(alone, bits)
     shape = graph.shape.gather(1, index[:, None])[:, 0] + name_vocabulary(config).ids[SHAPES[0]]
     place, placed = name_by_place(graph, config, fold(bits, 1))
     named = alone.any(1)

@@ -1,12 +1,15 @@
 """Questions about scenes, six kinds of them, balanced so that neither question nor picture alone helps.
 
-Balance for scenes of two objects whose attributes are uniform and independent (the default): per kind, the
-best guess from the exact question alone and the best guess from the exact scene and the kind alone are at
-chance, 1 / ``CHOICES[kind]``. It comes from symmetry (the two objects change places; a coin decides between
-yes and no) and, for counting, from the thinning that ``_count`` explains. For other numbers of objects the
-same code runs with two objects in focus, and balance is the best that comes of it. Measured on 100,000
-scenes of one to four objects, guesses from the exact question are at chance except for counting (0.39 against
-0.2), those from picture and kind are at or below it except for counting (0.36) and the choices between two.
+Balance for two objects whose attributes are uniform and independent, with three colours and three shapes at
+least: per kind, the best guess from the exact question alone and the best guess from the exact scene and the
+kind alone are right as often as chance, one in ``choices(config)[kind]``. It comes from symmetry (the two
+objects change places; a coin decides between yes and no) and, for counting, from the thinning that ``_count``
+explains. A split lacks some graphs, and their mirror images tell a little: guesses from exact questions, over
+the train split of the default, reach 0.51 about colour and shape, 0.54 about relations and 0.55 about sizes.
+
+For other numbers of objects the same code runs with two objects in focus. With one to four of them, guesses
+stay within two points of chance, except those of a count: 0.44 from the question and 0.40 from the picture,
+where chance is 0.2.
 """
 
 from __future__ import annotations
@@ -36,7 +39,6 @@ COMPARISONS = ("larger", "smaller")
 YES, NO, ZERO = 0, 1, 2  # indices of answers
 
 _SLOTS = 6
-_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def ask(
         usable = [draft.available for draft in drafts]
         if allowed is not None:
             usable = [flag if number in allowed else flag & False for number, flag in enumerate(usable)]
-        kind = _pick(torch.stack(usable, 1), fold(bits, len(drafts)))
+        kind = pick(torch.stack(usable, 1), fold(bits, len(drafts)))
         available = torch.stack(usable, 1)
     asked = available.gather(1, kind[:, None])[:, 0]
     kind = torch.where(asked, kind, QUESTION_KINDS.index("existence"))
@@ -168,11 +170,20 @@ def _templates(config: SceneConfig, device: torch.device) -> Tensor:
 # Drawing ----------------------------------------------------------------------------------------------------
 
 
-def _pick(possible: Tensor, bits: Tensor) -> Tensor:
-    """The index of a random True of each row, all equally likely; any index where there is none."""
-    places = torch.arange(possible.shape[1], device=bits.device)
-    scores = fold(bits[:, None], places) & _LARGEST
-    return torch.where(possible, scores, -1).argmax(1)
+def pick(possible: Tensor, bits: Tensor) -> Tensor:
+    """The index of a random True of each row, all equally likely; the last index where there is none.
+
+    Args:
+        possible: What may be picked, bool of shape (n, choices).
+        bits: One hash for each row, int64 of shape (n,).
+
+    Example:
+        >>> pick(torch.tensor([[False, True, False]]), torch.tensor([5])).tolist()
+        [1]
+    """
+    rank = possible.cumsum(1)
+    drawn = integers(bits, rank[:, -1].clamp(min=1))
+    return (rank <= drawn[:, None]).sum(1).clamp_(max=possible.shape[1] - 1)
 
 
 def _coin(bits: Tensor) -> Tensor:
@@ -182,7 +193,7 @@ def _coin(bits: Tensor) -> Tensor:
 def _two(possible: Tensor, bits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Two objects in focus, of the pairs that are possible (n, K, K), and whether there is one."""
     k, flat = possible.shape[1], possible.flatten(1)
-    chosen = _pick(flat, bits)
+    chosen = pick(flat, bits)
     return chosen // k, chosen % k, flat.any(1)
 
 
@@ -216,8 +227,8 @@ def _existence(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     every = torch.arange(config.colours * config.shapes, device=bits.device)
     here = (pairs[:, :, None] == every).any(1)
     yes = _coin(fold(bits, 0)) | here.all(1)
-    seen = _at(pairs, _pick(graph.present, fold(bits, 1)))
-    pair = torch.where(yes, seen, _pick(~here, fold(bits, 2)))
+    seen = _at(pairs, pick(graph.present, fold(bits, 1)))
+    pair = torch.where(yes, seen, pick(~here, fold(bits, 2)))
     fill = [pair // config.shapes + ids[COLOURS[0]], pair % config.shapes + ids[SHAPES[0]]]
     return _Draft(fill, torch.where(yes, YES, NO), torch.ones_like(yes))
 
@@ -240,11 +251,11 @@ def _count(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     counted = torch.cat([shapes, colours], 1)[:, None, :] == every[2][:, None]
     by_shape, by_colour = counted[..., :s].any(2), counted[..., s:].any(2)
     offered = by_shape | by_colour
-    target = _pick(offered, fold(bits, 0))
+    target = pick(offered, fold(bits, 0))
     of_shape = _at(by_shape, target) & (~_at(by_colour, target) | _coin(fold(bits, 1)))
     values = counted[torch.arange(len(bits), device=bits.device), target]
     is_shape = torch.arange(values.shape[1], device=bits.device) < s
-    value = _pick(values & (is_shape == of_shape[:, None]), fold(bits, 2))
+    value = pick(values & (is_shape == of_shape[:, None]), fold(bits, 2))
     fill = [
         torch.where(of_shape, value + ids[plural(SHAPES[0])], value - s + ids[COLOURS[0]]),
         torch.where(of_shape, PAD, ids["objects"]),
@@ -298,7 +309,8 @@ def _relation(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     """The true relation or its opposite, along an axis on which the two objects differ."""
     ids, k = question_vocabulary(config).ids, config.maximum
     left, above = graph.left_of(), graph.above()
-    possible = _both(_unique(graph, graph.colour, graph.shape)) & ~_same_object(k, bits)
+    objects = torch.arange(k, device=bits.device)[None]
+    possible = _both(_unique(graph, graph.colour, graph.shape)) & _differ(objects)
     a, b, available = _two(possible, fold(bits, 0))
     left_of, right_of, over, under = (
         _at(holds.flatten(1), pair) for holds in (left, above) for pair in (a * k + b, b * k + a)
@@ -310,10 +322,6 @@ def _relation(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     said = [word + ids[RELATIONS[0]], torch.where(across, ids["of"], PAD)]
     fill = [*_referred(graph, config, a), *said, *_referred(graph, config, b)]
     return _Draft(fill, torch.where(yes, YES, NO), available)
-
-
-def _same_object(k: int, like: Tensor) -> Tensor:
-    return torch.eye(k, dtype=torch.bool, device=like.device)
 
 
 def _comparison(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
