@@ -51,7 +51,7 @@ RULES: tuple[Rule, ...] = (
     Rule("rows differ", seeding.rows_differ, _REPEATABLE),
     Rule("adjacent seeds", seeding.adjacent_seeds, _REPEATABLE),
     Rule("batch invariance", seeding.batch_invariance, _REPEATABLE),
-    Rule("in-place change", memory.in_place_change, _REPEATABLE),
+    Rule("in-place change", memory.in_place_change, (*_REPEATABLE, "info masks")),
     Rule("final observation", autoreset.final_observation, _REPEATABLE),
     Rule("first observation", autoreset.first_observation, _REPEATABLE),
     Rule("reset step", autoreset.reset_step, _FORM),
@@ -85,7 +85,8 @@ def check_vector_env(
             it may take besides: ``autoreset_mode`` (another mode, to compare final and first observations
             with) and ``first_row`` (the number of its first row, for batch invariance).
         strict: Whether also to fail what Gymnasium's own vector environments depart from: seeds that are
-            ``seed + row``, options that are changed, an additional dimension of the actions.
+            ``seed + row``, options that are changed, an additional dimension of the actions, statistics
+            that follow when an info is changed in place.
         raise_on_failure: Whether to raise if a rule does not hold, rather than only to report it.
 
     Returns:

@@ -126,7 +126,10 @@ def reset_mask(run: Run) -> str:
     kept = [row for row in np.flatnonzero(~mask).tolist() if not trees.same(before[row], after[row])]
     if kept:
         raise Fault(f"row {kept[0]} changed though its mask is False: leave the other rows as they are")
-    if not run.constant and all(trees.same(before[row], after[row]) for row in np.flatnonzero(mask).tolist()):
+    # A row may have stood at the start all the time, if there is only one start.
+    starts = [*run.rows(run.recorded[0].obs), *after]
+    fixed = all(trees.same(starts[0], start) for start in starts[: run.n] + starts[run.n :: 2])
+    if not fixed and all(trees.same(before[row], after[row]) for row in np.flatnonzero(mask).tolist()):
         raise Fault("no row of the mask changed: give these rows a new episode")
     if run.device is not None:
         tensor = torch.as_tensor(mask, device=run.device)

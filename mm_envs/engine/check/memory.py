@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mm_envs.engine.check import trees
-from mm_envs.engine.check.report import Fault, Skip
-from mm_envs.engine.check.run import Call, Mask, Run, drive, first_difference
+from mm_envs.engine.check.report import Departure, Fault, Skip
+from mm_envs.engine.check.run import Call, Mask, Recording, Run, drive, first_difference
 
 
 def values_stay(run: Run) -> str:
@@ -39,7 +41,20 @@ def in_place_change(run: Run) -> str:
     changed = [overwritten(call) for call in drive(run.envs, run.actions(), run.steps, run.seed)]
     if (where := first_difference(run.recorded, changed)) is not None:
         raise Fault(f"it changes {where}: the state of the environment leaks out, return a copy")
+    if (where := _info_difference(run, changed)) is not None:
+        raise Departure(f"it changes {where}: what the info is made from leaks out, return a copy")
     return "the trajectory stays the same"
+
+
+def _info_difference(run: Run, changed: Recording) -> str | None:
+    """The first entry of an info that differs, out of those that a mere repetition leaves the same."""
+    everybody = np.ones(run.n, dtype=np.bool_)
+    for index, calls in enumerate(zip(run.recorded, run.record(), changed, strict=True)):
+        infos = [trees.leaves(trees.told(call.info, everybody), "info") for call in calls]
+        for (path, first), (_, again), (_, now) in zip(*infos, strict=False):
+            if trees.same(first, again) and not trees.same(first, now):
+                return f"{path} of call {index} ({calls[0].kind})"
+    return None
 
 
 def actions_unchanged(run: Run) -> str:
