@@ -1,0 +1,1 @@
+"""What is measured: speed against what a user would write otherwise, and the statistics of it."""

@@ -1,0 +1,1 @@
+"""What a user would write without this package: the yardsticks of the benchmarks."""

@@ -1,0 +1,147 @@
+"""Captioning as a plain ``gymnasium.Env``: Python and NumPy, one episode at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.baselines.plain_caption import PlainScene, plain_scene, plain_utility
+from feedback.annotators import SimulatedRater
+from mm_envs.data.scenes import Scenes
+from mm_envs.data.text import EOS
+from mm_envs.tasks.caption import Caption
+
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class PlainItems:
+    """The items of a split as NumPy arrays and Python values, shared by all environments of a process.
+
+    Attributes:
+        task: The task of the engine: spaces, vocabulary and horizon are taken from it.
+        rater: The default rater of the engine: its numbers are taken from it.
+        first: The index of the first item.
+        images: Pictures, uint8 of shape (items, channels, height, width).
+        scenes: What is to be seen on each of them.
+    """
+
+    task: Caption
+    rater: SimulatedRater
+    first: int
+    images: NDArray[np.uint8]
+    scenes: list[PlainScene]
+
+
+@lru_cache(maxsize=4)
+def plain_items(split: str = "train", **task_arguments: Any) -> PlainItems:
+    """All items of a split, made once in a process.
+
+    Args:
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        task_arguments: Arguments of the captioning task and of its scenes (hashable ones).
+    """
+    task = Caption("scenes", **task_arguments)
+    dataset = task.dataset
+    assert isinstance(dataset, Scenes)
+    images, scenes = [], []
+    numbers = dataset.range(split)
+    for indices in torch.split(torch.arange(numbers.start, numbers.stop), _CHUNK):
+        graph = dataset.graph(indices)
+        images.append(dataset.batch(indices, ["image"])["image"].numpy())
+        scenes += [plain_scene(graph, row, dataset.config) for row in range(len(indices))]
+    return PlainItems(task, SimulatedRater(task), numbers.start, np.concatenate(images), scenes)
+
+
+class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
+    """The task of MMCaption-v0 as one would write it without this package.
+
+    The same pictures, spaces, words, utility with its parts and formula of the simulated rater as
+    ``MultimodalVectorEnv(n, "caption")``; only the random draws come from ``self.np_random``. It does no more
+    than it must: pictures are rendered beforehand, and a caption is judged once, at its end.
+
+    Args:
+        items: The items to draw from; by default those of the train split of MMCaption-v0.
+        rater: Who gives the reward; by default the rater of the items.
+
+    Example:
+        >>> env = PlainCaptionEnv(plain_items("test", items=64))
+        >>> observation, info = env.reset(seed=1)
+        >>> observation["image"].shape
+        (3, 64, 64)
+        >>> observation, reward, terminated, truncated, info = env.step(1)
+        >>> terminated, info["utility"]
+        (True, 0.0)
+    """
+
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+
+    def __init__(self, items: PlainItems | None = None, rater: SimulatedRater | None = None) -> None:
+        items = items or plain_items()
+        task, rater = items.task, rater or items.rater
+        self._items, self._vocabulary, self._horizon = items, task.vocabulary, task.horizon
+        self._mistakes, self._noise = rater.mistakes, rater.noise
+        self._gain, self._offset = rater.gain, rater.offset
+        self.observation_space, self.action_space = task.observation_space, task.action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Starts an episode.
+
+        Args:
+            seed: Seeds the draws.
+            options: ``"items"``: the index of the item to show.
+        """
+        super().reset(seed=seed)
+        if options and "items" in options:
+            item = options["items"] - self._items.first
+        else:
+            item = self.np_random.integers(len(self._items.scenes))
+        self._image, self._scene = self._items.images[item], self._items.scenes[item]
+        self._words: list[int] = []
+        self._tokens = np.zeros(self._horizon, dtype=np.int64)
+        return self._observation(), {}
+
+    def step(
+        self, action: np.int64 | int
+    ) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
+        """Writes one word."""
+        word = int(action)
+        # What was handed out before stays as it was.
+        self._tokens = self._tokens.copy()
+        self._tokens[len(self._words)] = word
+        self._words.append(word)
+        if word != EOS and len(self._words) < self._horizon:
+            return self._observation(), 0.0, False, False, {}
+        reward, info = self._judge()
+        return self._observation(), reward, True, False, info
+
+    def _observation(self) -> dict[str, NDArray[Any]]:
+        return {
+            "image": self._image.copy(),
+            "tokens": self._tokens,
+            "tokens_length": np.array([len(self._words)], dtype=np.int64),
+        }
+
+    def _judge(self) -> tuple[float, dict[str, Any]]:
+        utility, parts = plain_utility(self._words, self._scene, self._vocabulary)
+        mistaken = self.np_random.random() < self._mistakes
+        perceived = 1 - utility if mistaken else utility
+        noise = (self.np_random.gumbel() - np.euler_gamma) * self._noise
+        reward = (perceived + noise) * self._gain + self._offset
+        info = {
+            "utility": utility,
+            "utility_parts": parts,
+            "reward_parts": {"perceived": perceived, "noise": noise},
+            "response": self._tokens.copy(),
+            "episode": {"r": reward, "l": len(self._words)},
+        }
+        return reward, info
