@@ -1,10 +1,15 @@
-"""What is in a scene: its configuration, its graph, and the numbering of all graphs that keeps splits apart.
+"""What is in a scene: its configuration, its graph, and the splits.
 
 A picture is a 2x2 grid of quadrants with at most one object in each. The distinct graphs of a configuration
-are numbered from 0, first by their number of objects. A seeded permutation shuffles the numbers of each
-count, and the shuffled numbers are cut into splits: the first eight tenths are for training, one tenth for
-validation and one for the test. Hence no graph is ever in two splits. Where in its quadrant an object lies is
-chance, and not part of its graph's number.
+are numbered from 0, first by their number of objects; where in its quadrant an object lies is chance, and not
+part of its graph.
+
+The split of a graph is decided by two sums over its objects: the ranks of the colours, modulo the number of
+colours, and the ranks of the shapes, modulo the number of shapes (ranks are seeded permutations). So graphs
+that differ in order, placement, sizes or textures, or in which object has which of the colours, always share
+a split: no mirror image of a training scene is met in the test, and what was held out says nothing about the
+answer to a question. As any object can be solved for, given the others and a sum, every colour and shape is
+equally frequent in every split.
 """
 
 from __future__ import annotations
@@ -12,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import combinations, permutations, product
-from math import isqrt
 
 import torch
 from torch import Tensor
@@ -20,7 +24,7 @@ from torch import Tensor
 from mm_envs.data.dataset import SPLITS
 from mm_envs.random import fold, integers, purpose, stream
 
-COLOURS = ("red", "green", "blue", "yellow", "purple", "cyan", "white", "orange")
+COLOURS = ("red", "green", "blue", "yellow", "purple", "cyan", "white", "pink")
 RGB = (
     (230, 40, 45),
     (40, 185, 70),
@@ -29,15 +33,14 @@ RGB = (
     (165, 60, 205),
     (60, 215, 230),
     (245, 245, 245),
-    (250, 135, 25),
+    (255, 150, 195),
 )
 SHAPES = ("circle", "square", "triangle", "cross")
 SIZES = ("small", "large")
 TEXTURES = ("plain", "striped", "dotted")
 
 MAXIMUM_OBJECTS = 4
-_TENTHS = (0, 8, 9, 10)
-_ROUNDS = 6
+_HELD_OUT = 8  # one in so many pairs of sums is for validation, one for the test
 
 # The quadrants are numbered in reading order, so that sorted tuples are in canonical order. With two objects
 # only the pairs along an axis are used: exactly one relation, left of or above, holds between them.
@@ -64,10 +67,10 @@ class SceneConfig:
         distinct_shapes: Whether no two objects of a scene have the same shape, so that a shape, seen or
             heard, says which object is meant.
         noise: The largest deviation of the noise added to sounds, 0 to 0.1.
-        split_seed: The seed of the permutation that cuts the splits.
+        split_seed: The seed of the ranks of colours and shapes, which decide the splits.
 
     Raises:
-        ValueError: A field is outside its range, or too few graphs exist to be split.
+        ValueError: A field is outside its range, or there are too few colours and shapes to be split.
 
     Example:
         >>> SceneConfig().graphs
@@ -102,10 +105,12 @@ class SceneConfig:
             raise ValueError(f"noise={self.noise} is not within 0 to 0.1")
         if self.distinct_shapes and high > self.shapes:
             raise ValueError(f"shapes={self.shapes} is too few for {high} objects of distinct shapes")
-        if self.graphs_of(low) < 10:
-            raise ValueError(
-                f"{self.graphs_of(low)} graphs of {low} objects cannot be split: allow more colours"
-            )
+        for count in range(low, high + 1):
+            if not all(_cells(self, count)):
+                raise ValueError(
+                    f"colours={self.colours} and shapes={self.shapes} of {count} objects cannot be split: "
+                    "allow more colours"
+                )
 
     @property
     def maximum(self) -> int:
@@ -187,26 +192,55 @@ class SceneGraph:
         return SceneGraph(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
+def _ranks(config: SceneConfig, name: str, number: int) -> list[int]:
+    """A seeded permutation of the values of an attribute."""
+    draws = fold(stream(config.split_seed, f"rank of {name}"), torch.arange(number))
+    return draws.argsort().argsort().tolist()
+
+
+def _splits(config: SceneConfig) -> list[list[int]]:
+    """The split of each sum of ranks of shapes and, therein, of ranks of colours.
+
+    The pairs that are held out lie on a staircase, so that they take equally much from every sum, be it even
+    or odd (two equal ranks have an even sum). Validation and test share them in Thue-Morse order, for the
+    same reason.
+    """
+    colours, shapes = config.colours, config.shapes
+    splits = [[0] * colours for _ in range(shapes)]
+    for step in range(2 * max(1, colours * shapes // _HELD_OUT)):
+        colour = step % colours
+        splits[(colour // 2 + step // colours) % shapes][colour] = 1 + bin(step).count("1") % 2
+    return splits
+
+
+@lru_cache(maxsize=256)
+def _cells(config: SceneConfig, count: int) -> tuple[list[int], ...]:
+    """For each split the numbers arrangement * colours + sum of ranks of colours, of that many objects."""
+    splits, ranks = _splits(config), _ranks(config, "shape", config.shapes)
+    cells: tuple[list[int], ...] = tuple([] for _ in SPLITS)
+    for number, arrangement in enumerate(config.arrangements(count)):
+        row = splits[sum(ranks[shape] for shape in arrangement) % config.shapes]
+        for total, split in enumerate(row):
+            cells[split].append(number * config.colours + total)
+    return cells
+
+
 @dataclass(frozen=True)
 class _Tables:
     """The numbers of a configuration on a device; rows are counts 0 to 4 where there are five."""
 
-    first: Tensor  # (counts + 1,): the first combination of each count, then the number of all
-    graphs: Tensor  # (5,)
-    factors: Tensor  # (5, 2): two factors of the number of graphs, as equal as can be
+    first: Tensor  # (counts + 1,): the first number of each count, then the number of all graphs
     placements: Tensor  # (5,): how many ways there are to place that many objects
     quadrants: Tensor  # (5, 4, K): the quadrants of a placement, -1 behind the last
     arrangements: Tensor  # (5,): how many ways there are to give that many objects their shapes
     shapes: Tensor  # (5, most arrangements, K): the shapes of an arrangement, -1 behind the last
-    bounds: Tensor  # (4, 5): where splits begin and end among the graphs of a count
+    cell_counts: Tensor  # (3, 5): how many cells a split has
+    cells: Tensor  # (3, 5, most cells): arrangement * colours + sum of ranks of colours
+    splits: Tensor  # (shapes, colours): the split of each pair of sums
+    colour_rank: Tensor  # (colours,)
+    colour_of_rank: Tensor  # (colours,)
+    shape_rank: Tensor  # (shapes,)
     weights: Tensor  # (K,): powers of the number of looks
-    radius: Tensor  # (2,): the radius of each size
-    state: Tensor  # (): the stream of the permutation
-
-
-def _factors(number: int) -> tuple[int, int]:
-    divisor = next(d for d in range(isqrt(number), 0, -1) if number % d == 0)
-    return divisor, number // divisor
 
 
 def _padded(choices: dict[int, tuple[tuple[int, ...], ...]], width: int) -> tuple[Tensor, Tensor]:
@@ -219,25 +253,40 @@ def _padded(choices: dict[int, tuple[tuple[int, ...], ...]], width: int) -> tupl
     return sizes, table
 
 
+def _padded_cells(config: SceneConfig) -> tuple[Tensor, Tensor]:
+    """How many cells each split and count has, (3, 5), and the cells, (3, 5, most cells), padded with 0."""
+    low, high = config.objects
+    cells = {count: _cells(config, count) for count in range(low, high + 1)}
+    sizes = torch.ones(len(SPLITS), 5, dtype=torch.int64)
+    table = torch.zeros(len(SPLITS), 5, max(len(row) for rows in cells.values() for row in rows)).long()
+    for count, rows in cells.items():
+        for split, row in enumerate(rows):
+            sizes[split, count] = len(row)
+            table[split, count, : len(row)] = torch.tensor(row)
+    return sizes, table
+
+
 @lru_cache(maxsize=64)
 def _tables(config: SceneConfig, device: torch.device) -> _Tables:
     low, high = config.objects
     used = range(low, high + 1)
-    graphs = [config.graphs_of(count) if count in used else 1 for count in range(5)]
     placements, quadrants = _padded({count: _PLACEMENTS[count] for count in used}, high)
     arrangements, shapes = _padded({count: config.arrangements(count) for count in used}, high)
+    cell_counts, cells = _padded_cells(config)
+    colour_rank = torch.tensor(_ranks(config, "colour", config.colours))
     columns = {
-        "first": torch.tensor([sum(graphs[low:count]) for count in range(low, high + 2)]),
-        "graphs": torch.tensor(graphs),
-        "factors": torch.tensor([_factors(number) for number in graphs]),
+        "first": torch.tensor([sum(map(config.graphs_of, range(low, end))) for end in range(low, high + 2)]),
         "placements": placements,
         "quadrants": quadrants,
         "arrangements": arrangements,
         "shapes": shapes,
-        "bounds": torch.tensor([[number * tenth // 10 for number in graphs] for tenth in _TENTHS]),
+        "cell_counts": cell_counts,
+        "cells": cells,
+        "splits": torch.tensor(_splits(config)),
+        "colour_rank": colour_rank,
+        "colour_of_rank": colour_rank.argsort(),
+        "shape_rank": torch.tensor(_ranks(config, "shape", config.shapes)),
         "weights": torch.tensor([config.looks**k for k in range(high)]),
-        "radius": torch.tensor(radii(config)),
-        "state": stream(config.split_seed, "scene permutation"),
     }
     return _Tables(**{name: table.to(device) for name, table in columns.items()})
 
@@ -247,81 +296,61 @@ def radii(config: SceneConfig) -> tuple[int, int]:
     return config.pixels * 7 // 64, config.pixels * 12 // 64
 
 
-def combination_range(config: SceneConfig, split: str, count: int) -> tuple[int, int]:
-    """The shuffled numbers, of the graphs with that many objects, that belong to a split: [low, high).
-
-    Example:
-        >>> combination_range(SceneConfig(), "validation", 2)
-        (13107, 14745)
-    """
-    number = SPLITS.index(split)
-    graphs = config.graphs_of(count)
-    return graphs * _TENTHS[number] // 10, graphs * _TENTHS[number + 1] // 10
-
-
-def permute(config: SceneConfig, count: Tensor, number: Tensor) -> Tensor:
-    """Shuffle the numbers of the graphs of each count: a bijection of [0, graphs_of(count)) onto itself.
-
-    A Feistel network over two digits whose bases multiply to the number of graphs, so that no number ever
-    falls outside (the generalised Feistel cipher of Black and Rogaway, "Ciphers with arbitrary finite
-    domains", 2002, without the need for cycle walking).
+def decode(config: SceneConfig, number: Tensor) -> SceneGraph:
+    """The graphs of some numbers, with every object in the middle of its quadrant.
 
     Args:
         config: The configuration.
-        count: The number of objects, int64 of shape (n,).
-        number: Numbers below ``config.graphs_of(count)``, int64 of shape (n,).
-
-    Returns:
-        The shuffled numbers, int64 of shape (n,).
+        number: Numbers in [0, ``config.graphs``), int64 of shape (n,); equal numbers mean equal graphs and
+            different numbers mean different graphs.
     """
     tables = _tables(config, number.device)
-    base, other = tables.factors[count].unbind(1)
-    left, right = number % base, number // base
-    state = fold(tables.state, count)
-    for turn in range(_ROUNDS):
-        if turn % 2 == 0:
-            left = (left + integers(fold(state, turn, right), base)) % base
-        else:
-            right = (right + integers(fold(state, turn, left), other)) % other
-    return right * base + left
-
-
-def decode(config: SceneConfig, combination: Tensor) -> SceneGraph:
-    """The graphs of some combination numbers, with every object in the middle of its quadrant.
-
-    Args:
-        config: The configuration.
-        combination: Numbers in [0, ``config.graphs``), int64 of shape (n,); equal numbers mean equal graphs
-            and different numbers mean different graphs.
-    """
-    tables = _tables(config, combination.device)
-    block = (combination[:, None] >= tables.first[1:]).sum(1)
-    return _graph(config, block + config.objects[0], combination - tables.first[block])
-
-
-def _graph(config: SceneConfig, count: Tensor, number: Tensor) -> SceneGraph:
-    tables = _tables(config, number.device)
+    block = (number[:, None] >= tables.first[1:]).sum(1)
+    count, number = block + config.objects[0], number - tables.first[block]
     placements, arrangements = tables.placements[count], tables.arrangements[count]
     quadrant = tables.quadrants[count, number % placements]
     number = number // placements
     shape = tables.shapes[count, number % arrangements]
-    present = quadrant >= 0
     digit = (number // arrangements)[:, None] // tables.weights % config.looks
-    looks = []
-    for base in (config.colours, config.sizes, config.textures):
-        looks.append(torch.where(present, digit % base, -1))
-        digit = digit // base
-    colour, size, texture = looks
+    colour, size = digit % config.colours, digit // config.colours % config.sizes
+    return _graph(config, quadrant, shape, colour, size, digit // (config.colours * config.sizes))
+
+
+def _graph(
+    config: SceneConfig, quadrant: Tensor, shape: Tensor, colour: Tensor, size: Tensor, texture: Tensor
+) -> SceneGraph:
+    """Puts graphs together; colour, size and texture may be anything where no object is."""
+    present, half = quadrant >= 0, config.pixels // 2
     if config.sizes == 1:
-        size = torch.where(present, 1, -1)
-    half = config.pixels // 2
-    x = torch.where(present, (quadrant & 1) * half + half // 2, -1)
-    y = torch.where(present, (quadrant >> 1) * half + half // 2, -1)
+        size = torch.ones_like(size)
+    x, y = ((cell * half) + half // 2 for cell in (quadrant & 1, quadrant >> 1))
+    colour, size, texture, x, y = (torch.where(present, value, -1) for value in (colour, size, texture, x, y))
     return SceneGraph(present, shape, colour, size, texture, quadrant, x, y)
 
 
+def split_of(config: SceneConfig, graph: SceneGraph) -> Tensor:
+    """The split that graphs belong to: its number in SPLITS, int64 of shape (n,).
+
+    Example:
+        Three quarters of all graphs are for training, one eighth for validation and one for the test.
+
+        >>> graph = decode(SceneConfig(), torch.arange(16384))
+        >>> split_of(SceneConfig(), graph).bincount().tolist()
+        [12288, 2048, 2048]
+    """
+    tables = _tables(config, graph.shape.device)
+    sums = []
+    for value, ranks in ((graph.shape, tables.shape_rank), (graph.colour, tables.colour_rank)):
+        rank = torch.where(graph.present, ranks[value.clamp(min=0)], 0)
+        sums.append(rank.sum(1) % len(ranks))
+    return tables.splits[sums[0], sums[1]]
+
+
 def scene(config: SceneConfig, split: Tensor | int, bits: Tensor) -> SceneGraph:
-    """Random graphs of a split: every count is equally likely, and every graph of a count.
+    """Random graphs of a split: every count is equally likely, and so is every graph of a count in the split.
+
+    Shapes and the sum of the ranks of colours are drawn from a table of those that fit the split; all colours
+    but the first are free, and the first one is what makes the sum right.
 
     Args:
         config: The configuration.
@@ -336,9 +365,22 @@ def scene(config: SceneConfig, split: Tensor | int, bits: Tensor) -> SceneGraph:
     tables = _tables(config, bits.device)
     low, high = config.objects
     count = low + integers(fold(bits, purpose("count")), high - low + 1)
-    begin, end = tables.bounds[split, count], tables.bounds[split + 1, count]
-    number = begin + integers(fold(bits, purpose("graph")), end - begin)
-    return _jitter(config, _graph(config, count, permute(config, count, number)), bits)
+    state = fold(bits, purpose("graph"))
+    quadrant = tables.quadrants[count, integers(fold(state, 0), tables.placements[count])]
+    cell = tables.cells[split, count, integers(fold(state, 1), tables.cell_counts[split, count])]
+    slots = fold(state[:, None], 2, torch.arange(high, device=bits.device))
+    rank = integers(fold(slots, 0), config.colours)
+    others = torch.where(quadrant >= 0, rank, 0)[:, 1:].sum(1)
+    rank[:, 0] = (cell - others) % config.colours
+    graph = _graph(
+        config,
+        quadrant,
+        tables.shapes[count, cell // config.colours],
+        tables.colour_of_rank[rank],
+        integers(fold(slots, 1), config.sizes),
+        integers(fold(slots, 2), config.textures),
+    )
+    return _jitter(config, graph, bits)
 
 
 def _jitter(config: SceneConfig, graph: SceneGraph, bits: Tensor) -> SceneGraph:

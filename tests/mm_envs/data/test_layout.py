@@ -1,6 +1,8 @@
 """The numbering of graphs, the splits, and where objects lie."""
 
-from dataclasses import asdict, fields
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
 
 import pytest
 import torch
@@ -10,13 +12,12 @@ from mm_envs.data.dataset import SPLITS
 from mm_envs.data.scenes.layout import (
     SceneConfig,
     SceneGraph,
-    combination_range,
     decode,
-    permute,
     radii,
     scene,
+    split_of,
 )
-from mm_envs.random import fold
+from mm_envs.random import fold, integers
 
 CONFIGS = [
     SceneConfig(),
@@ -47,26 +48,12 @@ def test_every_number_is_another_graph(config: SceneConfig) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_the_permutation_is_a_bijection_that_shuffles(config: SceneConfig) -> None:
-    for count in range(config.objects[0], config.objects[1] + 1):
-        numbers = torch.arange(config.graphs_of(count))
-        shuffled = permute(config, torch.full_like(numbers, count), numbers)
-        assert torch.equal(shuffled.sort().values, numbers)
-        if len(numbers) > 1000:
-            pair = torch.stack([numbers, shuffled]).double()
-            assert torch.corrcoef(pair)[0, 1].abs() < 0.1
-
-
-def test_another_split_seed_is_another_permutation() -> None:
-    numbers = torch.arange(16384)
-    count = torch.full_like(numbers, 2)
-    one, two = (permute(SceneConfig(split_seed=seed), count, numbers) for seed in (0, 1))
-    assert (one == two).double().mean() < 0.01
-
-
-@pytest.mark.parametrize("config", CONFIGS)
 def test_no_graph_is_in_two_splits_and_all_are_reached(config: SceneConfig) -> None:
-    seen = [set(identity(scene(config, split, bits(60_000, split))).unique().tolist()) for split in range(3)]
+    seen = []
+    for split in range(3):
+        graph = scene(config, split, bits(60_000, split))
+        assert (split_of(config, graph) == split).all()
+        seen.append(set(identity(graph).unique().tolist()))
     assert not seen[0] & seen[1]
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[2]
@@ -74,22 +61,61 @@ def test_no_graph_is_in_two_splits_and_all_are_reached(config: SceneConfig) -> N
         assert sum(map(len, seen)) == config.graphs
 
 
-@pytest.mark.parametrize("config", [*CONFIGS, LARGE])
-def test_ranges_cover_every_count_once(config: SceneConfig) -> None:
+@pytest.mark.parametrize("config", [SceneConfig(), LARGE, SceneConfig(objects=(2, 4), distinct_shapes=True)])
+def test_a_split_has_three_quarters_or_an_eighth_of_each_count(config: SceneConfig) -> None:
+    graph = decode(config, integers(bits(200_000), config.graphs))
     for count in range(config.objects[0], config.objects[1] + 1):
-        ranges = [combination_range(config, split, count) for split in SPLITS]
-        assert ranges[0][0] == 0
-        assert ranges[2][1] == config.graphs_of(count)
-        assert ranges[0][1] == ranges[1][0] < ranges[1][1] == ranges[2][0] < ranges[2][1]
+        split = split_of(config, graph.select(graph.count == count))
+        if len(split) > 5000:
+            share = split.bincount(minlength=len(SPLITS)) / len(split)
+            assert torch.allclose(share, torch.tensor([0.75, 0.125, 0.125]), atol=0.02)
 
 
-def test_large_permutation_stays_within_its_numbers() -> None:
-    graphs = LARGE.graphs_of(4)
-    numbers = torch.arange(graphs - 1000, graphs)
-    shuffled = permute(LARGE, torch.full_like(numbers, 4), numbers)
-    assert shuffled.unique().numel() == 1000
-    assert shuffled.min() >= 0
-    assert shuffled.max() < graphs
+@pytest.mark.parametrize("config", [SceneConfig(), LARGE, SceneConfig(distinct_shapes=True)])
+def test_mirror_images_share_a_split(config: SceneConfig) -> None:
+    graph = scene(config, torch.arange(3000) % 3, bits(3000))
+    split = split_of(config, graph)
+
+    def reordered(value: Tensor, seed: int) -> Tensor:
+        """The values of present objects in another order, each row in its own."""
+        draws = torch.rand(value.shape, generator=torch.Generator().manual_seed(seed))
+        return value.gather(1, torch.where(graph.present, draws, 2.0).argsort(1))
+
+    for name in ("size", "texture", "quadrant"):
+        changed = replace(graph, **{name: torch.where(graph.present, 0, -1)})
+        assert torch.equal(split_of(config, changed), split)
+    for seed in range(4):
+        changed = replace(graph, shape=reordered(graph.shape, seed), colour=reordered(graph.colour, seed + 4))
+        assert torch.equal(split_of(config, changed), split)
+    other = replace(graph, colour=torch.where(graph.present, (graph.colour + 1) % config.colours, -1))
+    assert not torch.equal(split_of(config, other), split)
+
+
+@pytest.mark.parametrize("split", range(3))
+def test_every_graph_of_a_split_is_equally_frequent(split: int) -> None:
+    config = SceneConfig(colours=3, shapes=2, sizes=1)
+    every = decode(config, torch.arange(config.graphs))
+    numbers = identity(every)[split_of(config, every) == split]
+    drawn = identity(scene(config, split, bits(1000 * len(numbers))))
+    found, counts = drawn.unique(return_counts=True)
+    assert torch.equal(found, numbers.sort().values)
+    assert (counts - 1000).abs().max() < 160  # five standard deviations
+
+
+@pytest.mark.parametrize("split", range(3))
+def test_objects_of_every_split_are_alike(split: int) -> None:
+    graph = scene(SceneConfig(), split, bits(60_000))
+    kinds = (graph.colour * 4 + graph.shape).flatten()
+    assert torch.allclose(kinds.bincount() / len(kinds), torch.full((32,), 1 / 32), atol=0.003)
+    colour, shape = graph.colour[:, 0] == graph.colour[:, 1], graph.shape[:, 0] == graph.shape[:, 1]
+    for same, share in ((colour, 1 / 8), (shape, 1 / 4), (colour & shape, 1 / 32)):
+        assert same.double().mean().item() == pytest.approx(share, abs=0.009)
+
+
+def test_another_split_seed_is_another_split() -> None:
+    graph = decode(SceneConfig(), torch.arange(16384))
+    one, two = (split_of(SceneConfig(split_seed=seed), graph) for seed in (0, 1))
+    assert 0.2 < (one != two).double().mean() < 0.6
 
 
 @pytest.mark.parametrize("config", [CONFIGS[0], LARGE])
@@ -182,7 +208,8 @@ def test_configuration_survives_plain_values() -> None:
         ({"pixels": 65}, "pixels=65"),
         ({"noise": 0.5}, "noise=0.5"),
         ({"objects": (1, 4), "shapes": 3, "distinct_shapes": True}, "shapes=3 is too few for 4 objects"),
-        ({"objects": (1, 1), "colours": 1, "shapes": 1, "sizes": 1}, "cannot be split"),
+        ({"colours": 1, "shapes": 2}, "colours=1 and shapes=2 of 2 objects cannot be split"),
+        ({"objects": (1, 4), "colours": 2, "distinct_shapes": True}, "of 4 objects cannot be split"),
     ],
 )
 def test_wrong_configurations_are_refused(arguments: dict, message: str) -> None:

@@ -157,9 +157,9 @@ def test_the_question_alone_does_not_help(config: SceneConfig) -> None:
     assert max(question_guesses(graph, config).values()) <= 0.025
 
 
-def test_the_question_alone_helps_little_in_the_train_split() -> None:
+def test_the_question_alone_does_not_help_in_the_train_split_either() -> None:
     above = question_guesses(graphs(SceneConfig(), 80_000), SceneConfig())
-    assert max(above.values()) <= 0.05, above
+    assert max(above.values()) <= 0.025, above
 
 
 @pytest.mark.parametrize("config", BALANCED, ids=str)
