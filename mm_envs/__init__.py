@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
-from mm_envs.episodes import Episodes, Feedback, Judgement
 from mm_envs.tasks import CONFIGURATIONS
 
 if TYPE_CHECKING:
@@ -24,10 +23,14 @@ if TYPE_CHECKING:
     from mm_envs.engine.decode import decode
     from mm_envs.engine.single import MultimodalEnv
     from mm_envs.engine.vector import MultimodalVectorEnv
+    from mm_envs.episodes import Episodes, Feedback, Judgement
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Episodes": "mm_envs.episodes",
+    "Feedback": "mm_envs.episodes",
+    "Judgement": "mm_envs.episodes",
     "MultimodalEnv": "mm_envs.engine.single",
     "MultimodalVectorEnv": "mm_envs.engine.vector",
     "check_vector_env": "mm_envs.engine.check",
@@ -36,7 +39,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the engine, and with it torch, only when it is needed."""
+    """Loads what needs torch only when it is needed."""
     if name not in _LAZY:
         raise AttributeError(f"module 'mm_envs' has no attribute {name!r}")
     from importlib import import_module

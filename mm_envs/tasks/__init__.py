@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mm_envs.names import resolve
-from mm_envs.tasks.task import Task, TokenTask
+
+if TYPE_CHECKING:
+    from mm_envs.tasks.task import Task, TokenTask
 
 TASKS: dict[str, str] = {
     "classify": "mm_envs.tasks.classify:Classify",
@@ -30,6 +32,15 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
 }
 
 
+def __getattr__(name: str) -> Any:
+    """Loads the base classes, and with them torch, only when they are needed."""
+    if name not in ("Task", "TokenTask"):
+        raise AttributeError(f"module 'mm_envs.tasks' has no attribute {name!r}")
+    from mm_envs.tasks import task
+
+    return getattr(task, name)
+
+
 def make_task(task: str | Task, **arguments: Any) -> Task:
     """The task of a name (or the task itself), built with its arguments.
 
@@ -37,6 +48,8 @@ def make_task(task: str | Task, **arguments: Any) -> Task:
         ValueError: The name is unknown, or arguments come with a task that is built already.
         TypeError: The task has no such argument.
     """
+    from mm_envs.tasks.task import Task
+
     if isinstance(task, Task):
         if arguments:
             raise ValueError(f"arguments {sorted(arguments)} have no effect on a task that is built already")

@@ -49,38 +49,40 @@ def best_constant_words(
 ) -> Tensor:
     """The best answer in words that is the same for every item, by local search.
 
-    Starts at the best candidate and changes, inserts or leaves out one word at a time while that helps.
+    Starts at the best candidate and goes from place to place: changes or leaves out the word there if that
+    helps, until a whole sweep helps no more.
 
     Args:
         mean_utility: The mean utility of each of (m, length) answers.
         candidates: Answers to start from, (c, length) int64.
         vocabulary_size: The number of words.
-        sweeps: At most so many changes of the whole answer.
+        sweeps: At most so many times over the whole answer.
 
     Returns:
         One answer, (length,) int64.
     """
     scores = mean_utility(candidates)
     best, score = candidates[scores.argmax()], scores.max()
-    for _ in range(sweeps * candidates.shape[1]):
-        near = _neighbours(best, vocabulary_size)
-        scores = mean_utility(near)
-        if scores.max() <= score:
+    for _ in range(sweeps):
+        before = score
+        for place in range(len(best)):
+            near = _neighbours(best, place, vocabulary_size)
+            scores = mean_utility(near)
+            if scores.max() > score:
+                best, score = near[scores.argmax()], scores.max()
+            if best[place] == EOS:
+                break
+        if score <= before:
             break
-        best, score = near[scores.argmax()], scores.max()
     return best
 
 
-def _neighbours(words: Tensor, vocabulary_size: int) -> Tensor:
-    """All answers that differ in one word, and those with one word less."""
-    length = len(words)
-    places = torch.arange(length, device=words.device).repeat_interleave(vocabulary_size)
-    changed = words.repeat(length * vocabulary_size, 1)
-    changed[torch.arange(len(changed)), places] = torch.arange(vocabulary_size, device=words.device).repeat(
-        length
-    )
-    shorter = [torch.cat([words[:i], words[i + 1 :], words.new_full((1,), PAD)]) for i in range(length)]
-    return torch.cat([changed, torch.stack(shorter)])
+def _neighbours(words: Tensor, place: int, vocabulary_size: int) -> Tensor:
+    """All answers with another word at a place, and the one without a word there."""
+    changed = words.repeat(vocabulary_size, 1)
+    changed[:, place] = torch.arange(vocabulary_size, device=words.device)
+    shorter = torch.cat([words[:place], words[place + 1 :], words.new_full((1,), PAD)])
+    return torch.cat([changed, shorter[None]])
 
 
 def words_length(tokens: Tensor) -> Tensor:

@@ -1,0 +1,92 @@
+"""Parsing the command line, and what happens to errors."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Protocol
+
+import tyro
+
+from mm_envs.cli.bench import Bench
+from mm_envs.cli.check import Check
+from mm_envs.cli.demo import Demo
+from mm_envs.cli.evaluate import Evaluate
+from mm_envs.cli.installation import MISMATCH, pair_message
+from mm_envs.cli.list import List
+from mm_envs.cli.output import console
+from mm_envs.cli.play import Play
+from mm_envs.cli.train import Train
+
+DESCRIPTION = """Multimodal tasks as Gymnasium environments whose reward comes from human feedback.
+
+Start with: mm-envs list. With --debug any command shows where an error came from."""
+
+
+class Command(Protocol):
+    """A parsed command: its options are its fields."""
+
+    def run(self) -> int:
+        """Does it; returns the exit status."""
+        ...
+
+
+Commands = (
+    Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Check, tyro.conf.subcommand("check")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
+    | Annotated[Demo, tyro.conf.subcommand("demo")]
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parses and does one command.
+
+    Args:
+        argv: The words after the name of the program.
+
+    Returns:
+        The exit status; 2 for wrong usage, 130 after an interrupt.
+    """
+    debug = "--debug" in argv
+    words = [word for word in argv if word != "--debug"] or ["--help"]
+    try:
+        command: Command = tyro.cli(
+            Commands,
+            prog="mm-envs",
+            description=DESCRIPTION,
+            args=words,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except SystemExit as exit:
+        return int(exit.code or 0)
+    try:
+        return command.run()
+    except KeyboardInterrupt:
+        print("mm-envs: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain again when it flushes at its end.
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            console(json_output=True).print(f"[bold red]mm-envs:[/] {_sentence(error)}", soft_wrap=True)
+        return 2 if MISMATCH in str(error) else 1
+
+
+def _sentence(error: Exception) -> str:
+    from rich.markup import escape
+
+    if MISMATCH in str(error):
+        return escape(pair_message(error))
+    said = str(error).strip() or "no message"
+    # Our own errors are whole sentences; of others the kind helps to understand them.
+    ours = isinstance(error, (ValueError, FileNotFoundError, FileExistsError))
+    return escape(said if ours else f"{type(error).__name__}: {said} (--debug shows where)")

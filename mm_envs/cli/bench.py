@@ -1,0 +1,58 @@
+"""``mm-envs bench``: measures, and prints what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from mm_envs.cli.output import console, print_json
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure the throughput of the engine against the same task in plain Python environments.
+
+    The exit status is 1 if a target is missed (not with --quick, which measures nothing).
+
+    Attributes:
+        what: What to measure.
+        json: Print JSON instead of tables.
+        quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
+        threads: Threads of torch while it runs.
+    """
+
+    what: tyro.conf.Positional[Literal["throughput"]] = "throughput"
+    json: bool = False
+    quick: bool = False
+    threads: int = 2
+
+    def run(self) -> int:
+        """Measures and prints."""
+        from benchmarks.throughput import throughput
+
+        if self.threads < 1:
+            raise ValueError(f"--threads {self.threads} is below 1: give the number of threads")
+        out, notes = console(self.json), console(json_output=True)
+        report = throughput(
+            threads=self.threads,
+            quick=self.quick,
+            progress=lambda said: notes.print(f"[dim]measuring {said}[/]"),
+        )
+        if self.json:
+            print_json(report.to_dict())
+        else:
+            from rich.box import SIMPLE_HEAD
+            from rich.table import Table
+
+            for shown in report.tables():
+                table = Table(box=SIMPLE_HEAD, title=shown.title, title_justify="left")
+                for i, column in enumerate(shown.columns):
+                    table.add_column(column, justify="left" if i == 0 else "right")
+                for row in shown.rows:
+                    table.add_row(*row)
+                out.print(table)
+            for line in report.lines():
+                out.print(line, style="bold red" if line.startswith("BUSY") else "dim")
+        return 0 if self.quick or report.met else 1

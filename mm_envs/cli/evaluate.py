@@ -1,0 +1,44 @@
+"""``mm-envs evaluate``: how good a trained agent is on items that it has never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from mm_envs.cli.comparison import compare
+from mm_envs.cli.output import console, print_json
+from mm_envs.cli.runs import setting_of
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a trained agent on held-out items, beside the blind, the random and the oracle policy.
+
+    Attributes:
+        folder: A folder that mm-envs train wrote; or an id, for the policies that need no learning.
+        episodes: How many episodes, at least.
+        split: Which items.
+        seed: Decides the items and the noise of the feedback.
+        device: Where it runs: cpu or cuda.
+        json: Print JSON instead of a table.
+    """
+
+    folder: tyro.conf.Positional[str]
+    episodes: int = 1000
+    split: Literal["train", "validation", "test"] = "test"
+    seed: int = 0
+    device: str = "cpu"
+    json: bool = False
+
+    def run(self) -> int:
+        """Evaluates and prints."""
+        if self.episodes < 1:
+            raise ValueError(f"--episodes {self.episodes} is below 1: evaluate on at least one")
+        comparison = compare(setting_of(self.folder, self.device), self.episodes, self.split, self.seed)
+        if self.json:
+            print_json(comparison.to_dict())
+        else:
+            console().print(comparison.table())
+        return 0

@@ -1,0 +1,84 @@
+"""Episodes played to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+    from PIL.Image import Image as Picture
+    from torch import Tensor
+
+    from agents.evaluate import Policy
+    from mm_envs.cli.runs import Setting
+    from mm_envs.engine.render import Result
+    from mm_envs.engine.vector import MultimodalVectorEnv
+
+
+@dataclass(frozen=True)
+class Played:
+    """One finished episode.
+
+    Attributes:
+        spaces: The spaces of the context.
+        context: What was seen and heard, on the host, without leading dimension.
+        result: The answer, good answers, reward and utility.
+        item: The index of the item.
+    """
+
+    spaces: Mapping[str, gym.Space[Any]]
+    context: Mapping[str, Tensor]
+    result: Result
+    item: int
+
+    def card(self) -> Picture:
+        """The episode as a picture."""
+        from mm_envs.engine.render import describe, draw_card
+
+        return draw_card(self.spaces, self.context, describe(self.spaces, self.context, self.result, True))
+
+
+def play(envs: MultimodalVectorEnv, policy: Policy, seed: int = 0) -> list[Played]:
+    """Plays one episode in every row.
+
+    Args:
+        envs: The environment, with autoreset mode Disabled.
+        policy: Who answers.
+        seed: Decides the items and the noise of the feedback.
+    """
+    import torch
+
+    from mm_envs.engine.render import results_of
+
+    observation, info = envs.reset(seed=seed)
+    items, reference = info["item"].tolist(), envs.reference()
+    found: dict[int, Result] = {}
+    with torch.no_grad():
+        while len(found) < envs.num_envs:
+            observation, _, _, _, info = envs.step(policy(observation))
+            if "final_info" in info:
+                found |= results_of(envs.task, info["final_info"], info["_final_info"], reference)
+    context = {key: observation[key].cpu() for key in envs.context_keys}
+    spaces = envs.task.context_spaces
+    return [
+        Played(spaces, {key: value[row] for key, value in context.items()}, found[row], items[row])
+        for row in range(envs.num_envs)
+    ]
+
+
+def gallery(setting: Setting, policy: str, episodes: int, split: str = "test", seed: int = 0) -> list[Played]:
+    """Episodes of a trained agent ("agent"), or of a policy that needs no learning.
+
+    Args:
+        setting: The environment, and the agent if it has one.
+        policy: "agent", "random", "oracle" or "blind".
+        episodes: How many.
+        split: Which items.
+        seed: Decides the items and the noise of the feedback.
+    """
+    from mm_envs.cli.policies import yardstick
+
+    envs = setting.make(episodes, split=split, autoreset_mode="Disabled")
+    return play(envs, setting.policy() if policy == "agent" else yardstick(envs, policy, seed), seed)

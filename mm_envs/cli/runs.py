@@ -1,0 +1,118 @@
+"""The folder of a training: where things are in it, and the environment that it was trained in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mm_envs.cli.arguments import known_id, tuples
+from mm_envs.tasks import CONFIGURATIONS
+
+if TYPE_CHECKING:
+    from agents.evaluate import Policy
+    from mm_envs.engine.vector import MultimodalVectorEnv
+
+AGENT, RUN, CURVE_TABLE, CURVE_PICTURE, TENSORBOARD = (
+    "agent",
+    "run.json",
+    "curve.csv",
+    "curve.png",
+    "tensorboard",
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An environment as a command makes it.
+
+    Attributes:
+        id: Its id.
+        arguments: Its keyword arguments besides those of ``make``.
+        agent: The folder of the agent that was trained in it, if there is one.
+        device: Where it lives.
+    """
+
+    id: str
+    arguments: dict[str, Any]
+    agent: Path | None = None
+    device: str = "cpu"
+
+    def make(self, num_envs: int, **arguments: Any) -> MultimodalVectorEnv:
+        """The environment with a number of rows; further arguments win over those kept here."""
+        import gymnasium as gym
+
+        kept = {**self.arguments, **arguments}
+        envs = gym.make_vec(self.id, num_envs=num_envs, device=self.device, **kept)
+        return envs.unwrapped  # type: ignore[return-value]
+
+    def policy(self) -> Policy:
+        """The trained agent as a policy.
+
+        Raises:
+            ValueError: There is no agent.
+        """
+        from agents.evaluate import sb3_policy
+        from agents.sb3.checkpoint import load
+
+        if self.agent is None:
+            raise ValueError(f"{self.id} is an id and no trained agent: use --policy random, oracle or blind")
+        # The agent keeps its own rows, few of them, since its rollout buffer is as long as they are many.
+        return sb3_policy(load(self.agent, self.make(1)).model)
+
+
+def setting_of(target: str, device: str = "cpu") -> Setting:
+    """The environment of a folder that ``mm-envs train`` wrote, or of an id.
+
+    Raises:
+        FileNotFoundError: The folder holds no agent.
+        ValueError: It is neither a folder nor an id, or the agent's environment has no id.
+    """
+    checked_device(device)
+    folder = Path(target)
+    if not folder.is_dir():
+        if target in CONFIGURATIONS or not ("/" in target or target.startswith(".")):
+            return Setting(known_id(target), {}, None, device)
+        raise FileNotFoundError(f"folder {target} does not exist: give one that `mm-envs train` wrote")
+    from agents.sb3.checkpoint import read_config
+
+    agent = folder / AGENT if (folder / AGENT).is_dir() else folder
+    made = read_config(agent)["environment"]
+    if "id" not in made:
+        raise ValueError(f"the agent in {agent} was not trained in an environment made by its id")
+    return Setting(known_id(made["id"]), tuples(made["kwargs"]), agent, device)
+
+
+def checked_device(device: str) -> None:
+    """Refuses a device that is not there.
+
+    Raises:
+        ValueError: There is no such accelerator.
+    """
+    if device == "cpu":
+        return
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"--device {device}: torch sees no such accelerator here, use --device cpu")
+
+
+def fresh_folder(folder: Path, overwrite: bool) -> Path:
+    """A folder to write into, made if need be.
+
+    Raises:
+        FileExistsError: Something is in it already, and overwriting was not asked for.
+        NotADirectoryError: It is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: choose another --out")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise FileExistsError(f"folder {folder} is not empty: choose another --out, or add --overwrite")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file for people and programs."""
+    path.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")

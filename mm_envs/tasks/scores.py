@@ -1,0 +1,163 @@
+"""What an answer is worth that needs no learning: the blind, the random and the oracle policy of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import EOS, PAD
+from mm_envs.random import fold, stream
+from mm_envs.spaces import Audio, Image, Video
+from mm_envs.tasks.task import Fields, Task, TokenTask
+from mm_envs.tasks.yardsticks import words_length
+
+BASELINES = ("blind", "random", "oracle")
+_FIT_WORDS = 128  # a search for the best constant sentence takes seconds per hundred items
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mean over items with its 95 % interval (normal approximation, within 0 to 1).
+
+    Attributes:
+        mean: The mean.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Tensor) -> Score:
+        """The score from one value an item.
+
+        Example:
+            >>> Score.of(torch.ones(8))
+            Score(mean=1.0, low=1.0, high=1.0)
+        """
+        values = values.double()
+        mean = float(values.mean())
+        half = 1.96 * float(values.std(correction=0)) / sqrt(len(values))
+        return cls(mean, max(0.0, mean - half), min(1.0, mean + half))
+
+
+class Baselines:
+    """The answers of the blind, the random and the oracle policy.
+
+    Args:
+        task: The task.
+        fit: How many training items the blind policy is fitted on.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> task = make_task("classify", dataset="digits")
+        >>> Baselines(task).oracle({"label": torch.tensor([3, 7])})
+        tensor([3, 7])
+    """
+
+    def __init__(self, task: Task, fit: int = 4000) -> None:
+        self.task = task
+        unseen = (Image, Video, Audio)
+        spaces = task.context_spaces
+        self.visible = {
+            key: name for key, name in task.context.items() if not isinstance(spaces[key], unseen)
+        }
+        self.in_words = isinstance(task, TokenTask) and bool(task.state_spaces)
+        self._fit = min(fit, _FIT_WORDS) if self.in_words and not self.visible else fit
+
+    def blind(self, seen: Fields, n: int) -> Tensor:
+        """The best answers that ignore every picture and sound.
+
+        Args:
+            seen: The entries of ``visible`` of the observations of n rows; others are not looked at.
+            n: The number of rows.
+        """
+        if not self.visible:
+            return self._constant.to(_device(seen)).expand(n, *self._constant.shape[1:])
+        context, reference = self._training
+        shown = {key: seen[key].cpu() for key in self.visible}
+        return self.written(self.task.blind(context, reference, shown)).to(_device(seen))
+
+    def random(self, bits: Tensor) -> Tensor:
+        """A uniformly random answer for each hash of shape (n,)."""
+        return self.task.random(bits)
+
+    def oracle(self, reference: Fields) -> Tensor:
+        """The answers that maximise utility."""
+        return self.written(self.task.oracle(reference))
+
+    def written(self, response: Tensor) -> Tensor:
+        """An answer as an agent has to write it: ``<eos>`` where the padding begins."""
+        if not self.in_words:
+            return response
+        place = words_length(response)[:, None]
+        ended = torch.nn.functional.pad(response, (0, 1)).scatter(1, place, EOS)
+        return ended[:, : response.shape[1]]
+
+    def utility(self, response: Tensor, reference: Fields) -> Tensor:
+        """The utility of answers as they would be written in an episode, (n,) float32."""
+        length = None
+        if self.in_words:
+            # Padding before <eos> is a word like any other: that is how the random policy writes.
+            length = ((response == EOS).cumsum(1) == 0).sum(1)
+            places = torch.arange(response.shape[1], device=response.device)
+            response = response.masked_fill(places > length[:, None], PAD)
+        return self.task.utility(response, length, reference).reward
+
+    @cached_property
+    def _training(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        indices = self.task.dataset.range("train")[: self._fit]
+        return self.fields(torch.arange(indices.start, indices.stop))
+
+    @cached_property
+    def _constant(self) -> Tensor:
+        context, reference = self._training
+        return self.written(self.task.blind(context, reference, {"row": torch.zeros(1)}))
+
+    def fields(self, indices: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What the blind policy sees of some items, and their truth; no picture is drawn for it."""
+        names = {*self.visible.values(), *self.task.reference}
+        batch = self.task.dataset.batch(indices, names)
+        seen = {key: batch[name] for key, name in self.visible.items()}
+        return seen, {name: batch[name] for name in self.task.reference}
+
+
+def baseline_scores(
+    task: Task, items: int = 1000, seed: int = 0, split: str = "validation", fit: int = 4000
+) -> dict[str, Score]:
+    """The mean utility of the blind, the random and the oracle policy on held-out items.
+
+    Args:
+        task: The task.
+        items: How many items of the split, at most; drawn without replacement.
+        seed: Decides the items and the answers of the random policy.
+        split: Which items.
+        fit: How many training items the blind policy is fitted on.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> scores = baseline_scores(make_task("classify", dataset="digits"), items=100)
+        >>> scores["oracle"].mean, scores["blind"].mean < 0.3
+        (1.0, True)
+    """
+    indices = task.dataset.range(split)
+    order = torch.randperm(len(indices), generator=torch.Generator().manual_seed(seed))[:items]
+    baselines, n = Baselines(task, fit), len(order)
+    seen, reference = baselines.fields(order + indices.start)
+    bits = fold(stream(seed, "random policy"), torch.arange(n))
+    responses = {
+        "blind": baselines.blind(seen, n),
+        "random": baselines.random(bits),
+        "oracle": baselines.oracle(reference),
+    }
+    return {name: Score.of(baselines.utility(response, reference)) for name, response in responses.items()}
+
+
+def _device(fields: Fields) -> torch.device:
+    return next((value.device for value in fields.values()), torch.device("cpu"))

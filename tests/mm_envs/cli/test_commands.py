@@ -1,0 +1,223 @@
+"""The commands as a user types them."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mm_envs import CONFIGURATIONS
+from mm_envs.__main__ import main
+from mm_envs.cli import runs
+from mm_envs.cli.train import Train
+
+DIGITS = "MMClassify-digits-v0"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that a short training wrote, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    options = Train(DIGITS, folder, steps=600, num_envs=64, eval_episodes=64, feedback="truth", seed=3)
+    assert options.run() == 0
+    return folder
+
+
+def _json(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def _said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())
+
+
+# Errors -----------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_id_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "MMClasify-digit-v0"]) == 1
+    said = _said(capsys)
+    assert "'MMClasify-digit-v0' is unknown" in said
+    assert DIGITS in said
+    assert "Traceback" not in said
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--debug", "check", "xyz"]) == 1
+    said = _said(capsys)
+    assert "Traceback" in said
+    assert "mm-envs list" in said
+
+
+@pytest.mark.parametrize("words", [["train"], ["nonsense"], ["bench", "memory"], ["list", "--items", "few"]])
+def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "0"], "--steps 0 is below 1"),
+        (["--set", "dataset"], "--set dataset is not key=value"),
+        (["--set", "objects=[1,"], "is not JSON"),
+        (["--set", "nonsense=3"], "nonsense"),
+        (["--feedback", "nobody"], "feedback='nobody' is not one of"),
+        (["--set", "reward=dense"], "reward='dense' needs a judge"),
+    ],
+)
+def test_wrong_arguments_leave_nothing_behind(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", DIGITS, "--out", str(tmp_path / "run"), *words]) == 1
+    assert said in _said(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "diary.txt").write_text("dear diary")
+    assert main(["train", DIGITS, "--out", str(tmp_path)]) == 1
+    assert "--overwrite" in _said(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "play"])
+def test_a_folder_without_an_agent(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, str(tmp_path)]) == 1
+    assert "config.json does not exist" in _said(capsys)
+    assert main([command, "./no/such/folder"]) == 1
+    assert "does not exist" in _said(capsys)
+
+
+# Commands ---------------------------------------------------------------------------------------------
+
+
+def test_list_scores_every_id(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mm_envs.tasks.scores._FIT_WORDS", 4)
+    assert main(["list", "--json", "--items", "50"]) == 0
+    entries = _json(capsys)
+    assert [entry["id"] for entry in entries] == list(CONFIGURATIONS)
+    for entry in entries:
+        scores = {name: score["mean"] for name, score in entry["utility"].items()}
+        assert scores["oracle"] >= 0.999, entry["id"]
+        assert max(scores["blind"], scores["random"]) < scores["oracle"] - 0.15
+
+
+def test_check_one_id(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", DIGITS, "--json", "--steps", "8"]) == 0
+    report = _json(capsys)
+    assert report["ok"]
+    assert len(report["ids"][DIGITS]) == 8
+    assert all(one["holds"] and not one["details"] for one in report["ids"][DIGITS])
+
+
+def test_check_counts_warnings_as_failures() -> None:
+    import warnings
+
+    from mm_envs.cli.check import _strictly
+
+    assert not _strictly("a checker", lambda: warnings.warn("odd", stacklevel=1)).holds
+    assert not _strictly("a checker", lambda: 1 / 0).holds
+    assert _strictly("a checker", lambda: None).holds
+
+
+def test_training_writes_its_folder(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert {"agent", "run.json", "curve.csv", "curve.png", "tensorboard"} <= names
+    with (trained / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    steps = [int(row["step"]) for row in rows]
+    assert steps == sorted(set(steps))
+    assert steps[-1] >= 600
+    # Judged by the truth, reward is utility.
+    assert all(row["reward"] == row["utility"] for row in rows)
+    with Image.open(trained / "curve.png") as picture:
+        assert min(picture.size) > 300
+    assert any((trained / "tensorboard").rglob("events.*"))
+
+
+def test_the_summary_is_what_json_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    words = [DIGITS, "--steps", "128", "--num-envs", "32", "--eval-episodes", "32", "--json", "--algo", "a2c"]
+    assert main(["train", *words, "--out", str(out), "--set", "scale=6"]) == 0
+    summary = _json(capsys)
+    assert summary == json.loads((out / "run.json").read_text())
+    assert summary["evaluation"]["policies"]["oracle"]["utility"]["mean"] == 1.0
+    assert set(summary["evaluation"]["policies"]) == {"blind", "random", "trained", "oracle"}
+    assert all(Path(path).exists() for path in summary["files"].values())
+    # The argument of the environment was kept with the agent.
+    assert runs.setting_of(str(out)).make(1).single_observation_space["image"].shape == (1, 48, 48)
+
+
+def test_dqn_trains(tmp_path: Path) -> None:
+    options = Train(DIGITS, tmp_path / "dqn", algo="dqn", steps=256, num_envs=32, eval_episodes=0)
+    assert options.run() == 0
+    assert runs.setting_of(str(tmp_path / "dqn")).agent is not None
+
+
+def test_an_interrupt_saves_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from agents.sb3 import train as sb3
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sb3, "learn", interrupted)
+    out = tmp_path / "run"
+    assert main(["train", DIGITS, "--out", str(out), "--num-envs", "8", "--json"]) == 130
+    assert _json(capsys)["interrupted"]
+    assert runs.setting_of(str(out)).policy() is not None
+
+
+def test_evaluate_repeats_itself(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", str(trained), "--episodes", "100", "--json"]
+    assert main(words) == 0
+    first = _json(capsys)
+    assert main(words) == 0
+    assert _json(capsys) == first
+    policies = first["policies"]
+    for name, one in policies.items():
+        assert one["utility"]["low"] <= one["utility"]["mean"] <= one["utility"]["high"], name
+        # The agent was trained on the truth, and its environment is made with it again.
+        assert one["utility"] == one["reward"]
+
+
+def test_play_writes_a_sheet_and_a_page(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["play", str(trained), "--episodes", "5", "--out", str(tmp_path), "--json"]) == 0
+    said = _json(capsys)
+    assert said["policy"] == "agent"
+    with Image.open(said["files"]["contact sheet"]) as sheet:
+        assert sheet.width > sheet.height / 2
+    text = Path(said["files"]["page"]).read_text()
+    assert text.count("<article>") == 5
+    assert text.count("data:image/png;base64,") == 5
+    outside = [uri for uri in re.findall(r'(?:src|href)="([^"]*)', text) if not uri.startswith("data:")]
+    assert not outside
+
+
+@pytest.mark.parametrize("policy", ["random", "oracle", "blind"])
+def test_an_id_is_played_without_an_agent(
+    policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["play", "MMVQA-sound-v0", "--policy", policy, "--episodes", "3", "--json"]
+    assert main([*words, "--out", str(tmp_path)]) == 0
+    said = _json(capsys)
+    assert policy != "oracle" or said["utility"] == 1.0
+    text = Path(said["files"]["page"]).read_text()
+    assert text.count("data:audio/wav;base64,") == 3
+    assert text.count("<dt>question</dt>") == 3
+
+
+def test_an_id_has_no_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["play", DIGITS, "--policy", "agent"]) == 1
+    assert "no trained agent" in _said(capsys)
+
+
+def test_bench_is_handed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "throughput", "--threads", "0"]) == 1
+    assert "--threads 0 is below 1" in _said(capsys)
