@@ -115,6 +115,7 @@ def test_wrong_names_are_refused(make: MakeEnvs) -> None:
 
 @pytest.mark.parametrize("rows", [1, 3, 64, 1000, 5000])
 def test_minibatches_of_ppo_divide_the_rollout(rows: int) -> None:
+    assert PPOSettings(n_steps=4, n_minibatches=8).arguments(2)["batch_size"] == 2
     for n_minibatches in (1, 4, 7):
         chosen = PPOSettings(n_minibatches=n_minibatches).arguments(rows)
         total = chosen["n_steps"] * rows
@@ -245,9 +246,12 @@ def test_the_stock_way_trains() -> None:
 
 
 @pytest.mark.slow
-def test_ppo_learns_digits_from_the_truth(make: MakeEnvs) -> None:
-    """Utility of 0.9 after 40,000 steps: seeds 0 to 2 reach 0.96 or more, so five percent is ample."""
-    agent = make_agent("ppo", make(256), seed=0)
-    learn(agent, 40_000)
+@pytest.mark.parametrize(
+    ("algo", "rows", "steps"), [("ppo", 256, 40_000), ("a2c", 64, 40_000), ("dqn", 64, 12_000)]
+)
+def test_digits_are_learnt_from_the_truth(make: MakeEnvs, algo: str, rows: int, steps: int) -> None:
+    """0.9 on held-out digits, at 95 percent confidence; the seeds that were tried reached 0.97 to 0.99."""
+    agent = make_agent(algo, make(rows), seed=0)
+    learn(agent, steps)
     result = evaluate(sb3_policy(agent.model), make(64, split="test"), episodes=500)
     assert result.mean_utility.low > 0.9
