@@ -83,7 +83,11 @@ class Evaluation:
 
 
 def evaluate(
-    policy: Policy, envs: gym.vector.VectorEnv[Any, Any, Any], episodes: int = 1000, seed: int = 0
+    policy: Policy,
+    envs: gym.vector.VectorEnv[Any, Any, Any],
+    episodes: int = 1000,
+    seed: int = 0,
+    items: Tensor | None = None,
 ) -> Evaluation:
     """Runs a policy over whole episodes, the same number in every row.
 
@@ -96,6 +100,7 @@ def evaluate(
             to evaluate on (``split="test"``).
         episodes: How many episodes to count at least.
         seed: Decides the items and the noise of the feedback.
+        items: Dataset items to show, one a row, each in one episode; ``episodes`` is not looked at then.
 
     Raises:
         ValueError: ``episodes`` is below 1, or the environment does not reset in the same step.
@@ -105,8 +110,8 @@ def evaluate(
     mode = envs.metadata.get("autoreset_mode")
     if mode is not AutoresetMode.SAME_STEP:
         raise ValueError(f"autoreset_mode={mode} does not fit: use AutoresetMode.SAME_STEP")
-    each = math.ceil(episodes / envs.num_envs)
-    observation, _ = envs.reset(seed=seed)
+    each = math.ceil(episodes / envs.num_envs) if items is None else 1
+    observation, _ = envs.reset(seed=seed, options=None if items is None else {"items": items})
     tally = _Tally(envs.num_envs, each)
     with torch.no_grad():
         while not tally.complete:

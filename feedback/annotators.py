@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import torch
 
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.judges import true_utility
-from mm_envs.random import fold, gumbel, normal, stream, uniform
+from mm_envs.random import fold, gumbel, purpose, uniform
 from mm_envs.tasks import Task
 
 _EULER = 0.5772156649015329
@@ -54,16 +56,18 @@ class SimulatedRater:
         seed: int = 0,
     ) -> None:
         if not rationality > 0:
-            raise ValueError(f"rationality={rationality} is not above 0: use a small number for a careless rater")
+            raise ValueError(
+                f"rationality={rationality} is not above 0: use a small number for a careless rater"
+            )
         if not 0 <= mistakes <= 0.5:
             raise ValueError(f"mistakes={mistakes} is not within 0 to 0.5: 0.5 is a coin-flipper")
         if not scale >= 0:
             raise ValueError(f"scale={scale} is below 0: 0 is a rater on the scale of utility")
         self._task, self.mistakes = task, mistakes
         self.noise = task.utility_deviation / rationality
-        person = fold(stream(seed, "rater scale"), torch.arange(2))
-        self.gain, self.offset = 2 ** (scale * normal(person[0]).item()), scale * normal(person[1]).item()
-        self._seed = int(stream(seed, "rater noise"))
+        self.gain = 2 ** (scale * _standard_normal(f"rater {seed} gain"))
+        self.offset = scale * _standard_normal(f"rater {seed} offset")
+        self._seed = purpose(f"rater {seed} noise")
 
     def score(self, episodes: Episodes) -> Judgement:
         """Rates each episode.
@@ -82,3 +86,8 @@ class SimulatedRater:
         noise = (gumbel(bits) - _EULER) * self.noise
         rating = (perceived + noise) * self.gain + self.offset
         return Judgement(rating, {"perceived": perceived, "noise": noise})
+
+
+def _standard_normal(name: str) -> float:
+    """A draw that is a function of its name."""
+    return NormalDist().inv_cdf((purpose(name) + 0.5) / 2**63)

@@ -76,7 +76,9 @@ def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
     """
     if isinstance(dataset, Dataset):
         if arguments:
-            raise ValueError(f"arguments {sorted(arguments)} have no effect on a dataset that is built already")
+            raise ValueError(
+                f"arguments {sorted(arguments)} have no effect on a dataset that is built already"
+            )
         return dataset
     built = resolve("dataset", dataset, DATASETS)(**arguments)
     assert isinstance(built, Dataset)

@@ -64,11 +64,7 @@ class Digits(Dataset):
 
     def fingerprint(self) -> str:
         """The SHA-256 of the pixels, the digits, the splits and the scale."""
-        pixels, labels, splits = _stored()
-        digest = hashlib.sha256(f"{self.name} scale={self.scale} {splits}".encode())
-        digest.update(pixels.numpy().tobytes())
-        digest.update(labels.numpy().astype("<i8").tobytes())
-        return digest.hexdigest()
+        return _fingerprint(self.scale)
 
 
 @lru_cache(maxsize=1)
@@ -92,3 +88,12 @@ def _table(scale: int, device: torch.device) -> dict[str, Tensor]:
     grey = (pixels.to(torch.int64) * 255 // _LIGHTEST).to(torch.uint8)
     large = grey.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
     return {"image": large[:, None].contiguous().to(device), "label": labels.to(device)}
+
+
+@lru_cache(maxsize=8)
+def _fingerprint(scale: int) -> str:
+    pixels, labels, splits = _stored()
+    digest = hashlib.sha256(f"digits scale={scale} {splits}".encode())
+    digest.update(pixels.numpy().tobytes())
+    digest.update(labels.numpy().astype("<i8").tobytes())
+    return digest.hexdigest()

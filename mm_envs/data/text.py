@@ -47,7 +47,9 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if self.words[: len(SPECIALS)] != SPECIALS:
-            raise ValueError(f"words must begin with {SPECIALS}: build the vocabulary with Vocabulary.of(words)")
+            raise ValueError(
+                f"words must begin with {SPECIALS}: build the vocabulary with Vocabulary.of(words)"
+            )
         bad = [word for word in self.words if not word or word.split() != [word]]
         if bad:
             raise ValueError(f"word {bad[0]!r} is empty or holds white space: split it into words first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from weakref import WeakValueDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +54,7 @@ class ItemPool:
             for name, row in sample.items()
         }
         blocks = -(-self.size // _BLOCK)
-        self._missing = torch.ones(blocks, dtype=torch.bool)
+        self._missing = np.ones(blocks, dtype=np.bool_)
         self._complete = False
         if device.type != "cpu":
             self._make(range(blocks))
@@ -62,9 +63,9 @@ class ItemPool:
         """Makes the items (places within the split) that are not there yet."""
         if self._complete:
             return
-        wanted = torch.zeros_like(self._missing)
-        wanted[items // _BLOCK] = True
-        self._make((wanted & self._missing).nonzero()[:, 0].tolist())
+        wanted = np.zeros_like(self._missing)
+        wanted[items.numpy() // _BLOCK] = True
+        self._make((wanted & self._missing).nonzero()[0].tolist())
 
     def _make(self, blocks: Collection[int]) -> None:
         # Neighbouring blocks are made together: fewer and larger batches.

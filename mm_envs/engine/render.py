@@ -112,7 +112,7 @@ def draw_card(
     from PIL import Image as pillow
 
     shown: list[Picture] = []
-    for key, space in spaces.items():
+    for key, space in sorted(spaces.items(), key=lambda entry: isinstance(entry[1], Audio)):
         if isinstance(space, Image):
             shown.append(_enlarged(observation[key].numpy()))
         elif isinstance(space, Video):

@@ -351,7 +351,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if outcome is None:
             return {}
         final = outcome.final_info
-        final["episode"] = {"r": self._return, "l": self._length}
+        final["episode"] = {"r": self._return.clone(), "l": self._length.clone()}
         final |= {
             "row": self._rows.row.clone(),
             "episode_index": self._rows.episode.clone(),
@@ -375,7 +375,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             return self._observe(ended.new_zeros(0, dtype=torch.int64))
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             assert resting is not None
-            again, self._finished = resting, ended
+            again, self._finished = resting, ended.clone()
             rows, any_ended = self._picked(again)
         else:
             again = ended

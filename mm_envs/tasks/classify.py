@@ -7,6 +7,7 @@ from math import log
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,12 +15,12 @@ from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.episodes import Judgement
 from mm_envs.names import one_of
 from mm_envs.random import fold, integers, uniform
-from mm_envs.tasks.task import Fields, Task, one_hot_bounds
+from mm_envs.tasks.task import Fields, Task
 from mm_envs.tasks.yardsticks import conditional_majority
 
 INPUTS = ("image", "text", "audio")
 ANSWERS = ("class", "distribution")
-_BOUND = 5.0
+SCALE = 5.0
 
 
 class Classify(Task):
@@ -35,7 +36,8 @@ class Classify(Task):
     A flat Dict with those of ``image`` (Image), ``text`` (Tokens) and ``audio`` (Audio) that the dataset has.
 
     ## Action space
-    ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-5, 5, (classes,))`` of logits.
+    ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-1, 1, (classes,))`` of logits divided by 5:
+    on this scale, policies of continuous actions work best, and the log score has a worst value.
 
     ## Rewards
     What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right class
@@ -76,8 +78,10 @@ class Classify(Task):
             raise ValueError(one_of("answer", answer, ANSWERS))
         self.answer = answer
         n = len(self.classes)
-        self.action_space = gym.spaces.Discrete(n) if answer == "class" else one_hot_bounds(n, _BOUND)
-        self.worst_loss = 2 * _BOUND + log(n)
+        self.action_space = gym.spaces.Discrete(n)
+        if answer == "distribution":
+            self.action_space = gym.spaces.Box(-1, 1, (n,), np.float32)
+        self.worst_loss = 2 * SCALE + log(n)
         self.part_modalities = {self._part: tuple(self.context)}
         # A distribution spreads its utility over a narrower range than right and wrong do.
         self.utility_deviation = 0.5 if answer == "class" else 0.25
@@ -93,7 +97,7 @@ class Classify(Task):
             right = (response == label).to(torch.float32)
         else:
             # In double precision, so that the rounded result does not depend on how the batch is vectorised.
-            logits = response.clamp(-_BOUND, _BOUND).nan_to_num(0.0).to(torch.float64)
+            logits = SCALE * response.nan_to_num(0.0).clamp(-1, 1).to(torch.float64)
             score = logits.log_softmax(1).gather(1, label[:, None])[:, 0]
             right = (1 + score / self.worst_loss).clamp(0, 1).to(torch.float32)
         return Judgement(right, {self._part: right})
@@ -113,20 +117,20 @@ class Classify(Task):
         # Without looking, the best distribution is that of the classes.
         counts = torch.bincount(reference["label"], minlength=len(self.classes)).double()
         logits = (counts / counts.sum()).clamp(min=1e-9).log()
-        return (logits - logits.mean()).clamp(-_BOUND, _BOUND).float().expand(len(guess), -1)
+        return ((logits - logits.mean()) / SCALE).clamp(-1, 1).float().expand(len(guess), -1)
 
     def random(self, bits: Tensor) -> Tensor:
         """A uniform class, or uniform logits."""
         n = len(self.classes)
         if self.answer == "class":
             return integers(bits, n)
-        return (2 * uniform(fold(bits[:, None], torch.arange(n, device=bits.device))) - 1) * _BOUND
+        return 2 * uniform(fold(bits[:, None], torch.arange(n, device=bits.device))) - 1
 
     def words(self, response: Tensor) -> str:
         """The name of the class, with its probability where the answer is a distribution."""
         if self.answer == "class":
             return self.classes[int(response)]
-        p = response.double().softmax(0)
+        p = (SCALE * response.double()).softmax(0)
         return f"{self.classes[int(p.argmax())]} ({float(p.max()):.2f})"
 
     def reference_words(self, reference: Fields) -> list[str]:
@@ -137,4 +141,4 @@ class Classify(Task):
         if self.answer == "class":
             return label
         one_hot = torch.nn.functional.one_hot(label, len(self.classes))
-        return (2 * one_hot - 1).to(torch.float32) * _BOUND
+        return (2 * one_hot - 1).to(torch.float32)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import gymnasium as gym
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -181,12 +180,3 @@ class TokenTask(Task):
     def words(self, response: Tensor) -> str:
         """The words of an answer."""
         return self.vocabulary.decode(response)
-
-
-def one_hot_bounds(classes: int, bound: float = 5.0) -> gym.spaces.Box:
-    """The action space of an answer that is a distribution: one logit a class, within bounds.
-
-    Logits within ``[-bound, bound]`` keep the log score finite: its worst value is
-    ``-(2 * bound + log(classes))`` to within the size of a class.
-    """
-    return gym.spaces.Box(-bound, bound, (classes,), np.float32)

@@ -26,7 +26,7 @@ class Scenes(Dataset):
     """Pictures of one to four objects, with sound, captions and questions; each a pure function of the index.
 
     The fields are ``image`` (uint8), ``audio`` (float32, with sound), ``captions`` (int64, several reference
-    captions), ``facts`` (int64, what captions are held against), ``question`` (int64), ``answer`` and ``kind``
+    captions), ``facts`` (int64, what captions are held against), ``question``, ``answer`` and ``kind``
     (int64), ``text`` (int64, the name of one object), ``label`` (int64, the colour of that object) and those
     of ``graph_fields``: the scene graph.
 

@@ -1,0 +1,123 @@
+"""On an accelerator a step copies nothing to the host and waits for nothing.
+
+No accelerator is needed to show it: torch's fake tensors claim to be on one, go through the same operations,
+and refuse whatever would need a value. A counter beside them notes every copy between devices.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from trajectories import make
+
+from mm_envs import CONFIGURATIONS
+from mm_envs.engine.vector import MultimodalVectorEnv
+
+# A device that no machine here has, so that what is cached for it can never meet a real tensor.
+DEVICE = "cuda:63"
+FAKE = FakeTensorMode(allow_non_fake_inputs=True)
+WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "unique", "equal", "item")
+
+
+class HostCopies(TorchDispatchMode):
+    """Counts operations that move data between devices, or whose result the host must wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor)]
+        # A number in a tensor of its own is handed to the device with the operation.
+        devices = {tensor.device.type for tensor in tensors if tensor.ndim}
+        masks = name == "index" and any(t.dtype is torch.bool for t in tensors[1:])
+        if len(devices) > 1 or name in WAITING or masks:
+            self.found[name] += 1
+        return result
+
+
+def actions_for(envs: MultimodalVectorEnv, device: str) -> torch.Tensor:
+    shape = (envs.num_envs, *(envs.single_action_space.shape or ()))
+    return torch.zeros(
+        shape, dtype=torch.int64 if envs._choices is not None else torch.float32, device=device
+    )
+
+
+def copies_of_steps(arguments: dict[str, Any], steps: int = 4) -> Counter[str]:
+    MultimodalVectorEnv(2, **arguments).reset(seed=0)  # tables that are read from files are read now
+    with warnings.catch_warnings(), FAKE:
+        envs = MultimodalVectorEnv(8, device=DEVICE, **arguments)
+        envs.reset(seed=0)
+        actions = actions_for(envs, DEVICE)
+        envs.step(actions)  # tables go to the device once
+        with HostCopies() as copies:
+            for _ in range(steps):
+                observation, reward, *_ = envs.step(actions)
+        assert reward.device.type == "cuda"
+        assert {value.device.type for value in observation.values()} == {"cuda"}
+    return copies.found
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
+def test_a_step_copies_nothing_to_the_host(name: str, mode: str) -> None:
+    assert not copies_of_steps({**CONFIGURATIONS[name], "autoreset_mode": mode})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"reward": "dense", "feedback": "truth"},
+        {"feedback": "accuracy"},
+        {"feedback": "token_f1"},
+        {"max_episode_steps": 3},
+        {"copy": False},
+    ],
+)
+def test_nor_does_it_with_other_rewards_and_limits(arguments: dict[str, Any]) -> None:
+    assert not copies_of_steps({"task": "caption", **arguments})
+
+
+def test_the_counter_counts() -> None:
+    with FAKE, HostCopies() as copies:
+        values = torch.arange(4, device=DEVICE)
+        values.cpu()
+        values + torch.ones(4).to(DEVICE).long()
+    assert sum(copies.found.values()) == 2
+    with HostCopies() as copies:
+        real = torch.arange(4)
+        int(real[1])
+        real[real > 2]
+        real.nonzero()
+    assert copies.found["_local_scalar_dense"] == 1
+    assert copies.found["index"] == 1
+    assert copies.found["nonzero"] >= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator: torch sees none here")
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_real_accelerator_gives_what_the_cpu_gives(name: str) -> None:
+    on_cpu, on_device = make(name, 64), make(name, 64, device="cuda")
+    (a, _), (b, _) = on_cpu.reset(seed=1), on_device.reset(seed=1)
+    for _ in range(4):
+        for key, value in a.items():
+            difference = (value.double() - b[key].cpu().double()).abs().max()
+            assert difference <= {torch.uint8: 1, torch.float32: 1e-6, torch.int64: 0}[value.dtype]
+        actions = actions_for(on_cpu, "cpu")
+        a, reward, *_ = on_cpu.step(actions)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            b, other, *_ = on_device.step(actions_for(on_device, "cuda"))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert (reward - other.cpu()).abs().max() < 1e-5
