@@ -18,7 +18,7 @@ class Evaluate:
 
     Attributes:
         folder: A folder that mm-envs train wrote; or an id, for the policies that need no learning.
-        episodes: How many episodes, at least.
+        episodes: How many items of the split, at most; each is shown once.
         split: Which items.
         seed: Decides the items and the noise of the feedback.
         device: Where it runs: cpu or cuda.

@@ -26,12 +26,7 @@ class Watch:
 
         self.points: list[Point] = []
         self._title, self._out, self._lines = title, console(json_output=True), 0
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[said]}"),
-        )
+        columns = (BarColumn(12), TaskProgressColumn(), TextColumn("{task.fields[said]}"))
         self._bar = Progress(*columns, console=self._out, disable=not self._out.is_terminal)
         self._task = self._bar.add_task(title, total=total, said="")
 
@@ -52,5 +47,7 @@ class Watch:
     @contextmanager
     def shown(self) -> Iterator[Watch]:
         """Shows the progress while it lasts."""
+        if self._out.is_terminal:
+            self._out.print(self._title)
         with self._bar:
             yield self

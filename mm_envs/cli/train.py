@@ -38,7 +38,7 @@ class Train:
         set: An argument of the environment as key=value with a JSON value; may be repeated.
         device: Where environment and agent live: cpu or cuda.
         threads: Threads of torch; 0 for its own choice. On a busy machine one is often the quickest.
-        eval_episodes: Episodes of the test split to evaluate on; 0 for none.
+        eval_episodes: Items of the test split to evaluate on, at most; 0 for no evaluation.
         overwrite: Write into a folder that is not empty.
         json: Print one JSON object at the end, and progress on standard error.
     """
