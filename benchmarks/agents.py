@@ -12,6 +12,7 @@ import torch
 
 from agents.evaluate import Estimate, evaluate, sb3_policy
 from benchmarks.machine import Machine, describe
+from benchmarks.throughput_report import Table
 from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
 
@@ -68,19 +69,21 @@ class AgentsReport:
             self.runs[0].interval.mean >= self.targets["utility"] and self.share.mean >= self.targets["share"]
         )
 
-    def lines(self) -> list[str]:
-        """The findings as sentences."""
-        said = [
+    def tables(self) -> list[Table]:
+        """The findings as a table of texts."""
+        rows = [(f"trained on {runs.feedback}", *_said(runs.interval), "") for runs in self.runs]
+        rows[0] = (*rows[0][:-1], f"at least {self.targets['utility']}")
+        rows.append(("share of the truth", *_said(self.share), f"at least {self.targets['share']}"))
+        title = (
             f"{self.algo.upper()} on {self.id}, {self.steps:,} steps, {len(self.runs[0].utility)} seeds, "
-            f"{self.items} held-out items"
-        ]
-        for runs in self.runs:
-            i = runs.interval
-            said.append(f"trained on {runs.feedback}: utility {i.mean:.4f} [{i.low:.4f}, {i.high:.4f}]")
-        share, met = self.share, "met" if self.met else "MISSED"
-        said.append(f"share of the truth: {share.mean:.4f} [{share.low:.4f}, {share.high:.4f}]")
-        said.append(f"targets: utility {LEAST_ACCURACY}, share {LEAST_SHARE}: {met}")
-        return said
+            f"{self.items} held-out items each: {'met' if self.met else 'MISSED'}"
+        )
+        return [Table(title, ("", "utility", "95 % interval", "target"), rows)]
+
+    def lines(self) -> list[str]:
+        """Where it was measured."""
+        packages = ", ".join(f"{name} {version}" for name, version in self.machine.packages.items())
+        return [f"{self.machine.processor}, {self.machine.cores} cores; {packages}"]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
@@ -98,6 +101,10 @@ class AgentsReport:
             "met": self.met,
             "machine": vars(self.machine),
         }
+
+
+def _said(estimate: Estimate) -> tuple[str, str]:
+    return f"{estimate.mean:.4f}", f"{estimate.low:.4f} to {estimate.high:.4f}"
 
 
 def agents(

@@ -3,43 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from mm_envs.cli.output import console, print_json
 
+if TYPE_CHECKING:
+    from benchmarks.agents import AgentsReport
+    from benchmarks.throughput_report import ThroughputReport
+
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure the throughput of the engine against the same task in plain Python environments.
+    """Measure: the engine against the same task in plain Python, or agents trained on feedback.
 
     The exit status is 1 if a target is missed (not with --quick, which measures nothing).
 
     Attributes:
-        what: What to measure.
+        what: "throughput": row-steps a second against plain Python environments under the vector
+            environments of Gymnasium and Stable-Baselines3. "agents": PPO on real digits, trained on the noisy rater and on
+            the truth, five seeds each.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
         threads: Threads of torch while it runs.
     """
 
-    what: tyro.conf.Positional[Literal["throughput"]] = "throughput"
+    what: tyro.conf.Positional[Literal["throughput", "agents"]] = "throughput"
     json: bool = False
     quick: bool = False
     threads: int = 2
 
     def run(self) -> int:
         """Measures and prints."""
-        from benchmarks.throughput import throughput
-
         if self.threads < 1:
             raise ValueError(f"--threads {self.threads} is below 1: give the number of threads")
         out, notes = console(self.json), console(json_output=True)
-        report = throughput(
-            threads=self.threads,
-            quick=self.quick,
-            progress=lambda said: notes.print(f"[dim]measuring {said}[/]"),
-        )
+
+        def progress(said: str) -> None:
+            notes.print(f"[dim]measuring {said}[/]")
+
+        report: ThroughputReport | AgentsReport
+        if self.what == "agents":
+            import torch
+
+            from benchmarks.agents import agents
+
+            torch.set_num_threads(self.threads)
+            quick: dict[str, Any] = {"seeds": range(2), "steps": 4096} if self.quick else {}
+            report = agents(progress=progress, **quick)
+        else:
+            from benchmarks.throughput import throughput
+
+            report = throughput(threads=self.threads, quick=self.quick, progress=progress)
         if self.json:
             print_json(report.to_dict())
         else:

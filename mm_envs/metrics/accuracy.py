@@ -51,6 +51,25 @@ def token_f1(response: Tensor, reference: Tensor, vocabulary_size: int) -> Tenso
     return torch.where(total == 0, 1.0, (2 * common).to(torch.float32) / total.clamp(min=1).to(torch.float32))
 
 
+def exact_match(response: Tensor, reference: Tensor) -> Tensor:
+    """Whether an answer has the words of the reference, no more and no less, in their order.
+
+    Args:
+        response: Token ids, (n, length) int64.
+        reference: Token ids, (n, length) int64.
+
+    Returns:
+        (n,) bool.
+
+    Example:
+        >>> exact_match(torch.tensor([[3, 1, 4], [3, 4, 1]]), torch.tensor([[3, 0, 0], [3, 0, 0]]))
+        tensor([ True, False])
+    """
+    mine, theirs = answered_words(response), answered_words(reference)
+    # What is written behind <eos> does not count.
+    return ((response == reference) & mine & theirs | ~(mine | theirs)).all(1)
+
+
 class Accuracy:
     """1 where the answer is the reference answer, word for word, else 0.
 
@@ -74,10 +93,7 @@ class Accuracy:
         mine = episodes.response
         if mine.is_floating_point():
             mine, right = mine.argmax(1), right.argmax(1)
-        same = mine == right
-        if same.ndim == 2:
-            # What is written behind <eos> does not count.
-            same = (same | ~(answered_words(mine) | answered_words(right))).all(1)
+        same = exact_match(mine, right) if mine.ndim == 2 else mine == right
         reward = same.to(torch.float32)
         return Judgement(reward, {"accuracy": reward})
 

@@ -20,7 +20,7 @@ from mm_envs.tasks.yardsticks import conditional_majority
 
 INPUTS = ("image", "text", "audio")
 ANSWERS = ("class", "distribution")
-SCALE = 5.0
+SCALE = 4.0
 
 
 class Classify(Task):
@@ -36,7 +36,7 @@ class Classify(Task):
     A flat Dict with those of ``image`` (Image), ``text`` (Tokens) and ``audio`` (Audio) that the dataset has.
 
     ## Action space
-    ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-1, 1, (classes,))`` of logits divided by 5:
+    ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-1, 1, (classes,))`` of logits divided by 4:
     on this scale, policies of continuous actions work best, and the log score has a worst value.
 
     ## Rewards

@@ -11,7 +11,7 @@ from torch import Tensor
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.text import EOS, Vocabulary
 from mm_envs.episodes import Judgement
-from mm_envs.metrics.accuracy import token_f1
+from mm_envs.metrics.accuracy import exact_match
 from mm_envs.names import one_of
 from mm_envs.random import integers
 from mm_envs.tasks.task import Fields, State, Task, TokenTask
@@ -38,7 +38,8 @@ class VQA(TokenTask):
 
     ## Rewards
     What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right answer
-    and 0 for a wrong one; for words it is token F1.
+    and 0 for any other; an answer in words must have the right word and no other, so that naming several
+    possible answers does not pay.
 
     ## Episode end
     Terminates after one step; with words, after ``<eos>`` or ``max_tokens`` words.
@@ -87,11 +88,12 @@ class VQA(TokenTask):
         return super().respond(state, actions) if self.in_words else (actions, None)
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
-        """1 for the right choice and 0 for a wrong one; for words token F1."""
+        """1 for the right answer and 0 for any other, more or fewer words included."""
         if self.in_words:
-            right = token_f1(response, self._written(reference["answer"]), len(self.vocabulary))
+            same = exact_match(response, self._written(reference["answer"]))
         else:
-            right = (response == reference["answer"]).to(torch.float32)
+            same = response == reference["answer"]
+        right = same.to(torch.float32)
         return Judgement(right, {"correct": right})
 
     def oracle(self, reference: Fields) -> Tensor:

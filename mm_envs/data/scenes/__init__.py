@@ -83,8 +83,9 @@ class Scenes(Dataset):
 
     def _kinds(self, kinds: Collection[str] | None) -> tuple[str, ...]:
         if kinds is None:
-            # Without two objects of one shape, "how many red objects" would give its answer away.
-            skipped = {"count"} if self.config.distinct_shapes else set()
+            # Without two objects of one shape, "how many red objects" would give its answer away; and
+            # the sound alone would tell whether there is a red circle.
+            skipped = {"count", "existence"} if self.sound == "complement" else set()
             return tuple(kind for kind in questions.QUESTION_KINDS if kind not in skipped)
         for kind in kinds:
             if kind not in questions.QUESTION_KINDS:

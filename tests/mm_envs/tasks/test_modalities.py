@@ -159,21 +159,10 @@ def best_utility(name: str, without: str) -> float:
 CASES = [
     (name, modality) for name in CONFIGURATIONS for modality in make_task(**CONFIGURATIONS[name]).context
 ]
-SHORT = {
-    ("MMClassify-distribution-v0", "image"): "the frequencies of the digits have a utility of 0.813",
-    (
-        "MMVQA-sound-v0",
-        "image",
-    ): "sound and question have 0.819: only relation and comparison need the picture",
-}
 
 
 @pytest.mark.parametrize(("name", "modality"), CASES)
-def test_without_a_modality_much_utility_is_lost(
-    name: str, modality: str, request: pytest.FixtureRequest
-) -> None:
-    if (name, modality) in SHORT:
-        request.applymarker(pytest.mark.xfail(reason=SHORT[name, modality], strict=True))
+def test_without_a_modality_much_utility_is_lost(name: str, modality: str) -> None:
     assert best_utility(name, modality) <= 1 - ENOUGH
 
 
