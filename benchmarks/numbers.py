@@ -159,8 +159,9 @@ def throughput_lines(result: Result) -> list[str]:
 def check_lines(result: Result) -> list[str]:
     """How many checks hold."""
     found = result["found"]
-    held = sum(check["ok"] for check in found["checks"])
-    return [f"{held} of {len(found['checks'])} checks hold ({result['seconds']:.0f} s)."]
+    outcomes = [outcome for outcomes in found["ids"].values() for outcome in outcomes]
+    held = sum(outcome["holds"] for outcome in outcomes)
+    return [f"{held} of {len(outcomes)} checks of {len(found['ids'])} ids hold ({result['seconds']:.0f} s)."]
 
 
 def test_lines(result: Result) -> list[str]:

@@ -22,8 +22,8 @@ class Bench:
 
     Attributes:
         what: "throughput": row-steps a second against plain Python environments under the vector
-            environments of Gymnasium and Stable-Baselines3. "agents": PPO on real digits, trained on the noisy rater and on
-            the truth, five seeds each.
+            environments of Gymnasium and Stable-Baselines3. "agents": PPO on real digits, trained on the
+            noisy rater and on the truth, five seeds each.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
         threads: Threads of torch while it runs.

@@ -38,7 +38,7 @@ def test_samples_belong_and_foreign_values_do_not(space: UniformBox) -> None:
     assert not space.contains(sample.astype(np.complex64))
     assert not space.contains(sample.tolist())
     if np.isfinite(float(space.high.max())):
-        assert not space.contains((sample.astype(np.float64) * 0 + float(space.high.max()) + 1))
+        assert not space.contains(sample.astype(np.float64) * 0 + float(space.high.max()) + 1)
 
 
 @pytest.mark.parametrize("space", SPACES, ids=repr)

@@ -6,9 +6,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from trajectories import flat, make, same, scripted_actions
 
 from mm_envs import CONFIGURATIONS
-from trajectories import flat, make, same, scripted_actions
+from mm_envs.random import fold, integers, stream
 
 STEPS = 16
 ROWS = (0, 1, 517, 1023)
@@ -137,8 +138,6 @@ def test_same_step_and_disabled_run_the_same_episodes(name: str) -> None:
         steps = torch.zeros(16, dtype=torch.int64)
         for _ in range(40):
             # An action is a function of row, episode and place, so that both modes see the same ones.
-            from mm_envs.random import fold, integers, stream
-
             bits = fold(stream(1, "episode actions"), envs._rows.row, info["episode_index"], 0)
             actions = integers(fold(bits, steps), envs._choices)
             _, _, terminated, _, info = envs.step(actions)
@@ -147,9 +146,15 @@ def test_same_step_and_disabled_run_the_same_episodes(name: str) -> None:
                 final = info["final_info"]
                 for row in info["_final_info"].nonzero()[:, 0].tolist():
                     key = (row, int(final["episode_index"][row]))
-                    found[key] = tuple(
-                        np.asarray(final[part][row]).tobytes() for part in ("utility", "item", "response")
-                    ) + (float(final["episode"]["r"][row]), int(final["episode"]["l"][row]))
+                    parts = [np.asarray(final[name][row]).tobytes() for name in ("utility", "item", "response")]
+                    length = int(final["episode"]["l"][row])
+                    found[key] = (*parts, float(final["episode"]["r"][row]), length)
+                        *tuple(
+                            np.asarray(final[part][row]).tobytes() for part in ("utility", "item", "response")
+                        ),
+                        float(final["episode"]["r"][row]),
+                        int(final["episode"]["l"][row]),
+                    )
             if mode == "Disabled" and terminated.any():
                 _, info = envs.reset(options={"reset_mask": terminated})
         return found

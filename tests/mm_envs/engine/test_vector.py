@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
+from trajectories import make, same, scripted_actions
 
 from mm_envs import CONFIGURATIONS, MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement
-from trajectories import make, same, scripted_actions
 
 
 class Recorder:
@@ -214,7 +214,7 @@ def test_finished_rows_rest_until_they_are_reset() -> None:
     envs = make("MMCaption-v0", 4, autoreset_mode="Disabled", feedback="truth")
     envs.reset(seed=0)
     observation, *_ = envs.step(torch.tensor([1, 5, 5, 1]))
-    again, reward, terminated, truncated, info = envs.step(torch.tensor([7, 6, 6, 7]))
+    again, reward, terminated, _truncated, info = envs.step(torch.tensor([7, 6, 6, 7]))
     assert info["_active"].tolist() == [False, True, True, False]
     for row in (0, 3):
         for key in observation:
