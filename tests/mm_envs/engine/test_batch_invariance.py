@@ -146,15 +146,11 @@ def test_same_step_and_disabled_run_the_same_episodes(name: str) -> None:
                 final = info["final_info"]
                 for row in info["_final_info"].nonzero()[:, 0].tolist():
                     key = (row, int(final["episode_index"][row]))
-                    parts = [np.asarray(final[name][row]).tobytes() for name in ("utility", "item", "response")]
+                    parts = [
+                        np.asarray(final[name][row]).tobytes() for name in ("utility", "item", "response")
+                    ]
                     length = int(final["episode"]["l"][row])
                     found[key] = (*parts, float(final["episode"]["r"][row]), length)
-                        *tuple(
-                            np.asarray(final[part][row]).tobytes() for part in ("utility", "item", "response")
-                        ),
-                        float(final["episode"]["r"][row]),
-                        int(final["episode"]["l"][row]),
-                    )
             if mode == "Disabled" and terminated.any():
                 _, info = envs.reset(options={"reset_mask": terminated})
         return found
