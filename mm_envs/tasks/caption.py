@@ -54,7 +54,7 @@ class Caption(TokenTask):
         self.dataset = make_dataset(dataset, **dataset_arguments)
         if "caption" not in self.dataset.vocabularies:
             raise ValueError(f"dataset {self.dataset.name!r} has no captions: choose one that has")
-        self.context = {name: name for name in ("image", "audio") if name in self.dataset.spaces}
+        self._show("image", "audio")
         self.grader = self.dataset.caption_grader()  # type: ignore[attr-defined]
         self.reference = ("facts", "captions")
         self._set_vocabulary(self.dataset.vocabularies["caption"], max_tokens or self.dataset.max_tokens)  # type: ignore[attr-defined]

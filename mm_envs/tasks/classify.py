@@ -33,7 +33,8 @@ class Classify(Task):
     all needed. On ``digits`` the picture is a handwritten digit.
 
     ## Observation space
-    A flat Dict with those of ``image`` (Image), ``text`` (Tokens) and ``audio`` (Audio) that the dataset has.
+    A flat Dict with those of ``image`` (Image), ``text`` (Tokens, with ``text_length``) and ``audio`` (Audio)
+    that the dataset has.
 
     ## Action space
     ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-1, 1, (classes,))`` of logits divided by 4:
@@ -72,7 +73,7 @@ class Classify(Task):
         for name in inputs if inputs is not None else has:
             if name not in has:
                 raise ValueError(one_of("inputs", name, has))
-        self.context = {name: name for name in (inputs if inputs is not None else has)}
+        self._show(*(inputs if inputs is not None else has))
         self.classes = self.dataset.classes["label"]
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))
@@ -82,7 +83,7 @@ class Classify(Task):
         if answer == "distribution":
             self.action_space = gym.spaces.Box(-1, 1, (n,), np.float32)
         self.worst_loss = 2 * SCALE + log(n)
-        self.part_modalities = {self._part: tuple(self.context)}
+        self.part_modalities = {self._part: self.modalities}
         # A distribution spreads its utility over a narrower range than right and wrong do.
         self.utility_deviation = 0.5 if answer == "class" else 0.25
 

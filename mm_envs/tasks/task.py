@@ -113,7 +113,18 @@ class Task(ABC):
     def reference_words(self, reference: Fields) -> list[str]:
         """Good answers to one item (fields of a single row) as a person reads them."""
 
+    def _show(self, *names: str) -> None:
+        """Sets the context to those of some dataset fields that exist, with their lengths and presence."""
+        spaces = self.dataset.spaces
+        entries = [name + ending for name in names for ending in ("", "_length", "_present")]
+        self.context = {name: name for name in entries if name in spaces}
+
     # Derived ----------------------------------------------------------------------------------------------
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The entries of the context that are seen, heard or read, without lengths and presence."""
+        return tuple(key for key in self.context if not key.endswith(("_length", "_present")))
 
     @property
     def context_spaces(self) -> dict[str, gym.Space[Any]]:

@@ -29,8 +29,8 @@ class VQA(TokenTask):
     the question nor the picture alone tells the answer.
 
     ## Observation space
-    A flat Dict: ``image`` (Image), ``audio`` (Audio, where there is sound) and ``question`` (Tokens); with
-    ``answer="tokens"`` also ``tokens`` and ``tokens_length``, the answer so far.
+    A flat Dict: ``image`` (Image), ``audio`` (Audio, where there is sound) and ``question`` (Tokens, with
+    ``question_length``); with ``answer="tokens"`` also ``tokens`` and ``tokens_length``, the answer so far.
 
     ## Action space
     ``Discrete(answers)``: one of the known answers. With ``answer="tokens"`` ``Discrete(words)``: the next
@@ -66,14 +66,13 @@ class VQA(TokenTask):
             raise ValueError(f"dataset {self.dataset.name!r} has no questions: choose one that has")
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))
-        names = ("image", "audio", "question")
-        self.context = {name: name for name in names if name in self.dataset.spaces}
+        self._show("image", "audio", "question")
         self.answers, self.in_words = self.dataset.classes["answer"], answer == "tokens"
         if self.in_words:
             self._set_vocabulary(Vocabulary.of(self.answers), max_tokens)
         else:
             self.action_space = gym.spaces.Discrete(len(self.answers))
-        self.part_modalities = {"correct": tuple(self.context)}
+        self.part_modalities = {"correct": self.modalities}
 
     def start(self, n: int, device: torch.device) -> State:
         """No words yet; nothing for a choice."""

@@ -14,9 +14,10 @@ from torch import Tensor
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.scenes import captions, naming, questions, render, sound
 from mm_envs.data.scenes.layout import COLOURS, SceneConfig, SceneGraph, scene
+from mm_envs.data.text import PAD
 from mm_envs.names import one_of
 from mm_envs.random import fold, stream
-from mm_envs.spaces import Audio, Image, Tokens
+from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox
 
 SOUNDS = ("none", "agree", "complement")
 _SHARES = (1, 4, 4)  # the train split is that many times a held-out one
@@ -26,9 +27,9 @@ class Scenes(Dataset):
     """Pictures of one to four objects, with sound, captions and questions; each a pure function of the index.
 
     The fields are ``image`` (uint8), ``audio`` (float32, with sound), ``captions`` (int64, several reference
-    captions), ``facts`` (int64, what captions are held against), ``question``, ``answer`` and ``kind``
-    (int64), ``text`` (int64, the name of one object), ``label`` (int64, the colour of that object) and those
-    of ``graph_fields``: the scene graph.
+    captions), ``facts`` (int64, what captions are held against), ``question``, ``question_length``,
+    ``answer`` and ``kind`` (int64), ``text`` and ``text_length`` (int64, the name of one object), ``label``
+    (int64, the colour of that object) and those of ``graph_fields``: the scene graph.
 
     No scene graph is in two splits.
 
@@ -104,11 +105,13 @@ class Scenes(Dataset):
             "answer": questions.answers(self.config),
             "kind": questions.QUESTION_KINDS,
         }
-        self.spaces = {
+        self.spaces: dict[str, UniformBox] = {
             "image": Image(side, side),
             "text": Tokens(naming.NAME_LENGTH, self.vocabularies["text"]),
             "question": Tokens(questions.question_length(self.config), self.vocabularies["question"]),
         }
+        for name in ("text", "question"):
+            self.spaces[f"{name}_length"] = Count(self.spaces[name].shape[0])
         if self.sound != "none":
             self.spaces["audio"] = Audio(sound.SAMPLES, sound.SAMPLE_RATE)
 
@@ -176,12 +179,17 @@ class Scenes(Dataset):
     def _make_question(self, graph: SceneGraph, bits: Tensor) -> dict[str, Tensor]:
         allowed = tuple(questions.QUESTION_KINDS.index(kind) for kind in self.kinds)
         asked = questions.ask(graph, self.config, fold(bits, 1), allowed=allowed)
-        return {"question": asked.tokens, "answer": asked.answer, "kind": asked.kind}
+        return {**_padded("question", asked.tokens), "answer": asked.answer, "kind": asked.kind}
 
     def _make_name(self, graph: SceneGraph, bits: Tensor) -> dict[str, Tensor]:
         by = naming.name_by_place if self.sound == "complement" else naming.name_by_shape
         text, index = by(graph, self.config, fold(bits, 2))
-        return {"text": text, "label": graph.colour.gather(1, index[:, None])[:, 0]}
+        return {**_padded("text", text), "label": graph.colour.gather(1, index[:, None])[:, 0]}
+
+
+def _padded(name: str, tokens: Tensor) -> dict[str, Tensor]:
+    """Token ids and how many of them are words."""
+    return {name: tokens, f"{name}_length": (tokens != PAD).sum(1, keepdim=True)}
 
 
 _Maker = Callable[[Scenes, SceneGraph, Tensor], dict[str, Tensor]]
@@ -191,8 +199,10 @@ _MAKERS: Mapping[str, _Maker] = {
     "captions": Scenes._make_captions,
     "facts": Scenes._make_captions,
     "question": Scenes._make_question,
+    "question_length": Scenes._make_question,
     "answer": Scenes._make_question,
     "kind": Scenes._make_question,
     "text": Scenes._make_name,
+    "text_length": Scenes._make_name,
     "label": Scenes._make_name,
 }

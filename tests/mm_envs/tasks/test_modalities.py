@@ -73,7 +73,7 @@ def symbols(words: tuple[str, ...]) -> Tensor:
 def evidence_without(task: Task, items: Items, modality: str) -> Tensor:
     """What all the other modalities say."""
     nothing = torch.zeros(len(next(iter(items.values()))), 1, dtype=torch.int64)
-    return torch.cat([nothing, *(shown(task, items, key) for key in task.context if key != modality)], 1)
+    return torch.cat([nothing, *(shown(task, items, key) for key in task.modalities if key != modality)], 1)
 
 
 def renamed(evidence: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +157,7 @@ def best_utility(name: str, without: str) -> float:
 
 
 CASES = [
-    (name, modality) for name in CONFIGURATIONS for modality in make_task(**CONFIGURATIONS[name]).context
+    (name, modality) for name in CONFIGURATIONS for modality in make_task(**CONFIGURATIONS[name]).modalities
 ]
 
 
