@@ -8,7 +8,7 @@ import torch
 
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.judges import true_utility
-from mm_envs.random import fold, gumbel, purpose, uniform
+from mm_envs.random import chance, gumbel, key_bits, purpose
 from mm_envs.tasks import Task
 
 _EULER = 0.5772156649015329
@@ -29,7 +29,7 @@ class SimulatedRater:
         task: The task whose answers are rated.
         rationality: b, per standard deviation of utility; infinity is a rater without noise.
         mistakes: How often the rater takes a good answer for a bad one, in [0, 0.5].
-        scale: How much raters differ: the standard deviation of ``log2(gain)`` and of ``offset`` among raters.
+        scale: How much raters differ: the standard deviation of ``log2(gain)`` and of ``offset`` among them.
         seed: Which rater it is: decides gain, offset and noise.
 
     Raises:
@@ -67,7 +67,7 @@ class SimulatedRater:
         self.noise = task.utility_deviation / rationality
         self.gain = 2 ** (scale * _standard_normal(f"rater {seed} gain"))
         self.offset = scale * _standard_normal(f"rater {seed} offset")
-        self._seed = purpose(f"rater {seed} noise")
+        self._stream = purpose(f"rater {seed} noise")
 
     def score(self, episodes: Episodes) -> Judgement:
         """Rates each episode.
@@ -77,15 +77,13 @@ class SimulatedRater:
         """
         if episodes.key is None:
             raise ValueError("these episodes carry no key: a simulated rater draws its noise from it")
-        truth = true_utility(self._task, episodes).reward
-        seeds, rows, counts = episodes.key.unbind(1)
-        bits = fold(seeds + self._seed, rows, counts)
+        truth = true_utility(self._task, episodes)
+        utility, bits = truth.reward, key_bits(episodes.key, self._stream)
         # The low bits of the hash make the noise, the high ones the mistakes.
-        mistaken = uniform(bits) < self.mistakes
-        perceived = torch.where(mistaken, 1 - truth, truth)
+        perceived = torch.where(chance(bits, self.mistakes), 1 - utility, utility)
         noise = (gumbel(bits) - _EULER) * self.noise
         rating = (perceived + noise) * self.gain + self.offset
-        return Judgement(rating, {"perceived": perceived, "noise": noise})
+        return Judgement(rating, {"perceived": perceived, "noise": noise}, truth.judged)
 
 
 def _standard_normal(name: str) -> float:

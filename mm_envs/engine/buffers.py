@@ -75,9 +75,8 @@ class ContextBuffers:
             elif len(changed):
                 buffer.stale.append(changed)
                 buffer.stale_rows += len(changed)
-        buffer = self._free()
+        buffer = self._current = self._free()
         self._refresh(buffer, items)
-        self._current = buffer
         return buffer.hand_out()
 
     def last(self) -> dict[str, Tensor] | None:
@@ -96,8 +95,8 @@ class ContextBuffers:
         """
         if self._final is None or (self._copy and not self._distrust):
             self._final = self._empty()
+        wanted = items if rows is None else items.index_select(0, rows)
         for key, name in self._names.items():
-            wanted = items if rows is None else items.index_select(0, rows)
             self._pool.write(name, wanted, self._final[key], rows)
         return {key: tensor.view(tensor.shape) for key, tensor in self._final.items()}
 

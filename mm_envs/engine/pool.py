@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mm_envs.data.dataset import Dataset
 
 _BLOCK = 64
-_CHUNK = 128
+_CHUNK_BYTES = 2**18
 _pools: WeakValueDictionary[tuple[str, str, str, frozenset[str]], ItemPool] = WeakValueDictionary()
 
 
@@ -80,6 +82,8 @@ class ItemPool:
     def rows(self, field: str, items: Tensor) -> Tensor:
         """A field of some items as a new tensor."""
         table = self.tables[field]
+        if table.ndim == 2:
+            return table.index_select(0, items)
         return _words(table).index_select(0, items).view(table.dtype).view(len(items), *table.shape[1:])
 
     def write(self, field: str, items: Tensor, target: Tensor, rows: Tensor | None) -> None:
@@ -87,12 +91,24 @@ class ItemPool:
         source, sink = _words(self.tables[field]), _words(target)
         if rows is None:
             torch.index_select(source, 0, items, out=sink)
-            return
-        # A chunk stays in the cache between the two copies that a gather followed by a scatter needs.
-        chunk = max(1, _CHUNK * 1536 // max(1, source.shape[1]))
-        for at in range(0, len(rows), chunk):
-            part = source.index_select(0, items[at : at + chunk])
-            sink.index_copy_(0, rows[at : at + chunk], part)
+        elif self._device.type != "cpu" or torch.get_num_threads() > 1:
+            sink.index_copy_(0, rows, source.index_select(0, items))
+        else:
+            # In a single thread NumPy is faster at this.
+            _copy_rows(source.numpy(), items.numpy(), sink.numpy(), rows.numpy())
+
+
+def _copy_rows(
+    source: NDArray[Any], items: NDArray[np.int64], sink: NDArray[Any], rows: NDArray[np.int64]
+) -> None:
+    """Copies ``source[items]`` to ``sink[rows]``, in chunks that stay in the cache between both copies."""
+    width = source.shape[1]
+    chunk = max(1, _CHUNK_BYTES // max(1, width * source.itemsize))
+    scratch = np.empty((min(chunk, len(rows)), width), dtype=source.dtype)
+    for at in range(0, len(rows), chunk):
+        part = scratch[: len(rows) - at]
+        source.take(items[at : at + chunk], axis=0, out=part, mode="clip")
+        sink[rows[at : at + chunk]] = part
 
 
 def _runs(blocks: Collection[int], longest: int = 16) -> Iterator[tuple[int, int]]:

@@ -25,13 +25,11 @@ class Rows:
 
     Attributes:
         row: The number of each row, (num_envs,) int64, as are the others.
-        seed: Its seed.
-        episode: How many episodes it has finished since it was seeded.
+        key: Its seed, its number and its episode, (num_envs, 3) int64.
         item: The place of its item within the split.
     """
 
-    seed: Tensor
-    episode: Tensor
+    key: Tensor
     item: Tensor
 
     def __init__(
@@ -60,14 +58,11 @@ class Rows:
             raise ValueError(f"seed has {len(seed)} entries for {len(self)} rows: give one number a row")
         else:
             seeds = torch.tensor([signed(int(one)) for one in seed], device=self._device)
-        zeros = torch.zeros_like(self.row)
-        self.seed = seeds if mask is None else torch.where(mask, seeds, self.seed)
-        self.episode = zeros if mask is None else torch.where(mask, zeros, self.episode)
-        self._stream = fold(stream(self.seed, "item"), self._group)
-
-    def key(self, rows: Tensor | None) -> Tensor:
-        """Seed, row and episode of some rows (None: all), (n, 3) int64."""
-        return torch.stack([take(self.seed, rows), take(self.row, rows), take(self.episode, rows)], dim=1)
+        episode = torch.zeros_like(self.row)
+        if mask is not None:
+            seeds, episode = torch.where(mask, seeds, self.key[:, 0]), episode.where(mask, self.episode)
+        self.key = torch.stack([seeds, self.row, episode], dim=1)
+        self._stream = fold(stream(seeds, "item"), self._group)
 
     def next(self, mask: Tensor, rows: Tensor | None) -> None:
         """Goes on to the next episode.
@@ -76,12 +71,17 @@ class Rows:
             mask: Which rows, (num_envs,) bool.
             rows: The same as numbers, where they are known.
         """
+        self.key = self.key.clone()
+        self.episode.add_(mask)
         if rows is None:
-            self.episode = self.episode + mask.to(torch.int64)
             self.item = torch.where(mask, self.draw(), self.item)
         else:
-            self.episode = self.episode.index_copy(0, rows, self.episode.index_select(0, rows) + 1)
             self.item = self.item.index_copy(0, rows, self.draw(rows))
+
+    @property
+    def episode(self) -> Tensor:
+        """How many episodes each row has finished since it was seeded, (num_envs,) int64."""
+        return self.key[:, 2]
 
     def draw(self, rows: Tensor | None = None) -> Tensor:
         """The items of the episodes that the counters of some rows (None: all) stand at."""

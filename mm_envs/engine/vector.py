@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -28,11 +29,34 @@ OUTPUTS = ("torch", "numpy")
 
 
 @dataclass
-class _Outcome:
-    """What the judges said of the rows that ended, written over all rows (zero where none ended)."""
+class _Turn:
+    """One step of all rows on its way through the engine.
 
-    reward: Tensor
-    final_info: dict[str, Any]
+    Attributes:
+        actions: The actions, one a row.
+        state: The state after them.
+        terminated: Which rows ended by themselves, (num_envs,) bool.
+        truncated: Which were cut off.
+        ended: Which did either.
+        rows: The rows that ended as numbers; None: treat all rows under the mask.
+        some: Whether there may be any.
+        resting: Rows that ended before and take no part; None where there can be none.
+        past: The counters during the step.
+        response: The answers so far.
+        response_length: Their lengths.
+    """
+
+    actions: Tensor
+    state: State
+    terminated: Tensor
+    truncated: Tensor
+    ended: Tensor
+    rows: Tensor | None
+    some: bool
+    resting: Tensor | None
+    past: Rows
+    response: Tensor = field(init=False)
+    response_length: Tensor | None = None
 
 
 class MultimodalVectorEnv(gym.vector.VectorEnv):
@@ -150,6 +174,9 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         # On the CPU the rows that ended are picked out, since looking costs nothing there. Anywhere else the
         # same code runs on all rows under a mask: picking would wait for the device.
         self._compact = device.type == "cpu"
+        # Then there is nothing to pick out and nothing to mask.
+        self._all_end = task.horizon == 1 and self.autoreset_mode is AutoresetMode.SAME_STEP
+        self._no_rows = torch.zeros(0, dtype=torch.int64, device=device)
         self._nobody = torch.zeros(n, dtype=torch.bool, device=device)
         self._finished = self._nobody
         self._rows = Rows(n, self.first_row, self.group_size, self._pool, device)
@@ -184,7 +211,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if seed is not None or not self.started:
             rows.reseed(self._seeds(seed), mask)
         else:
-            rows.episode = rows.episode + everybody.to(torch.int64)
+            rows.next(everybody, None)
         given = options.get("items")
         items = rows.draw() if given is None else rows.given(given, self.split)
         if mask is None:
@@ -215,34 +242,18 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         """
         if not self.started:
             raise gym.error.ResetNeeded("Cannot call env.step() before calling env.reset()")
-        actions = self._checked(actions)
-        resting = None if self.autoreset_mode is AutoresetMode.SAME_STEP else self._finished
-        state, terminated = self.task.advance(self._state, actions)
-        if resting is not None:
-            state = {key: _where(resting, self._state[key], value) for key, value in state.items()}
-            terminated = terminated & ~resting
-        self._length = self._length + (1 if resting is None else (~resting).to(torch.int64))
-        truncated = self._nobody.clone()
-        if self._max_steps is not None:
-            truncated = (self._length >= self._max_steps) & ~terminated
-            truncated = truncated if resting is None else truncated & ~resting
-        ended = terminated | truncated if self._max_steps is not None else terminated
-        rows, any_ended = self._picked(ended)
-        outcome = self._judge_ended(rows, ended, terminated, state, actions) if any_ended else None
-        reward = self._reward(outcome, resting, state, actions)
-        info = self._final(outcome, ended, reward)
-        if self.render_mode is not None and info:
-            from mm_envs.engine.render import results_of
-
-            self._results |= results_of(self.task, info["final_info"], ended, self.reference())
-        observation = self._next(state, ended, rows, any_ended, resting, info)
-        if resting is not None:
-            info["_active"] = ~resting
+        turn = self._advance(self._checked(actions))
+        info = self._final_observation(turn)
+        reward, final = self._judge(turn)
+        info |= final
+        observation = self._observe(self._restart(turn))
+        if turn.resting is not None:
+            info["_active"] = ~turn.resting
         info.update(self._info())
         if self.output == "numpy":
-            results = (to_numpy(reward), to_numpy(terminated), to_numpy(truncated))
+            results = (to_numpy(reward), to_numpy(turn.terminated), to_numpy(turn.truncated))
             return (numpy_observation(observation), *results, numpy_info(info, self.num_envs))
-        return observation, reward, terminated, truncated, info
+        return observation, reward, turn.terminated, turn.truncated, info
 
     def render(self) -> tuple[Any, ...] | None:
         """A picture or a text of every row, for a person.
@@ -287,110 +298,58 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     # One step -------------------------------------------------------------------------------------------
 
-    def _picked(self, ended: Tensor) -> tuple[Tensor | None, bool]:
-        """The rows that ended (None: treat all rows under the mask), and whether there may be any."""
+    def _advance(self, actions: Tensor) -> _Turn:
+        resting = None if self.autoreset_mode is AutoresetMode.SAME_STEP else self._finished
+        state, terminated = self.task.advance(self._state, actions)
+        if resting is not None:
+            state = {key: _where(resting, self._state[key], value) for key, value in state.items()}
+            terminated = terminated & ~resting
+        self._length = self._length + (1 if resting is None else (~resting).to(torch.int64))
+        truncated, ended = self._nobody.clone(), terminated
+        if self._max_steps is not None:
+            truncated = (self._length >= self._max_steps) & ~terminated
+            truncated = truncated if resting is None else truncated & ~resting
+            ended = terminated | truncated
+        rows, some = self._picked(ended)
+        return _Turn(actions, state, terminated, truncated, ended, rows, some, resting, copy(self._rows))
+
+    def _picked(self, mask: Tensor) -> tuple[Tensor | None, bool]:
+        """The rows of a mask (None: treat all rows under the mask), and whether there may be any."""
         if not self._compact:
             return None, True
-        if self.task.horizon == 1 and self.autoreset_mode is AutoresetMode.SAME_STEP:
+        if self._all_end:
             return None, True
-        rows = ended.nonzero()[:, 0]
+        rows = mask.nonzero()[:, 0]
         return rows, len(rows) > 0
 
-    def _judge_ended(
-        self, rows: Tensor | None, ended: Tensor, terminated: Tensor, state: State, actions: Tensor
-    ) -> _Outcome:
-        response, length = self.task.respond(state, actions)
-        judged = terminated if rows is None else terminated.index_select(0, rows)
-        episodes, truth = self._episodes(rows, response, length)
-        judgement = judge(self.feedback, replace(episodes, truth=truth))
-        judged = judged & judgement.judged
-        columns = {"utility": truth.reward, "reward": judgement.reward * judged}
-        parts = {f"utility_parts/{name}": value for name, value in truth.parts.items()}
-        parts |= {f"reward_parts/{name}": value * judged for name, value in judgement.parts.items()}
-        # One matrix for all numbers, so that they are spread over all rows by one operation.
-        table = self._spread(torch.stack([*columns.values(), *parts.values()], dim=1), rows, ended)
-        named = dict(zip([*columns, *parts], table.unbind(1), strict=True))
-        final = {
-            "utility": named["utility"],
-            "utility_parts": _under("utility_parts/", named),
-            "reward_parts": _under("reward_parts/", named),
-            "judged": self._spread(judged, rows, ended),
-            "response": response.clone(),
-        }
-        if length is not None:
-            final["response_length"] = length
-        return _Outcome(named["reward"].contiguous(), final)
-
-    def _episodes(
-        self, rows: Tensor | None, response: Tensor, length: Tensor | None
-    ) -> tuple[Episodes, Judgement]:
-        items = take(self._rows.item, rows)
-        response, key = take(response, rows), self._rows.key(rows)
-        length = None if length is None else take(length, rows)
-        reference = self._fields_of({name: name for name in self.task.reference}, items)
-        episodes = Episodes(
-            PoolFields(self._pool, self.task.context, items), response, length, reference, key
-        )
-        return episodes, self.task.utility(response, length, reference)
-
-    def _reward(
-        self, outcome: _Outcome | None, resting: Tensor | None, state: State, actions: Tensor
-    ) -> Tensor:
-        if self.reward == "terminal":
-            reward = outcome.reward if outcome else torch.zeros(self.num_envs, device=self.device)
-        else:
-            episodes, truth = self._episodes(None, *self.task.respond(state, actions))
-            score = judge(self.feedback, replace(episodes, truth=truth)).reward
-            if resting is not None:
-                score = torch.where(resting, self._score, score)
-            reward, self._score = score - self._score, score
-        self._return = self._return + reward
-        return reward
-
-    def _final(self, outcome: _Outcome | None, ended: Tensor, reward: Tensor) -> dict[str, Any]:
-        if outcome is None:
+    def _final_observation(self, turn: _Turn) -> dict[str, Any]:
+        """The last observation of the episodes that end, where the rows are reset at once."""
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP or not turn.some:
             return {}
-        final = outcome.final_info
-        final["episode"] = {"r": self._return.clone(), "l": self._length.clone()}
-        final |= {
-            "row": self._rows.row.clone(),
-            "episode_index": self._rows.episode.clone(),
-            "item": self._rows.item_index(),
-        }
-        return {"final_info": final, "_final_info": ended.clone()}
+        # The context that was handed out last, if its holder left it as it was.
+        context = self._buffers.last()
+        if context is None:
+            context = self._buffers.final(turn.past.item, turn.rows)
+        return {"final_obs": {**context, **turn.state}, "_final_obs": turn.ended.clone()}
 
-    def _next(
-        self,
-        state: State,
-        ended: Tensor,
-        rows: Tensor | None,
-        any_ended: bool,
-        resting: Tensor | None,
-        info: dict[str, Any],
-    ) -> dict[str, Tensor]:
-        """Resets the rows whose turn it is, and observes."""
-        self._state = state
+    def _restart(self, turn: _Turn) -> Tensor | None:
+        """Begins an episode in the rows whose turn it is.
+
+        Returns:
+            The rows with a new item; None: any row may have one.
+        """
+        self._state = turn.state
         if self.autoreset_mode is AutoresetMode.DISABLED:
-            self._finished = self._finished | ended
-            return self._observe(ended.new_zeros(0, dtype=torch.int64))
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            assert resting is not None
-            again, self._finished = resting, ended.clone()
-            rows, any_ended = self._picked(again)
-        else:
-            again = ended
-            if any_ended:
-                info["final_obs"] = {**self._final_context(rows), **state}
-                info["_final_obs"] = ended.clone()
-        if any_ended:
-            self._rows.next(again, rows)
-            self._clear(again)
-        return self._observe(rows if self._compact else None)
-
-    def _final_context(self, rows: Tensor | None) -> dict[str, Tensor]:
-        """The context of the episodes that end: what was handed out last, if its holder left it as it was."""
-        last = self._buffers.last()
-        return self._buffers.final(self._rows.item, rows) if last is None else last
+            self._finished = self._finished | turn.ended
+            return self._no_rows
+        mask, rows, some = turn.ended, turn.rows, turn.some
+        if turn.resting is not None:
+            mask, self._finished = turn.resting, turn.ended.clone()
+            rows, some = self._picked(mask)
+        if some:
+            self._rows.next(mask, rows)
+            self._clear(mask)
+        return rows
 
     def _clear(self, mask: Tensor) -> None:
         self._state = {key: _where(mask, self._fresh[key], value) for key, value in self._state.items()}
@@ -398,6 +357,81 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         self._return = self._return.masked_fill(mask, 0.0)
         if self.reward == "dense":
             self._score = self._score.masked_fill(mask, 0.0)
+
+    # Judging --------------------------------------------------------------------------------------------
+
+    def _judge(self, turn: _Turn) -> tuple[Tensor, dict[str, Any]]:
+        """The reward of the step, and what is to be said of the episodes that ended."""
+        named = self._verdict(turn) if turn.some else {}
+        if self.reward == "terminal":
+            reward = named.pop("reward").contiguous() if named else torch.zeros_like(self._return)
+        else:
+            reward = self._change_of_score(turn)
+            named.pop("reward", None)
+        self._return = self._return + reward
+        if not named:
+            return reward, {}
+        final = {
+            **named,
+            "response": turn.response.clone(),
+            "episode": {"r": self._return.clone(), "l": self._length.clone()},
+            "row": self._rows.row.clone(),
+            "episode_index": turn.past.episode.clone(),
+            "item": turn.past.item_index(),
+        }
+        if turn.response_length is not None:
+            final["response_length"] = turn.response_length.clone()
+        if self.render_mode is not None:
+            from mm_envs.engine.render import results_of
+
+            reference = self._fields_of({name: name for name in self.task.reference}, turn.past.item)
+            self._results |= results_of(self.task, final, turn.ended, reference)
+        return reward, {"final_info": final, "_final_info": turn.ended.clone()}
+
+    def _verdict(self, turn: _Turn) -> dict[str, Any]:
+        """Utility, reward and their parts of the rows that ended, over all rows."""
+        turn.response, turn.response_length = self.task.respond(turn.state, turn.actions)
+        judgement, truth = self._judgement(turn, turn.rows)
+        judged = take(turn.terminated, turn.rows) & judgement.judged
+        # One matrix for all numbers, so that they are spread over all rows by one operation.
+        true = torch.stack([truth.reward, *truth.parts.values()], dim=1)
+        given = torch.stack([judged.to(true.dtype), judgement.reward, *judgement.parts.values()], dim=1)
+        columns = self._spread(torch.cat([true, given * judged[:, None]], dim=1), turn).unbind(1)
+        utility, first = columns[0], 1 + len(truth.parts)
+        return {
+            "utility": utility,
+            "utility_parts": dict(zip(truth.parts, columns[1:first], strict=True)),
+            "judged": columns[first].to(torch.bool),
+            "reward": columns[first + 1],
+            "reward_parts": dict(zip(judgement.parts, columns[first + 2 :], strict=True)),
+        }
+
+    def _judgement(self, turn: _Turn, rows: Tensor | None) -> tuple[Judgement, Judgement]:
+        """What the judge says of the answers of some rows, and the truth."""
+        response, length = turn.response, turn.response_length
+        response, length = take(response, rows), None if length is None else take(length, rows)
+        item = take(turn.past.item, rows)
+        reference = self._fields_of({name: name for name in self.task.reference}, item)
+        truth = self.task.utility(response, length, reference)
+        context = PoolFields(self._pool, self.task.context, item)
+        key = take(turn.past.key, rows)
+        episodes = Episodes(context, response, length, reference, key, truth)
+        return judge(self.feedback, episodes), truth
+
+    def _change_of_score(self, turn: _Turn) -> Tensor:
+        turn.response, turn.response_length = self.task.respond(turn.state, turn.actions)
+        score = self._judgement(turn, None)[0].reward
+        if turn.resting is not None:
+            score = torch.where(turn.resting, self._score, score)
+        change, self._score = score - self._score, score
+        return change
+
+    def _spread(self, values: Tensor, turn: _Turn) -> Tensor:
+        """Values of the rows that ended, over all rows; zero elsewhere."""
+        if turn.rows is None:
+            return values if self._all_end else _where(turn.ended, values, torch.zeros_like(values))
+        everywhere = torch.zeros((self.num_envs, *values.shape[1:]), dtype=values.dtype)
+        return everywhere.index_copy_(0, turn.rows, values)
 
     # In and out -----------------------------------------------------------------------------------------
 
@@ -408,12 +442,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     def _observe(self, changed: Tensor | None) -> dict[str, Tensor]:
         if self._compact:
-            self._pool.ensure(
-                self._rows.item if changed is None else self._rows.item.index_select(0, changed)
-            )
+            self._pool.ensure(take(self._rows.item, changed))
         context = self._buffers.current(self._rows.item, changed)
-        observation = {**context, **{key: value.clone() for key, value in self._state.items()}}
-        return {key: observation[key] for key in self.single_observation_space.spaces}
+        entries = {**context, **{key: value.clone() for key, value in self._state.items()}}
+        return {key: entries[key] for key in self.single_observation_space.spaces}
 
     def _info(self) -> dict[str, Any]:
         return {"item": self._rows.item_index(), "episode_index": self._rows.episode.clone()}
@@ -455,21 +487,9 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             )
         return given
 
-    def _spread(self, values: Tensor, rows: Tensor | None, ended: Tensor) -> Tensor:
-        """Values of the rows that ended, over all rows; zero elsewhere."""
-        if rows is None:
-            whole = self.task.horizon == 1 and self.autoreset_mode is AutoresetMode.SAME_STEP
-            return values if whole else _where(ended, values, torch.zeros_like(values))
-        everywhere = torch.zeros((self.num_envs, *values.shape[1:]), dtype=values.dtype, device=self.device)
-        return everywhere.index_copy_(0, rows, values)
-
 
 def _where(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
     return torch.where(mask.view(-1, *[1] * (other.ndim - 1)), chosen, other)
-
-
-def _under(prefix: str, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in named.items() if name.startswith(prefix)}
 
 
 def _mode(mode: str | AutoresetMode) -> AutoresetMode:
