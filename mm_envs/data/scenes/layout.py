@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS
+from mm_envs.names import whole
 from mm_envs.random import fold, integers, purpose, stream
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "cyan", "white", "pink")
@@ -89,7 +90,7 @@ class SceneConfig:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "objects", tuple(self.objects))  # JSON knows lists only
+        object.__setattr__(self, "objects", _pair(self.objects))  # JSON knows lists only
         low, high = self.objects
         if not 1 <= low <= high <= MAXIMUM_OBJECTS:
             raise ValueError(
@@ -97,8 +98,10 @@ class SceneConfig:
             )
         names = {"colours": COLOURS, "shapes": SHAPES, "sizes": SIZES, "textures": TEXTURES}
         for name, known in names.items():
+            whole(name, getattr(self, name))
             if not 1 <= getattr(self, name) <= len(known):
                 raise ValueError(f"{name}={getattr(self, name)} is not within 1 to {len(known)}")
+        whole("pixels", self.pixels)
         if not 36 <= self.pixels <= 256 or self.pixels % 2:
             raise ValueError(f"pixels={self.pixels} is not an even number within 36 to 256")
         if not 0 <= self.noise <= 0.1:
@@ -135,6 +138,14 @@ class SceneConfig:
     def graphs(self) -> int:
         """The number of distinct graphs."""
         return sum(self.graphs_of(count) for count in range(self.objects[0], self.objects[1] + 1))
+
+
+def _pair(objects: object) -> tuple[int, int]:
+    if not isinstance(objects, (tuple, list)) or len(objects) != 2:
+        raise ValueError(f"objects={objects!r} is not a pair of numbers: write for instance objects=(1, 4)")
+    for count in objects:
+        whole("objects", count)
+    return objects[0], objects[1]
 
 
 @dataclass(frozen=True)
@@ -192,10 +203,11 @@ class SceneGraph:
         return SceneGraph(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-def _ranks(config: SceneConfig, name: str, number: int) -> list[int]:
+@lru_cache(maxsize=256)
+def _ranks(config: SceneConfig, name: str, number: int) -> tuple[int, ...]:
     """A seeded permutation of the values of an attribute."""
     draws = fold(stream(config.split_seed, f"rank of {name}"), torch.arange(number))
-    return draws.argsort().argsort().tolist()
+    return tuple(draws.argsort().argsort().tolist())
 
 
 def _splits(config: SceneConfig) -> list[list[int]]:

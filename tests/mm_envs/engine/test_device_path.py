@@ -20,8 +20,8 @@ from trajectories import make
 from mm_envs import CONFIGURATIONS
 from mm_envs.engine.vector import MultimodalVectorEnv
 
-# A device that no machine here has, so that what is cached for it can never meet a real tensor.
-DEVICE = "cuda:63"
+# Not the first device: what is cached for it must not meet the real tensors of the test with an accelerator.
+DEVICE = "cuda:7"
 FAKE = FakeTensorMode(allow_non_fake_inputs=True)
 WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "unique", "equal", "item")
 
@@ -43,6 +43,27 @@ class HostCopies(TorchDispatchMode):
         if len(devices) > 1 or name in WAITING or masks:
             self.found[name] += 1
         return result
+
+
+def fake_tensors_work() -> bool:
+    """Whether this torch lets fake tensors claim to be on an accelerator that has no driver."""
+    try:
+        with FAKE:
+            return (
+                int(
+                    torch.arange(4, device=DEVICE)
+                    .index_select(0, torch.zeros(1, dtype=torch.int64, device=DEVICE))
+                    .shape[0]
+                )
+                == 1
+            )
+    except RuntimeError:
+        return False
+
+
+needs_fake_tensors = pytest.mark.skipif(
+    not fake_tensors_work(), reason="the fake tensors of this torch need a driver; newer ones do not"
+)
 
 
 def actions_for(envs: MultimodalVectorEnv, device: str) -> torch.Tensor:
@@ -67,12 +88,14 @@ def copies_of_steps(arguments: dict[str, Any], steps: int = 4) -> Counter[str]:
     return copies.found
 
 
+@needs_fake_tensors
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
 def test_a_step_copies_nothing_to_the_host(name: str, mode: str) -> None:
     assert not copies_of_steps({**CONFIGURATIONS[name], "autoreset_mode": mode})
 
 
+@needs_fake_tensors
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -87,6 +110,7 @@ def test_nor_does_it_with_other_rewards_and_limits(arguments: dict[str, Any]) ->
     assert not copies_of_steps({"task": "caption", **arguments})
 
 
+@needs_fake_tensors
 def test_the_counter_counts() -> None:
     with FAKE, HostCopies() as copies:
         values = torch.arange(4, device=DEVICE)

@@ -41,7 +41,7 @@ def test_a_judge_that_may_not_see_the_truth_is_not_handed_it() -> None:
         episodes = judge.handed[0]
         hidden = (episodes.reference, episodes.key, episodes.truth)
         assert all((part is not None) == sees for part in hidden)
-        assert set(episodes.context) == {"image", "question"}
+        assert set(episodes.context) == {"image", "question", "question_length"}
         assert episodes.context["image"].shape == (4, 3, 64, 64)
 
 

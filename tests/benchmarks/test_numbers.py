@@ -1,0 +1,43 @@
+"""The Numbers section is written from what was stored, and holds every entry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import numbers
+from benchmarks.minimum_versions import lowest
+
+
+def test_the_readme_shows_what_is_stored() -> None:
+    results = json.loads(numbers.RESULTS.read_text())
+    readme = numbers.README.read_text()
+    assert numbers.BEGIN in readme
+    assert numbers.section(results) in readme
+
+
+def test_every_entry_says_its_command() -> None:
+    results = {"machine": {"processor": "one", "cores": 2, "packages": {"torch": "2"}}}
+    text = numbers.section(results)
+    for number in numbers.NUMBERS:
+        assert f"`{number.command}`" in text
+    assert text.count("not measured") == len(numbers.NUMBERS)
+
+
+def test_only_writes_what_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme, results = tmp_path / "README.md", tmp_path / "results.json"
+    readme.write_text(f"before\n{numbers.BEGIN}\nstale text\n{numbers.END}\nafter\n")
+    monkeypatch.setattr(numbers, "README", readme)
+    monkeypatch.setattr(numbers, "RESULTS", results)
+    numbers.main(["--only"])
+    assert "stale text" not in readme.read_text()
+    assert readme.read_text().startswith("before\n")
+    assert readme.read_text().endswith(f"{numbers.END}\nafter\n")
+
+
+def test_the_lowest_versions_are_those_of_the_project() -> None:
+    found = lowest((numbers.ROOT / "pyproject.toml").read_text())
+    assert "torch==2.8.*" in found
+    assert len(found) == 14
