@@ -1,13 +1,16 @@
-"""Names that stand for objects: tables of ``module:attribute`` strings, resolved when they are used.
+"""Names that stand for objects, and the sentences for names and values that do not fit.
 
-This is how mm_envs knows of a feedback source without importing the layer above it, in the way of
-Gymnasium's entry points.
+Tables of ``module:attribute`` strings are resolved when they are used. This is how mm_envs knows of a
+feedback source without importing the layer above it, in the way of Gymnasium's entry points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
 from importlib import import_module
+from inspect import Parameter, signature
+from numbers import Integral
 from typing import Any
 
 
@@ -21,8 +24,78 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
     return f"{name}={value!r} is not one of {', '.join(known)}"
 
 
+def at_least(name: str, value: float, least: float, cure: str = "") -> None:
+    """Refuses a number that is too small.
+
+    Raises:
+        ValueError: It is below ``least``.
+
+    Example:
+        >>> at_least("steps", -5, 1, "train for at least one step")
+        Traceback (most recent call last):
+        ValueError: steps=-5 is below 1: train for at least one step
+    """
+    if not value >= least:
+        raise ValueError(f"{name}={value} is below {least}{cure and f': {cure}'}")
+
+
+def whole(name: str, value: object) -> None:
+    """Refuses what is no whole number.
+
+    Raises:
+        ValueError: It is something else.
+
+    Example:
+        >>> whole("colours", "many")
+        Traceback (most recent call last):
+        ValueError: colours='many' is not a whole number
+    """
+    if not isinstance(value, Integral):
+        raise ValueError(f"{name}={value!r} is not a whole number")
+
+
+def keywords(factory: Callable[..., Any]) -> tuple[list[str], bool]:
+    """The names of the keyword arguments of a class or function, and whether it takes others, too.
+
+    Example:
+        >>> keywords(at_least)
+        (['name', 'value', 'least', 'cure'], False)
+    """
+    parameters = signature(factory).parameters.values()
+    named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    others = any(one.kind is Parameter.VAR_KEYWORD for one in parameters)
+    return [one.name for one in parameters if one.kind in named], others
+
+
+def refuse_unknown(owner: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuses arguments that nobody takes; the message suggests the nearest one that is taken.
+
+    Args:
+        owner: Who takes arguments, for the message.
+        given: The names of the arguments.
+        known: The names of those that are taken.
+
+    Raises:
+        ValueError: An argument is not known.
+
+    Example:
+        >>> refuse_unknown("dataset 'scenes'", ["colors"], ["items", "colours"])
+        Traceback (most recent call last):
+        ValueError: dataset 'scenes' has no argument 'colors' (did you mean colours?): it takes items, colours
+    """
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            advice = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(
+                f"{owner} has no argument {name!r}{advice}: it takes {', '.join(known) or 'none'}"
+            )
+
+
 def resolve(name: str, value: str, table: Mapping[str, str]) -> Any:
     """The object behind a name of a table, or behind a ``module:attribute`` string of the user's own.
+
+    The string of a user runs code, since it imports a module: never hand on one that was read from a file.
 
     Args:
         name: What the name is for, as the error shall call it.
@@ -30,14 +103,27 @@ def resolve(name: str, value: str, table: Mapping[str, str]) -> Any:
         table: Names and their ``module:attribute`` strings.
 
     Raises:
-        ValueError: The name is not in the table.
+        ValueError: The name is not in the table, or there is no such module or attribute.
 
     Example:
         >>> resolve("words", "digest", {"digest": "hashlib:sha256"}).__name__
         'openssl_sha256'
     """
-    target = table.get(value, value)
-    if ":" not in target:
-        raise ValueError(one_of(name, value, table))
+    target = table.get(value, value) if isinstance(value, str) else ""
     module, _, attribute = target.partition(":")
-    return getattr(import_module(module), attribute)
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise ValueError(f"{one_of(name, value, table)}, nor of the form module:attribute")
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        # A module that is there and misses another one says better itself what it misses.
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"{name}={value!r}: there is no module {error.name}: install it, or start beside it"
+        ) from None
+    if not hasattr(found, attribute):
+        near = get_close_matches(attribute, dir(found), n=1)
+        advice = f"did you mean {near[0]}?" if near else "give the name of something in it"
+        raise ValueError(f"{name}={value!r}: module {module} has no {attribute}: {advice}")
+    return getattr(found, attribute)

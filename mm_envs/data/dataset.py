@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 from torch import Tensor
 
-from mm_envs.names import resolve
+from mm_envs.names import keywords, refuse_unknown, resolve
 
 SPLITS = ("train", "validation", "test")
 
@@ -31,9 +31,11 @@ class Dataset(ABC):
         splits: The range of indices of "train", "validation" and "test".
         vocabularies: The vocabulary of every field that holds token ids.
         classes: The names of the values of every field that holds a class number.
+        further_arguments: The names of arguments that the constructor takes as ``**config``.
     """
 
     name: str
+    further_arguments: tuple[str, ...] = ()
     spaces: Mapping[str, gym.Space[Any]]
     splits: Mapping[str, range]
     vocabularies: Mapping[str, Any]
@@ -72,7 +74,7 @@ def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
     """The dataset of a name (or the dataset itself), built with its arguments.
 
     Raises:
-        ValueError: The name is unknown, or arguments come with a dataset that is built already.
+        ValueError: The name is unknown or stands for something else, or it takes no such arguments.
     """
     if isinstance(dataset, Dataset):
         if arguments:
@@ -80,6 +82,27 @@ def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
                 f"arguments {sorted(arguments)} have no effect on a dataset that is built already"
             )
         return dataset
-    built = resolve("dataset", dataset, DATASETS)(**arguments)
-    assert isinstance(built, Dataset)
+    factory, known = resolve("dataset", dataset, DATASETS), arguments_of(dataset)
+    if known is not None:
+        refuse_unknown(f"dataset {dataset!r}", arguments, known)
+    built = factory(**arguments)
+    if not isinstance(built, Dataset):
+        raise ValueError(f"dataset={dataset!r} gives {type(built).__name__}: it has to give a Dataset")
     return built
+
+
+def arguments_of(dataset: str | Dataset) -> list[str] | None:
+    """The names of the arguments of a dataset; none of one that is built; None if they cannot be known.
+
+    Example:
+        >>> arguments_of("digits")
+        ['scale']
+    """
+    if isinstance(dataset, Dataset):
+        return []
+    factory = resolve("dataset", dataset, DATASETS)
+    if not callable(factory):
+        raise ValueError(f"dataset={dataset!r} cannot be called: name a class, or a function that builds one")
+    named, others = keywords(factory)
+    further = getattr(factory, "further_arguments", ())
+    return None if others and not further else [*named, *further]

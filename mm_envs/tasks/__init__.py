@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
-from mm_envs.names import resolve
+from mm_envs.names import keywords, refuse_unknown, resolve
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task, TokenTask
@@ -45,8 +46,8 @@ def make_task(task: str | Task, **arguments: Any) -> Task:
     """The task of a name (or the task itself), built with its arguments.
 
     Raises:
-        ValueError: The name is unknown, or arguments come with a task that is built already.
-        TypeError: The task has no such argument.
+        ValueError: The name is unknown or stands for something else, or neither the task nor its dataset
+            takes such arguments.
     """
     from mm_envs.tasks.task import Task
 
@@ -54,9 +55,32 @@ def make_task(task: str | Task, **arguments: Any) -> Task:
         if arguments:
             raise ValueError(f"arguments {sorted(arguments)} have no effect on a task that is built already")
         return task
-    built = resolve("task", task, TASKS)(**arguments)
-    assert isinstance(built, Task)
+    factory = resolve("task", task, TASKS)
+    if not callable(factory):
+        raise ValueError(f"task={task!r} cannot be called: name a class, or a function that builds a task")
+    known = _arguments_of(factory, arguments)
+    if known is not None:
+        refuse_unknown(f"task {task!r}", arguments, known)
+    built = factory(**arguments)
+    if not isinstance(built, Task):
+        raise ValueError(f"task={task!r} gives {type(built).__name__}: it has to give a Task")
     return built
+
+
+def _arguments_of(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str] | None:
+    """The names of the arguments of a task and of its dataset; None if they cannot be known."""
+    from mm_envs.data.dataset import Dataset, arguments_of
+
+    named, others = keywords(factory)
+    if not others:
+        return named
+    dataset = arguments.get("dataset", signature(factory).parameters.get("dataset"))
+    dataset = dataset.default if isinstance(dataset, Parameter) else dataset
+    # A dataset that is built already says by itself that arguments have no effect on it.
+    if "dataset" not in named or isinstance(dataset, Dataset):
+        return None
+    further = arguments_of(dataset)
+    return None if further is None else list(dict.fromkeys([*named, *further]))
 
 
 __all__ = ["CONFIGURATIONS", "TASKS", "Task", "TokenTask", "make_task"]

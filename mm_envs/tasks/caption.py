@@ -57,7 +57,9 @@ class Caption(TokenTask):
         self._show("image", "audio")
         self.grader = self.dataset.caption_grader()  # type: ignore[attr-defined]
         self.reference = ("facts", "captions")
-        self._set_vocabulary(self.dataset.vocabularies["caption"], max_tokens or self.dataset.max_tokens)  # type: ignore[attr-defined]
+        if max_tokens is None:
+            max_tokens = self.dataset.max_tokens  # type: ignore[attr-defined]
+        self._set_vocabulary(self.dataset.vocabularies["caption"], max_tokens)
         self.part_modalities = self.dataset.part_modalities()  # type: ignore[attr-defined]
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:

@@ -70,10 +70,13 @@ class Classify(Task):
         if "label" not in self.dataset.classes:
             raise ValueError(f"dataset {self.dataset.name!r} has no label: choose one with classes")
         has = [name for name in INPUTS if name in self.dataset.spaces]
-        for name in inputs if inputs is not None else has:
+        shown = has if inputs is None else [inputs] if isinstance(inputs, str) else inputs
+        for name in shown:
             if name not in has:
                 raise ValueError(one_of("inputs", name, has))
-        self._show(*(inputs if inputs is not None else has))
+        if not shown:
+            raise ValueError(f"inputs={inputs!r} shows nothing: give at least one of {', '.join(has)}")
+        self._show(*shown)
         self.classes = self.dataset.classes["label"]
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))

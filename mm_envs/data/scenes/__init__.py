@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.scenes import captions, naming, questions, render, sound
 from mm_envs.data.scenes.layout import COLOURS, SceneConfig, SceneGraph, scene
 from mm_envs.data.text import PAD
-from mm_envs.names import one_of
+from mm_envs.names import at_least, one_of, refuse_unknown, whole
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox
 
@@ -55,6 +55,7 @@ class Scenes(Dataset):
     """
 
     name = "scenes"
+    further_arguments = tuple(field.name for field in fields(SceneConfig))
     graph_fields = ("present", "shape", "colour", "size", "texture", "quadrant", "x", "y")
 
     def __init__(
@@ -68,12 +69,16 @@ class Scenes(Dataset):
     ) -> None:
         if sound not in SOUNDS:
             raise ValueError(one_of("sound", sound, SOUNDS))
-        if items < _SHARES[1]:
-            raise ValueError(f"items={items} is below {_SHARES[1]}: every split needs an item")
+        whole("items", items)
+        at_least("items", items, _SHARES[1], "every split needs an item")
         complement = {"hide_colour": True, "distinct_shapes": True} if sound == "complement" else {}
+        refuse_unknown("dataset 'scenes'", config, self.further_arguments)
         self.config = SceneConfig(**{**complement, **config})
         self.sound, self.seed, self.items = sound, seed, items
-        self.max_tokens = max_tokens or captions.default_max_tokens(self.config)
+        if max_tokens is None:
+            max_tokens = captions.default_max_tokens(self.config)
+        at_least("max_tokens", max_tokens, 1, "leave it out for the longest caption and <eos>")
+        self.max_tokens = max_tokens
         self.kinds = self._kinds(kinds)
         ends = [0]
         for share in _SHARES:

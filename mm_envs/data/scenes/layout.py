@@ -104,8 +104,8 @@ class SceneConfig:
         whole("pixels", self.pixels)
         if not 36 <= self.pixels <= 256 or self.pixels % 2:
             raise ValueError(f"pixels={self.pixels} is not an even number within 36 to 256")
-        if not 0 <= self.noise <= 0.1:
-            raise ValueError(f"noise={self.noise} is not within 0 to 0.1")
+        if not isinstance(self.noise, (int, float)) or not 0 <= self.noise <= 0.1:
+            raise ValueError(f"noise={self.noise!r} is not within 0 to 0.1")
         if self.distinct_shapes and high > self.shapes:
             raise ValueError(f"shapes={self.shapes} is too few for {high} objects of distinct shapes")
         for count in range(low, high + 1):
