@@ -9,6 +9,12 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+_NOTHING = torch.empty(0, dtype=torch.bool)
+
+
+def _nothing() -> Tensor:
+    return _NOTHING
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -22,11 +28,11 @@ class Judgement:
 
     reward: Tensor
     parts: Mapping[str, Tensor] = field(default_factory=dict)
-    judged: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    judged: Tensor = field(default_factory=_nothing)
 
     def __post_init__(self) -> None:
-        # Every episode, unless told otherwise.
-        if self.judged.shape != self.reward.shape:
+        if self.judged is _NOTHING:
+            # Every episode, unless told otherwise.
             object.__setattr__(self, "judged", torch.ones_like(self.reward, dtype=torch.bool))
 
 
@@ -56,8 +62,11 @@ class Episodes:
         return len(self.response)
 
     def blind(self) -> Episodes:
-        """The same episodes without reference, key and truth, as a learned judge gets them."""
-        return replace(self, reference=None, key=None, truth=None)
+        """The same episodes without reference, key and truth, as a learned judge gets them.
+
+        The context is gathered: what gathers it on demand knows the items.
+        """
+        return replace(self, context=dict(self.context), reference=None, key=None, truth=None)
 
 
 @runtime_checkable

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from mm_envs.episodes import Episodes, Feedback, Judgement
 from mm_envs.names import resolve
@@ -61,7 +64,7 @@ def make_feedback(feedback: str | Feedback, task: Task, **arguments: Any) -> Fee
         ValueError: The name is unknown, or the object cannot judge.
     """
     if isinstance(feedback, str):
-        feedback = resolve("feedback", feedback, FEEDBACKS)(task, **arguments)
+        feedback = _built(feedback, task, arguments)
     if not isinstance(feedback, Feedback):
         raise ValueError(
             f"feedback={feedback!r} cannot judge: it needs score(episodes), sees_reference, deterministic "
@@ -70,12 +73,26 @@ def make_feedback(feedback: str | Feedback, task: Task, **arguments: Any) -> Fee
     return feedback
 
 
+def _built(name: str, task: Task, arguments: Mapping[str, Any]) -> Any:
+    maker = resolve("feedback", name, FEEDBACKS)
+    try:
+        inspect.signature(maker).bind(task, **arguments)
+    except TypeError as error:
+        raise ValueError(f"feedback={name!r} does not take {dict(arguments)}: {error}") from error
+    return maker(task, **arguments)
+
+
 def judge(feedback: Feedback, episodes: Episodes) -> Judgement:
     """The judgement of a judge who is handed no more than it may see."""
     judgement = feedback.score(episodes if feedback.sees_reference else episodes.blind())
-    if judgement.reward.shape != (len(episodes),) or judgement.reward.dtype != torch.float32:
-        raise ValueError(
-            f"{type(feedback).__name__}.score returned a reward of shape {tuple(judgement.reward.shape)} and "
-            f"{judgement.reward.dtype} for {len(episodes)} episodes: return (n,) float32"
-        )
+    name, n = f"{type(feedback).__name__}.score", len(episodes)
+    if not isinstance(judgement, Judgement):
+        raise ValueError(f"{name} returned a {type(judgement).__name__}: return mm_envs.Judgement(reward)")
+    said = {"reward": judgement.reward, "judged": judgement.judged, **judgement.parts}
+    for part, values in said.items():
+        dtype = torch.bool if values is judgement.judged else torch.float32
+        if not isinstance(values, Tensor) or tuple(values.shape) != (n,) or values.dtype != dtype:
+            kind = type(values).__name__
+            shape = f"{tuple(values.shape)} {values.dtype}" if isinstance(values, Tensor) else kind
+            raise ValueError(f"{name} returned {part} as {shape} for {n} episodes: return ({n},) {dtype}")
     return judgement

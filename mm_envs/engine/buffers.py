@@ -10,6 +10,8 @@ from torch import Tensor
 
 from mm_envs.engine.pool import ItemPool
 
+_KNOWN = 4  # what the caller holds, its final_obs, the one being written, and one to spare
+
 
 @dataclass
 class _Buffer:
@@ -19,6 +21,14 @@ class _Buffer:
     stale: list[Tensor] = field(default_factory=list)
     stale_rows: int = 0
     versions: dict[str, int] = field(default_factory=dict)
+
+    def note(self, changed: Tensor | None, n: int) -> None:
+        """Remembers which of n rows are out of date from now on; None: all of them."""
+        self.stale_rows += n if changed is None else len(changed)
+        if 2 * self.stale_rows > n:
+            self.stale = []  # rewriting all rows is quicker than rewriting more than half of them one by one
+        elif changed is not None and len(changed):
+            self.stale.append(changed)
 
     def is_held(self) -> bool:
         """Whether somebody outside still has a view of these tensors."""
@@ -34,8 +44,9 @@ class _Buffer:
 
 
 def _use_count(tensor: Tensor) -> int:
-    storage = tensor.untyped_storage()
-    return int(torch._C._storage_Use_Count(storage._cdata)) - 1
+    """How many tensors share the storage; 2 where this torch cannot say: then no buffer is used again."""
+    count = getattr(torch._C, "_storage_Use_Count", None)
+    return 2 if count is None else int(count(tensor.untyped_storage()._cdata)) - 1
 
 
 class ContextBuffers:
@@ -70,11 +81,7 @@ class ContextBuffers:
             changed: The rows whose item is new since the last call; None: all of them.
         """
         for buffer in self._buffers:
-            if changed is None:
-                buffer.stale, buffer.stale_rows = [], self._n
-            elif len(changed):
-                buffer.stale.append(changed)
-                buffer.stale_rows += len(changed)
+            buffer.note(changed, self._n)
         buffer = self._current = self._free()
         self._refresh(buffer, items)
         return buffer.hand_out()
@@ -111,6 +118,9 @@ class ContextBuffers:
         for buffer in self._buffers:
             if not self._copy or not buffer.is_held():
                 return buffer
+        if len(self._buffers) >= _KNOWN:
+            # Somebody collects observations: these buffers are theirs now, and go when they let go of them.
+            self._buffers.clear()
         buffer = _Buffer(self._empty(), stale_rows=self._n)
         self._buffers.append(buffer)
         return buffer

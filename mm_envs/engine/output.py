@@ -37,7 +37,9 @@ def numpy_info(info: Mapping[str, Any], num_envs: int) -> dict[str, Any]:
 
 def _masked(value: Any, mask: NDArray[np.bool_]) -> Any:
     if not isinstance(value, Mapping):
-        return to_numpy(value)
+        array = to_numpy(value)
+        # Numbers about an episode are double, as Gymnasium makes them of Python's own.
+        return array.astype(np.float64) if array.dtype == np.float32 and array.ndim == 1 else array
     said: dict[str, Any] = {}
     for key, part in value.items():
         said[key], said[f"_{key}"] = _masked(part, mask), mask.copy()

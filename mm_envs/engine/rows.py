@@ -55,14 +55,24 @@ class Rows:
         if isinstance(seed, (int, np.integer)):
             seeds = torch.full_like(self.row, signed(int(seed)))
         elif len(seed) != len(self) or any(one is None for one in seed):
-            raise ValueError(f"seed has {len(seed)} entries for {len(self)} rows: give one number a row")
+            raise ValueError(f"seed={list(seed)} is not one number for each of {len(self)} rows")
         else:
             seeds = torch.tensor([signed(int(one)) for one in seed], device=self._device)
+        self._check_groups(seeds, "seed")
+        if mask is not None:
+            self._check_groups(mask, "options['reset_mask'] with a seed")
         episode = torch.zeros_like(self.row)
         if mask is not None:
             seeds, episode = torch.where(mask, seeds, self.key[:, 0]), episode.where(mask, self.episode)
         self.key = torch.stack([seeds, self.row, episode], dim=1)
         self._stream = fold(stream(seeds, "item"), self._group)
+
+    def _check_groups(self, values: Tensor, name: str) -> None:
+        """Rows of a group share their item, which is drawn from their seed."""
+        grouped = values.view(-1, self._group_size)
+        if self._group_size > 1 and bool((grouped != grouped[:, :1]).any()):
+            size = self._group_size
+            raise ValueError(f"{name} differs within a group of {size} rows: give each group one value")
 
     def next(self, mask: Tensor, rows: Tensor | None) -> None:
         """Goes on to the next episode.
@@ -87,8 +97,13 @@ class Rows:
         """The items of the episodes that the counters of some rows (None: all) stand at."""
         return integers(fold(take(self._stream, rows), take(self.episode, rows)), self._pool.size)
 
-    def given(self, items: Any, split: str) -> Tensor:
+    def given(self, items: Any, split: str, mask: Tensor | None) -> Tensor:
         """Places of items that the user named by index, one a row or one a group.
+
+        Args:
+            items: Indices, (num_envs,) or one a group; those of rows outside the mask are not looked at.
+            split: The name of the split.
+            mask: Which rows get their item, (num_envs,) bool; None: all.
 
         Raises:
             ValueError: There is not one a row or a group, or one is not in the split.
@@ -107,6 +122,7 @@ class Rows:
             )
         place = given.to(torch.int64) - self._pool.first
         wrong = (place < 0) | (place >= self._pool.size)
+        wrong = wrong if mask is None else wrong & mask
         if bool(wrong.any()):
             raise ValueError(
                 f"item {int(given[wrong][0])} is not in split {split!r}, which holds "

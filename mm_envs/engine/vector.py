@@ -83,7 +83,9 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         autoreset_mode: ``"SameStep"`` (default), ``"NextStep"`` or ``"Disabled"``, or Gymnasium's enum.
         output: ``"torch"``: dicts of tensors on the device. ``"numpy"``: as Gymnasium's own vector envs.
         device: Where everything lives and is computed.
-        copy: Whether what is returned is never changed afterwards. False hands out live buffers.
+        copy: Whether what is returned is never changed afterwards. False hands out live buffers. The context
+            in ``final_obs`` shares its memory with the observation before it; whoever changes tensors that
+            were returned does so with torch, which notices, not through ``.numpy()`` or ``.data``.
         max_episode_steps: Cut episodes off after this many steps: truncation, not judged.
         first_row: The number of the first row; rows of several environments can be one sequence.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
@@ -121,9 +123,11 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         render_mode: str | None = None,
         **task_arguments: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs={num_envs} is below 1: ask for at least one row")
-        if group_size < 1 or num_envs % group_size or first_row % group_size:
+        for name, number in (("num_envs", num_envs), ("first_row", first_row), ("group_size", group_size)):
+            least = int(name != "first_row")
+            if not isinstance(number, (int, np.integer)) or number < least:
+                raise ValueError(f"{name}={number!r} is not a whole number of at least {least}")
+        if num_envs % group_size or first_row % group_size:
             raise ValueError(
                 f"group_size={group_size} does not divide num_envs={num_envs} and first_row={first_row}: "
                 "every group must be whole"
@@ -166,6 +170,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         self.context_keys = tuple(self.task.context)
         self.state_keys = tuple(self.task.state_spaces)
 
+    @torch.inference_mode(False)
     def _set_state(self) -> None:
         n, device, task = self.num_envs, self.device, self.task
         fields = {*task.context.values(), *task.reference}
@@ -186,6 +191,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     # Gymnasium's interface ------------------------------------------------------------------------------
 
+    # What is handed out must be usable outside of the inference mode that a caller may be in.
+    @torch.inference_mode(False)
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
@@ -207,13 +214,15 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         mask, rows = self._reset_mask(options.get("reset_mask")), self._rows
         if not self.started and mask is not None:
             raise ValueError("options['reset_mask'] before the first reset: reset all rows once")
+        # All that can be refused is looked at before anything changes.
+        given = options.get("items")
+        place = None if given is None else rows.given(given, self.split, mask)
         everybody = ~self._nobody if mask is None else mask
         if seed is not None or not self.started:
             rows.reseed(self._seeds(seed), mask)
         else:
             rows.next(everybody, None)
-        given = options.get("items")
-        items = rows.draw() if given is None else rows.given(given, self.split)
+        items = rows.draw() if place is None else place
         if mask is None:
             rows.item, self._state, self.started = items, dict(self._fresh), True
             self._length = torch.zeros_like(rows.row)
@@ -223,11 +232,13 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             rows.item = torch.where(mask, items, rows.item)
             self._clear(mask)
         self._finished = self._nobody if mask is None else self._finished & ~mask
-        observation, info = self._observe(None), self._info()
+        changed = None if mask is None or not self._compact else mask.nonzero()[:, 0]
+        observation, info = self._observe(changed), self._info()
         if self.output == "numpy":
             return numpy_observation(observation), numpy_info(info, self.num_envs)
         return observation, info
 
+    @torch.inference_mode(False)
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Steps all rows with one action each.
 
@@ -251,7 +262,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             info["_active"] = ~turn.resting
         info.update(self._info())
         if self.output == "numpy":
-            results = (to_numpy(reward), to_numpy(turn.terminated), to_numpy(turn.truncated))
+            results = (to_numpy(reward.double()), to_numpy(turn.terminated), to_numpy(turn.truncated))
             return (numpy_observation(observation), *results, numpy_info(info, self.num_envs))
         return observation, reward, turn.terminated, turn.truncated, info
 
@@ -396,7 +407,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         # One matrix for all numbers, so that they are spread over all rows by one operation.
         true = torch.stack([truth.reward, *truth.parts.values()], dim=1)
         given = torch.stack([judged.to(true.dtype), judgement.reward, *judgement.parts.values()], dim=1)
-        columns = self._spread(torch.cat([true, given * judged[:, None]], dim=1), turn).unbind(1)
+        given = torch.where(judged[:, None], given, 0.0)
+        columns = self._spread(torch.cat([true, given], dim=1), turn).unbind(1)
         utility, first = columns[0], 1 + len(truth.parts)
         return {
             "utility": utility,
@@ -424,7 +436,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if turn.resting is not None:
             score = torch.where(turn.resting, self._score, score)
         change, self._score = score - self._score, score
-        return change
+        return change.masked_fill(turn.truncated, 0.0)  # an answer that was cut off is not judged
 
     def _spread(self, values: Tensor, turn: _Turn) -> Tensor:
         """Values of the rows that ended, over all rows; zero elsewhere."""
@@ -451,7 +463,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return {"item": self._rows.item_index(), "episode_index": self._rows.episode.clone()}
 
     def _checked(self, actions: Any) -> Tensor:
-        given: Tensor = torch.as_tensor(actions, device=self.device)
+        try:
+            given: Tensor = torch.as_tensor(actions, device=self.device)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"actions of type {type(actions).__name__} are no array: {error}") from error
         expected = (self.num_envs, *(self.single_action_space.shape or ()))
         discrete = self._choices is not None
         if tuple(given.shape) != expected or discrete == given.is_floating_point():

@@ -156,15 +156,18 @@ def test_items_may_be_named_by_group_and_must_be_in_the_split() -> None:
 def test_dense_reward_sums_to_the_terminal_reward(name: str) -> None:
     envs = make(name, 64, reward="dense", feedback="truth")
     envs.reset(seed=6)
-    ended = 0
+    ended, best = 0, 0.0
     for step in range(40):
-        *_, info = envs.step(scripted_actions(envs, step))
+        actions = scripted_actions(envs, step)
+        actions[::2] = envs.action_at(envs.task.oracle(envs.reference()))[::2]
+        *_, info = envs.step(actions)
         if "final_info" in info:
             mask = info["_final_info"]
             difference = info["final_info"]["episode"]["r"] - info["final_info"]["utility"]
             assert difference[mask].abs().max() < 1e-6
-            ended += int(mask.sum())
+            ended, best = ended + int(mask.sum()), max(best, float(info["final_info"]["utility"].max()))
     assert ended > 64
+    assert best == 1.0
 
 
 def test_dense_reward_needs_a_judge_that_can_score_a_prefix() -> None:
@@ -184,6 +187,16 @@ def test_cutting_off_is_truncation_and_is_not_judged(mode: AutoresetMode) -> Non
         assert (reward == 0).all()
     assert info["final_info"]["episode"]["l"].tolist() == [3] * 8
     assert not info["final_info"]["judged"].any()
+
+
+def test_dense_reward_stops_where_an_answer_is_cut_off() -> None:
+    envs = make("MMCaption-v0", 4, max_episode_steps=4, reward="dense", feedback="truth")
+    envs.reset(seed=0)
+    for step in range(4):
+        _, reward, _, truncated, _ = envs.step(envs.action_at(envs.task.oracle(envs.reference())))
+        assert truncated.all() == (step == 3)
+    # The fourth word of the oracle is a shape: a fact that would have been paid for.
+    assert (reward == 0).all()
 
 
 def test_max_tokens_is_termination() -> None:
@@ -258,7 +271,10 @@ def test_environments_without_a_seed_differ() -> None:
         ({"reward": "sparse"}, "reward='sparse' is not one of terminal, dense"),
         ({"output": "jax"}, "output='jax' is not one of torch, numpy"),
         ({"autoreset_mode": "never"}, "autoreset_mode='never' is not one of"),
-        ({"num_envs": 0}, "num_envs=0 is below 1"),
+        ({"num_envs": 0}, "num_envs=0 is not a whole number of at least 1"),
+        ({"num_envs": "4"}, "num_envs='4' is not a whole number"),
+        ({"first_row": -1}, "first_row=-1 is not a whole number of at least 0"),
+        ({"feedback": "truth", "feedback_arguments": {"seed": 1}}, "feedback='truth' does not take"),
         ({"num_envs": 3, "group_size": 2}, "group_size=2 does not divide num_envs=3"),
         ({"max_episode_steps": 0}, "max_episode_steps=0 is below 1"),
         ({"max_tokens": -1}, "max_tokens=-1 is below 1"),
@@ -310,3 +326,103 @@ def test_cards_show_what_a_person_needs(name: str) -> None:
         assert picture.std() > 10
         for part in ("last answer", "last good answers", "last reward", "last utility"):
             assert part in words
+
+
+def test_a_refused_reset_changes_nothing() -> None:
+    quiet, tried = make("MMCaption-v0", 4), make("MMCaption-v0", 4)
+    for envs in (quiet, tried):
+        envs.reset(seed=3)
+    for options in (
+        {"items": [0, 1, 2, 10**9]},
+        {"items": [0.5] * 4},
+        {"reset_mask": [1, 0, 0, 0]},
+        {"x": 1},
+    ):
+        with pytest.raises(ValueError, match=r"options|item"):
+            tried.reset(options=options)
+    with pytest.raises(ValueError, match="is not one number for each of 4 rows"):
+        tried.reset(seed=[1, 2])
+    for a, b in zip(step_n(quiet, 15), step_n(tried, 15), strict=True):
+        assert same(a[1], b[1])
+        assert same(a[-1]["item"], b[-1]["item"])
+
+
+def test_items_of_rows_that_are_not_reset_are_not_looked_at() -> None:
+    envs = make("MMClassify-digits-v0", 3, autoreset_mode="Disabled")
+    envs.reset(seed=0)
+    mask = torch.tensor([False, True, False])
+    _, info = envs.reset(options={"items": [-1, 7, -1], "reset_mask": mask})
+    assert info["item"][1] == 7
+
+
+def test_a_group_has_one_seed() -> None:
+    envs = make("MMCaption-v0", 4, group_size=2)
+    with pytest.raises(ValueError, match="seed differs within a group of 2 rows"):
+        envs.reset(seed=[1, 2, 3, 4])
+    _, info = envs.reset(seed=[1, 1, 3, 3])
+    assert info["item"][0] == info["item"][1]
+    with pytest.raises(ValueError, match="with a seed differs within a group"):
+        envs.reset(seed=9, options={"reset_mask": [True, False, False, False]})
+
+
+def test_collecting_observations_costs_nothing_afterwards() -> None:
+    envs = make("MMCaption-v0", 8)
+    collected = [envs.reset(seed=0)[0]]
+    copies = [collected[0]["image"].clone()]
+    for step in range(60):
+        collected.append(envs.step(scripted_actions(envs, step))[0])
+        copies.append(collected[-1]["image"].clone())
+    assert all(torch.equal(one["image"], copy) for one, copy in zip(collected, copies, strict=True))
+    assert len(envs._buffers._buffers) <= 4
+    assert sum(len(buffer.stale) for buffer in envs._buffers._buffers) < 50
+
+
+def test_inference_mode_inside_and_outside() -> None:
+    plain = make("MMCaption-v0", 8)
+    expected = [plain.reset(seed=2)[0], *(result[0] for result in step_n(plain, 20))]
+    with torch.inference_mode():
+        inside = make("MMCaption-v0", 8)
+        found = [inside.reset(seed=2)[0], *(result[0] for result in step_n(inside, 10))]
+    found += [result[0] for result in step_n(inside, 10, first=10)]
+    for a, b in zip(expected, found, strict=True):
+        assert all(torch.equal(a[key], b[key]) for key in a)
+        assert not any(value.is_inference() for value in b.values())
+
+
+@pytest.mark.parametrize(
+    ("judgement", "sentence"),
+    [
+        (lambda n: torch.ones(n), "returned a Tensor: return mm_envs.Judgement"),
+        (lambda n: Judgement(torch.ones(n + 1)), "returned reward as"),
+        (lambda n: Judgement(torch.ones(n, dtype=torch.float64)), "returned reward as"),
+        (lambda n: Judgement(torch.ones(n), {"x": torch.ones(n, 1)}), "returned x as"),
+        (lambda n: Judgement(torch.ones(n), {}, torch.ones(1, dtype=torch.bool)), "returned judged as"),
+    ],
+)
+def test_what_a_judge_returns_is_looked_at(judgement: object, sentence: str) -> None:
+    judge = Recorder(sees_reference=True)
+    judge.score = lambda episodes: judgement(len(episodes))
+    envs = make("MMVQA-v0", 4, feedback=judge)
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match=sentence):
+        envs.step(torch.zeros(4, dtype=torch.int64))
+
+
+def test_an_episode_that_is_not_judged_has_no_reward() -> None:
+    judge = Recorder(sees_reference=False)
+    nan, nobody = torch.full((4,), torch.nan), torch.zeros(4, dtype=torch.bool)
+    judge.score = lambda episodes: Judgement(nan, {"x": nan}, nobody)
+    envs = make("MMVQA-v0", 4, feedback=judge)
+    envs.reset(seed=0)
+    _, reward, _, _, info = envs.step(torch.zeros(4, dtype=torch.int64))
+    assert (reward == 0).all()
+    assert (info["final_info"]["reward_parts"]["x"] == 0).all()
+    assert not info["final_info"]["judged"].any()
+
+
+def test_a_blind_judge_cannot_find_the_items() -> None:
+    judge = Recorder(sees_reference=False)
+    envs = make("MMVQA-v0", 4, feedback=judge)
+    envs.reset(seed=0)
+    envs.step(torch.zeros(4, dtype=torch.int64))
+    assert type(judge.handed[0].context) is dict
