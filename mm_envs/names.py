@@ -21,7 +21,7 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
         >>> one_of("fusion", "concatt", ["concat", "mean"])
         "fusion='concatt' is not one of concat, mean"
     """
-    return f"{name}={value!r} is not one of {', '.join(known)}"
+    return f"{_given(name, value)} is not one of {', '.join(known)}"
 
 
 def at_least(name: str, value: float, least: float, cure: str = "") -> None:
@@ -36,7 +36,12 @@ def at_least(name: str, value: float, least: float, cure: str = "") -> None:
         ValueError: steps=-5 is below 1: train for at least one step
     """
     if not value >= least:
-        raise ValueError(f"{name}={value} is below {least}{cure and f': {cure}'}")
+        raise ValueError(f"{_given(name, value)} is below {least}{cure and f': {cure}'}")
+
+
+def _given(name: str, value: object) -> str:
+    """An argument as it was given: to a function, or as an option on the command line."""
+    return f"{name} {value}" if name.startswith("--") else f"{name}={value!r}"
 
 
 def whole(name: str, value: object) -> None:

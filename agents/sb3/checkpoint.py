@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,17 @@ import gymnasium as gym
 import torch
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
-from agents.sb3.settings import SETTINGS
+from agents.sb3.environment import describe_environment
+from agents.sb3.extractor import policy_arguments
+from agents.sb3.settings import SETTINGS, Settings
 from agents.sb3.train import Agent, make_agent
-from agents.sb3.vec_env import DeviceVecEnv
 from mm_envs.data.text import Vocabulary
-from mm_envs.names import one_of
+from mm_envs.names import keywords, one_of, refuse_unknown
 from mm_envs.spaces import Tokens, to_json
 
 FORMAT = 1
 _WEIGHTS, _CONFIG = "policy.safetensors", "config.json"
 _PACKAGES = ("mm-envs", "torch", "stable-baselines3", "gymnasium", "numpy")
-# What a user chooses anew whenever an environment is made.
-_NOT_OF_THE_TASK = {"num_envs", "vectorization_mode", "device", "output", "split", "copy", "render_mode"}
 
 
 def save(agent: Agent, directory: str | Path) -> Path:
@@ -55,7 +54,7 @@ def save(agent: Agent, directory: str | Path) -> Path:
         "steps": agent.model.num_timesteps,
         "settings": asdict(agent.settings),
         "policy": agent.policy,
-        "environment": _environment(agent.model.env),
+        "environment": describe_environment(agent.model.env),
         **_spaces(agent.model.observation_space, agent.model.action_space),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
@@ -64,7 +63,10 @@ def save(agent: Agent, directory: str | Path) -> Path:
 
 
 def read_config(directory: str | Path) -> dict[str, Any]:
-    """What ``save`` wrote about an agent; ``["environment"]`` has the ``id`` and ``kwargs`` to make its env.
+    """What ``save`` wrote about an agent, as plain values that nobody has checked.
+
+    Never make an environment of ``["environment"]`` as it stands, since a name in it may run code:
+    ``agents.sb3.environment.stored_environment`` gives what is safe.
 
     Raises:
         FileNotFoundError: The folder holds no agent.
@@ -73,10 +75,14 @@ def read_config(directory: str | Path) -> dict[str, Any]:
     path = Path(directory) / _CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: give the folder that an agent was saved to")
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if config.get("format") != FORMAT:
-        raise ValueError(f"format={config.get('format')!r} of {path} is not {FORMAT}: save the agent again")
-    return config
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): save the agent again") from None
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"format={found!r} of {path} is not {FORMAT}: save the agent again")
+    return dict(config)
 
 
 def load(
@@ -85,6 +91,9 @@ def load(
     device: torch.device | str | None = None,
 ) -> Agent:
     """The agent of a folder, in an environment with the same spaces.
+
+    Nothing that the folder names is run: of its environment only the spaces are looked at, and the rest has
+    to be numbers and names that the project knows.
 
     Args:
         directory: The folder that ``save`` wrote.
@@ -103,12 +112,20 @@ def load(
         raise ValueError(one_of("algo", config["algo"], SETTINGS))
     single = _single_spaces(envs)
     _refuse_other(config, _spaces(*single))
-    settings = SETTINGS[config["algo"]](**config["settings"])
-    agent = make_agent(
-        config["algo"], envs, seed=config["seed"], settings=settings, device=device, **config["policy"]
-    )
+    settings, policy = _settings(config), config["policy"]
+    refuse_unknown("the policy of an agent", policy, keywords(policy_arguments)[0])
+    agent = make_agent(config["algo"], envs, seed=config["seed"], settings=settings, device=device, **policy)
     load_model(agent.model.policy, str(Path(directory) / _WEIGHTS), device=str(agent.model.device))
     return agent
+
+
+def _settings(config: Mapping[str, Any]) -> Settings:
+    kind, given = SETTINGS[config["algo"]], config["settings"]
+    refuse_unknown(kind.__name__, given, [field.name for field in fields(kind)])
+    for name, value in given.items():
+        if not (value is None or isinstance(value, (bool, int, float))):
+            raise ValueError(f"{kind.__name__}: {name}={value!r} is not a number: save the agent again")
+    return kind(**given)
 
 
 def _single_spaces(
@@ -156,15 +173,6 @@ def _short(space: Mapping[str, Any] | None) -> str:
     if "vocabulary" in said:
         said["vocabulary"] = Vocabulary(tuple(said["vocabulary"])).digest
     return f"{space['kind']}({', '.join(f'{key}={value}' for key, value in said.items())})"
-
-
-def _environment(vec_env: VecEnv | None) -> dict[str, Any]:
-    """The id and keyword arguments that make the environment again, where it was made by its id."""
-    spec = getattr(vec_env.envs.unwrapped, "spec", None) if isinstance(vec_env, DeviceVecEnv) else None
-    if spec is None:
-        return {}
-    kwargs = {key: value for key, value in spec.kwargs.items() if key not in _NOT_OF_THE_TASK}
-    return {"id": spec.id, "kwargs": kwargs}
 
 
 def _version(package: str) -> str:

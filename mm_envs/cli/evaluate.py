@@ -10,6 +10,7 @@ import tyro
 from mm_envs.cli.comparison import compare
 from mm_envs.cli.output import console, print_json
 from mm_envs.cli.runs import setting_of
+from mm_envs.names import at_least
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Evaluate:
         episodes: How many items of the split, at most; each is shown once.
         split: Which items.
         seed: Decides the items and the noise of the feedback.
+        feedback: Who gives the reward, instead of who gave it in training; needed where that was an object,
+            or a module:attribute, which is never run because a file names it.
         device: Where it runs: cpu or cuda.
         json: Print JSON instead of a table.
     """
@@ -29,14 +32,15 @@ class Evaluate:
     episodes: int = 1000
     split: Literal["train", "validation", "test"] = "test"
     seed: int = 0
+    feedback: str | None = None
     device: str = "cpu"
     json: bool = False
 
     def run(self) -> int:
         """Evaluates and prints."""
-        if self.episodes < 1:
-            raise ValueError(f"--episodes {self.episodes} is below 1: evaluate on at least one")
-        comparison = compare(setting_of(self.folder, self.device), self.episodes, self.split, self.seed)
+        at_least("--episodes", self.episodes, 1, "evaluate on at least one")
+        setting = setting_of(self.folder, self.device, self.feedback)
+        comparison = compare(setting, self.episodes, self.split, self.seed)
         if self.json:
             print_json(comparison.to_dict())
         else:

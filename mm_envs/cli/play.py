@@ -10,6 +10,7 @@ import tyro
 
 from mm_envs.cli.output import console, print_json
 from mm_envs.cli.runs import Setting, setting_of
+from mm_envs.names import at_least
 
 if TYPE_CHECKING:
     from mm_envs.cli.gallery import Played
@@ -28,6 +29,7 @@ class Play:
         policy: Who answers: the trained agent, or a policy that needs no learning. An id has random.
         split: Which items.
         seed: Decides the items and the noise of the feedback.
+        feedback: Who gives the reward, instead of who gave it in training; see mm-envs evaluate.
         json: Print JSON.
     """
 
@@ -37,13 +39,13 @@ class Play:
     policy: Literal["agent", "random", "oracle", "blind"] | None = None
     split: Literal["train", "validation", "test"] = "test"
     seed: int = 0
+    feedback: str | None = None
     json: bool = False
 
     def run(self) -> int:
         """Plays and writes."""
-        if self.episodes < 1:
-            raise ValueError(f"--episodes {self.episodes} is below 1: play at least one")
-        setting = setting_of(self.target)
+        at_least("--episodes", self.episodes, 1, "play at least one")
+        setting = setting_of(self.target, feedback=self.feedback)
         policy = self.policy or ("agent" if setting.agent else "random")
         from mm_envs.cli.gallery import gallery
 

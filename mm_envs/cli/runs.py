@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_envs.cli.arguments import known_id, tuples
+from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
 
 if TYPE_CHECKING:
@@ -62,40 +63,54 @@ class Setting:
         return sb3_policy(load(self.agent, self.make(1)).model)
 
 
-def setting_of(target: str, device: str = "cpu") -> Setting:
+def setting_of(target: str, device: str = "cpu", feedback: str | None = None) -> Setting:
     """The environment of a folder that ``mm-envs train`` wrote, or of an id.
+
+    Args:
+        target: The folder or the id.
+        device: Where the environment shall live.
+        feedback: Who gives the reward; None for the feedback that the agent was trained on, or the default.
 
     Raises:
         FileNotFoundError: The folder holds no agent.
-        ValueError: It is neither a folder nor an id, or the agent's environment has no id.
+        ValueError: It is neither a folder nor an id, or the file of the agent cannot say (or may not say)
+            which environment it was trained in.
     """
     checked_device(device)
     folder = Path(target)
     if not folder.is_dir():
         if target in CONFIGURATIONS or not ("/" in target or target.startswith(".")):
-            return Setting(known_id(target), {}, None, device)
+            return Setting(known_id(target), {} if feedback is None else {"feedback": feedback}, None, device)
         raise FileNotFoundError(f"folder {target} does not exist: give one that `mm-envs train` wrote")
     from agents.sb3.checkpoint import read_config
+    from agents.sb3.environment import stored_environment
 
     agent = folder / AGENT if (folder / AGENT).is_dir() else folder
-    made = read_config(agent)["environment"]
-    if "id" not in made:
-        raise ValueError(f"the agent in {agent} was not trained in an environment made by its id")
-    return Setting(known_id(made["id"]), tuples(made["kwargs"]), agent, device)
+    name, arguments = stored_environment(read_config(agent), feedback)
+    return Setting(name, tuples(arguments), agent, device)
 
 
 def checked_device(device: str) -> None:
     """Refuses a device that is not there.
 
     Raises:
-        ValueError: There is no such accelerator.
+        ValueError: It is no device, or there is no such accelerator.
     """
     if device == "cpu":
         return
     import torch
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"--device {device}: torch sees no such accelerator here, use --device cpu")
+    there = torch.accelerator.current_accelerator()
+    known = ["cpu"] if there is None else ["cpu", there.type]
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ValueError(one_of("--device", device, known)) from None
+    if wanted.type not in known:
+        raise ValueError(f"--device {device}: torch sees no such accelerator here, use --device {known[-1]}")
+    count = 1 if there is None or wanted.type == "cpu" else torch.accelerator.device_count()
+    if (wanted.index or 0) >= count:
+        raise ValueError(f"--device {device}: torch sees {count} of them, counted from 0")
 
 
 def fresh_folder(folder: Path, overwrite: bool) -> Path:

@@ -1,0 +1,125 @@
+"""How the environment of an agent is written into a file, and read as what it is: words of a stranger."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+from agents.sb3.vec_env import DeviceVecEnv
+from mm_envs.data.dataset import DATASETS
+from mm_envs.judges import FEEDBACKS
+from mm_envs.names import one_of
+from mm_envs.tasks import CONFIGURATIONS, TASKS
+
+# What a user chooses anew whenever an environment is made.
+NOT_STORED = (
+    *("num_envs", "vectorization_mode", "device", "output", "split", "copy", "render_mode"),
+    *("autoreset_mode", "group_size", "first_row"),
+)
+_OF_GYMNASIUM = ("wrappers", "vector_kwargs", "entry_point")
+_TABLES = {"task": TASKS, "dataset": DATASETS, "feedback": FEEDBACKS}
+_RUNS_CODE = re.compile(r"\s*[\w.]+:[\w.]+\s*")
+_IN_PYTHON = "make the environment yourself in Python and load the agent into it"
+
+
+def describe_environment(vec_env: VecEnv | None) -> dict[str, Any]:
+    """What makes an environment again, where it was made by its id: ``id``, ``kwargs`` and ``not_stored``.
+
+    ``not_stored`` names the arguments that JSON cannot hold (a judge that is an object, for instance).
+    """
+    spec = getattr(vec_env.envs.unwrapped, "spec", None) if isinstance(vec_env, DeviceVecEnv) else None
+    if spec is None:
+        return {}
+    arguments = {name: value for name, value in spec.kwargs.items() if name not in NOT_STORED}
+    kwargs = {name: value for name, value in arguments.items() if _plain(value)}
+    return {"id": spec.id, "kwargs": kwargs, "not_stored": sorted(set(arguments) - set(kwargs))}
+
+
+def stored_environment(config: Mapping[str, Any], feedback: str | None = None) -> tuple[str, dict[str, Any]]:
+    """The id and the arguments that make the environment of an agent again.
+
+    A file may come from anybody, and ``module:attribute`` strings run code. So only registered ids and the
+    names of the tables of tasks, datasets and feedback are accepted from it.
+
+    Args:
+        config: What ``read_config`` returned.
+        feedback: Who gives the reward, instead of what the file says: a name, or ``module:attribute`` of the
+            user's own.
+
+    Raises:
+        ValueError: The file names something else, or could not hold an argument that is needed.
+
+    Example:
+        >>> stored_environment({"environment": {"id": "MMVQA-v0", "kwargs": {"feedback": "truth"}}})
+        ('MMVQA-v0', {'feedback': 'truth'})
+    """
+    made = config.get("environment")
+    if not isinstance(made, Mapping) or "id" not in made:
+        raise ValueError(f"the agent was not trained in an environment made by its id: {_IN_PYTHON}")
+    if not isinstance(made["id"], str) or made["id"] not in CONFIGURATIONS:
+        raise ValueError(f"{_stored(one_of('id', made['id'], CONFIGURATIONS))}: {_IN_PYTHON}")
+    kwargs, missing = made.get("kwargs", {}), {str(name) for name in made.get("not_stored", ())}
+    if not isinstance(kwargs, Mapping):
+        raise ValueError(f"{_stored(f'kwargs={kwargs!r}')}, which are no arguments: {_IN_PYTHON}")
+    if feedback is not None:
+        about = ("feedback", "feedback_arguments")
+        kwargs = {
+            **{name: value for name, value in kwargs.items() if name not in about},
+            "feedback": feedback,
+        }
+        missing -= set(about)
+    if missing:
+        raise ValueError(f"the agent was trained with {_missing(sorted(missing)[0])}")
+    for name, value in kwargs.items():
+        if name != "feedback" or feedback is None:
+            _check(name, value)
+    return made["id"], dict(kwargs)
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuses an argument that is more than a value."""
+    if name in NOT_STORED or name in _OF_GYMNASIUM or not isinstance(name, str):
+        raise ValueError(f"{_stored(f'the argument {name}={value!r}')}, which no agent stores: {_IN_PYTHON}")
+    if name in _TABLES and (not isinstance(value, str) or value not in _TABLES[name]):
+        raise ValueError(f"{_stored(one_of(name, value, _TABLES[name]))}: {_cure(name)}")
+    for text in _texts(value):
+        if _RUNS_CODE.fullmatch(text):
+            raise ValueError(f"{_stored(f'{text!r} in {name}')}, which could run code: {_cure(name)}")
+
+
+def _texts(value: Any) -> list[str]:
+    """Every string in a value, however deep."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for pair in value.items() for one in pair for text in _texts(one)]
+    if isinstance(value, (list, tuple)):
+        return [text for one in value for text in _texts(one)]
+    return []
+
+
+def _stored(said: str) -> str:
+    return f"config.json of the agent says {said}"
+
+
+def _missing(name: str) -> str:
+    return f"an object as {name}, which a file cannot hold: {_cure(name)}"
+
+
+def _cure(name: str) -> str:
+    if name in ("feedback", "feedback_arguments"):
+        return f"give --feedback NAME, for instance {', '.join(FEEDBACKS)}, or {_IN_PYTHON}"
+    return _IN_PYTHON
+
+
+def _plain(value: Any) -> bool:
+    """Whether JSON can hold a value."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
