@@ -14,6 +14,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mm_envs.names import at_least
+
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -103,13 +105,10 @@ def evaluate(
         items: Dataset items to show, one a row, each in one episode; ``episodes`` is not looked at then.
 
     Raises:
-        ValueError: ``episodes`` is below 1, or the environment does not reset in the same step.
+        ValueError: ``episodes`` is below 1, the policy cannot be called, or the environment does not fit.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes={episodes} is below 1: count at least one")
-    mode = envs.metadata.get("autoreset_mode")
-    if mode is not AutoresetMode.SAME_STEP:
-        raise ValueError(f"autoreset_mode={mode} does not fit: use AutoresetMode.SAME_STEP")
+    at_least("episodes", episodes, 1, "count at least one")
+    _refuse_others(policy, envs)
     each = math.ceil(episodes / envs.num_envs) if items is None else 1
     observation, _ = envs.reset(seed=seed, options=None if items is None else {"items": items})
     tally = _Tally(envs.num_envs, each)
@@ -119,6 +118,22 @@ def evaluate(
             if "final_info" in info:
                 tally.add(info["final_info"], info["_final_info"])
     return tally.evaluation()
+
+
+def _refuse_others(policy: object, envs: gym.vector.VectorEnv[Any, Any, Any]) -> None:
+    """Refuses what is no policy, and environments that it cannot be evaluated in."""
+    if not callable(policy):
+        cure = "give a function of observations"
+        for attribute, model in (("policy", "sb3_policy(model)"), ("model", "sb3_policy(agent.model)")):
+            cure = f"give {model}" if hasattr(policy, attribute) else cure
+        raise ValueError(f"policy is of type {type(policy).__name__} and cannot be called: {cure}")
+    if not isinstance(envs, gym.vector.VectorEnv):
+        raise ValueError(f"envs is of type {type(envs).__name__}: make it with gym.make_vec(ID, num_envs=N)")
+    mode = envs.metadata.get("autoreset_mode")
+    if mode is not AutoresetMode.SAME_STEP:
+        raise ValueError(f"autoreset_mode={mode} does not fit: use AutoresetMode.SAME_STEP")
+    if getattr(envs.unwrapped, "output", "torch") != "torch":
+        raise ValueError("output='numpy' does not fit, since policies take tensors: use output='torch'")
 
 
 class _Tally:

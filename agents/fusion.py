@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.encoders import make_encoder
-from mm_envs.names import one_of
+from mm_envs.names import at_least, one_of
 
 _LENGTH, _PRESENT = "_length", "_present"
 
@@ -51,7 +51,7 @@ class FusedEncoder(nn.Module):
         width: Numbers per row of every encoder.
 
     Raises:
-        ValueError: The fusion is unknown, or an entry has no encoder.
+        ValueError: The fusion is unknown, a width is below 1, or an entry has no encoder.
 
     Example:
         >>> from mm_envs.spaces import Image, Vector
@@ -71,8 +71,10 @@ class FusedEncoder(nn.Module):
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(one_of("fusion", fusion, FUSIONS))
+        width = features if width is None else width
+        at_least("features", features, 1)
+        at_least("width", width, 1)
         self.features = features
-        width = width or features
         inputs = _inputs(observation_space)
         self.encoders = nn.ModuleDict({key: make_encoder(space, width) for key, space in inputs.items()})
         self.fuse = FUSIONS[fusion](len(inputs), width, features)

@@ -8,7 +8,8 @@ import gymnasium as gym
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
-from agents.fusion import FusedEncoder
+from agents.fusion import FUSIONS, FusedEncoder
+from mm_envs.names import at_least, one_of
 
 
 class FusedExtractor(BaseFeaturesExtractor):
@@ -43,10 +44,17 @@ def policy_arguments(features: int = 256, fusion: str = "concat", hidden: int = 
         fusion: The name of a fusion.
         hidden: Width of the one hidden layer of actor and of critic; 0 for none.
 
+    Raises:
+        ValueError: A width is too small, or the fusion is unknown.
+
     Example:
         >>> sorted(policy_arguments())[:2]
         ['features_extractor_class', 'features_extractor_kwargs']
     """
+    at_least("features", features, 1)
+    at_least("hidden", hidden, 0)
+    if fusion not in FUSIONS:
+        raise ValueError(one_of("fusion", fusion, FUSIONS))
     return {
         "features_extractor_class": FusedExtractor,
         "features_extractor_kwargs": {"features": features, "fusion": fusion},

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mm_envs.names import at_least
+
 
 @dataclass(frozen=True)
 class PPOSettings:
@@ -48,7 +50,7 @@ class PPOSettings:
             >>> chosen["n_steps"], chosen["batch_size"]
             (8, 256)
         """
-        n_steps = self.n_steps or max(4, 2048 // rows)
+        n_steps = _steps(self.n_steps, max(4, 2048 // rows))
         total = n_steps * rows
         # The nearest number that divides the rollout; advantages are normalised, which takes two of them.
         divide = (m for m in range(self.n_minibatches, 1, -1) if total % m == 0 and total > m)
@@ -96,7 +98,7 @@ class A2CSettings:
     def arguments(self, rows: int) -> dict[str, Any]:
         """The arguments of ``stable_baselines3.A2C`` for a number of rows."""
         return {
-            "n_steps": self.n_steps or max(1, 128 // rows),
+            "n_steps": _steps(self.n_steps, max(1, 128 // rows)),
             "learning_rate": _schedule(self.learning_rate, self.decay),
             "gamma": self.gamma,
             "gae_lambda": self.gae_lambda,
@@ -157,6 +159,18 @@ class DQNSettings:
 
 Settings = PPOSettings | A2CSettings | DQNSettings
 SETTINGS: dict[str, type[Settings]] = {"ppo": PPOSettings, "a2c": A2CSettings, "dqn": DQNSettings}
+
+
+def _steps(given: int | None, default: int) -> int:
+    """The steps of a rollout.
+
+    Raises:
+        ValueError: Fewer than one are asked for.
+    """
+    if given is None:
+        return default
+    at_least("n_steps", given, 1, "leave it out for a number that fits the rows")
+    return given
 
 
 def _schedule(start: float, decay: bool) -> Callable[[float], float]:

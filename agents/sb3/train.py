@@ -20,7 +20,7 @@ from agents.sb3.policy import DevicePolicy
 from agents.sb3.progress import Progress, ProgressCallback
 from agents.sb3.settings import SETTINGS, Settings
 from agents.sb3.vec_env import DeviceVecEnv
-from mm_envs.names import one_of
+from mm_envs.names import at_least, keywords, one_of, refuse_unknown
 
 _ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "a2c": A2C, "dqn": RowwiseDQN}
 
@@ -68,7 +68,8 @@ def make_agent(
         policy: ``features``, ``fusion`` and ``hidden`` of ``agents.sb3.extractor.policy_arguments``.
 
     Raises:
-        ValueError: The algorithm is unknown, or the settings are those of another one.
+        ValueError: The algorithm is unknown or does not fit the actions, the settings are those of another
+            one, an argument of the policy does not fit, or ``envs`` is no vector environment.
 
     Example:
         >>> from mm_envs.engine.vector import MultimodalVectorEnv
@@ -82,7 +83,9 @@ def make_agent(
     settings = settings or SETTINGS[algo]()
     if not isinstance(settings, SETTINGS[algo]):
         raise ValueError(f"settings={settings} are not for algo={algo!r}: use {SETTINGS[algo].__name__}")
-    vec_env = envs if isinstance(envs, VecEnv) else DeviceVecEnv(envs, numpy=algo == "dqn")
+    refuse_unknown("the policy", policy, keywords(policy_arguments)[0])
+    policy_kwargs = policy_arguments(**policy)
+    vec_env = _vec_env(algo, envs)
     on_policy = algo != "dqn"
     arguments = settings.arguments(vec_env.num_envs)
     if on_policy:
@@ -94,10 +97,22 @@ def make_agent(
             seed=seed,
             device=str(device or getattr(vec_env, "device", "cpu")),
             tensorboard_log=tensorboard,
-            policy_kwargs=policy_arguments(**policy),
+            policy_kwargs=policy_kwargs,
             **arguments,
         )
         return Agent(model, algo, settings, policy, seed, GlobalGenerators.capture())
+
+
+def _vec_env(algo: str, envs: object) -> VecEnv:
+    if not isinstance(envs, (VecEnv, gym.vector.VectorEnv)):
+        said = repr(envs) if isinstance(envs, str) else f"of type {type(envs).__name__}"
+        name = envs if isinstance(envs, str) else "ID"
+        raise ValueError(f"envs is {said}: make it with gym.make_vec({name!r}, num_envs=N)")
+    space = envs.action_space if isinstance(envs, VecEnv) else envs.single_action_space
+    if algo == "dqn" and not isinstance(space, gym.spaces.Discrete):
+        kind = type(space).__name__
+        raise ValueError(f"algo='dqn' needs Discrete actions and these are {kind}: use ppo or a2c")
+    return envs if isinstance(envs, VecEnv) else DeviceVecEnv(envs, numpy=algo == "dqn")
 
 
 def learn(
@@ -114,7 +129,12 @@ def learn(
         steps: Environment steps; completed to whole rollouts.
         on_progress: Called after every rollout.
         window: How many finished episodes the means run over.
+
+    Raises:
+        ValueError: ``steps`` or ``window`` is below 1.
     """
+    at_least("steps", steps, 1, "train for at least one step")
+    at_least("window", window, 1)
     first = agent.model.num_timesteps == 0
     with global_generators_kept():
         agent.generators.restore()

@@ -61,7 +61,7 @@ class DeviceVecEnv(VecEnv):
 
     Args:
         envs: A vector environment with SAME_STEP autoreset that returns fresh tensors.
-        numpy: Return observations as NumPy arrays: what off-policy algorithms and stock buffers need.
+        numpy: Return observations as NumPy arrays, copied: what off-policy algorithms and stock buffers need.
 
     Raises:
         ValueError: The autoreset mode, the output or the buffers of the environment do not fit.
@@ -144,7 +144,8 @@ class DeviceVecEnv(VecEnv):
 
     def _given(self, observation: Mapping[str, Tensor]) -> dict[str, Any]:
         if self.numpy:
-            return {key: value.cpu().numpy() for key, value in observation.items()}
+            # Writing to an array that shares memory with a tensor of the engine would go unseen there.
+            return {key: value.cpu().numpy().copy() for key, value in observation.items()}
         return dict(observation)
 
     # The rest of the interface --------------------------------------------------------------------------

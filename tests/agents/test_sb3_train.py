@@ -20,6 +20,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from agents.evaluate import evaluate, sb3_policy
 from agents.generators import global_generators_kept
 from agents.sb3.checkpoint import load, read_config, save
+from agents.sb3.environment import stored_environment
 from agents.sb3.extractor import policy_arguments
 from agents.sb3.progress import Progress
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
@@ -113,6 +114,75 @@ def test_wrong_names_are_refused(make: MakeEnvs) -> None:
         make_agent("a2c", make(2), settings=PPOSettings())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"features": 0}, "features=0 is below 1"),
+        ({"hidden": -1}, "hidden=-1 is below 0"),
+        (
+            {"featurs": 3},
+            r"has no argument 'featurs' \(did you mean features\?\): it takes features, fusion, hidden",
+        ),
+        ({"fusion": "concatt"}, "fusion='concatt' is not one of concat"),
+        ({"settings": PPOSettings(n_steps=0)}, "n_steps=0 is below 1: leave it out"),
+    ],
+)
+def test_wrong_arguments_of_an_agent_are_said(make: MakeEnvs, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make_agent("ppo", make(2), **arguments)
+
+
+def test_no_default_is_taken_for_a_width_of_zero(make: MakeEnvs) -> None:
+    from agents.fusion import FusedEncoder
+
+    space: Any = make(1).single_observation_space
+    for arguments in ({"features": 0}, {"width": 0}):
+        with pytest.raises(ValueError, match="=0 is below 1"):
+            FusedEncoder(space, **arguments)
+
+
+def test_what_is_no_vector_environment_is_said() -> None:
+    name = "MMClassify-digits-v0"
+    with pytest.raises(
+        ValueError, match=rf"envs is '{name}': make it with gym.make_vec\('{name}', num_envs=N\)"
+    ):
+        make_agent("ppo", name)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"envs is of type OrderEnforcing: make it with gym.make_vec"):
+        make_agent("ppo", gym.make(name, disable_env_checker=True))  # type: ignore[arg-type]
+
+
+def test_dqn_needs_choices() -> None:
+    with pytest.raises(
+        ValueError, match="algo='dqn' needs Discrete actions and these are Box: use ppo or a2c"
+    ):
+        make_agent("dqn", gym.make_vec("MMClassify-distribution-v0", 2))
+
+
+def test_trainings_of_no_steps_are_refused(make: MakeEnvs) -> None:
+    agent = small("ppo", make(2))
+    with pytest.raises(ValueError, match="steps=-5 is below 1: train for at least one step"):
+        learn(agent, -5)
+    with pytest.raises(ValueError, match="window=0 is below 1"):
+        learn(agent, 8, window=0)
+    assert agent.model.num_timesteps == 0
+
+
+def test_what_is_no_policy_is_said_with_what_would_be(make: MakeEnvs) -> None:
+    agent, envs = small("ppo", make(2)), make(2)
+    for wrong, cure in (
+        (agent, r"sb3_policy\(agent.model\)"),
+        (agent.model, r"sb3_policy\(model\)"),
+        (3, "a function"),
+    ):
+        with pytest.raises(ValueError, match=f"cannot be called: give {cure}"):
+            evaluate(wrong, envs)  # type: ignore[arg-type]
+    policy = sb3_policy(agent.model)
+    with pytest.raises(ValueError, match="output='numpy' does not fit, since policies take tensors"):
+        evaluate(policy, make(2, output="numpy"))
+    with pytest.raises(ValueError, match=r"envs is of type str: make it with gym.make_vec"):
+        evaluate(policy, "MMVQA-v0")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("rows", [1, 3, 64, 1000, 5000])
 def test_minibatches_of_ppo_divide_the_rollout(rows: int) -> None:
     assert PPOSettings(n_steps=4, n_minibatches=8).arguments(2)["batch_size"] == 2
@@ -153,9 +223,9 @@ def test_a_saved_agent_acts_as_before(make: MakeEnvs, tmp_path: Path, algo: str)
         "config.json",
         "policy.safetensors",
     ]
-    environment = read_config(tmp_path / "agent")["environment"]
-    assert environment == {"id": "MMVQA-tokens-v0", "kwargs": {**environment["kwargs"], "feedback": "truth"}}
-    envs = gym.make_vec(environment["id"], 3, **environment["kwargs"])
+    name, arguments = stored_environment(read_config(tmp_path / "agent"))
+    assert (name, arguments["feedback"]) == ("MMVQA-tokens-v0", "truth")
+    envs = gym.make_vec(name, 3, **arguments)
     again = load(tmp_path / "agent", envs)
     assert torch.equal(weights(agent), weights(again))
     observation, _ = envs.reset(seed=0)

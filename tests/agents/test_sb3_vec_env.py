@@ -102,6 +102,22 @@ def test_observations_are_tensors_or_arrays(make: MakeEnvs) -> None:
     assert all(isinstance(value, np.ndarray) for value in arrays.values())
 
 
+def test_writing_to_arrays_changes_no_later_episode(make: MakeEnvs) -> None:
+    """An array that shared memory with a tensor would be written to unseen."""
+    twins = [DeviceVecEnv(make(ROWS, words=True), numpy=True) for _ in range(2)]
+    for (spoilt, _, dones, infos), (kept, *_, said) in zip(*(steps(twin, 12) for twin in twins), strict=True):
+        assert all(np.array_equal(spoilt[key], kept[key]) for key in kept)
+        for row in dones.nonzero()[0]:
+            last = infos[row]["terminal_observation"]
+            assert all(
+                np.array_equal(value, said[row]["terminal_observation"][key]) for key, value in last.items()
+            )
+            for value in last.values():
+                value[...] = 1
+        for value in spoilt.values():
+            value[...] = 1
+
+
 def test_the_seed_decides_the_episodes_and_options_reach_the_environment(make: MakeEnvs) -> None:
     vec_env = DeviceVecEnv(make(3))
     images = []
