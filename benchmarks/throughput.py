@@ -7,13 +7,11 @@ uniformly random words, drawn before the clock runs, and every picture is render
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.baselines.plain_env import plain_items
 from benchmarks.machine import Calibration, copy_bandwidth, describe
@@ -21,6 +19,7 @@ from benchmarks.scaling import SIZES, Scaling, observation_bytes
 from benchmarks.sides import Peer, Side, engine_side, peers
 from benchmarks.statistics import median_ratio_interval, spread
 from benchmarks.throughput_report import Bandwidth, Comparison, ScaleResult, SideResult, ThroughputReport
+from mm_envs.cli.threads import torch_threads
 
 PEER_ROWS = (16, 64, 256, 1024)
 TARGETS = {True: (6.0, 8.0), False: (9.0, 12.0)}  # fresh or live: what must be reached, what is hoped for
@@ -79,17 +78,6 @@ def throughput(
         bandwidth=bandwidth,
         notes=notes,
     )
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Sets the number of torch's threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def take_turns(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from mm_envs.cli.output import console, print_json
+from mm_envs.cli.threads import torch_threads
+from mm_envs.names import at_least
 
 if TYPE_CHECKING:
     from benchmarks.agents import AgentsReport
@@ -36,8 +38,7 @@ class Bench:
 
     def run(self) -> int:
         """Measures and prints."""
-        if self.threads < 1:
-            raise ValueError(f"--threads {self.threads} is below 1: give the number of threads")
+        at_least("--threads", self.threads, 1, "give the number of threads")
         out, notes = console(self.json), console(json_output=True)
 
         def progress(said: str) -> None:
@@ -45,13 +46,11 @@ class Bench:
 
         report: ThroughputReport | AgentsReport
         if self.what == "agents":
-            import torch
-
             from benchmarks.agents import agents
 
-            torch.set_num_threads(self.threads)
             quick: dict[str, Any] = {"seeds": range(2), "steps": 4096} if self.quick else {}
-            report = agents(progress=progress, **quick)
+            with torch_threads(self.threads):
+                report = agents(progress=progress, **quick)
         else:
             from benchmarks.throughput import throughput
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from mm_envs.cli.arguments import known_id
-from mm_envs.cli.output import console, one_thread, print_json
+from mm_envs.cli.output import console, print_json
+from mm_envs.cli.threads import torch_threads
+from mm_envs.names import at_least
 from mm_envs.tasks import CONFIGURATIONS
 
 if TYPE_CHECKING:
@@ -57,16 +60,18 @@ class Check:
 
     def run(self) -> int:
         """Checks and prints."""
+        at_least("--rows", self.rows, 1)
+        at_least("--steps", self.steps, 1)
         names = [known_id(name) for name in self.ids] or list(CONFIGURATIONS)
-        one_thread()
         out = console(self.json)
         found: dict[str, list[Outcome]] = {}
-        for name in names:
-            found[name] = []
-            out.print(f"[bold]{name}[/]")
-            for outcome in _outcomes(name, self.rows, self.steps):
-                found[name].append(outcome)
-                _print(out, outcome)
+        with torch_threads(1):
+            for name in names:
+                found[name] = []
+                out.print(f"[bold]{name}[/]")
+                for outcome in _outcomes(name, self.rows, self.steps):
+                    found[name].append(outcome)
+                    _print(out, outcome)
         failures = sum(not outcome.holds for outcomes in found.values() for outcome in outcomes)
         if self.json:
             print_json(
@@ -95,10 +100,7 @@ def _outcomes(name: str, rows: int, steps: int) -> Iterator[Outcome]:
 
 def _strictly(title: str, check: Callable[[], object]) -> Outcome:
     """Runs a checker whose warnings count as failures."""
-    import gymnasium as gym
-
-    gym.logger.min_level = gym.logger.WARN
-    with warnings.catch_warnings(record=True) as caught:
+    with _warnings_of_gymnasium(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             check()
@@ -106,6 +108,19 @@ def _strictly(title: str, check: Callable[[], object]) -> Outcome:
             return Outcome(title, False, (f"{type(error).__name__}: {error}",), (0, 0))
     details = tuple(dict.fromkeys(str(one.message) for one in caught))
     return Outcome(title, not details, details, (int(not details), 0))
+
+
+@contextmanager
+def _warnings_of_gymnasium() -> Iterator[None]:
+    """Lets Gymnasium warn, whatever level its logger was set to, and puts the level back."""
+    import gymnasium as gym
+
+    before = gym.logger.min_level
+    gym.logger.min_level = gym.logger.WARN
+    try:
+        yield
+    finally:
+        gym.logger.min_level = before
 
 
 def _vector(name: str, output: str, mode: str, rows: int, steps: int) -> Outcome:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from mm_envs.cli.output import console, one_thread, print_json
+from mm_envs.cli.output import console, print_json
+from mm_envs.cli.threads import torch_threads
+from mm_envs.names import at_least
 from mm_envs.tasks import CONFIGURATIONS
 
 if TYPE_CHECKING:
@@ -34,14 +37,10 @@ class List:
 
     def run(self) -> int:
         """Prints the table."""
-        if self.items < 1:
-            raise ValueError(f"--items {self.items} is below 1: score on at least one item")
-        one_thread()
+        at_least("--items", self.items, 1, "score on at least one item")
         out = console(self.json)
-        if out.is_terminal:
-            with out.status("scoring the policies that need no learning"):
-                entries = [_entry(name, self.items) for name in CONFIGURATIONS]
-        else:
+        waiting = out.status("scoring the policies that need no learning")
+        with torch_threads(1), waiting if out.is_terminal else nullcontext():
             entries = [_entry(name, self.items) for name in CONFIGURATIONS]
         if self.json:
             print_json(entries)

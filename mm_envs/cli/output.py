@@ -14,16 +14,6 @@ def console(json_output: bool = False) -> Console:
     return Console(stderr=json_output, highlight=False)
 
 
-def one_thread() -> None:
-    """Keeps torch to one thread, for commands whose tensors are small.
-
-    Handing parts of them to other threads costs more than it saves, and very much more on a busy machine.
-    """
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def print_json(value: Any) -> None:
     """Prints one JSON value on standard output; what is not a number in JSON becomes null."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False, default=str))

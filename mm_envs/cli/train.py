@@ -14,10 +14,26 @@ from mm_envs.cli import runs
 from mm_envs.cli.arguments import key_values, known_id
 from mm_envs.cli.comparison import Comparison, compare
 from mm_envs.cli.output import console, duration, print_json
+from mm_envs.cli.threads import torch_threads
+from mm_envs.names import at_least
 
 if TYPE_CHECKING:
     from agents.sb3.progress import Progress
     from agents.sb3.train import Agent
+
+
+# What --set would take from under the feet of the command, with what to do instead.
+_RESERVED = {
+    "feedback": "use --feedback",
+    "num_envs": "use --num-envs",
+    "device": "use --device",
+    "split": "agents are trained on the train split, and mm-envs evaluate has --split",
+    **dict.fromkeys(
+        ("output", "copy", "autoreset_mode", "first_row", "render_mode", "vectorization_mode"),
+        "training has it as it must be",
+    ),
+    **dict.fromkeys(("task", "wrappers", "vector_kwargs"), "make the agent in Python, see agents.sb3.train"),
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +133,12 @@ def train(options: Train) -> Trained:
         ValueError: An option does not fit.
         FileExistsError: The folder is not empty.
     """
-    setting = _setting(options)
+    _check(options)
+    with torch_threads(options.threads):
+        return _train(options, _setting(options))
+
+
+def _train(options: Train, setting: runs.Setting) -> Trained:
     agent, points, interrupted, seconds = _learn(options, setting)
     files = {"agent": options.out / runs.AGENT, "TensorBoard": options.out / runs.TENSORBOARD}
     from agents.sb3.checkpoint import save
@@ -136,21 +157,20 @@ def train(options: Train) -> Trained:
     return result
 
 
-def _setting(options: Train) -> runs.Setting:
-    for name, value, least in (
-        ("--steps", options.steps, 1),
-        ("--num-envs", options.num_envs, 1),
-        ("--threads", options.threads, 0),
-        ("--eval-episodes", options.eval_episodes, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name} {value} is below {least}")
+def _check(options: Train) -> None:
+    at_least("--steps", options.steps, 1)
+    at_least("--num-envs", options.num_envs, 1)
+    at_least("--threads", options.threads, 0)
+    at_least("--eval-episodes", options.eval_episodes, 0)
     runs.checked_device(options.device)
-    if options.threads:
-        import torch
 
-        torch.set_num_threads(options.threads)
-    arguments = {"feedback": options.feedback, **key_values(options.set)}
+
+def _setting(options: Train) -> runs.Setting:
+    arguments = key_values(options.set)
+    for name, cure in _RESERVED.items():
+        if name in arguments:
+            raise ValueError(f"--set {name}={arguments[name]} is not for --set: {cure}")
+    arguments["feedback"] = options.feedback
     return runs.Setting(known_id(options.id), arguments, device=options.device)
 
 
@@ -158,11 +178,10 @@ def _learn(options: Train, setting: runs.Setting) -> tuple[Agent, list[Progress]
     from agents.sb3.train import learn, make_agent
     from mm_envs.cli.progress import Watch
 
-    # The environment first: a wrong argument shall not leave an empty folder behind.
-    envs = setting.make(options.num_envs)
-    folder = runs.fresh_folder(options.out, options.overwrite)
-    log = str(folder / runs.TENSORBOARD)
+    # Environment and agent first: what does not fit shall not leave an empty folder behind.
+    envs, log = setting.make(options.num_envs), str(options.out / runs.TENSORBOARD)
     agent = make_agent(options.algo, envs, seed=options.seed, tensorboard=log, device=options.device)
+    runs.fresh_folder(options.out, options.overwrite)
     begin, interrupted = time.monotonic(), False
     with Watch(f"{options.algo.upper()} on {options.id}", options.steps).shown() as watch:
         try:

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.sides import Side, draw_actions
 from benchmarks.statistics import Interval
-from benchmarks.throughput import take_turns, throughput, torch_threads
+from benchmarks.throughput import take_turns, throughput
 from benchmarks.throughput_report import Comparison, ScaleResult, ThroughputReport
 
 
@@ -86,10 +85,3 @@ def test_actions_are_uniform_words_and_bounded_in_memory() -> None:
     assert len(counts) == 20
     assert abs(counts - actions.size / 20).max() < 5 * np.sqrt(actions.size / 20)
     assert draw_actions(20, 1 << 16, np.random.default_rng(0)).nbytes <= 8 << 20
-
-
-def test_threads_are_put_back() -> None:
-    before = torch.get_num_threads()
-    with torch_threads(1):
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before

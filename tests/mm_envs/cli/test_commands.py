@@ -63,7 +63,20 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--steps", "0"], "--steps 0 is below 1"),
         (["--set", "dataset"], "--set dataset is not key=value"),
         (["--set", "objects=[1,"], "is not JSON"),
-        (["--set", "nonsense=3"], "nonsense"),
+        (["--set", "nonsense=3"], "task 'classify' has no argument 'nonsense': it takes dataset, "),
+        (["--set", "skale=6"], "has no argument 'skale' (did you mean scale?)"),
+        (["--set", "device=cuda"], "--set device=cuda is not for --set: use --device"),
+        (["--set", "num_envs=7"], "--set num_envs=7 is not for --set: use --num-envs"),
+        (["--set", "split=test"], "--set split=test is not for --set: agents are trained on the train split"),
+        (["--set", "feedback=truth"], "is not for --set: use --feedback"),
+        (["--set", "output=numpy"], "is not for --set: training has it as it must be"),
+        (["--set", "task=vqa"], "is not for --set: make the agent in Python"),
+        (["--set", "answer=distribution", "--algo", "dqn"], "algo='dqn' needs Discrete actions"),
+        (["--device", "gpu"], "--device gpu is not one of cpu"),
+        (["--device", "cudaa"], "--device cudaa is not one of cpu"),
+        (["--device", "meta"], "--device meta: torch sees no such accelerator here, use --device c"),
+        (["--device", "cpu:1"], "--device cpu:1: torch sees 1 of them, counted from 0"),
+        (["--feedback", "hashlib:judge"], "module hashlib has no judge"),
         (["--feedback", "nobody"], "feedback='nobody' is not one of"),
         (["--set", "reward=dense"], "reward='dense' needs a judge"),
     ],
@@ -74,6 +87,26 @@ def test_wrong_arguments_leave_nothing_behind(
     assert main(["train", DIGITS, "--out", str(tmp_path / "run"), *words]) == 1
     assert said in _said(capsys)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", DIGITS, "--steps", "0"], "--steps 0 is below 1"),
+        (["check", DIGITS, "--rows", "0"], "--rows 0 is below 1"),
+        (["list", "--items", "0"], "--items 0 is below 1"),
+        (["evaluate", DIGITS, "--episodes", "0"], "--episodes 0 is below 1"),
+        (["play", DIGITS, "--episodes", "0"], "--episodes 0 is below 1"),
+        (["evaluate", DIGITS, "--device", "gpu"], "--device gpu is not one of cpu"),
+        (["evaluate", DIGITS, "--feedback", "nobody"], "feedback='nobody' is not one of"),
+        (["evaluate", "MMClassify-digit-v0"], "did you mean MMClassify-digits-v0"),
+    ],
+)
+def test_wrong_numbers_are_said_with_their_option(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    assert said in _said(capsys)
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +154,33 @@ def test_check_counts_warnings_as_failures() -> None:
     assert not _strictly("a checker", lambda: warnings.warn("odd", stacklevel=1)).holds
     assert not _strictly("a checker", lambda: 1 / 0).holds
     assert _strictly("a checker", lambda: None).holds
+
+
+def test_what_a_command_sets_for_itself_is_put_back(tmp_path: Path) -> None:
+    import gymnasium as gym
+    import torch
+
+    from mm_envs.cli.check import _strictly
+    from mm_envs.cli.threads import torch_threads
+
+    before, level = torch.get_num_threads(), gym.logger.min_level
+    gym.logger.min_level = gym.logger.ERROR
+    try:
+        assert not _strictly("a checker", lambda: gym.logger.warn("odd")).holds
+        assert not _strictly("a checker", lambda: 1 / 0).holds
+        assert gym.logger.min_level == gym.logger.ERROR
+        with torch_threads(before + 1):
+            # Training and checking have threads of their own choice.
+            options = Train(DIGITS, tmp_path, steps=32, num_envs=8, threads=1, eval_episodes=0)
+            assert options.run() == 0
+            assert torch.get_num_threads() == before + 1
+            with torch_threads(0):
+                assert torch.get_num_threads() == before + 1
+            assert main(["check", DIGITS, "--steps", "0"]) == 1
+            assert torch.get_num_threads() == before + 1
+        assert torch.get_num_threads() == before
+    finally:
+        gym.logger.min_level = level
 
 
 def test_training_writes_its_folder(trained: Path) -> None:
