@@ -37,7 +37,7 @@ class Job:
 
 JOBS = (
     Job("MMClassify-digits-v0", "real handwritten digits", 40_000, threads=1),
-    Job("MMClassify-v0", "the colour of the object that is named", 120_000),
+    Job("MMClassify-v0", "the colour of the object that is named", 100_000),
 )
 _QUICK_STEPS, _EPISODES = 4_096, 1_000
 
