@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from agents.evaluate import Estimate, evaluate, sb3_policy
-from benchmarks.machine import Machine, describe
+from benchmarks.machine import Calibration, Machine, describe
 from benchmarks.throughput_report import Table
 from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
@@ -49,6 +49,8 @@ class AgentsReport:
         runs: One entry a feedback.
         share: Utility reached on the first feedback divided by that reached on the truth, seed by seed.
         machine: Where it was measured.
+        busy: Why the machine counts as busy; empty if it does not. Utility does not depend on it.
+        targets: What must be reached.
     """
 
     id: str
@@ -58,6 +60,7 @@ class AgentsReport:
     runs: tuple[Runs, ...]
     share: Estimate
     machine: Machine
+    busy: tuple[str, ...] = ()
     targets: Mapping[str, float] = field(
         default_factory=lambda: {"utility": LEAST_ACCURACY, "share": LEAST_SHARE}
     )
@@ -81,9 +84,12 @@ class AgentsReport:
         return [Table(title, ("", "utility", "95 % interval", "target"), rows)]
 
     def lines(self) -> list[str]:
-        """Where it was measured."""
+        """Where it was measured, and whether the machine was busy, one sentence each."""
         packages = ", ".join(f"{name} {version}" for name, version in self.machine.packages.items())
-        return [f"{self.machine.processor}, {self.machine.cores} cores; {packages}"]
+        return [
+            f"{self.machine.processor}, {self.machine.cores} cores; {packages}",
+            *(f"BUSY MACHINE: {reason}" for reason in self.busy),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
@@ -100,6 +106,7 @@ class AgentsReport:
             "targets": dict(self.targets),
             "met": self.met,
             "machine": vars(self.machine),
+            "busy": list(self.busy),
         }
 
 
@@ -133,10 +140,12 @@ def agents(
     """
     if name not in CONFIGURATIONS:
         raise ValueError(one_of("id", name, CONFIGURATIONS))
+    calibration = Calibration()
     reached: dict[str, list[float]] = {feedback: [] for feedback in feedbacks}
     # Seed by seed, so that a machine that slows down does so for both sides.
     for seed in seeds:
         for feedback in feedbacks:
+            calibration.measure()
             progress(f"{name}, trained on {feedback}, seed {seed}")
             reached[feedback].append(_train_and_evaluate(name, algo, feedback, seed, steps, num_envs))
     shares = np.array(reached[feedbacks[0]]) / np.array(reached[feedbacks[-1]])
@@ -148,6 +157,7 @@ def agents(
         tuple(Runs(feedback, tuple(values)) for feedback, values in reached.items()),
         Estimate.of(shares),
         describe(),
+        tuple(calibration.reasons()),
     )
 
 

@@ -27,6 +27,7 @@ class Machine:
         system: Operating system and architecture.
         python: The version of Python.
         packages: Versions of the packages that matter, by name.
+        accelerator: The name of the accelerator that torch sees, None if it sees none.
     """
 
     processor: str
@@ -34,6 +35,7 @@ class Machine:
     system: str
     python: str
     packages: dict[str, str]
+    accelerator: str | None = None
 
 
 def describe() -> Machine:
@@ -44,6 +46,7 @@ def describe() -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         packages={name: _version(name) for name in _PACKAGES},
+        accelerator=_accelerator(),
     )
 
 
@@ -78,6 +81,14 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def _accelerator() -> str | None:
+    # A build of torch names its accelerator even where there is none.
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if found is None:
+        return None
+    return torch.cuda.get_device_name() if found.type == "cuda" else found.type
 
 
 def _version(package: str) -> str:

@@ -114,17 +114,18 @@ def agents_lines(result: Result) -> list[str]:
         "|---|---|",
     ]
     said += [f"| trained on {runs['feedback']} | {interval(runs['interval'])} |" for runs in found["runs"]]
-    return [*said, f"| share of the truth | {interval(found['share'])} |"]
+    return [*said, f"| share of the truth | {interval(found['share'])} |", *busy_lines(found)]
+
+
+def busy_lines(found: Result) -> list[str]:
+    """Why the machine counted as busy, each reason in a paragraph."""
+    return [line for reason in found.get("busy", ()) for line in ("", f"Busy machine: {reason}.")]
 
 
 def throughput_lines(result: Result) -> list[str]:
     """Speeds, quotients, scaling and the limit of the memory."""
     found = result["found"]
-    said = ["| side | rows | row-steps a second (median, quartiles) |", "|---|---|---|"]
-    for side in found["sides"]:
-        s = side["speed"]
-        speed = f"{s['median']:,.0f} ({s['lower']:,.0f} to {s['upper']:,.0f})"
-        said.append(f"| {side['name']} | {side['rows']:,} | {speed} |")
+    said = speed_lines("side, in turns", found["sides"])
     said += ["", "| | best peer | quotient [95 %] | bar | |", "|---|---|---|---|---|"]
     for c in found["comparisons"]:
         r = c["ratio"]
@@ -153,7 +154,20 @@ def throughput_lines(result: Result) -> list[str]:
         f"what must be written is {b['least_ratio']:.2f}, over that of copying whole observations "
         f"{b['whole_ratio']:.2f}. {found['threads']} torch threads.",
     ]
-    return [*said, *(f"Busy machine: {reason}" for reason in found["busy"])]
+    said += ["", "Every peer at each number of rows, one after the other:", ""]
+    said += speed_lines("peer, first pass", found["first_pass"])
+    said += [line for note in found["notes"] for line in ("", f"{note}.")]
+    return [*said, *busy_lines(found)]
+
+
+def speed_lines(title: str, sides: Sequence[Result]) -> list[str]:
+    """Row-steps a second as a table."""
+    said = [f"| {title} | rows | row-steps a second (median, quartiles) |", "|---|---|---|"]
+    for side in sides:
+        s = side["speed"]
+        speed = f"{s['median']:,.0f} ({s['lower']:,.0f} to {s['upper']:,.0f})"
+        said.append(f"| {side['name']} | {side['rows']:,} | {speed} |")
+    return said
 
 
 def check_lines(result: Result) -> list[str]:
@@ -198,7 +212,8 @@ def section(results: dict[str, Result]) -> str:
     """The section as Markdown."""
     machine = results["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    said = [f"Measured on: {machine['processor']}, {machine['cores']} cores, no accelerator; {packages}.", ""]
+    accelerator = machine.get("accelerator") or "no accelerator"
+    said = [f"Measured on: {machine['processor']}, {machine['cores']} cores, {accelerator}; {packages}.", ""]
     for i, number in enumerate(NUMBERS, 1):
         said += [f"### {i}. {number.title}", f"`{number.command}`", ""]
         said += [*(number.lines(results[str(i)]) if str(i) in results else ["not measured"]), ""]

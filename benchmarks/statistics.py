@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -27,11 +27,6 @@ class Spread:
     lower: float
     upper: float
     count: int
-
-    @property
-    def relative(self) -> float:
-        """The interquartile range as a part of the median."""
-        return (self.upper - self.lower) / self.median if self.median else float("inf")
 
 
 @dataclass(frozen=True)
@@ -59,29 +54,6 @@ def spread(values: Numbers) -> Spread:
     return Spread(float(median), float(lower), float(upper), len(array))
 
 
-def mean_interval(
-    values: Numbers, generator: np.random.Generator, *, level: float = 0.95, resamples: int = 2000
-) -> Interval:
-    """The mean with its percentile bootstrap interval (Efron and Tibshirani, 1993, chapter 13).
-
-    Args:
-        values: Independent values (seeds, or episodes).
-        generator: Where the resamples are drawn from.
-        level: The confidence level.
-        resamples: How many bootstrap resamples.
-
-    Raises:
-        ValueError: There are no values, or ``level`` is not between 0 and 1.
-
-    Example:
-        >>> mean_interval([2.0, 2.0, 2.0], np.random.default_rng(0))
-        Interval(value=2.0, low=2.0, high=2.0, level=0.95)
-    """
-    array = _array("values", values)
-    means = _resampled(array, np.mean, generator, resamples)
-    return _percentile(float(array.mean()), means, level)
-
-
 def median_ratio_interval(
     above: Numbers,
     below: Numbers,
@@ -92,7 +64,7 @@ def median_ratio_interval(
 ) -> Interval:
     """The median of some values over the median of others, with its percentile bootstrap interval.
 
-    Both sides are resampled independently of each other.
+    Both sides are resampled independently of each other (Efron and Tibshirani, 1993, chapter 13).
 
     Args:
         above: The values of the numerator.
@@ -109,9 +81,10 @@ def median_ratio_interval(
         3.0
     """
     upper, lower = _array("above", above), _array("below", below)
-    ratios = _resampled(upper, np.median, generator, resamples) / _resampled(
-        lower, np.median, generator, resamples
+    tops, bottoms = (
+        np.median(generator.choice(side, (resamples, len(side))), axis=1) for side in (upper, lower)
     )
+    ratios: NDArray[np.float64] = tops / bottoms
     return _percentile(float(np.median(upper) / np.median(lower)), ratios, level)
 
 
@@ -120,19 +93,6 @@ def _array(name: str, values: Numbers) -> NDArray[np.float64]:
     if array.ndim != 1 or not len(array):
         raise ValueError(f"{name} has shape {array.shape}: give at least one value in one dimension")
     return array
-
-
-def _resampled(
-    array: NDArray[np.float64],
-    statistic: Callable[..., NDArray[np.float64]],
-    generator: np.random.Generator,
-    resamples: int,
-) -> NDArray[np.float64]:
-    # One resample at a time keeps the memory small for millions of episodes.
-    if len(array) * resamples > 10_000_000:
-        picks = (generator.choice(array, len(array)) for _ in range(resamples))
-        return np.array([statistic(pick) for pick in picks])
-    return statistic(generator.choice(array, (resamples, len(array))), axis=1)
 
 
 def _percentile(value: float, resampled: NDArray[np.float64], level: float) -> Interval:

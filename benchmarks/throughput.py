@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.baselines.plain_env import plain_items
-from benchmarks.machine import Calibration, copy_bandwidth, describe
+from benchmarks.machine import Calibration, available_cores, copy_bandwidth, describe
 from benchmarks.scaling import SIZES, Scaling, observation_bytes
 from benchmarks.sides import Peer, Side, engine_side, peers
 from benchmarks.statistics import median_ratio_interval, spread
@@ -138,16 +138,20 @@ class _Run:
         """Every peer at every number of rows, two short turns each; and what was left out."""
         found, notes = [], []
         for peer in peers():
-            for rows in peer_rows:
-                if peer.per_process and rows > most_processes:
-                    notes.append(f"{peer.name} with {rows} rows was left out: it would be {rows} processes")
-                    continue
-                self.progress(f"{peer.name}, {rows} rows")
-                side = self.peer(peer, rows)
-                speeds = take_turns([side], 2, self.seconds / 2, lambda: None)[0]
-                side.close()
-                found.append((peer, _result(side, speeds)))
+            most = most_processes if peer.per_process else max(peer_rows)
+            results = [self._alone(peer, rows) for rows in peer_rows if rows <= most]
+            found += [(peer, result) for result in results]
+            left_out = [rows for rows in peer_rows if rows > most]
+            if left_out:
+                notes.append(_left_out(peer, results, left_out))
         return found, notes
+
+    def _alone(self, peer: Peer, rows: int) -> SideResult:
+        self.progress(f"{peer.name}, {rows} rows")
+        side = self.peer(peer, rows)
+        speeds = take_turns([side], 2, self.seconds / 2, lambda: None)[0]
+        side.close()
+        return _result(side, speeds)
 
     def race(
         self, rows: int, first: Sequence[tuple[Peer, SideResult]]
@@ -191,6 +195,16 @@ class _Run:
         ratio = median_ratio_interval(turns, theirs[best], self.generator)
         peer = f"{others[best].name}, {others[best].rows} rows"
         return Comparison(ours.name, peer, ratio, *TARGETS[ours.fresh])
+
+
+def _left_out(peer: Peer, results: Sequence[SideResult], left_out: Sequence[int]) -> str:
+    """Why a peer was not tried at some numbers of rows, and what was measured of it."""
+    sizes = " and ".join(f"{rows:,}" for rows in left_out)
+    measured = [f"{one.speed.median:,.0f} row-steps a second with {one.rows:,} rows" for one in results]
+    return (
+        f"{peer.name} was not measured with {sizes} rows, since every row is a process of its own and they "
+        f"would share {available_cores()} cores: measured were {', '.join(measured) or 'none'}"
+    )
 
 
 def _best_rows(first: Sequence[tuple[Peer, SideResult]]) -> dict[Peer, int]:

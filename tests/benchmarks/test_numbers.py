@@ -26,6 +26,24 @@ def test_every_entry_says_its_command() -> None:
     assert text.count("not measured") == len(numbers.NUMBERS)
 
 
+def test_the_accelerator_is_that_which_torch_sees() -> None:
+    machine = {"processor": "one", "cores": 2, "packages": {"torch": "2"}}
+    assert "2 cores, no accelerator; torch 2." in numbers.section({"machine": machine})
+    assert "2 cores, a GPU; torch 2." in numbers.section({"machine": {**machine, "accelerator": "a GPU"}})
+
+
+def test_every_speed_and_every_note_is_shown() -> None:
+    from benchmarks.throughput import throughput
+
+    found = json.loads(json.dumps(throughput(quick=True, threads=1, sizes=(1,)).to_dict()))
+    found["busy"] = ["something else runs"]
+    text = "\n".join(numbers.throughput_lines({"found": found}))
+    for side in [*found["sides"], *found["first_pass"]]:
+        assert f"| {side['name']} | {side['rows']:,} | {side['speed']['median']:,.0f} (" in text
+    for note in [*found["notes"], "Busy machine: something else runs"]:
+        assert f"\n\n{note}." in text
+
+
 def test_only_writes_what_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readme, results = tmp_path / "README.md", tmp_path / "results.json"
     readme.write_text(f"before\n{numbers.BEGIN}\nstale text\n{numbers.END}\nafter\n")
@@ -40,4 +58,5 @@ def test_only_writes_what_it_is_told_to(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_lowest_versions_are_those_of_the_project() -> None:
     found = lowest((numbers.ROOT / "pyproject.toml").read_text())
     assert "torch==2.8.*" in found
-    assert len(found) == 14
+    assert len(found) == 15
+    assert "scipy==1.14.*" in found

@@ -27,6 +27,18 @@ def test_every_side_is_measured(report: ThroughputReport) -> None:
     assert {side.name for side in report.first_pass} == set(names[2:])
 
 
+def test_what_was_left_out_is_said_with_what_was_measured(report: ThroughputReport) -> None:
+    """Here four processes are the most, and 4 and 16 rows were asked for."""
+    measured = [side for side in report.first_pass if side.name == "AsyncVectorEnv"]
+    if not measured:
+        pytest.skip("AsyncVectorEnv runs only where processes can be forked")
+    assert [side.rows for side in measured] == [4]
+    (note,) = report.notes
+    assert note.startswith("AsyncVectorEnv was not measured with 16 rows, since every row is a process")
+    assert f"measured were {measured[0].speed.median:,.0f} row-steps a second with 4 rows" in note
+    assert note in report.lines()
+
+
 def test_the_best_peer_is_the_quickest_that_keeps_the_same_promise(report: ThroughputReport) -> None:
     for comparison, fresh in zip(report.comparisons, (True, False), strict=True):
         allowed = [side for side in report.sides[2:] if side.fresh or not fresh]
