@@ -100,7 +100,8 @@ def checked_device(device: str) -> None:
         return
     import torch
 
-    there = torch.accelerator.current_accelerator()
+    # A build of torch names its accelerator even where there is none.
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     known = ["cpu"] if there is None else ["cpu", there.type]
     try:
         wanted = torch.device(device)

@@ -109,6 +109,18 @@ def test_wrong_numbers_are_said_with_their_option(
     assert said in _said(capsys)
 
 
+def test_an_accelerator_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    assert main(["evaluate", DIGITS, "--device", "cuda:0"]) == 1
+    assert "--device cuda:0: torch sees no such accelerator here, use --device cpu" in _said(capsys)
+    assert main(["evaluate", DIGITS, "--device", "gpu"]) == 1
+    assert _said(capsys).endswith("--device gpu is not one of cpu")
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "diary.txt").write_text("dear diary")
     assert main(["train", DIGITS, "--out", str(tmp_path)]) == 1
