@@ -26,6 +26,7 @@ from mm_envs.spaces import Tokens, to_json
 
 FORMAT = 1
 _WEIGHTS, _CONFIG = "policy.safetensors", "config.json"
+_ENTRIES = ("algo", "seed", "settings", "policy", "environment", "observation_space", "action_space")
 _PACKAGES = ("mm-envs", "torch", "stable-baselines3", "gymnasium", "numpy")
 
 
@@ -82,6 +83,9 @@ def read_config(directory: str | Path) -> dict[str, Any]:
     found = config.get("format") if isinstance(config, dict) else None
     if found != FORMAT:
         raise ValueError(f"format={found!r} of {path} is not {FORMAT}: save the agent again")
+    missing = [name for name in _ENTRIES if name not in config]
+    if missing:
+        raise ValueError(f"{path} has no entry {missing[0]!r}: save the agent again")
     return dict(config)
 
 

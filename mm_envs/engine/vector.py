@@ -139,7 +139,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
                 raise ValueError(one_of(name, value, known))
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(one_of("render_mode", render_mode, self.metadata["render_modes"]))
-        self.num_envs, self.render_mode, self.device = num_envs, render_mode, torch.device(device)
+        self.num_envs, self.render_mode, self.device = num_envs, render_mode, _device(device)
         self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.task = make_task(task, **task_arguments)
@@ -501,6 +501,13 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
                 f"give ({self.num_envs},) bool"
             )
         return given
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device={device!r} is no device of torch: use 'cpu' or 'cuda'") from None
 
 
 def _where(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:

@@ -246,6 +246,10 @@ def test_loading_refuses_other_spaces_by_name(make: MakeEnvs, tmp_path: Path) ->
     with pytest.raises(FileNotFoundError, match="give the folder that an agent was saved to"):
         load(tmp_path / "nothing", make(2))
     config = json.loads((tmp_path / "config.json").read_text())
+    without = {name: value for name, value in config.items() if name != "algo"}
+    (tmp_path / "config.json").write_text(json.dumps(without))
+    with pytest.raises(ValueError, match="has no entry 'algo': save the agent again"):
+        load(tmp_path, make(2))
     (tmp_path / "config.json").write_text(json.dumps({**config, "format": 0}))
     with pytest.raises(ValueError, match="format=0"):
         load(tmp_path, make(2))

@@ -273,6 +273,7 @@ def test_environments_without_a_seed_differ() -> None:
         ({"autoreset_mode": "never"}, "autoreset_mode='never' is not one of"),
         ({"num_envs": 0}, "num_envs=0 is not a whole number of at least 1"),
         ({"num_envs": "4"}, "num_envs='4' is not a whole number"),
+        ({"device": "gpu"}, "device='gpu' is no device of torch: use 'cpu' or 'cuda'"),
         ({"first_row": -1}, "first_row=-1 is not a whole number of at least 0"),
         ({"feedback": "truth", "feedback_arguments": {"seed": 1}}, "feedback='truth' does not take"),
         ({"num_envs": 3, "group_size": 2}, "group_size=2 does not divide num_envs=3"),
