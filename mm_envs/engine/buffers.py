@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -32,7 +33,8 @@ class _Buffer:
 
     def is_held(self) -> bool:
         """Whether somebody outside still has a view of these tensors."""
-        return any(_use_count(tensor) > 1 for tensor in self.tensors.values())
+        alone = _alone()
+        return alone is None or any(_use_count(tensor) > alone for tensor in self.tensors.values())
 
     def is_changed(self) -> bool:
         """Whether somebody else wrote into a view of these tensors (autograd counts the writes)."""
@@ -44,9 +46,25 @@ class _Buffer:
 
 
 def _use_count(tensor: Tensor) -> int:
-    """How many tensors share the storage; 2 where this torch cannot say: then no buffer is used again."""
-    count = getattr(torch._C, "_storage_Use_Count", None)
-    return 2 if count is None else int(count(tensor.untyped_storage()._cdata)) - 1
+    return int(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata))
+
+
+@lru_cache(maxsize=1)
+def _alone() -> int | None:
+    """The use count of a storage that nobody else has a view of; None where this torch cannot tell.
+
+    Versions of torch count differently (some count the object that asks), so it is tried.
+    """
+    if not hasattr(torch._C, "_storage_Use_Count"):
+        return None
+    tensor = torch.zeros(1)
+    alone = _use_count(tensor)
+    view = tensor.view(1)
+    held, array = _use_count(tensor), view.numpy()
+    del view
+    tells = held > alone and _use_count(tensor) > alone
+    del array
+    return alone if tells and _use_count(tensor) == alone else None
 
 
 class ContextBuffers:

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 from trajectories import make, same, scripted_actions
 
 from mm_envs import CONFIGURATIONS, MultimodalVectorEnv
+from mm_envs.engine import buffers
 from mm_envs.episodes import Episodes, Judgement
 
 
@@ -88,6 +89,19 @@ def test_writing_into_what_was_returned_does_no_harm(output: str) -> None:
             mask = info["_final_obs"]
             for key, value in info["final_obs"].items():
                 assert torch.equal(value[mask], other["final_obs"][key][mask]), key
+
+
+def test_without_a_use_count_nothing_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "_alone", lambda: None)
+    envs = make("MMCaption-v0", 8)
+    observation, _ = envs.reset(seed=1)
+    kept, copies = [observation["image"]], [observation["image"].clone()]
+    for step in range(20):
+        observation, *_ = envs.step(scripted_actions(envs, step))
+        kept.append(observation["image"])
+        copies.append(observation["image"].clone())
+    assert len({image.data_ptr() for image in kept}) == len(kept)
+    assert all(torch.equal(image, copy) for image, copy in zip(kept, copies, strict=True))
 
 
 def test_live_buffers_are_one_and_current() -> None:
