@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -33,8 +32,7 @@ class _Buffer:
 
     def is_held(self) -> bool:
         """Whether somebody outside still has a view of these tensors."""
-        alone = _alone()
-        return alone is None or any(_use_count(tensor) > alone for tensor in self.tensors.values())
+        return _ALONE is None or any(_use_count(tensor) > _ALONE for tensor in self.tensors.values())
 
     def is_changed(self) -> bool:
         """Whether somebody else wrote into a view of these tensors (autograd counts the writes)."""
@@ -49,8 +47,7 @@ def _use_count(tensor: Tensor) -> int:
     return int(torch._C._storage_Use_Count(tensor.untyped_storage()._cdata))
 
 
-@lru_cache(maxsize=1)
-def _alone() -> int | None:
+def _count_alone() -> int | None:
     """The use count of a storage that nobody else has a view of; None where this torch cannot tell.
 
     Versions of torch count differently (some count the object that asks), so it is tried.
@@ -65,6 +62,10 @@ def _alone() -> int | None:
     tells = held > alone and _use_count(tensor) > alone
     del array
     return alone if tells and _use_count(tensor) == alone else None
+
+
+# Tried once, on a real tensor: an environment may be made where tensors have no data.
+_ALONE = _count_alone()
 
 
 class ContextBuffers:

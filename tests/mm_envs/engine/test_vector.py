@@ -92,7 +92,7 @@ def test_writing_into_what_was_returned_does_no_harm(output: str) -> None:
 
 
 def test_without_a_use_count_nothing_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffers, "_alone", lambda: None)
+    monkeypatch.setattr(buffers, "_ALONE", None)
     envs = make("MMCaption-v0", 8)
     observation, _ = envs.reset(seed=1)
     kept, copies = [observation["image"]], [observation["image"].clone()]
