@@ -12,7 +12,7 @@ import torch
 
 from agents.evaluate import Estimate, evaluate, sb3_policy
 from benchmarks.machine import Calibration, Machine, describe
-from benchmarks.throughput_report import Table
+from benchmarks.reports import Options, Table
 from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
 
@@ -159,6 +159,12 @@ def agents(
         describe(),
         tuple(calibration.reasons()),
     )
+
+
+def bench(options: Options, progress: Callable[[str], None]) -> AgentsReport:
+    """``mm-envs bench agents``: see ``agents``."""
+    quick: dict[str, Any] = {"seeds": range(2), "steps": 4096} if options.quick else {}
+    return agents(progress=progress, **quick)
 
 
 def _test_items(name: str) -> range:

@@ -170,6 +170,17 @@ def speed_lines(title: str, sides: Sequence[Result]) -> list[str]:
     return said
 
 
+def report_lines(result: Result) -> list[str]:
+    """The tables and sentences of a ``benchmarks.reports.Report``."""
+    found = result["found"]
+    said = [f"{result['seconds']:.0f} s; targets: **{verdict(found['met'])}**."]
+    for table in found["tables"]:
+        said += ["", f"{table['title']}:", "", f"| {' | '.join(table['columns'])} |"]
+        said += [f"|{'---|' * len(table['columns'])}", *(f"| {' | '.join(row)} |" for row in table["rows"])]
+    said += [line for note in found["lines"] for line in ("", f"{note.rstrip('.')}.")]
+    return [*said, *busy_lines(found)]
+
+
 def check_lines(result: Result) -> list[str]:
     """How many checks hold."""
     found = result["found"]

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.baselines.plain_env import plain_items
 from benchmarks.machine import Calibration, available_cores, copy_bandwidth, describe
+from benchmarks.reports import Options
 from benchmarks.scaling import SIZES, Scaling, observation_bytes
 from benchmarks.sides import Peer, Side, engine_side, peers
 from benchmarks.statistics import median_ratio_interval, spread
@@ -78,6 +79,11 @@ def throughput(
         bandwidth=bandwidth,
         notes=notes,
     )
+
+
+def bench(options: Options, progress: Callable[[str], None]) -> ThroughputReport:
+    """``mm-envs bench throughput``: see ``throughput``."""
+    return throughput(threads=options.threads, quick=options.quick, progress=progress)
 
 
 def take_turns(

@@ -7,27 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.machine import Machine
+from benchmarks.reports import Table
 from benchmarks.statistics import Interval, Spread
 
 _LARGE = (16384, 65536)
 _COMPARED = 256
 # With fresh observations three sets alternate: what the caller holds, its final_obs, and what is written now.
 _MOST_BUFFERS = 3.5
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts.
-
-    Attributes:
-        title: What it shows.
-        columns: The heads of the columns.
-        rows: One text a column.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Protocol
 
 import tyro
 
 from mm_envs.cli.output import console, print_json
 from mm_envs.cli.threads import torch_threads
-from mm_envs.names import at_least
+from mm_envs.names import at_least, one_of, resolve
 
-if TYPE_CHECKING:
-    from benchmarks.agents import AgentsReport
-    from benchmarks.throughput_report import ThroughputReport
+# Every benchmark, as a function of the options and of who is told the progress.
+BENCHMARKS: dict[str, str] = {
+    "throughput": "benchmarks.throughput:bench",
+    "agents": "benchmarks.agents:bench",
+}
+
+
+class Report(Protocol):
+    """What a benchmark found."""
+
+    @property
+    def met(self) -> bool:
+        """Whether every target was met."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values, with the machine."""
+        ...
+
+    def tables(self) -> Sequence[Any]:
+        """``benchmarks.reports.Table``: title, columns and rows for people."""
+        ...
+
+    def lines(self) -> Sequence[str]:
+        """What is said beneath the tables."""
+        ...
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure: the engine against the same task in plain Python, or agents trained on feedback.
+    """Measure, and print what was found.
 
     The exit status is 1 if a target is missed (not with --quick, which measures nothing).
 
@@ -26,12 +51,14 @@ class Bench:
         what: "throughput": row-steps a second against plain Python environments under the vector
             environments of Gymnasium and Stable-Baselines3. "agents": PPO on real digits, trained on the
             noisy rater and on the truth, five seeds each.
+        data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
         threads: Threads of torch while it runs.
     """
 
-    what: tyro.conf.Positional[Literal["throughput", "agents"]] = "throughput"
+    what: tyro.conf.Positional[str] = "throughput"
+    data: Path | None = None
     json: bool = False
     quick: bool = False
     threads: int = 2
@@ -39,37 +66,46 @@ class Bench:
     def run(self) -> int:
         """Measures and prints."""
         at_least("--threads", self.threads, 1, "give the number of threads")
+        if self.what not in BENCHMARKS:
+            raise ValueError(one_of("benchmark", self.what, BENCHMARKS))
+        measure: Callable[[Bench, Callable[[str], None]], Report]
+        measure = resolve("benchmark", self.what, BENCHMARKS)
         out, notes = console(self.json), console(json_output=True)
-
-        def progress(said: str) -> None:
-            notes.print(f"[dim]measuring {said}[/]")
-
-        report: ThroughputReport | AgentsReport
-        if self.what == "agents":
-            from benchmarks.agents import agents
-
-            quick: dict[str, Any] = {"seeds": range(2), "steps": 4096} if self.quick else {}
-            with torch_threads(self.threads):
-                report = agents(progress=progress, **quick)
-        else:
-            from benchmarks.throughput import throughput
-
-            report = throughput(threads=self.threads, quick=self.quick, progress=progress)
+        with torch_threads(self.threads):
+            report = measure(self, lambda said: notes.print(f"[dim]measuring {said}[/]"))
         if self.json:
             print_json(report.to_dict())
         else:
-            from rich.box import SIMPLE_HEAD
-            from rich.table import Table
-
-            for shown in report.tables():
-                table = Table(box=SIMPLE_HEAD, title=shown.title, title_justify="left")
-                for i, column in enumerate(shown.columns):
-                    table.add_column(column, justify="left" if i == 0 else "right")
-                for row in shown.rows:
-                    table.add_row(*row)
-                out.print(table)
-            for line in report.lines():
-                out.print(line, style="bold red" if line.startswith("BUSY") else "dim")
+            _print(report, out)
             if self.quick:
                 out.print("--quick shows that everything runs: these numbers mean nothing", style="yellow")
         return 0 if self.quick or report.met else 1
+
+    def folder(self, name: str) -> Path:
+        """The folder of a set of real data.
+
+        Raises:
+            ValueError: ``--data`` is missing.
+            FileNotFoundError: The set is not there.
+        """
+        if self.data is None:
+            raise ValueError(f"benchmark {self.what!r} reads real data: say where with --data FOLDER")
+        folder = self.data / name
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} does not exist: docs/public_sets.md says where it can be had")
+        return folder
+
+
+def _print(report: Report, out: Any) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    for shown in report.tables():
+        table = Table(box=SIMPLE_HEAD, title=shown.title, title_justify="left")
+        for i, column in enumerate(shown.columns):
+            table.add_column(column, justify="left" if i == 0 else "right")
+        for row in shown.rows:
+            table.add_row(*row)
+        out.print(table)
+    for line in report.lines():
+        out.print(line, style="bold red" if line.startswith("BUSY") else "dim")
