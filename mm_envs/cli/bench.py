@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import tyro
 
 from mm_envs.cli.output import console, print_json
 from mm_envs.cli.threads import torch_threads
-from mm_envs.names import at_least, one_of, resolve
+from mm_envs.names import at_least, resolve
 
 # Every benchmark, as a function of the options and of who is told the progress.
 BENCHMARKS: dict[str, str] = {
@@ -57,7 +57,10 @@ class Bench:
         threads: Threads of torch while it runs.
     """
 
-    what: tyro.conf.Positional[str] = "throughput"
+    what: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(list(BENCHMARKS))),
+    ] = "throughput"
     data: Path | None = None
     json: bool = False
     quick: bool = False
@@ -66,8 +69,6 @@ class Bench:
     def run(self) -> int:
         """Measures and prints."""
         at_least("--threads", self.threads, 1, "give the number of threads")
-        if self.what not in BENCHMARKS:
-            raise ValueError(one_of("benchmark", self.what, BENCHMARKS))
         measure: Callable[[Bench, Callable[[str], None]], Report]
         measure = resolve("benchmark", self.what, BENCHMARKS)
         out, notes = console(self.json), console(json_output=True)
