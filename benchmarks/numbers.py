@@ -2,6 +2,8 @@
 
 python -m benchmarks.numbers            runs all, writes README.md and benchmarks/results.json
 python -m benchmarks.numbers --only 3   runs one of them and keeps what is stored of the others
+
+Those with real data need --data FOLDER: docs/public_sets.md says where each set can be had.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from benchmarks.machine import describe
 ROOT = Path(__file__).parents[1]
 README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results.json"
 BEGIN, END = "<!-- numbers: written by `make numbers` -->", "<!-- end of numbers -->"
+
+_DATA = "DATA"  # stands in a command for the folder of the real data
 
 Result = dict[str, Any]
 
@@ -62,7 +66,10 @@ def run(words: Sequence[str]) -> tuple[subprocess.CompletedProcess[str], float]:
 def from_json(words: Sequence[str]) -> Result:
     """What a command with ``--json`` printed."""
     done, seconds = run(words)
-    found: Result = json.loads(done.stdout)
+    try:
+        found: Result = json.loads(done.stdout)
+    except ValueError:
+        raise RuntimeError(f"{' '.join(words)} ended with status {done.returncode} and no JSON") from None
     return {"seconds": seconds, "found": found}
 
 
@@ -216,6 +223,17 @@ NUMBERS = (
         from_tests,
         test_lines,
     ),
+    *(
+        Number(title, f"mm-envs bench {name}{' --data DATA' * data} --json", from_json, report_lines)
+        for title, name, data in (
+            ("Three modalities, each of them needed", "modalities", True),
+            ("Real pictures, sounds and videos with words", "real-sets", True),
+            ("Metrics agree with their authors and with people", "metrics", True),
+            ("Speed of the metrics", "metric-speed", False),
+            ("Malformed files are refused in one sentence", "malformed", False),
+            ("Killed trainings resume exactly", "kills", False),
+        )
+    ),
 )
 
 
@@ -238,13 +256,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     numbered = [str(i) for i in range(1, len(NUMBERS) + 1)]
     parser.add_argument("--only", nargs="*", choices=numbered, help="which to measure; none: only write")
-    wanted = parser.parse_args(argv).only
+    parser.add_argument("--data", type=Path, help="the folder that holds the sets of real data")
+    options = parser.parse_args(argv)
+    wanted = numbered if options.only is None else options.only
+    chosen = {i: NUMBERS[int(i) - 1].command.split() for i in wanted}
+    if options.data is None and any(_DATA in words for words in chosen.values()):
+        parser.error("some of them read real data: say where with --data FOLDER")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results["machine"] = vars(describe())
-    for i in numbered if wanted is None else wanted:
+    for i, words in chosen.items():
         number = NUMBERS[int(i) - 1]
         print(f"{i}. {number.command}", file=sys.stderr)
-        results[i] = number.measure(number.command.split())
+        results[i] = number.measure([str(options.data) if word == _DATA else word for word in words])
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     text = README.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]
