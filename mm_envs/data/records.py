@@ -52,6 +52,8 @@ class Source:
         records: The items, in the order of the source.
         skipped: One sentence for each item that was left out, with ``on_error="skip"``.
         says: What was recognised, in a sentence for people.
+        group: The column whose values shall never lie in two splits, where the layout knows one: the picture
+            that several questions are about, the recording that several clips were cut from.
     """
 
     layout: str
@@ -59,3 +61,4 @@ class Source:
     records: Sequence[Record]
     skipped: Sequence[str] = ()
     says: str = ""
+    group: str | None = None
