@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from agents.sb3.vec_env import DeviceVecEnv
-from mm_envs.data.dataset import DATASETS
 from mm_envs.judges import FEEDBACKS
 from mm_envs.names import one_of
-from mm_envs.tasks import CONFIGURATIONS, TASKS
+from mm_envs.outside import OF_THE_CALLER, objection
+from mm_envs.tasks import CONFIGURATIONS
 
-# What a user chooses anew whenever an environment is made.
-NOT_STORED = (
-    *("num_envs", "vectorization_mode", "device", "output", "split", "copy", "render_mode"),
-    *("autoreset_mode", "group_size", "first_row"),
-)
-_OF_GYMNASIUM = ("wrappers", "vector_kwargs", "entry_point")
-_TABLES = {"task": TASKS, "dataset": DATASETS, "feedback": FEEDBACKS}
-_RUNS_CODE = re.compile(r"\s*[\w.]+:[\w.]+\s*")
+NOT_STORED = OF_THE_CALLER
 _IN_PYTHON = "make the environment yourself in Python and load the agent into it"
 
 
@@ -82,24 +74,10 @@ def stored_environment(config: Mapping[str, Any], feedback: str | None = None) -
 
 def _check(name: str, value: Any) -> None:
     """Refuses an argument that is more than a value."""
-    if name in NOT_STORED or name in _OF_GYMNASIUM or not isinstance(name, str):
-        raise ValueError(f"{_stored(f'the argument {name}={value!r}')}, which no agent stores: {_IN_PYTHON}")
-    if name in _TABLES and (not isinstance(value, str) or value not in _TABLES[name]):
-        raise ValueError(f"{_stored(one_of(name, value, _TABLES[name]))}: {_cure(name)}")
-    for text in _texts(value):
-        if _RUNS_CODE.fullmatch(text):
-            raise ValueError(f"{_stored(f'{text!r} in {name}')}, which could run code: {_cure(name)}")
-
-
-def _texts(value: Any) -> list[str]:
-    """Every string in a value, however deep."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [text for pair in value.items() for one in pair for text in _texts(one)]
-    if isinstance(value, (list, tuple)):
-        return [text for one in value for text in _texts(one)]
-    return []
+    wrong = objection(name, value)
+    if wrong is not None:
+        cure = _IN_PYTHON if name in OF_THE_CALLER else _cure(name)
+        raise ValueError(f"{_stored(wrong)}: {cure}")
 
 
 def _stored(said: str) -> str:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mm_envs.tasks import CONFIGURATIONS
+from mm_envs.values import tuples
 
 
 def known_id(name: str) -> str:
@@ -53,12 +54,3 @@ def key_values(pairs: Iterable[str]) -> dict[str, Any]:
                 raise ValueError(f"--set {pair} is not JSON after the '=': {error}") from None
             arguments[key] = text
     return arguments
-
-
-def tuples(value: Any) -> Any:
-    """A value read from JSON, lists as tuples, since arguments of tasks have to be hashable."""
-    if isinstance(value, list):
-        return tuple(tuples(one) for one in value)
-    if isinstance(value, dict):
-        return {key: tuples(one) for key, one in value.items()}
-    return value

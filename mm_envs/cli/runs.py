@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_envs.cli.arguments import known_id, tuples
+from mm_envs.cli.arguments import known_id
 from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
+from mm_envs.values import tuples
 
 if TYPE_CHECKING:
     from agents.evaluate import Policy

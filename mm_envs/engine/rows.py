@@ -38,16 +38,37 @@ class Rows:
         self._pool, self._group_size, self._device = pool, group_size, device
         self.row = torch.arange(first_row, first_row + num_envs, device=device)
         self._group = self.row // group_size
+        zero = torch.zeros_like(self.row)
+        self.restore(torch.stack([zero, self.row, zero], dim=1), zero)
+
+    def restore(self, key: Tensor, item: Tensor) -> None:
+        """Goes on from counters and items as they were.
+
+        Args:
+            key: Seed, row and episode of each row, (num_envs, 3) int64.
+            item: The place of its item within the split, (num_envs,) int64.
+
+        Raises:
+            ValueError: They are those of other rows, or of another split.
+        """
+        if not torch.equal(key[:, 1], self.row):
+            was, now = int(key[0, 1]), int(self.row[0])
+            raise ValueError(f"the first row of the snapshot was number {was} and is now number {now}")
+        if bool(((item < 0) | (item >= self._pool.size)).any()):
+            raise ValueError(f"an item of the snapshot is not one of {self._pool.size} in this split")
+        self.key, self.item = key, item
+        self._stream = fold(stream(key[:, 0], "item"), self._group)
 
     def __len__(self) -> int:
         return len(self.row)
 
-    def reseed(self, seed: int | Sequence[int], mask: Tensor | None) -> None:
-        """Seeds the rows of a mask (None: all) and counts their episodes from 0.
+    def reseed(self, seed: int | Sequence[int], mask: Tensor | None, first: Tensor | None = None) -> None:
+        """Seeds the rows of a mask (None: all) and counts their episodes from 0, or from ``first``.
 
         Args:
             seed: One number for all rows, or one a row.
             mask: (num_envs,) bool.
+            first: The number of the episode that each row begins with, (num_envs,) int64.
 
         Raises:
             ValueError: There is not one seed a row.
@@ -61,7 +82,7 @@ class Rows:
         self._check_groups(seeds, "seed")
         if mask is not None:
             self._check_groups(mask, "options['reset_mask'] with a seed")
-        episode = torch.zeros_like(self.row)
+        episode = torch.zeros_like(self.row) if first is None else first
         if mask is not None:
             seeds, episode = torch.where(mask, seeds, self.key[:, 0]), episode.where(mask, self.episode)
         self.key = torch.stack([seeds, self.row, episode], dim=1)
@@ -87,6 +108,22 @@ class Rows:
             self.item = torch.where(mask, self.draw(), self.item)
         else:
             self.item = self.item.index_copy(0, rows, self.draw(rows))
+
+    def counted(self, episodes: Any) -> Tensor:
+        """Numbers of episodes that the user named, one a row.
+
+        Raises:
+            ValueError: There is not one a row, or one is below 0.
+        """
+        given = torch.as_tensor(episodes, device=self._device)
+        if given.dtype not in (torch.int64, torch.int32) or given.shape != self.row.shape:
+            raise ValueError(
+                f"options['episode_index'] has shape {tuple(given.shape)} and {given.dtype}: "
+                f"give ({len(self)},) int64"
+            )
+        if bool((given < 0).any()):
+            raise ValueError(f"options['episode_index'] has {int(given.min())}: episodes count from 0")
+        return given.to(torch.int64)
 
     @property
     def episode(self) -> Tensor:

@@ -61,10 +61,12 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
         Args:
             seed: Seeds all streams and starts counting episodes at 0.
             options: ``"items"``: the index of the item to show, as a number or a list of one.
+                ``"episode_index"``: with a seed, the number of the episode to begin with instead of 0.
         """
         super().reset(seed=seed)
-        if options and options.get("items") is not None:
-            options = {**options, "items": np.atleast_1d(options["items"])}
+        for name in ("items", "episode_index"):
+            if options and options.get(name) is not None:
+                options = {**options, name: np.atleast_1d(options[name])}
         if seed is None and not self.engine.started:
             seed = int(self.np_random.integers(2**63 - 1))
         observation, info = self.engine.reset(seed=seed, options=options)

@@ -18,6 +18,7 @@ from mm_envs.engine.buffers import ContextBuffers
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
 from mm_envs.engine.rows import Rows, take
+from mm_envs.engine.snapshot import pack, unpack
 from mm_envs.episodes import Episodes, Feedback, Judgement
 from mm_envs.judges import judge, make_feedback
 from mm_envs.names import one_of
@@ -26,6 +27,7 @@ from mm_envs.tasks.task import State
 
 REWARDS = ("terminal", "dense")
 OUTPUTS = ("torch", "numpy")
+OPTIONS = ("items", "reset_mask", "episode_index")
 
 
 @dataclass
@@ -188,6 +190,13 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         self.started = False
         self._fresh = task.start(n, device)
         self._results: dict[int, Any] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """All rows at the start of an episode."""
+        self._state, self._length = dict(self._fresh), torch.zeros_like(self._rows.row)
+        self._return = torch.zeros(self.num_envs, device=self.device)
+        self._score = torch.zeros(self.num_envs, device=self.device)
 
     # Gymnasium's interface ------------------------------------------------------------------------------
 
@@ -202,32 +211,36 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             seed: Seeds all streams and starts counting episodes at 0; one number for all rows, or one a row.
                 Without it episodes go on being counted.
             options: ``"items"``: item indices for the episodes that start now, one a row or one a group.
-                ``"reset_mask"``: which rows to reset, (num_envs,) bool, NumPy or torch. Never changed.
+                ``"reset_mask"``: which rows to reset, (num_envs,) bool, NumPy or torch.
+                ``"episode_index"``: with a seed, the number of the episode that each row begins with instead
+                of 0, (num_envs,) int64. Never changed.
 
         Returns:
             Observations and info.
         """
         options = options or {}
-        unknown = set(options) - {"items", "reset_mask"}
+        unknown = set(options) - set(OPTIONS)
         if unknown:
-            raise ValueError(f"options {sorted(unknown)} are unknown: use 'items' and 'reset_mask'")
+            raise ValueError(f"options {sorted(unknown)} are unknown: use {', '.join(OPTIONS)}")
         mask, rows = self._reset_mask(options.get("reset_mask")), self._rows
         if not self.started and mask is not None:
             raise ValueError("options['reset_mask'] before the first reset: reset all rows once")
         # All that can be refused is looked at before anything changes.
         given = options.get("items")
         place = None if given is None else rows.given(given, self.split, mask)
+        first = options.get("episode_index")
+        if first is not None and seed is None:
+            raise ValueError("options['episode_index'] without a seed: it says where a seed begins to count")
+        first = None if first is None else rows.counted(first)
         everybody = ~self._nobody if mask is None else mask
         if seed is not None or not self.started:
-            rows.reseed(self._seeds(seed), mask)
+            rows.reseed(self._seeds(seed), mask, first)
         else:
             rows.next(everybody, None)
         items = rows.draw() if place is None else place
         if mask is None:
-            rows.item, self._state, self.started = items, dict(self._fresh), True
-            self._length = torch.zeros_like(rows.row)
-            self._return = torch.zeros(self.num_envs, device=self.device)
-            self._score = torch.zeros(self.num_envs, device=self.device)
+            rows.item, self.started = items, True
+            self._begin()
         else:
             rows.item = torch.where(mask, items, rows.item)
             self._clear(mask)
@@ -306,6 +319,77 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     def reference(self) -> PoolFields:
         """The hidden truth of the episodes now running: for yardsticks and tests, not for agents."""
         return self._fields_of({name: name for name in self.task.reference}, self._rows.item)
+
+    # Snapshots -------------------------------------------------------------------------------------------
+
+    def configuration(self) -> dict[str, Any]:
+        """What two environments must have in common to do the same from the same snapshot, as JSON values."""
+        return {
+            "task": type(self.task).__name__,
+            "dataset": self.task.dataset.name,
+            "dataset fingerprint": self.task.dataset.fingerprint(),
+            "feedback": type(self.feedback).__name__,
+            "split": self.split,
+            "num_envs": self.num_envs,
+            "group_size": self.group_size,
+            "autoreset_mode": self.autoreset_mode.value,
+            "reward": self.reward,
+            "max_episode_steps": self._max_steps,
+        }
+
+    @torch.inference_mode(False)
+    def state_dict(self) -> dict[str, Tensor]:
+        """A snapshot: where all rows stand, from which an environment of this configuration can go on.
+
+        Returns:
+            Named tensors, independent of the environment; files of tensors (safetensors) can hold them.
+
+        Raises:
+            gymnasium.error.ResetNeeded: No row stands anywhere before the first reset.
+
+        Example:
+            >>> envs = MultimodalVectorEnv(2, "classify", dataset="digits", feedback="truth")
+            >>> _, twin = envs.reset(seed=7), MultimodalVectorEnv(2, "classify", dataset="digits", feedback="truth")
+            >>> _ = twin.load_state_dict(envs.state_dict())
+            >>> same = [each.step(torch.tensor([1, 2]))[1].tolist() for each in (envs, twin)]
+            >>> same[0] == same[1]
+            True
+        """
+        if not self.started:
+            raise gym.error.ResetNeeded("Cannot call envs.state_dict() before calling envs.reset()")
+        return pack(self._standing(), self.configuration(), self._results)
+
+    @torch.inference_mode(False)
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> Any:
+        """Goes on from a snapshot, bit for bit as the environment that it was taken of.
+
+        Args:
+            state: What ``state_dict`` gave.
+
+        Returns:
+            The observations of all rows, as ``reset`` and ``step`` return them.
+
+        Raises:
+            ValueError: It was taken of an environment of another configuration, or is no snapshot; nothing
+                is changed then.
+        """
+        tensors, results = unpack(state, self._standing(), self.configuration())
+        states = {key: tensors[f"state/{key}"] for key in self._fresh}
+        for key, value in states.items():
+            if not self.observation_space[key].contains(to_numpy(value)):
+                raise ValueError(f"entry 'state/{key}' of the snapshot is out of range: take it anew")
+        self._rows.restore(tensors["key"], tensors["item"])
+        self._state, self._results, self.started = states, results, True
+        self._length, self._finished = tensors["length"], tensors["finished"]
+        self._return, self._score = tensors["return"], tensors["score"]
+        observation = self._observe(None)
+        return numpy_observation(observation) if self.output == "numpy" else observation
+
+    def _standing(self) -> dict[str, Tensor]:
+        """All tensors that decide what comes next."""
+        numbers = {"length": self._length, "return": self._return, "score": self._score}
+        counters = {"key": self._rows.key, "item": self._rows.item, "finished": self._finished}
+        return {**counters, **numbers, **{f"state/{key}": value for key, value in self._state.items()}}
 
     # One step -------------------------------------------------------------------------------------------
 

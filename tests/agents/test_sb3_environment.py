@@ -87,8 +87,8 @@ STRANGE = [
     ({"feedback_arguments": {"a": [{"b": [TRAP]}]}}, "'a_trap:spring' in feedback_arguments"),
     ({"feedback_arguments": {TRAP: 1}}, "'a_trap:spring' in feedback_arguments"),
     ({"anything": f" {TRAP}\n"}, "in anything, which could run code"),
-    ({"wrappers": ["a_trap"]}, "wrappers=['a_trap'], which no agent stores"),
-    ({"vectorization_mode": "async"}, "vectorization_mode='async', which no agent stores"),
+    ({"wrappers": ["a_trap"]}, "wrappers=['a_trap'], which is not stored"),
+    ({"vectorization_mode": "async"}, "vectorization_mode='async', which is not stored"),
 ]
 
 

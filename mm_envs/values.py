@@ -1,0 +1,59 @@
+"""Values as JSON holds them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any
+
+
+def texts(value: Any) -> list[str]:
+    """Every string in a value, however deep.
+
+    Example:
+        >>> texts({"a": ["b", 1, ("c",)]})
+        ['a', 'b', 'c']
+    """
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for pair in value.items() for one in pair for text in texts(one)]
+    if isinstance(value, (list, tuple)):
+        return [text for one in value for text in texts(one)]
+    return []
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it: tuples and sets as lists, NumPy's numbers as Python's.
+
+    Raises:
+        TypeError: JSON cannot hold it.
+
+    Example:
+        >>> plain({"objects": (1, 4), "kinds": {"shape", "count"}})
+        {'objects': [1, 4], 'kinds': ['count', 'shape']}
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, Set):
+        return sorted(plain(one) for one in value)
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return plain(value.item())
+    raise TypeError(f"JSON cannot hold a {type(value).__name__}")
+
+
+def tuples(value: Any) -> Any:
+    """A value read from JSON, lists as tuples, since arguments of tasks have to be hashable.
+
+    Example:
+        >>> tuples({"objects": [1, 4]})
+        {'objects': (1, 4)}
+    """
+    if isinstance(value, list):
+        return tuple(tuples(one) for one in value)
+    if isinstance(value, Mapping):
+        return {key: tuples(one) for key, one in value.items()}
+    return value
