@@ -38,8 +38,8 @@ class Rows:
         self._pool, self._group_size, self._device = pool, group_size, device
         self.row = torch.arange(first_row, first_row + num_envs, device=device)
         self._group = self.row // group_size
-        zero = torch.zeros_like(self.row)
-        self.restore(torch.stack([zero, self.row, zero], dim=1), zero)
+        self.item = torch.zeros_like(self.row)
+        self.key = torch.stack([self.item, self.row, self.item], dim=1)
 
     def restore(self, key: Tensor, item: Tensor) -> None:
         """Goes on from counters and items as they were.

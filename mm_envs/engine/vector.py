@@ -18,7 +18,7 @@ from mm_envs.engine.buffers import ContextBuffers
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
 from mm_envs.engine.rows import Rows, take
-from mm_envs.engine.snapshot import pack, unpack
+from mm_envs.engine.snapshot import restore_snapshot, take_snapshot
 from mm_envs.episodes import Episodes, Feedback, Judgement
 from mm_envs.judges import judge, make_feedback
 from mm_envs.names import one_of
@@ -320,44 +320,15 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         """The hidden truth of the episodes now running: for yardsticks and tests, not for agents."""
         return self._fields_of({name: name for name in self.task.reference}, self._rows.item)
 
-    # Snapshots -------------------------------------------------------------------------------------------
+    # Snapshots ------------------------------------------------------------------------------------------
 
-    def configuration(self) -> dict[str, Any]:
-        """What two environments must have in common to do the same from the same snapshot, as JSON values."""
-        return {
-            "task": type(self.task).__name__,
-            "dataset": self.task.dataset.name,
-            "dataset fingerprint": self.task.dataset.fingerprint(),
-            "feedback": type(self.feedback).__name__,
-            "split": self.split,
-            "num_envs": self.num_envs,
-            "group_size": self.group_size,
-            "autoreset_mode": self.autoreset_mode.value,
-            "reward": self.reward,
-            "max_episode_steps": self._max_steps,
-        }
-
-    @torch.inference_mode(False)
     def state_dict(self) -> dict[str, Tensor]:
         """A snapshot: where all rows stand, from which an environment of this configuration can go on.
 
         Returns:
             Named tensors, independent of the environment; files of tensors (safetensors) can hold them.
-
-        Raises:
-            gymnasium.error.ResetNeeded: No row stands anywhere before the first reset.
-
-        Example:
-            >>> envs = MultimodalVectorEnv(2, "classify", dataset="digits", feedback="truth")
-            >>> _, twin = envs.reset(seed=7), MultimodalVectorEnv(2, "classify", dataset="digits", feedback="truth")
-            >>> _ = twin.load_state_dict(envs.state_dict())
-            >>> same = [each.step(torch.tensor([1, 2]))[1].tolist() for each in (envs, twin)]
-            >>> same[0] == same[1]
-            True
         """
-        if not self.started:
-            raise gym.error.ResetNeeded("Cannot call envs.state_dict() before calling envs.reset()")
-        return pack(self._standing(), self.configuration(), self._results)
+        return take_snapshot(self)
 
     @torch.inference_mode(False)
     def load_state_dict(self, state: Mapping[str, Tensor]) -> Any:
@@ -370,26 +341,12 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             The observations of all rows, as ``reset`` and ``step`` return them.
 
         Raises:
-            ValueError: It was taken of an environment of another configuration, or is no snapshot; nothing
-                is changed then.
+            ValueError: It was taken of an environment of another configuration, or is no snapshot. Nothing is
+                changed then.
         """
-        tensors, results = unpack(state, self._standing(), self.configuration())
-        states = {key: tensors[f"state/{key}"] for key in self._fresh}
-        for key, value in states.items():
-            if not self.observation_space[key].contains(to_numpy(value)):
-                raise ValueError(f"entry 'state/{key}' of the snapshot is out of range: take it anew")
-        self._rows.restore(tensors["key"], tensors["item"])
-        self._state, self._results, self.started = states, results, True
-        self._length, self._finished = tensors["length"], tensors["finished"]
-        self._return, self._score = tensors["return"], tensors["score"]
+        restore_snapshot(self, state)
         observation = self._observe(None)
         return numpy_observation(observation) if self.output == "numpy" else observation
-
-    def _standing(self) -> dict[str, Tensor]:
-        """All tensors that decide what comes next."""
-        numbers = {"length": self._length, "return": self._return, "score": self._score}
-        counters = {"key": self._rows.key, "item": self._rows.item, "finished": self._finished}
-        return {**counters, **numbers, **{f"state/{key}": value for key, value in self._state.items()}}
 
     # One step -------------------------------------------------------------------------------------------
 
