@@ -1,0 +1,148 @@
+"""Pictures and clips as Pillow decodes them: upright, on white, in one of our formats only."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mm_envs.data.media.files import PICTURES, Fault, File
+from mm_envs.data.media.limits import MAX_PIXELS
+from mm_envs.data.media.structure import Structure, small_enough, structure
+from mm_envs.names import one_of
+
+FITS = ("pad", "stretch", "crop")
+
+# What the eight values of the EXIF tag "orientation" ask for (CIPA DC-008, table 6).
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+
+# The filters of warnings belong to the whole process, so one thread at a time may put them aside.
+_WARNINGS = Lock()
+
+
+def open_picture(file: File) -> tuple[Image.Image, Structure, int]:
+    """A picture or clip with its header read and nothing decoded.
+
+    Returns:
+        Pillow's object, what the blocks of the file say (size in pixels as they are stored), and the EXIF
+        orientation, 1 (upright) to 8.
+
+    Raises:
+        Fault: It is none, breaks off or is too large.
+        Exception: Whatever Pillow raises: call it in ``files.faults``.
+    """
+    if file.format not in PICTURES:
+        raise Fault("it holds sound where a picture is needed: correct the name of the file")
+    found = structure(file)
+    with _without_warnings():
+        try:
+            picture = Image.open(io.BytesIO(file.data), formats=[file.format.upper()])
+        except Image.DecompressionBombError:
+            raise Fault(
+                f"its header announces more than the {MAX_PIXELS:,} pixels that are read: make it smaller"
+            ) from None
+        small_enough(*picture.size, found.frames)
+        return picture, Structure(found.frames, picture.size), _orientation(picture)
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Width and height once the picture is turned."""
+    return (size[1], size[0]) if orientation in _SIDEWAYS else size
+
+
+def fitted(
+    picture: Image.Image, orientation: int, height: int, width: int, channels: int, fit: str
+) -> Tensor:
+    """One picture, or one frame, as pixels of the asked size.
+
+    Args:
+        picture: As Pillow gives it; it is decoded here if it is not yet.
+        orientation: The EXIF orientation.
+        height: Pixels from top to bottom.
+        width: Pixels from left to right.
+        channels: 3 (red, green, blue) or 1 (grey, ITU-R 601-2).
+        fit: "pad", "stretch" or "crop".
+
+    Returns:
+        Shape (channels, height, width), uint8.
+    """
+    plain = opaque(picture, "RGB" if channels == 3 else "L")
+    if orientation in _TURNS:
+        plain = plain.transpose(_TURNS[orientation])
+    pixels = np.array(_resized(plain, height, width, fit)).reshape(height, width, channels)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def opaque(picture: Image.Image, mode: str) -> Image.Image:
+    """A picture in mode "RGB" or "L": what is transparent shows white, 16 bits become the upper 8."""
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    # By way of RGB, since palettes and CMYK have no direct way to grey.
+    return picture if picture.mode == mode else picture.convert("RGB").convert(mode)
+
+
+def check_shape(height: int, width: int, channels: int, fit: str) -> None:
+    """Refuses sizes and names that do not fit.
+
+    Raises:
+        ValueError: A side is below 1, channels are neither 1 nor 3, or ``fit`` is not known.
+    """
+    if min(height, width) < 1:
+        raise ValueError(f"height={height}, width={width}: both have to be at least 1")
+    if channels not in (1, 3):
+        raise ValueError(f"channels={channels!r} is not one of 1 (grey), 3 (red, green, blue)")
+    if fit not in FITS:
+        raise ValueError(one_of("fit", fit, FITS))
+
+
+def _resized(picture: Image.Image, height: int, width: int, fit: str) -> Image.Image:
+    wide, high = picture.size
+    method = Image.Resampling.BILINEAR  # Pillow's averages over all pixels when it makes smaller
+    if fit == "stretch":
+        return picture.resize((width, height), method)
+    if fit == "crop":
+        scale = min(wide / width, high / height)
+        left, top = (wide - width * scale) / 2, (high - height * scale) / 2
+        return picture.resize((width, height), method, (left, top, wide - left, high - top))
+    scale = min(width / wide, height / high)
+    inner = max(1, min(width, round(wide * scale))), max(1, min(height, round(high * scale)))
+    bars = Image.new(picture.mode, (width, height))
+    bars.paste(picture.resize(inner, method), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return bars
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation; a picture whose EXIF block is damaged is still a picture, and upright."""
+    try:
+        found = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return found if isinstance(found, int) and found in _TURNS else 1
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

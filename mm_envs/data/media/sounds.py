@@ -1,0 +1,89 @@
+"""Sounds from files: one channel, one rate, one length."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mm_envs.data.media.files import SOUNDS, Fault, File, faults, read_file
+from mm_envs.data.media.limits import MAX_RATE, MAX_SAMPLES, MIN_RATE
+from mm_envs.data.media.resample import resample
+from mm_envs.data.media.structure import structure
+from mm_envs.names import at_least
+
+
+def read_audio(path: str | Path, sample_rate: int, samples: int | None = None) -> tuple[Tensor, int]:
+    """A sound of one channel at the asked rate: the mean of its channels, resampled, clipped to [-1, 1].
+
+    Args:
+        path: A WAV, FLAC, OGG or MP3 file, known by its content.
+        sample_rate: Samples a second of the result.
+        samples: Cut to this many samples, or filled up with silence; None keeps the length of the sound.
+
+    Returns:
+        Samples of shape (samples,), float32 in [-1, 1], and how many of them are sound, not filled up.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        MediaError: The file is no sound, damaged, truncated, empty or too long, or holds samples that are no
+            finite numbers; the sentence names it.
+        ValueError: Another argument does not fit.
+    """
+    at_least("sample_rate", sample_rate, 1, "give the number of samples a second")
+    if samples is not None:
+        at_least("samples", samples, 1, "give the number of samples, or None for all")
+    file = read_file(path)
+    with faults(file):
+        channels, rate = _decoded(file)
+    sound = resample(torch.from_numpy(channels.mean(axis=1)), rate, sample_rate).float().clamp(-1, 1)
+    length = len(sound) if samples is None else min(len(sound), samples)
+    kept = torch.zeros(length if samples is None else samples)
+    kept[:length] = sound[:length]
+    return kept, length
+
+
+def open_sound(file: File) -> Any:
+    """A ``soundfile.SoundFile`` with its header read and looked at, and nothing decoded.
+
+    Raises:
+        Fault: It is no sound, breaks off, or its header announces what cannot be.
+        Exception: Whatever soundfile raises: call it in ``files.faults``.
+    """
+    import soundfile
+
+    if file.format not in SOUNDS:
+        raise Fault("it holds a picture where a sound is needed: correct the name of the file")
+    structure(file)
+    sound = soundfile.SoundFile(io.BytesIO(file.data))
+    if not MIN_RATE <= sound.samplerate <= MAX_RATE:
+        raise Fault(
+            f"its header announces {sound.samplerate:,} samples a second, outside of {MIN_RATE:,} to"
+            f" {MAX_RATE:,}: save it again, or leave the item out"
+        )
+    if sound.frames < 1:
+        raise Fault("it holds no samples: leave the item out")
+    if sound.frames * sound.channels > MAX_SAMPLES:
+        raise Fault(
+            f"its header announces {sound.frames:,} samples in {sound.channels} channels, more than the"
+            f" {MAX_SAMPLES:,} that are read: cut it into pieces"
+        )
+    return sound
+
+
+def _decoded(file: File) -> tuple[np.ndarray, int]:
+    """Samples of shape (n, channels), float64, and the rate."""
+    with open_sound(file) as sound:
+        announced, rate = sound.frames, sound.samplerate
+        found = sound.read(announced, dtype="float64", always_2d=True)
+    if len(found) != announced:
+        raise Fault(
+            f"it announces {announced:,} samples and holds {len(found):,}: copy it again, or leave the item out"
+        )
+    if not np.isfinite(found).all():
+        raise Fault("it holds samples that are no finite numbers: save it again, or leave the item out")
+    return found, rate

@@ -1,0 +1,73 @@
+"""Clips: the frames of animated GIF, WebP and PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.media.files import faults, read_file
+from mm_envs.data.media.pictures import check_shape, fitted, open_picture
+
+
+def read_video(
+    path: str | Path, frames: int, height: int, width: int, channels: int = 3, fit: str = "pad"
+) -> Tensor:
+    """Frames of a clip, sampled evenly from the first to the last.
+
+    A clip with fewer frames than asked for is shown frame by frame and its last one is held; so is a still
+    picture. Frames are counted, whatever their durations. Each is shown as a viewer shows it, on top of those
+    before it; what stays transparent shows white.
+
+    Args:
+        path: A GIF, WebP or PNG file, animated or not, or another picture; known by its content.
+        frames: Number of frames.
+        height: Pixels from top to bottom.
+        width: Pixels from left to right.
+        channels: 3 (red, green, blue) or 1 (grey).
+        fit: "pad", "stretch" or "crop", as for ``read_image``.
+
+    Returns:
+        Shape (frames, channels, height, width), uint8.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        MediaError: The file is no picture, damaged, truncated or too large; the sentence names it.
+        ValueError: Another argument does not fit.
+    """
+    check_shape(height, width, channels, fit)
+    if frames < 1:
+        raise ValueError(f"frames={frames} is below 1: ask for at least one frame")
+    file = read_file(path)
+    with faults(file):
+        picture, found, orientation = open_picture(file)
+        # The picture that an animated PNG shows where animation is not known need not belong to the clip.
+        first = int(getattr(picture, "default_image", False))
+        numbers = sampled(found.frames, frames)
+        seen: dict[int, Tensor] = {}
+        for number in range(numbers[-1] + 1):
+            picture.seek(first + number)
+            picture.load()
+            if number in numbers:
+                seen[number] = fitted(picture, orientation, height, width, channels, fit)
+        return torch.stack([seen[number] for number in numbers])
+
+
+def sampled(count: int, frames: int) -> list[int]:
+    """The numbers of the frames to show: evenly from the first to the last, the last one held.
+
+    Args:
+        count: Frames that there are.
+        frames: Frames to show.
+
+    Example:
+        >>> sampled(9, 3), sampled(10, 4), sampled(2, 4), sampled(9, 1)
+        ([0, 4, 8], [0, 3, 6, 9], [0, 1, 1, 1], [4])
+    """
+    if frames == 1:
+        return [(count - 1) // 2]
+    if count <= frames:
+        return [min(i, count - 1) for i in range(frames)]
+    steps = frames - 1
+    return [(2 * i * (count - 1) + steps) // (2 * steps) for i in range(frames)]
