@@ -105,6 +105,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
             item = options["items"] - self._items.first
         else:
             item = self.np_random.integers(len(self._items.scenes))
+        self._item = int(item)
         self._image, self._scene = self._items.images[item], self._items.scenes[item]
         self._words: list[int] = []
         self._tokens = np.zeros(self._horizon, dtype=np.int64)
