@@ -17,12 +17,34 @@ from mm_envs.names import one_of
 # The folder's own manifest says more than anything that could be guessed, hence it comes first; a directory
 # for each class is what remains when nothing else is known.
 LAYOUTS: dict[str, str] = {
+    "metadata": "mm_envs.data.folder.manifest:read",
     "idx": "mm_envs.data.layouts.idx:read",
+    "coco": "mm_envs.data.layouts.coco:read",
+    "vqa": "mm_envs.data.layouts.vqa:read",
     "nlvr": "mm_envs.data.layouts.nlvr:read",
+    "flickr8k": "mm_envs.data.layouts.flickr8k:read",
+    "esc50": "mm_envs.data.layouts.esc50:read",
     "esc10": "mm_envs.data.layouts.esc10:read",
     "fsdd": "mm_envs.data.layouts.fsdd:read",
+    "voc": "mm_envs.data.layouts.voc:read",
+    "classes": "mm_envs.data.layouts.classes:read",
 }
 FIRST, LAST = "metadata", "classes"
+
+# What a folder of each layout holds, for people.
+SIGNS: dict[str, str] = {
+    "metadata": "metadata.csv or metadata.jsonl",
+    "idx": "*-images-idx3-ubyte[.gz]",
+    "coco": "annotations/captions_*.json",
+    "vqa": "*_questions.json with *_annotations.json",
+    "nlvr": "dev.json with images/",
+    "flickr8k": "Flickr8k.token.txt",
+    "esc50": "meta/esc50.csv",
+    "esc10": "'001 - Dog bark/*.ogg'",
+    "fsdd": "recordings/{digit}_{speaker}_{index}.wav",
+    "voc": "Annotations/*.xml with JPEGImages/",
+    "classes": "a directory of files for each of several classes",
+}
 
 ON_ERROR = ("raise", "skip")
 
@@ -74,21 +96,14 @@ def read_source(root: Path, layout: str = "auto", on_error: str = "raise") -> So
 def _only(names: list[str], root: Path) -> str:
     """The one layout to take; several that are equally good are for the user to decide."""
     if not names:
-        looked = "; ".join(f"{name}: {_looks_for(name)}" for name in LAYOUTS)
-        raise ValueError(
-            f"{root}: no known layout: write a metadata.csv beside the files. Looked for {looked}"
-        )
+        looked = "; ".join(SIGNS[name] for name in LAYOUTS)
+        raise ValueError(f"{root}: no known layout (looked for {looked}): write a metadata.csv into it")
     named = [name for name in names if name not in (FIRST, LAST)]
     if FIRST in names or not named:
         return names[0]
     if len(named) > 1:
         raise ValueError(f"{root}: layouts {', '.join(named)} fit: choose one with layout={named[0]!r}")
     return named[0]
-
-
-def _looks_for(name: str) -> str:
-    """What a layout consists of: the last sentence of the first line of its module, as ``files: ...``."""
-    return (_module(name).__doc__ or "").partition("\n")[0].partition(": ")[2].rstrip(".")
 
 
 def _function(name: str, function: str) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mm_envs.data.layouts.reading import Gatherer, listed, relative
+from mm_envs.data.layouts.reading import Gatherer, folders, listed, relative
 from mm_envs.data.records import Record, Source
 
 _CLASS = re.compile(r"[0-9]{3} - (?P<name>.+)")
@@ -54,4 +54,4 @@ def _record(path: Path, root: Path) -> Record:
 
 
 def _classes(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if _CLASS.fullmatch(path.name) and path.is_dir())
+    return [path for path in folders(root) if _CLASS.fullmatch(path.name)]

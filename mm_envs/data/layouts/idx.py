@@ -20,12 +20,12 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_envs.data.layouts.reading import SPLIT_NAMES, Gatherer, listed, relative
+from mm_envs.data.layouts.reading import Gatherer, listed, relative
 from mm_envs.data.records import Record, Source
 
 _NAME = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?")
 _PART = re.compile("train|t10k|test")
-_SPLITS = {**SPLIT_NAMES, "t10k": "test"}
+_SPLITS = {"train": "train", "t10k": "test", "test": "test"}
 _PLACES = (".", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw")
 
 # EMNIST "by class", the largest of the family, has 640 MB.

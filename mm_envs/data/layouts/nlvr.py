@@ -9,18 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from mm_envs.data.layouts.reading import (
-    SPLIT_NAMES,
     Entry,
+    Files,
     Gatherer,
     first_line,
-    inside,
+    folders,
     json_lines,
     relative,
     shown,
 )
 from mm_envs.data.records import Record, Source
 
-_FILES = ("train", "dev", "test")
+_SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 _ORDERS = range(6)
 _LABELS = ("true", "false")
 
@@ -42,18 +42,19 @@ def read(root: Path, on_error: str) -> Source:
         ValueError: A line is no JSON, or a value is missing or wrong.
         FileNotFoundError: A picture is missing.
     """
-    gatherer, files = Gatherer(on_error), _annotations(root)
-    if not files:
-        raise FileNotFoundError(f"{root}: no {' or '.join(f'{part}.json' for part in _FILES)}: put it there")
-    for path in files:
-        split = SPLIT_NAMES[path.stem] if len(files) > 1 else None
+    gatherer, annotations = Gatherer(on_error), _annotations(root)
+    if not annotations:
+        raise FileNotFoundError(f"{root}: no {' or '.join(f'{part}.json' for part in _SPLITS)}: put it there")
+    for path in annotations:
+        split = _SPLITS[path.stem] if len(annotations) > 1 else None
+        pictures = _pictures(path, root)
         for entry in json_lines(path, root, gatherer):
             with gatherer.item():
-                gatherer.records += _records(entry, path, split)
+                gatherer.records += _records(entry, path.stem, pictures, split)
     return gatherer.source("nlvr", root, recognise(root) or "", group="set")
 
 
-def _records(entry: Entry, path: Path, split: str | None) -> list[Record]:
+def _records(entry: Entry, part: str, pictures: dict[str, Files], split: str | None) -> list[Record]:
     sentence, label, identifier, directory = (
         entry.get(key, str) for key in ("sentence", "label", "identifier", "directory")
     )
@@ -62,30 +63,31 @@ def _records(entry: Entry, path: Path, split: str | None) -> list[Record]:
     values = {"question": sentence.strip(), "answer": label, "kind": "true/false"}
     columns = {"sentence": sentence, "label": label, "identifier": identifier, "directory": directory}
     columns["set"] = identifier.partition("-")[0]
-    folder = relative(path.parent, entry.root)
-    name = f"{folder}/images/{directory}/{path.stem}-{identifier}"
-    found = [(k, picture) for k in _ORDERS if (picture := _picture(entry, f"{name}-{k}.png"))]
-    if not found:
-        missing = shown(f"{name}-*.png")
+    files = pictures.get(directory)
+    found = {k: files and files.find(f"{part}-{identifier}-{k}.png") for k in _ORDERS}
+    if not any(found.values()):
+        name = shown(f"images/{directory}/{part}-{identifier}-*.png")
         raise FileNotFoundError(
-            f"{entry.root / entry.place}: no picture {missing}: put it there, or use on_error='skip'"
+            f"{entry.root / entry.place}: no picture {name}: put it there, or use on_error='skip'"
         )
     return [
         Record(f"{entry.place}, order {k}", {"image": picture}, values, split, {**columns, "order": k})
-        for k, picture in found
+        for k, picture in found.items()
+        if picture
     ]
 
 
-def _picture(entry: Entry, name: str) -> Path | None:
-    try:
-        return inside(entry.root, name, entry.place)
-    except FileNotFoundError:
-        return None
+def _pictures(annotations: Path, root: Path) -> dict[str, Files]:
+    """The pictures in every directory beside a file of annotations."""
+    return {
+        folder.name: Files(root, [relative(folder, root)], [".png"])
+        for folder in folders(annotations.parent / "images")
+    }
 
 
 def _annotations(root: Path) -> list[Path]:
     """The files of the parts, beside each other or each in a directory of its name."""
-    places = [path for part in _FILES for path in (root / f"{part}.json", root / part / f"{part}.json")]
+    places = [path for part in _SPLITS for path in (root / f"{part}.json", root / part / f"{part}.json")]
     return [path for path in places if path.is_file() and _fits(first_line(path))]
 
 

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mm_envs.data.records import Record, Source
-
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-VIDEOS = (".gif",)
-SOUNDS = (".wav", ".flac", ".ogg")
-FIELD_OF = {
-    **dict.fromkeys(IMAGES, "image"),
-    **dict.fromkeys(VIDEOS, "video"),
-    **dict.fromkeys(SOUNDS, "audio"),
-}
-
-# How the splits are called in file and directory names.
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
 
 # The questions of VQA v2, the largest file of all published layouts here, have 80 MB of text.
 MAX_TEXT = 2**30
@@ -109,27 +89,22 @@ class Entry:
             self._check_text(key, value)
         return value
 
-    def texts(self, key: str) -> list[str]:
-        """A list of texts.
-
-        Raises:
-            ValueError: It is missing or something else.
-        """
-        values = self.get(key, list)
-        for value in values:
-            if not isinstance(value, str):
-                raise self.fault(f"{key} holds {shown(value)}, which is not a text: mend it")
-            self._check_text(key, value)
-        return values
-
-    def entries(self, key: str) -> Iterator[Entry]:
+    def entries(self, key: str, gatherer: Gatherer | None = None) -> Iterator[Entry]:
         """A list of objects, one after the other.
+
+        Args:
+            key: Where the list is.
+            gatherer: Counts what is no object; without one it is raised.
 
         Raises:
             ValueError: It is missing, or something else is in it.
         """
         for i, value in enumerate(self.get(key, list)):
-            yield Entry.of(self.root, f"{self.place}, {key}[{i}]", value)
+            place, entry = f"{self.place}, {key}[{i}]", None
+            with (gatherer or Gatherer("raise")).item():
+                entry = Entry.of(self.root, place, value)
+            if entry is not None:
+                yield entry
 
     def fault(self, what: str) -> ValueError:
         """The error that says what is wrong here."""
@@ -172,8 +147,10 @@ def inside(root: Path, name: str, place: str) -> Path:
         ValueError: The name leaves the folder, or cannot be the name of a file.
         FileNotFoundError: There is no such file.
     """
+    from mm_envs.data.media import safe_path
+
     try:
-        path = _safe_path(root, name)
+        path = safe_path(root, name)
         if path.is_file():
             return path
     except FileNotFoundError:
@@ -259,17 +236,75 @@ def first_line(path: Path, limit: int = 2**16) -> str:
         return ""
 
 
-def listed(folder: Path, suffixes: Sequence[str] = ()) -> list[Path]:
+def listed(folder: Path, suffixes: Collection[str] = ()) -> list[Path]:
     """The visible files of a directory, sorted by name, those with some suffixes only if there are any.
 
     Returns:
         Their paths; none if there is no such directory. Links are left out: they may lead anywhere.
     """
-    if not folder.is_dir():
+    return [folder / name for name in _names(folder, "file", suffixes)]
+
+
+def folders(root: Path) -> list[Path]:
+    """The visible directories of a directory, sorted by name, without links."""
+    return [root / name for name in _names(root, "folder")]
+
+
+def _names(folder: Path, kind: str, suffixes: Collection[str] = ()) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if (entry.is_file if kind == "file" else entry.is_dir)(follow_symlinks=False)
+                and not entry.name.startswith(".")
+                and (not suffixes or os.path.splitext(entry.name)[1].lower() in suffixes)
+            )
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    files = (path for path in folder.iterdir() if not path.name.startswith("."))
-    wanted = (path for path in files if not suffixes or path.suffix.lower() in suffixes)
-    return sorted(path for path in wanted if path.is_file() and not path.is_symlink())
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be read ({error.strerror}): check its permissions") from None
+
+
+class Files:
+    """The files of some directories, listed once: what annotations name is looked up and nothing else.
+
+    Args:
+        root: The folder.
+        places: Directories, relative to the folder; where a name is in several, the first counts.
+        suffixes: The endings of the files that matter.
+    """
+
+    def __init__(self, root: Path, places: Sequence[str], suffixes: Collection[str] = ()) -> None:
+        self.root = root
+        self.places = places
+        found = [{path.name: path for path in listed(root / place, suffixes)} for place in places]
+        self.paths = {name: path for files in reversed(found) for name, path in files.items()}
+
+    def find(self, name: str) -> Path | None:
+        """The file of a name; None if there is none."""
+        return self.paths.get(name)
+
+    def take(self, name: str, place: str) -> Path:
+        """The file of a name, which may lead into directories of the folder.
+
+        Args:
+            name: The name as it is written in the annotations.
+            place: Who names it, for messages.
+
+        Raises:
+            ValueError: The name leaves the folder.
+            FileNotFoundError: There is no such file.
+        """
+        found = self.find(name)
+        if found is None and "/" in name:
+            found = inside(self.root, name, place)
+        if found is None:
+            raise FileNotFoundError(
+                f"{self.root / place}: file {shown(name)} is not in {' or '.join(self.places)}: "
+                "put it there, or leave it out with on_error='skip'"
+            )
+        return found
 
 
 def _parsed(text: str, where: str, lines: bool = True) -> Any:
@@ -284,13 +319,3 @@ def _parsed(text: str, where: str, lines: bool = True) -> Any:
         raise ValueError(
             f"{where}: no JSON of a data set (too deep, or too long a number): mend it"
         ) from None
-
-
-def _safe_path(root: Path, name: str) -> Path:
-    parts = name.replace("\\", "/").split("/")
-    if not name or "\0" in name or ":" in parts[0] or ".." in parts or not parts[0]:
-        raise ValueError("it leaves its folder: name a file inside")
-    path = root / name
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise ValueError("it leaves its folder: name a file inside")
-    return path
