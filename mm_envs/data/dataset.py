@@ -16,6 +16,7 @@ SPLITS = ("train", "validation", "test")
 DATASETS: dict[str, str] = {
     "scenes": "mm_envs.data.scenes:Scenes",
     "digits": "mm_envs.data.digits:Digits",
+    "folder": "mm_envs.data.folder:Folder",
 }
 
 

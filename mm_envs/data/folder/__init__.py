@@ -1,0 +1,253 @@
+"""Pictures, sounds, videos and texts that somebody has on disk, as a dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.dataset import SPLITS, Dataset
+from mm_envs.data.folder import manifest
+from mm_envs.data.folder.columns import Mapped, check_columns
+from mm_envs.data.folder.faults import Faults, Report
+from mm_envs.data.folder.forms import forms_of, sides
+from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
+from mm_envs.data.folder.items import Item, items_of, name_of
+from mm_envs.data.folder.store import Form, Tables, decoded
+from mm_envs.data.folder.texts import Pinned
+from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, pinned_classes
+from mm_envs.data.records import Source
+from mm_envs.names import one_of
+from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox, Video
+
+__all__ = ["Folder", "Report"]
+
+
+class Folder(Dataset):
+    r"""A folder of real files with a table of what they are.
+
+    The table is ``metadata.jsonl`` or ``metadata.csv`` as the Hugging Face imagefolder and audiofolder have
+    it, or any published layout that is recognised (``mm-envs data describe PATH`` tells). Files stand in the
+    column ``file_name``, or in ``image_file_name``, ``audio_file_name`` and ``video_file_name`` for items of
+    several; other columns are ``label``, ``text``, ``caption`` (``captions``, ``caption_1``, ...),
+    ``question``, ``answer`` (``answers``: of several people, the most frequent counts), ``kind``, ``facts``
+    and ``split``.
+
+    The fields are ``image`` (uint8), ``video`` (uint8), ``audio`` (float32) with ``audio_length`` (samples),
+    ``text`` and ``question`` (int64 tokens) with their ``_length``, ``label``, ``answer`` and ``kind`` (int64
+    classes), ``captions`` (int64, references x words) and ``facts`` (bool, which of all facts are true).
+    Where some items lack something to be seen or read, ``<key>_present`` says so.
+
+    All files are read and decoded when the folder is opened, so that every fault is found at once, named with
+    file and line. Nothing lies in two splits, which is told by the content of the files.
+
+    **Words.** The words of each field are those of its training items, the most frequent first; others are
+    ``<unk>``, which matches nothing, not even another ``<unk>``. So the words that an agent can say do not
+    change with what is held out, and no test item tells anything about itself.
+
+    Args:
+        path: The folder, or a ``Source`` that has been read.
+        layout: ``"auto"``, ``"metadata"``, or one of ``mm_envs.data.layouts.LAYOUTS``.
+        size: Height and width of pictures in pixels, one number or both.
+        channels: 3 (RGB) or 1 (grey).
+        fit: ``"pad"`` (keep the proportions, black bars), ``"stretch"`` or ``"crop"`` (the centre).
+        sample_rate: Of sounds, in hertz; None: the most frequent one of the files, at most 16,000.
+        seconds: The length of sounds: longer ones are cut and shorter ones padded with silence; None: that
+            of 95 % of them, at most 5.
+        frames: Of videos, taken evenly over the clip.
+        split_by: ``"auto"``: the split that the source says, else by hash; ``"hash"``: 75, 12.5 and 12.5 % by
+            the content of the files; or a column that holds train, validation (val, dev) or test.
+        group: A column (speaker, photographer) none of whose values lies in two splits.
+        columns: Our field -> their column, where it has another name: ``{"label": "species"}``.
+        classes: The names of the labels (or, as a mapping, of labels, answers and kinds) in the order of
+            their numbers; None: all that occur, sorted.
+        vocabulary: The words in the order of their ids, or the path of a JSON list of them, for captions,
+            texts and questions alike or as a mapping; None: those of the training items.
+        max_tokens: The length of captions, ``<eos>`` included; None: that of the longest, at most 40.
+        on_error: ``"raise"``, or ``"skip"``: leave bad items out and count them in ``report``.
+        memory_gb: How many gigabytes decoded files may take in memory; more are kept in mapped files.
+        cache: The folder for such files; None: ``mm-envs`` in the user's cache directory.
+
+    Attributes:
+        report: What was left out and why.
+        places: Where each item is said: ``"metadata.csv, line 7"``.
+
+    Raises:
+        ValueError: Something is wrong with the folder or an argument; the sentence names file, line and cure.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image as Picture
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     for number, colour in enumerate(["red", "green", "blue"] * 3):
+        ...         Picture.new("RGB", (40, 40 + number), colour).save(f"{path}/{number}.png")
+        ...     rows = [f"{number}.png,{number % 3}" for number in range(9)]
+        ...     _ = Path(path, "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
+        ...     folder = Folder(path)
+        >>> folder.classes["label"], folder.spaces["image"].shape, len(folder.places)
+        (('0', '1', '2'), (3, 64, 64), 9)
+    """
+
+    name = "folder"
+
+    def __init__(
+        self,
+        path: str | Path | Source,
+        layout: str = "auto",
+        size: int | Sequence[int] = 64,
+        channels: int = 3,
+        fit: str = "pad",
+        sample_rate: int | None = None,
+        seconds: float | None = None,
+        frames: int = 8,
+        split_by: str = "auto",
+        group: str | None = None,
+        columns: Mapped | None = None,
+        classes: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        vocabulary: Pinned | Mapping[str, Pinned] | None = None,
+        max_tokens: int | None = None,
+        on_error: str = "raise",
+        memory_gb: float = 2.0,
+        cache: str | Path | None = None,
+    ) -> None:
+        faults, columns = Faults(on_error), columns or {}
+        check_columns(columns)
+        source = path if isinstance(path, Source) else _source(Path(path), layout, on_error, columns)
+        for sentence in source.skipped:
+            faults.add("line", sentence)
+        self.root, self.layout = source.root, source.layout
+        items = items_of(source.records, source.root, split_by, group, columns, faults)
+        pinned = pinned_classes(classes, items)
+        items = drop_unknown_classes(items, pinned, faults)
+        forms, items = forms_of(items, sides(size), channels, fit, sample_rate, seconds, frames, faults)
+        # Kept as long as this, so that another folder of the same files shares it.
+        self._store, items = _decode(items, forms, memory_gb, cache, faults)
+        self.splits = _ranges(items, source.root)
+        self.places = tuple(item.record.place for item in items)
+        self._set_fields(items, Classes(items, pinned), Words(items, vocabulary, max_tokens, faults), forms)
+        self.report = faults.report(len(items))
+        self._digest = self._fingerprint(items, forms)
+
+    def _set_fields(
+        self, items: Sequence[Item], classes: Classes, words: Words, forms: Mapping[str, Form]
+    ) -> None:
+        self.classes, self.vocabularies = classes.names, words.vocabularies
+        self.max_tokens, self._facts = words.max_tokens, words.facts
+        self._tables: dict[str, Tensor] = {**self._store.fields, **classes.tables, **words.tables}
+        self.spaces = _media_spaces(forms) | {
+            name: Tokens(self._tables[name].shape[1], words.vocabularies[name])
+            for name in ("text", "question")
+            if name in words.tables
+        }
+        for name in tuple(self.spaces):
+            if f"{name}_length" in self._tables:
+                self.spaces[f"{name}_length"] = Count(self.spaces[name].shape[0])
+            there = torch.tensor([name in one.record.media or name in one.record.values for one in items])
+            if not bool(there.all()):
+                self.spaces[f"{name}_present"] = Count(1)
+                self._tables[f"{name}_present"] = there.to(torch.int64)[:, None]
+
+    def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
+        """The asked fields of some items.
+
+        Raises:
+            ValueError: There is no such field.
+        """
+        for field in fields:
+            if field not in self._tables:
+                raise ValueError(one_of("field", field, sorted(self._tables)))
+        rows = indices.cpu()
+        return {field: self._tables[field].index_select(0, rows).to(indices.device) for field in fields}
+
+    def stored(self, field: str) -> Tensor | None:
+        """The whole table of a field, on the CPU: decoded files are in memory once."""
+        return self._tables.get(field)
+
+    def fingerprint(self) -> str:
+        """The SHA-256 of the names, contents and values of all items, their splits and their form.
+
+        It does not depend on where the folder lies.
+        """
+        return self._digest
+
+    def _fingerprint(self, items: Sequence[Item], forms: Mapping[str, Form]) -> str:
+        said = {
+            "forms": {name: repr(form) for name, form in forms.items()},
+            "splits": {name: [split.start, split.stop] for name, split in self.splits.items()},
+            "classes": self.classes,
+            "words": {name: words.digest for name, words in self.vocabularies.items()},
+            "lengths": {name: list(table.shape[1:]) for name, table in self._tables.items()},
+            "facts": self._facts,
+        }
+        digest = sha256(f"folder 0 {json.dumps(said, sort_keys=True)}".encode())
+        for item in items:
+            names = {field: name_of(media, self.root) for field, media in item.record.media.items()}
+            row = [names, dict(item.digests), item.record.values]
+            digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+        return digest.hexdigest()
+
+    def caption_grader(self) -> FactGrader | ReferenceGrader:
+        """The true utility of captions: by facts where there are any, else by closeness to the references."""
+        if self._facts:
+            return FactGrader(self._facts, self.vocabularies["caption"])
+        return ReferenceGrader(self.vocabularies["caption"])
+
+    def part_modalities(self) -> dict[str, tuple[str, ...]]:
+        """Which modalities carry each part of the utility of a caption: all that there are."""
+        shown = tuple(name for name in ("image", "video", "audio") if name in self.spaces)
+        return dict.fromkeys(self.caption_grader().parts, shown)
+
+
+def _source(path: Path, layout: str, on_error: str, columns: Mapped) -> Source:
+    if not path.is_dir():
+        raise ValueError(f"path={str(path)!r} is no folder: give the one that holds metadata.csv or .jsonl")
+    if layout == "metadata" or (layout == "auto" and manifest.recognise(path)):
+        return manifest.read(path, on_error, columns)
+    from mm_envs.data.layouts import read_source
+
+    return read_source(path, layout, on_error)
+
+
+def _decode(
+    items: Sequence[Item],
+    forms: Mapping[str, Form],
+    memory_gb: float,
+    cache: str | Path | None,
+    faults: Faults,
+) -> tuple[Tables, list[Item]]:
+    tables = decoded(
+        [item.record for item in items],
+        [item.digests for item in items],
+        forms,
+        memory_gb,
+        None if cache is None else Path(cache),
+        lambda row, sentence: faults.add("media", sentence),
+    )
+    bad = set(tables.bad)
+    return tables, [item for row, item in enumerate(items) if row not in bad]
+
+
+def _ranges(items: Sequence[Item], root: Path) -> dict[str, range]:
+    made, start = {}, 0
+    for name in SPLITS:
+        stop = start + sum(item.split == name for item in items)
+        made[name], start = range(start, stop), stop
+    if not len(made["train"]):
+        raise ValueError(f"{root}: no training item is left: correct what the report names")
+    return made
+
+
+def _media_spaces(forms: Mapping[str, Form]) -> dict[str, UniformBox]:
+    spaces: dict[str, UniformBox] = {}
+    for name, form in forms.items():
+        if form.kind == "audio":
+            spaces[name] = Audio(form.shape[0], form.sample_rate)
+        else:
+            *frames, channels, height, width = form.shape
+            kind = Video if frames else Image
+            spaces[name] = kind(*frames, height, width, channels)
+    return spaces

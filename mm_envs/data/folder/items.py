@@ -1,0 +1,199 @@
+"""Items of a folder before they are decoded: all that can be refused without opening a picture or a sound."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from mm_envs.data.dataset import SPLITS
+from mm_envs.data.folder.columns import Mapped, values
+from mm_envs.data.folder.faults import Faults
+from mm_envs.data.folder.splits import Content, by_column, by_hash, refuse_shared
+from mm_envs.data.folder.store import digest_of, in_threads
+from mm_envs.data.records import MEDIA_FIELDS, Record
+
+_NEEDED = ("label", "question", "answer", "captions", "facts")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item that may be decoded.
+
+    Attributes:
+        record: Its files and values.
+        digests: The SHA-256 of each file, by field.
+        split: "train", "validation" or "test".
+    """
+
+    record: Record
+    digests: Mapping[str, str]
+    split: str
+
+
+def items_of(
+    records: Iterable[Record], root: Path, split_by: str, group: str | None, columns: Mapped, faults: Faults
+) -> list[Item]:
+    """The items of some records, those of a split together, else in the order of the records.
+
+    Raises:
+        ValueError: Something is missing, contradicts itself, or lies in two splits.
+    """
+    found = _complete(_mapped(records, columns, faults), faults)
+    found, digests = _read(_there(found, faults), faults)
+    if not found:
+        raise ValueError(
+            f"{root} has no item that can be used{_why(faults)}: add one, or correct what is wrong"
+        )
+    groups = _groups(found, group, faults)
+    contents = [
+        Content(_parts(one, files, root), value)
+        for one, files, value in zip(found, digests, groups, strict=True)
+    ]
+    splits = _splits(found, contents, split_by, group, faults)
+    items = [
+        Item(one, files, split)
+        for one, files, split in zip(found, digests, splits, strict=True)
+        if split is not None
+    ]
+    return sorted(items, key=lambda item: SPLITS.index(item.split))
+
+
+def _why(faults: Faults) -> str:
+    return (
+        f" (the first of {len(faults.sentences)} faults: {faults.sentences[0]})" if faults.sentences else ""
+    )
+
+
+def _mapped(records: Iterable[Record], columns: Mapped, faults: Faults) -> list[Record]:
+    """The records, with values taken from the columns that the user named."""
+    named = {field: column for field, column in columns.items() if field not in MEDIA_FIELDS}
+    if not named:
+        return list(records)
+    made = []
+    for one in records:
+        taken = {
+            name for column in named.values() for name in ([column] if isinstance(column, str) else column)
+        }
+        try:
+            row = {name: one.columns[name] for name in taken if name in one.columns}
+            made.append(replace(one, values={**one.values, **values(row or dict(one.columns), named)}))
+        except ValueError as error:
+            faults.add("line", f"{one.place}: {error}")
+    return made
+
+
+def _complete(records: Sequence[Record], faults: Faults) -> list[Record]:
+    """The records that have what others have: a label, a question, an answer, captions, facts."""
+    needed = [field for field in _NEEDED if any(one.values.get(field) for one in records)]
+    made = []
+    for one in records:
+        missing = [field for field in needed if not one.values.get(field)]
+        if missing:
+            faults.add(
+                "value",
+                f"{one.place} has no {missing[0]}, as others do: fill it in, or leave such items out with "
+                "on_error='skip'",
+            )
+        else:
+            made.append(one)
+    return made
+
+
+def _there(records: Sequence[Record], faults: Faults) -> list[Record]:
+    """The records whose files are there; nothing is opened for it."""
+    made = []
+    for one in records:
+        missing = [path for path in one.media.values() if isinstance(path, Path) and not path.is_file()]
+        if missing:
+            faults.add(
+                "missing", f"{one.place}: there is no file {missing[0]}: put it there, or correct its name"
+            )
+        else:
+            made.append(one)
+    return made
+
+
+def _read(records: Sequence[Record], faults: Faults) -> tuple[list[Record], list[dict[str, str]]]:
+    """The records whose files can be read, and the digests of these."""
+    first: dict[Any, int] = {}
+    todo = []
+    for one in records:
+        for media in one.media.values():
+            key = media if isinstance(media, Path) else id(media)
+            if key not in first:
+                first[key] = len(todo)
+                todo.append(media)
+    found = list(in_threads(lambda number: digest_of(todo[number]), len(todo)))
+    made, digests = [], []
+    for one in records:
+        keys = {field: media if isinstance(media, Path) else id(media) for field, media in one.media.items()}
+        results = {field: found[first[key]] for field, key in keys.items()}
+        bad = [str(result) for result in results.values() if isinstance(result, Exception)]
+        if bad:
+            faults.add("media", f"{one.place}: {bad[0]}: make the file readable")
+        else:
+            made.append(one)
+            digests.append({field: str(result) for field, result in results.items()})
+    return made, digests
+
+
+def _groups(records: Sequence[Record], group: str | None, faults: Faults) -> list[str | None]:
+    if group is None:
+        return [None] * len(records)
+    if not any(group in one.columns for one in records):
+        raise ValueError(f"group={group!r} is no column: there are {_columns(records)}")
+    found = [one.columns.get(group) for one in records]
+    for one, value in zip(records, found, strict=True):
+        if value is None or value == "":
+            raise ValueError(f"{one.place} has no {group}, by which groups are told apart: fill it in")
+    return [f"{group}={value}" for value in found]
+
+
+def _columns(records: Sequence[Record]) -> str:
+    return ", ".join(dict.fromkeys(name for one in records[:100] for name in one.columns)) or "none"
+
+
+def _parts(one: Record, digests: Mapping[str, str], root: Path) -> dict[str, str]:
+    if not digests:
+        said = json.dumps(one.values, sort_keys=True, default=str)
+        return {sha256(said.encode()).hexdigest(): "the text"}
+    return {digest: name_of(one.media[field], root) or field for field, digest in digests.items()}
+
+
+def name_of(media: Any, root: Path) -> str:
+    """The name of a file within its folder; empty for a picture that is handed over decoded."""
+    if not isinstance(media, Path):
+        return ""
+    return media.relative_to(root).as_posix() if media.is_relative_to(root) else media.name
+
+
+def _splits(
+    records: Sequence[Record], contents: Sequence[Content], split_by: str, group: str | None, faults: Faults
+) -> list[str | None]:
+    if split_by == "auto" and any(one.split for one in records):
+        splits = by_column(records, "auto", faults)
+    elif split_by in ("auto", "hash"):
+        found, notes = by_hash(contents)
+        faults.notes += notes
+        _need_training(
+            found, records, "add items that share no file with the others, or a column for the split"
+        )
+        return list(found)
+    elif any(split_by in one.columns for one in records):
+        splits = by_column(records, split_by, faults)
+    else:
+        raise ValueError(
+            f"split_by={split_by!r} is neither auto, hash nor a column: there are {_columns(records)}"
+        )
+    refuse_shared(records, contents, splits, faults)
+    _need_training(splits, records, "write 'train' into the column of the split, or give split_by='hash'")
+    return splits
+
+
+def _need_training(splits: Sequence[str | None], records: Sequence[Record], cure: str) -> None:
+    if "train" not in splits:
+        raise ValueError(f"none of {len(records)} items is for training: {cure}")

@@ -1,0 +1,159 @@
+"""Which split each item is in: by a column, or by a hash so that nothing lies in two."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from mm_envs.data.dataset import SPLITS
+from mm_envs.data.folder.columns import SPLIT_NAMES, split_name
+from mm_envs.data.folder.faults import Faults
+from mm_envs.data.records import Record
+
+_EIGHTHS = ("train",) * 6 + ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an item is made of.
+
+    Attributes:
+        parts: Digest of each file (of the values, where there is none) -> the name it goes by in messages.
+        group: The value of the column of groups; None without one.
+    """
+
+    parts: dict[str, str]
+    group: str | None = None
+
+    def tied(self) -> list[str]:
+        """What must lie in one split: every file, and the group."""
+        return [*self.parts, *([] if self.group is None else [f"group {self.group}"])]
+
+
+def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[str | None]:
+    """The split that each item names; None for those that are left out.
+
+    Args:
+        records: The items.
+        split_by: The column, or ``"auto"`` for the split that the source says.
+        faults: What to do with an item that names none.
+    """
+    found: list[str | None] = []
+    for one in records:
+        value = one.split if split_by == "auto" else one.columns.get(split_by)
+        split = None if value is None else split_name(value)
+        if split is None:
+            column = "split" if split_by == "auto" else split_by
+            said = one.columns.get(column)
+            faults.add(
+                "split",
+                f"{one.place}: {column}={said!r} names no split, as others do: write one of "
+                f"{', '.join(SPLIT_NAMES)}, or give split_by='hash'",
+            )
+        found.append(split)
+    return found
+
+
+def refuse_shared(
+    records: Sequence[Record], contents: Sequence[Content], splits: list[str | None], faults: Faults
+) -> None:
+    """Refuses what lies in two splits, found by content; with ``on_error="skip"`` the later split keeps it.
+
+    Test items stay comparable: it is the training item that is left out.
+    """
+    first: dict[str, int] = {}
+    # Test first, training last.
+    order = sorted(range(len(records)), key=lambda i: -SPLITS.index(splits[i] or "train"))
+    for i in order:
+        if splits[i] is None:
+            continue
+        clash = next((key for key in contents[i].tied() if splits[first.get(key, i)] != splits[i]), None)
+        if clash is None:
+            for key in contents[i].tied():
+                first.setdefault(key, i)
+            continue
+        other = first[clash]
+        faults.add("split", _shared(clash, records, contents, splits, i, other))
+        splits[i] = None
+
+
+def _shared(
+    clash: str,
+    records: Sequence[Record],
+    contents: Sequence[Content],
+    splits: list[str | None],
+    one: int,
+    other: int,
+) -> str:
+    place, there = records[one].place, records[other].place
+    both = f"{splits[one]} and {splits[other]}"
+    if clash not in contents[one].parts:
+        return f"{place}: {clash} is in two splits, {both} ({there}): give all of a group one split"
+    names = f"{contents[one].parts[clash]} has the content of {contents[other].parts[clash]}"
+    return f"{place}: {names} ({there}), and they are in two splits, {both}: keep one of them"
+
+
+def by_hash(contents: Sequence[Content]) -> tuple[list[str], list[str]]:
+    """Splits of 75, 12.5 and 12.5 %, decided by the hash of the content (or of the group).
+
+    Items that share a file or a group fall together, and so do those that share one with these. An item keeps
+    its split when others are added, unless they tie it to something else. Where that leaves a split empty
+    and there are at least three such components, they are counted off in the order of their hashes instead.
+
+    Returns:
+        The split of each item, and notes for the report.
+    """
+    members = _components(contents)
+    lowest = {root: min(map(_hash, keys)) for root, (keys, _) in members.items()}
+    split = {root: _EIGHTHS[number % 8] for root, number in lowest.items()}
+    notes = []
+    if set(split.values()) != set(SPLITS) and len(split) >= len(SPLITS):
+        split = _counted_off(sorted(lowest, key=lambda root: lowest[root]))
+        notes = [f"{len(split)} sets of items that share nothing are few: they are counted off into splits"]
+    largest = max((len(items) for _, items in members.values()), default=0)
+    if 2 * largest > len(contents) > 1:
+        notes.append(
+            f"{largest} of {len(contents)} items hang together through files (or groups) that they share, "
+            "so they are in one split: give a column with the split, or pair files that are used once"
+        )
+    found = [""] * len(contents)
+    for root, (_, items) in members.items():
+        for item in items:
+            found[item] = split[root]
+    return found, notes
+
+
+def _counted_off(roots: Sequence[int]) -> dict[int, str]:
+    n = len(roots)
+    held_out = max(1, n // 8)
+    names = ["train"] * (n - 2 * held_out) + ["validation"] * held_out + ["test"] * held_out
+    return dict(zip(roots, names, strict=True))
+
+
+def _hash(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"split {key}".encode()).digest()[:8], "big")
+
+
+def _components(contents: Sequence[Content]) -> dict[int, tuple[set[str], list[int]]]:
+    """The sets of items that hang together: a representative -> all that they are made of, and the items."""
+    parent = list(range(len(contents)))
+
+    def find(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    seen: dict[Hashable, int] = {}
+    for i, content in enumerate(contents):
+        for key in content.tied():
+            parent[find(i)] = find(seen.setdefault(key, i))
+    members: dict[int, tuple[set[str], list[int]]] = defaultdict(lambda: (set(), []))
+    for i, content in enumerate(contents):
+        keys, items = members[find(i)]
+        # With a group its name alone decides, so that it stays where it is when files come and go.
+        keys.update(content.parts if content.group is None else [f"group {content.group}"])
+        items.append(i)
+    return members

@@ -1,0 +1,109 @@
+"""Words of texts that people wrote, their vocabulary, and tables of token ids."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import PAD, SPECIALS, Vocabulary
+
+Pinned = str | Path | Sequence[str]
+
+
+# Apostrophes and hyphens, plain and typographic ones.
+_WITHIN_WORDS = {"'": "'", "\u2019": "'", "-": "-", "\u2010": "-", "\u2011": "-"}
+
+
+class _Borders(dict[int, str]):
+    """What each character becomes before a text is split at white space; filled as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        kind = unicodedata.category(sign)[0]
+        if sign in _WITHIN_WORDS:
+            self[code] = _WITHIN_WORDS[sign]
+        elif kind in "LMN":
+            # Scripts without spaces between words: every sign is a word.
+            self[code] = f" {sign} " if unicodedata.name(sign, "").startswith(("CJK", "HIRAGANA")) else sign
+        else:
+            # A symbol (+, $, an emoji) is a word; punctuation and white space only part words.
+            self[code] = f" {sign} " if kind == "S" else " "
+        return self[code]
+
+
+_BORDERS = _Borders()
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text: lower case, without punctuation; hyphens and apostrophes within a word stay.
+
+    Example:
+        >>> words_of("A dog's T-shirt, (2 + 2) – “not bad”!")
+        ["a", "dog's", 't-shirt', '2', '+', '2', 'not', 'bad']
+    """
+    plain = unicodedata.normalize("NFC", text).lower().translate(_BORDERS)
+    stripped = (word.strip("'-") for word in plain.split())
+    return [word for word in stripped if word]
+
+
+def vocabulary_of(texts: Iterable[Sequence[str]]) -> Vocabulary:
+    """All words of some texts, the most frequent first and equally frequent ones by the alphabet.
+
+    Example:
+        >>> vocabulary_of([["a", "red", "dog"], ["a", "cat"]]).words[3:]
+        ('a', 'cat', 'dog', 'red')
+    """
+    counts = Counter(word for words in texts for word in words)
+    return Vocabulary.of(sorted(counts, key=lambda word: (-counts[word], word)))
+
+
+def pinned_vocabulary(pinned: Pinned) -> Vocabulary:
+    """A vocabulary that is given: its words in their order, or the path of a JSON list of them.
+
+    The list may begin with the three special words, as ``Vocabulary.to_json`` writes them.
+
+    Raises:
+        ValueError: The file holds no list of words, or a word stands twice or is none.
+    """
+    words: object = pinned
+    if isinstance(pinned, str | Path):
+        try:
+            words = json.loads(Path(pinned).read_bytes().decode("utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"vocabulary={str(pinned)!r} cannot be read: {error}: give a JSON list"
+            ) from None
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"vocabulary={str(pinned)!r:.60} is no list of words: give a JSON list of strings")
+    given = tuple(words)
+    return Vocabulary(given) if given[: len(SPECIALS)] == SPECIALS else Vocabulary.of(given)
+
+
+def pinned_for(field: str, vocabulary: Pinned | Mapping[str, Pinned] | None) -> Vocabulary | None:
+    """The vocabulary that is pinned for a field, if one is; one that names no field is for all of them."""
+    if vocabulary is None or (isinstance(vocabulary, Mapping) and field not in vocabulary):
+        return None
+    return pinned_vocabulary(vocabulary[field] if isinstance(vocabulary, Mapping) else vocabulary)
+
+
+def token_table(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, length: int, eos: bool) -> Tensor:
+    """Token ids of texts, (n, length) int64, cut or padded.
+
+    Args:
+        texts: The words of each; without any the row is padding.
+        vocabulary: Words that it does not have become ``<unk>``.
+        length: The number of columns.
+        eos: Whether ``<eos>`` follows the last word, where there is room for it.
+    """
+    table = torch.full((len(texts), length), PAD, dtype=torch.int64)
+    for row, words in enumerate(texts):
+        if words:
+            ids = vocabulary.encode(words[:length], eos=eos)[:length]
+            table[row, : len(ids)] = ids
+    return table
