@@ -56,6 +56,18 @@ class Dataset(ABC):
             One tensor per field with leading dimension n.
         """
 
+    def stored(self, field: str) -> Tensor | None:
+        """The field of all items, where it is kept anyway, or None (as here): then it is computed by ``batch``.
+
+        Args:
+            field: The name of the field.
+
+        Returns:
+            A contiguous tensor on the CPU with one row an item, which nobody may write to: the engine reads
+            it where it is instead of keeping a copy.
+        """
+        return None
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A digest of everything that decides the items: configuration, names and content."""

@@ -34,8 +34,8 @@ class ItemPool:
     """Fields of all items of a split as tensors on one device.
 
     On the CPU items are made in blocks when they are first asked for, so that a single environment starts at
-    once; on an accelerator all of them are made at the start, because asking which are missing would wait for
-    the device.
+    once, and fields that the dataset stores are read where they are; on an accelerator all items are made at
+    the start, because asking which are missing would wait for the device.
 
     Args:
         dataset: Where the items come from.
@@ -50,16 +50,24 @@ class ItemPool:
         if not len(indices):
             raise ValueError(f"split={split!r} of dataset {dataset.name!r} is empty: choose another split")
         self.first, self.size = indices.start, len(indices)
+        self.tables = self._stored() if device.type == "cpu" else {}
+        self._fields = tuple(name for name in self._fields if name not in self.tables)
         sample = dataset.batch(torch.tensor([self.first], device=device), self._fields)
-        self.tables = {
+        self.tables |= {
             name: torch.empty((self.size, *row.shape[1:]), dtype=row.dtype, device=device)
             for name, row in sample.items()
         }
         blocks = -(-self.size // _BLOCK)
         self._missing = np.ones(blocks, dtype=np.bool_)
-        self._complete = False
+        self._complete = not self._fields
         if device.type != "cpu":
             self._make(range(blocks))
+
+    def _stored(self) -> dict[str, Tensor]:
+        """Views of the fields that the dataset stores: nothing is copied."""
+        whole = {name: self._dataset.stored(name) for name in self._fields}
+        last = self.first + self.size
+        return {name: table[self.first : last] for name, table in whole.items() if table is not None}
 
     def ensure(self, items: Tensor) -> None:
         """Makes the items (places within the split) that are not there yet."""
