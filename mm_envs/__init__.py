@@ -21,6 +21,8 @@ from mm_envs.tasks import CONFIGURATIONS
 if TYPE_CHECKING:
     from mm_envs.engine.check import check_vector_env
     from mm_envs.engine.decode import decode
+    from mm_envs.engine.issue import ticket
+    from mm_envs.engine.replay import replay
     from mm_envs.engine.single import MultimodalEnv
     from mm_envs.engine.vector import MultimodalVectorEnv
     from mm_envs.episodes import Episodes, Feedback, Judgement
@@ -35,6 +37,8 @@ _LAZY = {
     "MultimodalVectorEnv": "mm_envs.engine.vector",
     "check_vector_env": "mm_envs.engine.check",
     "decode": "mm_envs.engine.decode",
+    "replay": "mm_envs.engine.replay",
+    "ticket": "mm_envs.engine.issue",
 }
 
 
@@ -68,4 +72,6 @@ __all__ = [
     "MultimodalVectorEnv",
     "check_vector_env",
     "decode",
+    "replay",
+    "ticket",
 ]

@@ -17,6 +17,7 @@ from mm_envs.cli.installation import MISMATCH, pair_message
 from mm_envs.cli.list import List
 from mm_envs.cli.output import console
 from mm_envs.cli.play import Play
+from mm_envs.cli.replay import Replay
 from mm_envs.cli.train import Train
 
 DESCRIPTION = """Multimodal tasks as Gymnasium environments whose reward comes from human feedback.
@@ -38,6 +39,7 @@ Commands = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Play, tyro.conf.subcommand("play")]
+    | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )

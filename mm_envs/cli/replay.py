@@ -1,0 +1,93 @@
+"""``mm-envs replay``: any episode back from one line of text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from mm_envs.cli.arguments import key_values
+from mm_envs.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from mm_envs.engine.replay import Replay as Replayed
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Make an episode again: the question of a ticket and, with a response, its reward and utility.
+
+    Attributes:
+        ticket: The line that mm_envs.ticket wrote.
+        response: What to answer: words, the name of a class, or numbers as [5, 3, 1].
+        data: The folder of the files, where the ticket was made on a folder.
+        feedback: Who gives the reward, instead of who gave it the first time.
+        set: Another argument that is no part of the ticket, as key=value; may be repeated.
+        out: Draw the episode into this file, PNG.
+        json: Print JSON.
+    """
+
+    ticket: tyro.conf.Positional[str]
+    response: str | None = None
+    data: Path | None = None
+    feedback: str | None = None
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    out: Path | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Replays and prints."""
+        arguments = key_values(self.set)
+        if self.data is not None:
+            arguments["path"] = str(self.data)
+        from mm_envs.engine.replay import replay
+
+        again = replay(self.ticket, self.response, feedback=self.feedback, **arguments)
+        if self.out is not None:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            again.card().save(self.out, format="PNG")
+        if self.json:
+            print_json(_described(again, self.out))
+        else:
+            _print(again, self.out)
+        return 0
+
+
+def _described(again: Replayed, out: Path | None) -> dict[str, Any]:
+    """The episode as JSON values."""
+    from mm_envs.engine.decode import decode
+
+    outcome = None
+    if again.outcome is not None:
+        said = asdict(again.outcome)
+        outcome = {key: value for key, value in said.items() if key != "observation"}
+    return {
+        "ticket": str(again.ticket),
+        **asdict(again.ticket),
+        "question": decode(again.env, again.observation),
+        "good_answers": again.good,
+        "outcome": outcome,
+        "picture": None if out is None else str(out),
+    }
+
+
+def _print(again: Replayed, out: Path | None) -> None:
+    from rich.markup import escape
+
+    said, page = again.ticket, console()
+    page.print(
+        f"[bold]{escape(said.id)}[/], item {said.item} of {said.split}, dataset {escape(said.dataset)}"
+    )
+    page.print(f"seed {said.seed}, row {said.row}, episode {said.episode}", style="dim")
+    for name, text in again.lines():
+        page.print(f"  {name:14} {escape(text)}", soft_wrap=True)
+    if again.outcome is None:
+        page.print("  --response says how to answer", style="dim")
+    else:
+        for owner in ("reward_parts", "utility_parts"):
+            for name, value in getattr(again.outcome, owner).items():
+                page.print(f"  {owner[:-1].replace('_', ' '):14} {escape(name)} {value:.6g}", style="dim")
+    if out is not None:
+        page.print(f"  picture        [cyan]{escape(str(out))}[/]", soft_wrap=True)

@@ -1,0 +1,204 @@
+"""Any episode back: a ticket gives the question again, a ticket and a response the whole episode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import EOS
+from mm_envs.engine.issue import registered_spec
+from mm_envs.engine.response import in_words, read_response
+from mm_envs.engine.single import MultimodalEnv
+from mm_envs.engine.ticket import Ticket
+from mm_envs.outside import OF_THE_CALLER
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode ended.
+
+    Attributes:
+        observation: The last observation.
+        response: The answer, as ``final_info["response"]`` has it.
+        answer: The answer as a person reads it.
+        reward: The return of the episode; None where the judge is no part of the ticket and was not given.
+        rewards: The reward of every step, or nothing.
+        utility: What the answer was worth in truth.
+        reward_parts: The named parts of the reward.
+        utility_parts: The named parts of the utility.
+        judged: Whether it was judged: an episode that was cut off is not.
+    """
+
+    observation: dict[str, Any]
+    response: Any
+    answer: str
+    reward: float | None
+    rewards: tuple[float, ...]
+    utility: float
+    reward_parts: dict[str, float]
+    utility_parts: dict[str, float]
+    judged: bool
+
+
+@dataclass(frozen=True)
+class Replay:
+    """An episode that was made again.
+
+    Attributes:
+        ticket: What the ticket says.
+        env: The environment, reset to the episode; at its end if there was a response.
+        observation: The first observation of the episode.
+        info: What ``reset`` said of it.
+        good: Good answers as a person reads them.
+        outcome: How it ended; None without a response.
+    """
+
+    ticket: Ticket
+    env: MultimodalEnv
+    observation: dict[str, Any]
+    info: dict[str, Any]
+    good: tuple[str, ...]
+    outcome: Outcome | None = None
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Names and texts: what the question says in words and, with a response, how the episode ended."""
+        from mm_envs.engine.render import describe
+
+        spaces = self.env.task.context_spaces
+        lines = [
+            *describe(spaces, _tensors(self.observation), None, True),
+            ("good answers", " | ".join(self.good)),
+        ]
+        if self.outcome is None:
+            return lines
+        lines.insert(-1, ("answer", self.outcome.answer or "(nothing)"))
+        if self.outcome.reward is not None:
+            lines.append(("reward", f"{self.outcome.reward:.6g}"))
+        return [*lines, ("utility", f"{self.outcome.utility:.6g}")]
+
+    def card(self) -> Picture:
+        """The episode as a picture: what is seen and heard at the left, words at the right."""
+        from mm_envs.engine.render import draw_card
+
+        return draw_card(self.env.task.context_spaces, _tensors(self.observation), self.lines())
+
+
+def replay(ticket: str | Ticket, response: Any = None, *, feedback: Any = None, **arguments: Any) -> Replay:
+    """Makes the episode of a ticket again, on the CPU.
+
+    The question is equal bit for bit: the observation, the item, and the noise of the judge. So with the
+    response of the first time everything else is, too.
+
+    Args:
+        ticket: The line that ``mm_envs.ticket`` wrote.
+        response: What to answer: words, the name of a class, or numbers: token ids, the number of a class, a
+            vector, as ``final_info["response"]`` holds them (or a list of them as text). None for the
+            question only.
+        feedback: Who gives the reward, instead of who gave it the first time. Where the judge was an object
+            it is no part of the ticket: without this argument there is no reward then, only utility.
+        arguments: What else no line of text can hold, for instance ``path`` of a folder.
+
+    Raises:
+        ValueError: It is no ticket; the id is unknown here; the dataset is another one; an argument is
+            missing; or the response is none that the task knows.
+
+    Example:
+        >>> import gymnasium as gym, mm_envs
+        >>> env = gym.make("MMClassify-digits-v0")
+        >>> observation, info = env.reset(seed=3)
+        >>> ticket = mm_envs.ticket(env)
+        >>> *_, info = env.step(5)
+        >>> again = replay(ticket, 5)
+        >>> bool((again.observation["image"] == observation["image"]).all())
+        True
+        >>> again.outcome.utility == info["utility"]
+        True
+    """
+    said = ticket if isinstance(ticket, Ticket) else Ticket.parse(ticket)
+    env, judged = _environment(said, feedback, arguments)
+    # Their own entries of one row each: the item was drawn from the group, and is said.
+    begin = {"items": said.item, "episode_index": said.episode}
+    observation, info = env.reset(seed=said.seed, options=begin)
+    reference = {name: value[0].cpu() for name, value in env.engine.reference().items()}
+    good = tuple(env.task.reference_words(reference))
+    outcome = None if response is None else _play(env, response, judged)
+    return Replay(said, env, observation, info, good, outcome)
+
+
+def _environment(ticket: Ticket, feedback: Any, given: Mapping[str, Any]) -> tuple[MultimodalEnv, bool]:
+    """The environment of a ticket, and whether the judge is known."""
+    spec = deepcopy(registered_spec(ticket.id))
+    missing = set(ticket.missing) - set(given) - ({"feedback", "feedback_arguments"})
+    if missing:
+        name = sorted(missing)[0]
+        option = "--data FOLDER" if name == "path" else f"--set {name}=VALUE"
+        raise ValueError(
+            f"{name} is no part of the ticket (an object, or a place on one disk): "
+            f"give {name}=... in Python, or {option}"
+        )
+    decided = [name for name in given if name in OF_THE_CALLER]
+    if decided:
+        raise ValueError(f"{decided[0]}={given[decided[0]]!r}: the ticket decides the episode, leave it out")
+    registered = {name: value for name, value in spec.kwargs.items() if name not in OF_THE_CALLER}
+    kwargs = {**registered, **ticket.arguments, **given}
+    judged = feedback is not None or not {"feedback", "feedback_arguments"} & set(ticket.missing)
+    if feedback is not None or not judged:
+        kwargs.pop("feedback_arguments", None)
+        kwargs["feedback"] = "truth" if feedback is None else feedback
+    if not judged:
+        kwargs.pop("reward", None)
+    env = MultimodalEnv(row=ticket.row, split=ticket.split, **kwargs)
+    ticket.compare(env.task.dataset)
+    spec.kwargs = {**kwargs, "split": ticket.split, "row": ticket.row}
+    env.spec = spec
+    return env, judged
+
+
+# The answer -------------------------------------------------------------------------------------------------
+
+
+def _play(env: MultimodalEnv, response: Any, judged: bool) -> Outcome:
+    """Answers, step by step, until the episode ends."""
+    answer = read_response(env.task, response)
+    rewards: list[float] = []
+    final: Mapping[str, Any] | None = None
+    for step in range(env.task.horizon):
+        observation, reward, _, _, info = env.engine.step(env.task.action(answer[None], step))
+        rewards.append(float(reward[0]))
+        if "final_info" in info:
+            final = info["final_info"]
+            break
+    if final is None:
+        raise ValueError(f"response={response!r} does not end the episode: end it as the task does")
+    if in_words(env.task) and bool((answer[len(rewards) :] > EOS).any()):
+        raise ValueError(
+            f"response={response!r} goes on after the episode has ended with step {len(rewards)}: "
+            "leave out what follows"
+        )
+    numbers = {
+        name: {part: float(value[0]) for part, value in final[name].items()}
+        for name in ("reward_parts", "utility_parts")
+    }
+    return Outcome(
+        {key: value[0].numpy().copy() for key, value in observation.items()},
+        final["response"][0].tolist(),
+        env.task.words(final["response"][0]),
+        float(final["episode"]["r"][0]) if judged else None,
+        tuple(rewards) if judged else (),
+        float(final["utility"][0]),
+        numbers["reward_parts"] if judged else {},
+        numbers["utility_parts"],
+        bool(final["judged"][0]),
+    )
+
+
+def _tensors(observation: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {key: torch.from_numpy(value) for key, value in observation.items()}
