@@ -7,7 +7,7 @@ and an agent finds its own again when its training goes on.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +41,36 @@ class GlobalGenerators:
         torch.set_rng_state(self.torch)
         if self.accelerators:
             torch.cuda.set_rng_state_all(self.accelerators)
+
+    def numbers(self) -> dict[str, Any]:
+        """The states of Python's and NumPy's generators as JSON values."""
+        state = {**self.numpy["state"], "key": self.numpy["state"]["key"].tolist()}
+        return {"python": [*self.python], "numpy": {**self.numpy, "state": state}}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The states of torch's generators, bytes."""
+        return {"torch": self.torch, **{f"accelerator/{i}": one for i, one in enumerate(self.accelerators)}}
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> GlobalGenerators:
+        """The states that ``numbers`` and ``tensors`` gave.
+
+        Example:
+            >>> states = GlobalGenerators.capture()
+            >>> drawn = random.random()
+            >>> GlobalGenerators.of(states.numbers(), states.tensors()).restore()
+            >>> random.random() == drawn
+            True
+        """
+        version, words, gauss = numbers["python"]
+        state = {**numbers["numpy"]["state"], "key": np.array(numbers["numpy"]["state"]["key"], np.uint32)}
+        accelerators = [tensors[f"accelerator/{i}"].clone() for i in range(len(tensors) - 1)]
+        return cls(
+            (version, tuple(words), gauss),
+            {**numbers["numpy"], "state": state},
+            tensors["torch"].clone(),
+            accelerators,
+        )
 
 
 @contextmanager

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from agents.generators import GlobalGenerators, global_generators_kept
 from agents.sb3.buffer import DeviceRolloutBuffer
+from agents.sb3.checkpoints import CheckpointCallback, Checkpoints, Stopped
 from agents.sb3.dqn import RowwiseDQN
 from agents.sb3.extractor import policy_arguments
 from agents.sb3.policy import DevicePolicy
-from agents.sb3.progress import Progress, ProgressCallback
+from agents.sb3.progress import Curve, Progress, ProgressCallback
 from agents.sb3.settings import SETTINGS, Settings
 from agents.sb3.vec_env import DeviceVecEnv
 from mm_envs.names import at_least, keywords, one_of, refuse_unknown
@@ -36,6 +39,7 @@ class Agent:
         policy: The arguments of ``policy_arguments``.
         seed: The seed it was made with.
         generators: Where its random draws stand.
+        curve: Its learning curve.
     """
 
     model: BaseAlgorithm
@@ -44,6 +48,7 @@ class Agent:
     policy: dict[str, Any]
     seed: int
     generators: GlobalGenerators
+    curve: Curve = field(default_factory=Curve)
 
 
 def make_agent(
@@ -116,7 +121,11 @@ def _vec_env(algo: str, envs: object) -> VecEnv:
 
 
 def learn(
-    agent: Agent, steps: int, on_progress: Callable[[Progress], None] | None = None, window: int = 1000
+    agent: Agent,
+    steps: int,
+    on_progress: Callable[[Progress], None] | None = None,
+    window: int = 1000,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Trains for a number of environment steps, all rows counted; called again, the training goes on.
 
@@ -127,23 +136,71 @@ def learn(
     Args:
         agent: The agent.
         steps: Environment steps; completed to whole rollouts.
-        on_progress: Called after every rollout.
+        on_progress: Called after every rollout, at most about 500 times, and at the end.
         window: How many finished episodes the means run over.
+        checkpoints: Where to keep what ``resume`` needs, or None. Its ``stop`` ends the training.
 
     Raises:
-        ValueError: ``steps`` or ``window`` is below 1.
+        ValueError: ``steps`` or ``window`` is below 1, or the state of the environment cannot be kept.
     """
     at_least("steps", steps, 1, "train for at least one step")
     at_least("window", window, 1)
-    first = agent.model.num_timesteps == 0
+    agent.curve.keep(window)
+    callbacks: list[BaseCallback] = [ProgressCallback(agent.curve, on_progress)]
+    if checkpoints is not None:
+        callbacks.append(CheckpointCallback(agent, checkpoints))
+    _train(agent, steps, callbacks)
+
+
+def resume(
+    agent: Agent, checkpoints: Checkpoints, on_progress: Callable[[Progress], None] | None = None
+) -> None:
+    """Goes on with a training that was stopped or killed, from its newest checkpoint to its end.
+
+    On the CPU, with the same packages and the same number of threads, the result is bit for bit that of a
+    training which was never stopped. ``agent.curve`` holds the whole learning curve.
+
+    Args:
+        agent: Made as the agent of that training was: same algorithm, settings, policy, seed, environment.
+        checkpoints: Where its checkpoints are, and when further ones shall be written.
+        on_progress: As for ``learn``, for what is still to come.
+
+    Raises:
+        FileNotFoundError: There is no checkpoint.
+        ValueError: No checkpoint is whole, or the agent is not that of the training (another vocabulary,
+            dataset, environment, setting, ...): the sentence says what was what, and is now.
+
+    Example:
+        >>> import gymnasium, tempfile, mm_envs
+        >>> def made():
+        ...     envs = gymnasium.make_vec("MMClassify-digits-v0", 4, feedback="truth")
+        ...     return make_agent("a2c", envs, seed=1, features=16)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     agent, again, checkpoints = made(), made(), Checkpoints(folder)
+        ...     checkpoints.stop()
+        ...     learn(agent, 256, checkpoints=checkpoints)  # ends at once, with a checkpoint
+        ...     resume(again, Checkpoints(folder))
+        >>> agent.model.num_timesteps, again.model.num_timesteps
+        (0, 256)
+    """
+    resumed = checkpoints.restore(agent)
+    callbacks = [
+        ProgressCallback(agent.curve, on_progress),
+        CheckpointCallback(agent, checkpoints, resumed),
+    ]
+    _train(agent, resumed.steps_left, callbacks)
+
+
+def _train(agent: Agent, steps: int, callbacks: list[BaseCallback]) -> None:
     with global_generators_kept():
         agent.generators.restore()
-        agent.model.learn(
-            steps,
-            callback=ProgressCallback(on_progress, window),
-            # DQN counts episodes here, and with many rows every step ends many.
-            log_interval=1 if agent.algo != "dqn" else 8 * agent.model.n_envs,
-            tb_log_name=agent.algo,
-            reset_num_timesteps=first,
-        )
+        with suppress(Stopped):
+            agent.model.learn(
+                steps,
+                callback=callbacks,
+                # DQN counts episodes here, and with many rows every step ends many.
+                log_interval=1 if agent.algo != "dqn" else 8 * agent.model.n_envs,
+                tb_log_name=agent.algo,
+                reset_num_timesteps=agent.model._last_obs is None,
+            )
         agent.generators = GlobalGenerators.capture()

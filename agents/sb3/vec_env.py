@@ -148,6 +148,20 @@ class DeviceVecEnv(VecEnv):
             return {key: value.cpu().numpy().copy() for key, value in observation.items()}
         return dict(observation)
 
+    # Snapshots ------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """A snapshot of the environment, see ``MultimodalVectorEnv.state_dict``."""
+        state: dict[str, Tensor] = self.envs.state_dict()  # type: ignore[attr-defined]
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> Any:
+        """Goes on from a snapshot; returns the observations of all rows."""
+        observation = self.envs.load_state_dict(state)  # type: ignore[attr-defined]
+        self._reset_seeds()
+        self._reset_options()
+        return self._given(observation)
+
     # The rest of the interface --------------------------------------------------------------------------
 
     def close(self) -> None:

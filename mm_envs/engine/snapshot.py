@@ -105,7 +105,7 @@ def refuse_other(was: Mapping[str, Any], now: Mapping[str, Any], owner: str) -> 
         ValueError: num_envs of the environment was 4 and is now 8: give what it was
     """
     for name in (*was, *(name for name in now if name not in was)):
-        before, after = was.get(name, "missing"), now.get(name, "missing")
+        before, after = was.get(name, "not given"), now.get(name, "not given")
         if before != after:
             raise ValueError(f"{name} of {owner} was {before} and is now {after}: give what it was")
 
