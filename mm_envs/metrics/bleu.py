@@ -1,0 +1,242 @@
+"""BLEU (Papineni et al., "BLEU: a method for automatic evaluation of machine translation", ACL 2002).
+
+With c_n of the t_n n-grams of an answer found in its references (counts clipped to the largest count in one
+reference), and lengths h and r of the answer and of the reference closest in length:
+
+    BLEU = min(1, exp(1 - r / h)) * (p_1 * ... * p_4)^(1/4),    p_n = c_n / t_n.
+
+``sentence_bleu`` and ``corpus_bleu`` treat zeros as sacreBLEU does (Post, "A call for clarity in reporting
+BLEU scores", 2018, arXiv:1804.08771), ``bleu_coco`` and ``corpus_bleu_coco`` as COCO's evaluation does. Roots
+take the place of logarithms, so that a sentence has the same bits whatever stands beside it in the batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import PAD
+from mm_envs.metrics.arithmetic import exponential, root
+from mm_envs.metrics.ngrams import ORDERS, ReferenceNgrams, by_rows, earlier, ngram_keys, occurrences
+from mm_envs.metrics.text import References, Response, as_words
+from mm_envs.names import one_of
+
+# Each with its value if none is given. Chen and Cherry, "A systematic comparison of smoothing techniques for
+# sentence-level BLEU", WMT 2014: floor is their method 1, add-k method 2, exp method 3.
+SMOOTHINGS: dict[str, float] = {"exp": 0.0, "floor": 0.1, "add-k": 1.0, "none": 0.0}
+_TINY, _SMALL = 1e-15, 1e-9
+_FAR = 2**62
+_LENGTHS = 2**32
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How BLEU treats n-grams that are not found.
+
+    Attributes:
+        name: "exp": the m-th precision of zero becomes 1 / (2^m t_n); "floor": value / t_n; "add-k": value is
+            added to c_n and t_n for n > 1; "none": zero stays zero.
+        value: The value for "floor" (0.1 by default) and "add-k" (1 by default).
+        effective_order: Whether orders above the length of the answer are left out.
+
+    Raises:
+        ValueError: There is no such smoothing.
+    """
+
+    name: str = "exp"
+    value: float | None = None
+    effective_order: bool = True
+
+    def __post_init__(self) -> None:
+        if self.name not in SMOOTHINGS:
+            raise ValueError(one_of("smoothing", self.name, SMOOTHINGS))
+        if self.value is None:
+            object.__setattr__(self, "value", SMOOTHINGS[self.name])
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What BLEU is computed from, of n sentences.
+
+    Attributes:
+        correct: N-grams found in a reference, (n, orders) int64.
+        total: All n-grams, (n, orders) int64.
+        size: The lengths of the answers, (n,) int64.
+        closest: The lengths of the references closest in length, the shorter one of two, (n,) int64.
+    """
+
+    correct: Tensor
+    total: Tensor
+    size: Tensor
+    closest: Tensor
+
+    def sum(self) -> Counts:
+        """Those of all sentences together, as of one."""
+        return Counts(
+            self.correct.sum(0, keepdim=True),
+            self.total.sum(0, keepdim=True),
+            self.size.sum(0, keepdim=True),
+            self.closest.sum(0, keepdim=True),
+        )
+
+
+def count(words: Tensor, references: ReferenceNgrams, orders: int = ORDERS) -> Counts:
+    """Counts the n-grams of answers, (n, L) int64 with words first and zeros behind them, in references."""
+    _, several, _, length = references.keys.shape
+    keys = ngram_keys(words, references.exact)[:, :orders]
+    row_bytes = several * orders * max(words.shape[1], 1) * (length + 8)
+    correct = by_rows(_correct, row_bytes, keys, references.keys[:, :, :orders])
+    size = (words != PAD).sum(1)
+    total = (size[:, None] - torch.arange(orders, device=words.device)).clamp_(min=0)
+    lengths = references.lengths
+    # The nearest length and, of two equally near, the shorter one; no reference without words.
+    near = (lengths - size[:, None]).abs_() * _LENGTHS + lengths
+    closest = torch.where(lengths > 0, near, _FAR).amin(1) % _LENGTHS
+    return Counts(correct, total, size, closest)
+
+
+def _correct(keys: Tensor, references: Tensor) -> Tensor:
+    return (earlier(keys) < occurrences(keys, references).amax(1)).sum(-1)
+
+
+def sentence_bleu(
+    response: Response,
+    references: References,
+    *,
+    smoothing: str = "exp",
+    smoothing_value: float | None = None,
+    max_order: int = ORDERS,
+    effective_order: bool = True,
+    tokenizer: str = "whitespace",
+) -> Tensor:
+    """BLEU of each sentence in [0, 1], as sacreBLEU 2 computes it: its ``sentence_score`` divided by 100.
+
+    sacreBLEU's own defaults are ``tokenizer="13a"`` and ``effective_order=False``; for sentences it
+    recommends True, as here. A reference without words is absent.
+
+    Args:
+        response: (n, L) int64, or n strings.
+        references: (n, R, any length) int64, or n lists of strings.
+        smoothing: "exp", "floor", "add-k" or "none", see ``Smoothing``.
+        smoothing_value: The value for "floor" (0.1) and "add-k" (1).
+        max_order: The longest n-grams, 1 to 4 words.
+        effective_order: Whether orders above the length of the answer are left out.
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
+
+    Returns:
+        (n,) float64.
+
+    Raises:
+        ValueError: An argument is not one of its choices.
+
+    Example:
+        >>> references = [["a red dog"], ["a cat sits", "a red cat"]]
+        >>> scores = sentence_bleu(["a red dog", "a red cat sits"], references)
+        >>> [round(score, 4) for score in scores.tolist()]
+        [1.0, 0.7071]
+    """
+    smooth = Smoothing(smoothing, smoothing_value, effective_order)
+    counts = _counted(response, references, max_order, tokenizer)
+    return bleu_of_counts(counts, smooth)
+
+
+def bleu_of_counts(counts: Counts, smoothing: Smoothing) -> Tensor:
+    """BLEU as sacreBLEU computes it from counts, (n,) float64 in [0, 1]."""
+    correct, total = counts.correct.to(torch.float64), counts.total.to(torch.float64)
+    assert smoothing.value is not None
+    if smoothing.name == "add-k":
+        correct[:, 1:] += smoothing.value
+        total[:, 1:] += smoothing.value
+    there = total > 0
+    precision = correct / total.clamp(min=_SMALL)
+    zero = there & (correct == 0)
+    if smoothing.name == "exp":
+        doubled = torch.ones_like(counts.total) << zero.to(torch.int64).cumsum(1)
+        precision = torch.where(zero, 1 / (doubled * total), precision)
+    elif smoothing.name == "floor":
+        precision = torch.where(zero, smoothing.value / total, precision)
+    orders = torch.full_like(counts.size, precision.shape[1])
+    if smoothing.effective_order:
+        orders = there.sum(1)
+        precision = torch.where(there, precision, 1.0)
+    score = root(_product(precision), orders) * _brevity(counts.size, counts.closest)
+    return torch.where((counts.correct > 0).any(1), score, 0.0)
+
+
+def corpus_bleu(
+    response: Response,
+    references: References,
+    *,
+    smoothing: str = "exp",
+    smoothing_value: float | None = None,
+    max_order: int = ORDERS,
+    effective_order: bool = False,
+    tokenizer: str = "whitespace",
+) -> float:
+    """BLEU of a corpus in [0, 1], as sacreBLEU 2 computes it: its ``corpus_score`` divided by 100.
+
+    Counts and lengths are summed over all sentences first: it is not the mean of sentence BLEU. The arguments
+    are those of ``sentence_bleu``; sacreBLEU's own default is ``tokenizer="13a"``.
+
+    Example:
+        >>> round(corpus_bleu(["a red dog sits", "a cat"], [["a red dog sat"], ["a cat"]]), 4)
+        0.6287
+    """
+    smooth = Smoothing(smoothing, smoothing_value, effective_order)
+    counts = _counted(response, references, max_order, tokenizer)
+    return float(bleu_of_counts(counts.sum(), smooth))
+
+
+def bleu_coco(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
+    """BLEU-1 to BLEU-4 of each sentence in [0, 1], as COCO's evaluation computes them (pycocoevalcap).
+
+    Zeros are not smoothed: p_n = (c_n + 1e-15) / (t_n + 1e-9), and all orders count whatever the length. Of
+    most sentences BLEU-4 is nearly 0.
+
+    Args:
+        response: (n, L) int64, or n strings.
+        references: (n, R, any length) int64, or n lists of strings.
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
+
+    Returns:
+        (n, 4) float64.
+
+    Example:
+        >>> [round(score, 3) for score in bleu_coco(["a red dog sits"], [["a red dog sat"]])[0].tolist()]
+        [0.75, 0.707, 0.63, 0.0]
+    """
+    return _coco_of_counts(_counted(response, references, ORDERS, tokenizer))
+
+
+def corpus_bleu_coco(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
+    """BLEU-1 to BLEU-4 of a corpus in [0, 1], as COCO's evaluation computes them, (4,) float64."""
+    return _coco_of_counts(_counted(response, references, ORDERS, tokenizer).sum())[0]
+
+
+def _coco_of_counts(counts: Counts) -> Tensor:
+    precision = (counts.correct.to(torch.float64) + _TINY) / (counts.total.to(torch.float64) + _SMALL)
+    orders = range(1, ORDERS + 1)
+    scores = [root(_product(precision[:, :n]), torch.full_like(counts.size, n)) for n in orders]
+    size, closest = counts.size.to(torch.float64) + _TINY, counts.closest.to(torch.float64) + _SMALL
+    return torch.stack(scores, 1) * _brevity(size, closest)[:, None]
+
+
+def _counted(response: Response, references: References, orders: int, tokenizer: str) -> Counts:
+    if not 1 <= orders <= ORDERS:
+        raise ValueError(f"max_order={orders} is not one of 1, 2, 3, 4")
+    words, known, exact = as_words(response, references, tokenizer)
+    return count(words, ReferenceNgrams.of(known, exact), orders)
+
+
+def _product(factors: Tensor) -> Tensor:
+    product = factors[:, 0]
+    for n in range(1, factors.shape[1]):
+        product = product * factors[:, n]
+    return product
+
+
+def _brevity(size: Tensor, closest: Tensor) -> Tensor:
+    """min(1, exp(1 - r / h)), (n,) float64; nearly 0 for an answer without words."""
+    return exponential(1 - closest.to(torch.float64) / size.to(torch.float64).clamp(min=_TINY))

@@ -1,0 +1,288 @@
+"""CIDEr and CIDEr-D: two definitions under two names (Vedantam et al., 2015, arXiv:1411.5726).
+
+Both are cosines of vectors of n-gram counts, weighted by ln(N / df), between an answer and each reference,
+averaged over the references and over n = 1 to 4:
+
+============================== ==================== ==================================
+metric                         ``cider`` (v0.1)     ``cider_d`` (as in COCO)
+============================== ==================== ==================================
+count of an n-gram             as it is             clipped to that of the reference
+another length                 no matter            exp(-d^2 / 72), d of bigrams
+n-gram of no document          dropped              weighs ln N
+scale                          0 to 1               0 to 10
+============================== ==================== ==================================
+
+Sums run over whole numbers and everything else row by row in double precision, so that a score has the same
+bits whatever stands beside it in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import PAD
+from mm_envs.metrics.arithmetic import exponential
+from mm_envs.metrics.frequency import DocumentFrequency
+from mm_envs.metrics.ngrams import (
+    EXACT_IDS,
+    ORDERS,
+    ReferenceNgrams,
+    by_rows,
+    earlier,
+    ngram_keys,
+    occurrences,
+)
+from mm_envs.metrics.text import Numbering, References, Response, words_of
+
+_PENALTY = -0.5 / 6.0**2
+_COSINE_BITS = 46
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What sets one CIDEr apart from another.
+
+    Attributes:
+        clip: Whether counts are clipped to those of the reference, and lengths compared.
+        unknown: Whether n-grams of no document count in the norm of an answer.
+        scale: The best score.
+    """
+
+    clip: bool
+    unknown: bool
+    scale: float
+
+
+V01 = Definition(clip=False, unknown=False, scale=1.0)
+D = Definition(clip=True, unknown=True, scale=10.0)
+
+
+@dataclass(frozen=True)
+class ReferenceVectors:
+    """References of n items as CIDEr holds answers against them: to be computed once an item.
+
+    Attributes:
+        ngrams: Their n-grams.
+        norms: The norms of their vectors, (n, R, 4) float64; 0 where a reference is absent.
+    """
+
+    ngrams: ReferenceNgrams
+    norms: Tensor
+
+    @classmethod
+    def of(cls, words: Tensor, frequency: DocumentFrequency, definition: Definition) -> ReferenceVectors:
+        """The vectors of references, (n, R, M) int64, words first and zeros behind them."""
+        ngrams = ReferenceNgrams.of(words, frequency.exact)
+        keys = ngrams.keys.flatten(0, 1)
+        norms = _norms(frequency.weights(keys, definition.unknown), earlier(keys))
+        return cls(ngrams, norms.view(ngrams.keys.shape[:3]))
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    def __getitem__(self, items: Tensor) -> ReferenceVectors:
+        return ReferenceVectors(self.ngrams[items], self.norms.index_select(0, items))
+
+
+def score_words(
+    words: Tensor, references: ReferenceVectors, frequency: DocumentFrequency, definition: Definition
+) -> Tensor:
+    """CIDEr of answers against references whose vectors are known.
+
+    Args:
+        words: Answers, (n, L) int64, words first and zeros behind them.
+        references: Those of the same n items.
+        frequency: The frozen document frequency.
+        definition: ``V01`` or ``D``.
+
+    Returns:
+        (n,) float64.
+    """
+    ngrams = references.ngrams
+    _, several, orders, length = ngrams.keys.shape
+    row_bytes = several * orders * max(words.shape[1], 1) * (length + 8)
+    score = partial(_score, frequency, definition)
+    return by_rows(score, row_bytes, words, ngrams.keys, ngrams.lengths, references.norms)
+
+
+def _score(
+    frequency: DocumentFrequency,
+    definition: Definition,
+    words: Tensor,
+    keys: Tensor,
+    lengths: Tensor,
+    norms: Tensor,
+) -> Tensor:
+    mine = ngram_keys(words, frequency.exact)
+    weights, before = frequency.weights(mine, definition.unknown), earlier(mine)
+    counts = occurrences(mine, keys)
+    if definition.clip:
+        counts = torch.where(before[:, None] < counts, counts, 0)
+    product = (counts * weights[:, None]).sum(-1).to(torch.float64)
+    norm = _norms(weights, before)[:, None] * norms
+    cosine = torch.where(norm > 0, product / norm, 0.0)
+    if definition.clip:
+        difference = _bigrams((words != PAD).sum(-1, keepdim=True)) - _bigrams(lengths)
+        cosine = cosine * exponential(difference.to(torch.float64).square() * _PENALTY)[..., None]
+    # Whole numbers again: their sum does not depend on the order.
+    total = (cosine * 2.0**_COSINE_BITS).round_().to(torch.int64).sum((1, 2)).to(torch.float64)
+    mean: Tensor = total / ((lengths > 0).sum(1).clamp_(min=1) * (ORDERS * 2**_COSINE_BITS))
+    return mean.mul_(definition.scale)
+
+
+def _norms(weights: Tensor, before: Tensor) -> Tensor:
+    """Norms of the vectors of sentences, (n, 4) float64: sqrt of the sum of (count * weight)^2."""
+    return ((2 * before + 1) * weights).sum(-1).to(torch.float64).sqrt_()
+
+
+def _bigrams(size: Tensor) -> Tensor:
+    return (size - 1).clamp_(min=0)
+
+
+class Cider:
+    """CIDEr v0.1 of many answers against references that are known beforehand.
+
+    Args:
+        references: Of each item, (items, R, any length) int64 or a list of lists of strings.
+        frequency: The frozen document frequency; built from strings if the references are strings.
+        tokenizer: How strings are parted.
+
+    Raises:
+        ValueError: Strings, and the document frequency does not know words.
+
+    Example:
+        >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"], ["a red cat"]])
+        >>> judge = Cider([["a red dog"], ["a blue cat"]], frequency)
+        >>> [round(score, 3) for score in judge.score(["a red dog", "a cat", "a dog"], [0, 1, 1]).tolist()]
+        [0.75, 0.087, 0.0]
+    """
+
+    definition = V01
+
+    def __init__(
+        self, references: References, frequency: DocumentFrequency, tokenizer: str = "whitespace"
+    ) -> None:
+        self.frequency, self._tokenizer = frequency, tokenizer
+        self._numbering = None if isinstance(references, Tensor) else _numbering(frequency, tokenizer)
+        if isinstance(references, Tensor):
+            words = words_of(references)
+        else:
+            assert self._numbering is not None
+            words = self._numbering.encode(references)
+            _check_ids(self._numbering, frequency)
+        self.vectors = ReferenceVectors.of(words, frequency, self.definition)
+
+    def score(self, response: Response, items: Tensor | Sequence[int] | None = None) -> Tensor:
+        """The score of answers.
+
+        Args:
+            response: (n, L) int64, or n strings if the references were strings.
+            items: The item of each answer; None: answer i belongs to item i.
+
+        Returns:
+            (n,) float64.
+        """
+        vectors = self.vectors
+        if items is not None:
+            vectors = vectors[torch.as_tensor(items, device=vectors.norms.device)]
+        if isinstance(response, Tensor):
+            words = words_of(response)
+        elif self._numbering is None:
+            raise ValueError(
+                "the references were token ids, and the answers are strings: give both as one kind"
+            )
+        else:
+            numbering = self._numbering.copy()
+            words = numbering.encode([[text] for text in response]).flatten(1)
+            _check_ids(numbering, self.frequency)
+        if len(words) != len(vectors):
+            raise ValueError(
+                f"{len(words)} answers for {len(vectors)} items: give items=, one for each answer"
+            )
+        return score_words(words, vectors, self.frequency, self.definition)
+
+
+class CiderD(Cider):
+    """CIDEr-D of many answers against references that are known beforehand; see ``Cider``.
+
+    Example:
+        >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"], ["a red cat"]])
+        >>> CiderD([["a red dog"]], frequency).score(["a red dog"]).tolist()
+        [7.5]
+    """
+
+    definition = D
+
+
+def cider(
+    response: Response, references: References, frequency: DocumentFrequency, tokenizer: str = "whitespace"
+) -> Tensor:
+    """CIDEr as its authors first published and computed it (v0.1), 0 to 1.
+
+    The mean over n = 1 to 4 and over the references of the cosine between vectors of count * ln(N / df);
+    n-grams of no document are dropped; no clipping, no penalty of length, no factor of 10 (Vedantam, Zitnick
+    and Parikh, "CIDEr: Consensus-based image description evaluation", 2015, arXiv:1411.5726, equations 2 and
+    3). The authors stem the words first; this function takes them as they are.
+
+    Args:
+        response: (n, L) int64, or n strings.
+        references: (n, R, any length) int64, or n lists of strings.
+        frequency: The frozen document frequency.
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
+
+    Returns:
+        (n,) float64.
+
+    Example:
+        >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"]])
+        >>> cider(["a red dog sits down"], [["a red dog"]], frequency).item()
+        0.75
+    """
+    return Cider(references, frequency, tokenizer).score(response)
+
+
+def cider_d(
+    response: Response, references: References, frequency: DocumentFrequency, tokenizer: str = "whitespace"
+) -> Tensor:
+    """CIDEr-D as COCO's evaluation computes it, 0 to 10 (Vedantam et al., 2015, arXiv:1411.5726, section 6).
+
+    Like CIDEr, but counts of the answer are clipped to those of the reference, every cosine is multiplied by
+    exp(-d^2 / (2 * 6^2)) where d is the difference of the lengths (counted in bigrams, as the authors do), an
+    n-gram of no document weighs ln N, and the mean is multiplied by 10.
+
+    Args:
+        response: (n, L) int64, or n strings.
+        references: (n, R, any length) int64, or n lists of strings.
+        frequency: The frozen document frequency. COCO's evaluation takes that of the references themselves.
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
+
+    Returns:
+        (n,) float64.
+
+    Example:
+        >>> references = [["a red dog runs"], ["a blue cat sits"]]
+        >>> frequency = DocumentFrequency.of(references)
+        >>> cider_d(["a red dog runs", "a red dog runs"], references, frequency).tolist()
+        [10.0, 0.0]
+    """
+    return CiderD(references, frequency, tokenizer).score(response)
+
+
+def _numbering(frequency: DocumentFrequency, tokenizer: str) -> Numbering:
+    if frequency.vocabulary is None:
+        raise ValueError(
+            "the document frequency was built from token ids: build it from strings to score strings"
+        )
+    return Numbering(tokenizer, frequency.vocabulary)
+
+
+def _check_ids(numbering: Numbering, frequency: DocumentFrequency) -> None:
+    if frequency.exact and len(numbering) > EXACT_IDS:
+        raise ValueError(
+            f"{len(numbering)} different words are above {EXACT_IDS}: score fewer answers at a time"
+        )

@@ -1,0 +1,142 @@
+"""ROUGE-L (Lin, "ROUGE: a package for automatic evaluation of summaries", 2004): two definitions, two names.
+
+With the longest common subsequence s of an answer of h words and a reference of r: precision P = s / h and
+recall R = s / r. ``rouge_l_google`` is their harmonic mean with one reference, the best one of several;
+``rouge_l_coco`` takes the largest P and the largest R, each over all references, and weighs recall more.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import PAD
+from mm_envs.metrics.ngrams import by_rows
+from mm_envs.metrics.text import References, Response, as_words
+
+_BETA = 1.2
+_LIMB = 32
+_FULL = 2**_LIMB - 1
+# Gathers the lowest bits of eight bytes in one byte.
+_GATHER = 0x0102040810204080
+
+
+def rouge_l_google(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
+    """ROUGE-L F1 as Google's rouge-score computes it, against one reference or the best of several.
+
+    F1 = 2 P R / (P + R) = 2 s / (h + r). With ``tokenizer="alphanumeric"`` strings are parted as rouge-score
+    does without its stemmer.
+
+    Args:
+        response: (n, L) int64, or n strings.
+        references: (n, R, any length) int64, or n lists of strings.
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
+
+    Returns:
+        (n,) float64 in [0, 1]; 0 without words.
+
+    Example:
+        >>> rouge_l_google(["a red dog sits"], [["the dog sits here", "a dog"]]).tolist()
+        [0.6666666666666666]
+    """
+    words, known, _ = as_words(response, references, tokenizer)
+    return rouge_l_google_of_words(words, known)
+
+
+def rouge_l_google_of_words(words: Tensor, references: Tensor) -> Tensor:
+    """``rouge_l_google`` of (n, L) and (n, R, M) int64 with words first and zeros behind them."""
+    common = common_subsequence(words, references)
+    total = _sizes(words)[:, None] + _sizes(references)
+    return (2 * common.to(torch.float64) / total.clamp(min=1)).amax(1)
+
+
+def rouge_l_coco(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
+    """ROUGE-L as COCO's evaluation computes it (pycocoevalcap).
+
+    F = (1 + b^2) P R / (R + b^2 P) with b = 1.2, P and R being the largest ones over the references, each on
+    its own.
+
+    Args:
+        response: (n, L) int64, or n strings.
+        references: (n, R, any length) int64, or n lists of strings.
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
+
+    Returns:
+        (n,) float64 in [0, 1]; 0 without words.
+
+    Example:
+        >>> round(rouge_l_coco(["a red dog sits"], [["the dog sits here", "a dog"]]).item(), 4)
+        0.7093
+    """
+    words, known, _ = as_words(response, references, tokenizer)
+    return rouge_l_coco_of_words(words, known)
+
+
+def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:
+    """``rouge_l_coco`` of (n, L) and (n, R, M) int64 with words first and zeros behind them."""
+    common = common_subsequence(words, references).to(torch.float64)
+    precision = common.amax(1) / _sizes(words).clamp(min=1)
+    recall = (common / _sizes(references).clamp(min=1)).amax(1)
+    divisor = recall + _BETA**2 * precision
+    return torch.where(divisor > 0, (1 + _BETA**2) * precision * recall / divisor, 0.0)
+
+
+def _sizes(words: Tensor) -> Tensor:
+    return (words != PAD).sum(-1)
+
+
+def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
+    """The length of the longest common subsequence of answers and references.
+
+    A row of the table of dynamic programming is kept as the bits where it grows, so that one addition makes
+    the next row (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004); rows of more than 32 words
+    take several numbers and hand on the carry.
+
+    Args:
+        words: (n, L) int64, words first and zeros behind them.
+        references: (n, R, M) int64, likewise.
+
+    Returns:
+        (n, R) int64.
+
+    Example:
+        >>> common_subsequence(torch.tensor([[3, 4, 5]]), torch.tensor([[[5, 3, 5], [6, 4, 0]]])).tolist()
+        [[2, 1]]
+    """
+    n, several, length = references.shape
+    if not words.shape[1] or not length or not several:
+        return words.new_zeros((n, several))
+    return by_rows(_common, several * words.shape[1] * (length + 8), words, references)
+
+
+def _common(words: Tensor, references: Tensor) -> Tensor:
+    matches = _matches(words, references)
+    bits = [torch.full_like(references[..., 0], _FULL) for _ in range(matches.shape[-1])]
+    for place in range(words.shape[1]):
+        carry: Tensor | int = 0
+        for limb, row in enumerate(bits):
+            match = matches[:, place, :, limb]
+            total = row + (row & match) + carry
+            carry = total >> _LIMB
+            bits[limb] = total & _FULL | row & ~match
+    return sum((_ones(~row & _FULL) for row in bits), torch.zeros_like(references[..., 0]))
+
+
+def _matches(words: Tensor, references: Tensor) -> Tensor:
+    """For each word of an answer the places where it stands in a reference, 32 bits a number."""
+    missing = -references.shape[-1] % _LIMB
+    padded = torch.nn.functional.pad(references.masked_fill(references == PAD, -1), (0, missing), value=-1)
+    eights = (words[:, :, None, None] == padded[:, None]).view(torch.int64)
+    octets = (eights * _GATHER >> 56) & 0xFF
+    octets = octets.view(*octets.shape[:-1], -1, _LIMB // 8)
+    packed: Tensor = octets[..., 0] | octets[..., 1] << 8 | octets[..., 2] << 16 | octets[..., 3] << 24
+    return packed
+
+
+def _ones(bits: Tensor) -> Tensor:
+    """How many of 32 bits are set, by sums of neighbours (Warren, "Hacker's Delight", section 5-1)."""
+    bits = bits - (bits >> 1 & 0x55555555)
+    bits = (bits & 0x33333333) + (bits >> 2 & 0x33333333)
+    bits = bits + (bits >> 4) & 0x0F0F0F0F
+    ones: Tensor = (bits * 0x01010101 & _FULL) >> 24
+    return ones

@@ -1,0 +1,184 @@
+"""Sentences as token ids: what every text metric is given, made from strings where need be.
+
+A metric takes ``response`` (n, L) and ``references`` (n, R, any length), both int64. What stands behind
+``<eos>`` and padding are no words; a reference without words is absent. Instead of tensors it takes a list of
+n strings and a list of n lists of strings: their words are numbered once, then the same code runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import EOS, PAD, SPECIALS, Vocabulary
+from mm_envs.metrics.ngrams import EXACT_IDS
+from mm_envs.names import one_of
+
+Response: TypeAlias = "Tensor | Sequence[str]"
+References: TypeAlias = "Tensor | Sequence[Sequence[str]]"
+
+_PUNCTUATION = re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])")
+_NUMBERS = (
+    (re.compile(r"([^0-9])([\.,])"), r"\1 \2 "),
+    (re.compile(r"([\.,])([^0-9])"), r" \1 \2"),
+    (re.compile(r"([0-9])(-)"), r"\1 \2 "),
+)
+_ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
+_ALPHANUMERIC = re.compile("[a-z0-9]+")
+
+
+def tokenize_13a(text: str) -> list[str]:
+    r"""The words of a text as mteval-v13a parts them, WMT's tokenizer and the default of sacreBLEU.
+
+    Punctuation and symbols are words of their own; a full stop or comma between digits is not parted, nor an
+    apostrophe (Post, "A call for clarity in reporting BLEU scores", 2018, arXiv:1804.08771).
+
+    Example:
+        >>> tokenize_13a('A dog, 3.5 years old, isn\'t "big".')
+        ['A', 'dog', ',', '3.5', 'years', 'old', ',', "isn't", '"', 'big', '"', '.']
+    """
+    text = text.rstrip().replace("<skipped>", "").replace("-\n", "").replace("\n", " ")
+    for entity, character in _ENTITIES:
+        text = text.replace(entity, character)
+    text = _PUNCTUATION.sub(r" \1 ", f" {text} ")
+    for pattern, parted in _NUMBERS:
+        text = pattern.sub(parted, text)
+    return text.split()
+
+
+def tokenize_alphanumeric(text: str) -> list[str]:
+    """The runs of letters a to z and digits, in lower case, as Google's rouge-score parts words.
+
+    Example:
+        >>> tokenize_alphanumeric("It's 3.5 Years")
+        ['it', 's', '3', '5', 'years']
+    """
+    return _ALPHANUMERIC.findall(text.lower())
+
+
+TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
+    "whitespace": str.split,
+    "13a": tokenize_13a,
+    "alphanumeric": tokenize_alphanumeric,
+}
+
+
+class Numbering:
+    """Numbers the words of texts in the order in which they come; words of a vocabulary keep their ids.
+
+    Args:
+        tokenizer: "whitespace", "13a" or "alphanumeric".
+        vocabulary: Words that have ids already.
+
+    Raises:
+        ValueError: There is no such tokenizer.
+
+    Example:
+        >>> Numbering().encode([["a dog"], ["a cat", "dog"]]).tolist()
+        [[[3, 4], [0, 0]], [[3, 5], [4, 0]]]
+    """
+
+    def __init__(self, tokenizer: str = "whitespace", vocabulary: Vocabulary | None = None) -> None:
+        if tokenizer not in TOKENIZERS:
+            raise ValueError(one_of("tokenizer", tokenizer, TOKENIZERS))
+        self._split = TOKENIZERS[tokenizer]
+        # A text may hold the special words, too: there they are words like any other.
+        words = vocabulary.words[len(SPECIALS) :] if vocabulary else ()
+        self.ids = {word: i for i, word in enumerate(words, len(SPECIALS))}
+
+    def __len__(self) -> int:
+        return len(SPECIALS) + len(self.ids)
+
+    def copy(self) -> Numbering:
+        """One that knows the same words and can learn others."""
+        other = copy(self)
+        other.ids = dict(self.ids)
+        return other
+
+    def encode(self, texts: Sequence[Sequence[str]]) -> Tensor:
+        """Token ids of some texts for each of n items, (n, most texts of an item, most words) int64.
+
+        Raises:
+            ValueError: An item is one string instead of a list of strings.
+        """
+        rows = [[self._number(text) for text in _listed(several, i)] for i, several in enumerate(texts)]
+        width = max((len(row) for row in rows), default=0)
+        length = max((len(ids) for row in rows for ids in row), default=0)
+        empty = [PAD] * length
+        padded = [[ids + empty[len(ids) :] for ids in row] + [empty] * (width - len(row)) for row in rows]
+        return torch.tensor(padded, dtype=torch.int64).view(len(rows), width, length)
+
+    def _number(self, text: str) -> list[int]:
+        ids = self.ids
+        return [ids.setdefault(word, len(ids) + len(SPECIALS)) for word in self._split(text)]
+
+
+def _listed(texts: Sequence[str], item: int) -> Sequence[str]:
+    if isinstance(texts, str):
+        raise ValueError(
+            f"references[{item}]={texts!r} is one string: give a list of references for each item"
+        )
+    return texts
+
+
+def as_words(
+    response: Response, references: References, tokenizer: str = "whitespace"
+) -> tuple[Tensor, Tensor, bool]:
+    """Answers and references as words at the beginning of their rows, zeros behind them.
+
+    Args:
+        response: (n, L) int64, or n strings.
+        references: (n, R, any length) int64, or n lists of strings; also (n, any length) for one each.
+        tokenizer: How strings are parted.
+
+    Returns:
+        The words of the answers, those of the references, and whether all ids lie below 2**16 (of tensors
+        this is looked up, which waits for an accelerator).
+
+    Raises:
+        ValueError: The two do not have the same number of items, or not the same kind.
+    """
+    if isinstance(response, Tensor) != isinstance(references, Tensor):
+        raise ValueError(
+            "response and references are not of one kind: give both as tensors or both as strings"
+        )
+    if len(response) != len(references):
+        raise ValueError(
+            f"{len(response)} answers and references for {len(references)}: give as many of each"
+        )
+    if isinstance(response, Tensor) and isinstance(references, Tensor):
+        if references.ndim == 2:
+            references = references[:, None]
+        exact = all(small_ids(tokens) for tokens in (response, references))
+        return words_of(response), words_of(references), exact
+    numbering = Numbering(tokenizer)
+    written = numbering.encode([[text] for text in response])  # type: ignore[list-item]
+    known = numbering.encode(references)  # type: ignore[arg-type]
+    return written.flatten(1), known, len(numbering) <= EXACT_IDS
+
+
+def small_ids(tokens: Tensor) -> bool:
+    """Whether all token ids lie below 2**16, so that n-grams fit into 64 bits."""
+    return not tokens.numel() or int(tokens.max()) < EXACT_IDS
+
+
+def words_of(tokens: Tensor) -> Tensor:
+    """The words of each row moved to its beginning: what stands behind ``<eos>`` and padding is left out.
+
+    Args:
+        tokens: Token ids, (..., length) int64.
+
+    Example:
+        >>> words_of(torch.tensor([[0, 5, 0, 6, 1, 7]])).tolist()
+        [[5, 6, 0, 0, 0, 0]]
+    """
+    width = tokens.shape[-1]
+    words = (tokens != PAD) & ((tokens == EOS).cumsum(-1) == 0)
+    place = torch.where(words, words.cumsum(-1) - 1, width)
+    room = tokens.new_zeros((*tokens.shape[:-1], width + 1))
+    return room.scatter_(-1, place, tokens)[..., :width].contiguous()
