@@ -45,11 +45,11 @@ class File:
 
 
 def shown(path: object) -> str:
-    """A path as it may stand in a sentence: quoted where it holds something that does not print.
+    r"""A path as it may stand in a sentence: quoted where it holds something that does not print.
 
     Example:
-        >>> shown("a/b.png"), shown("two\\nlines.png")
-        ('a/b.png', "'two\\\\nlines.png'")
+        >>> shown("a/b.png"), shown("two\nlines.png")
+        ('a/b.png', "'two\\nlines.png'")
     """
     text = str(path)
     return text if text.isprintable() and text else repr(text)
@@ -107,10 +107,10 @@ def read_bytes(path: str | Path, most: int = MAX_BYTES) -> bytes:
 
 
 def sniff(data: bytes) -> str | None:
-    """The format that some bytes begin like; None for an unknown one.
+    r"""The format that some bytes begin like; None for an unknown one.
 
     Example:
-        >>> sniff(b"\\x89PNG\\r\\n\\x1a\\n and more"), sniff(b"GIF89a"), sniff(b"hello")
+        >>> sniff(b"\x89PNG\r\n\x1a\n and more"), sniff(b"GIF89a"), sniff(b"hello")
         ('PNG', 'GIF', None)
     """
     riff = {b"WEBP": "WebP", b"WAVE": "WAV"}

@@ -57,8 +57,8 @@ def _from_array(pixels: NDArray[np.uint8]) -> Image.Image:
     fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
     if pixels.dtype != np.uint8 or not fits or not pixels.size:
         raise MediaError(
-            f"an array of shape {pixels.shape} and dtype {pixels.dtype} is no picture: give (height, width) or"
-            " (height, width, 1, 3 or 4) as uint8"
+            f"an array of shape {pixels.shape} and dtype {pixels.dtype} is no picture: give (height, width)"
+            " or (height, width, 1, 3 or 4) as uint8"
         )
     plain = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     return Image.fromarray(np.ascontiguousarray(plain))

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from mm_envs.data.media.files import PICTURES, Fault, File
 from mm_envs.data.media.limits import MAX_PIXELS
-from mm_envs.data.media.structure import Structure, small_enough, structure
+from mm_envs.data.media.picture_structure import picture_structure
+from mm_envs.data.media.structure import Structure, small_enough
 from mm_envs.names import one_of
 
 FITS = ("pad", "stretch", "crop")
@@ -50,7 +51,7 @@ def open_picture(file: File) -> tuple[Image.Image, Structure, int]:
     """
     if file.format not in PICTURES:
         raise Fault("it holds sound where a picture is needed: correct the name of the file")
-    found = structure(file)
+    found = picture_structure(file)
     with _without_warnings():
         try:
             picture = Image.open(io.BytesIO(file.data), formats=[file.format.upper()])
@@ -95,9 +96,8 @@ def opaque(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
+        clear, picture = picture.convert("RGBA"), Image.new("RGB", picture.size, "white")
+        picture.paste(clear, mask=clear)
     # By way of RGB, since palettes and CMYK have no direct way to grey.
     return picture if picture.mode == mode else picture.convert("RGB").convert(mode)
 

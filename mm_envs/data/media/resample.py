@@ -2,17 +2,16 @@
 
 Julius O. Smith, "Digital Audio Resampling Home Page" (CCRMA, 2002): the sound is the sum of its samples times
 a sinc; where fewer samples are left, the sinc is widened, so that nothing above the new Nyquist frequency is
-left to be folded back. The window is Kaiser's (J. F. Kaiser, 1974), which trades the steepness of the filter
-against what passes it where nothing should.
+left to be folded back. The window is Kaiser's ("Nonrecursive digital filter design using the I0-sinh window
+function", 1974), which trades the steepness of the filter against what it lets through.
 """
 
 from __future__ import annotations
 
-from math import gcd
+from functools import lru_cache
+from math import ceil, gcd
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 # Zero crossings of the sinc on each side of its middle.
@@ -20,25 +19,32 @@ CROSSINGS = 32
 
 # What is left, in decibel, of a tone that the new rate cannot hold.
 _ATTENUATION = 80.0
+_BETA = 0.1102 * (_ATTENUATION - 8.7)  # Kaiser's parameter for this attenuation
 
-# The width of the slope between passing and not, as a part of the Nyquist frequency (Kaiser 1974, eq. 9).
+# The width of the slope between passing and not, as a part of the Nyquist frequency.
 SLOPE = (_ATTENUATION - 7.95) / (14.36 * CROSSINGS)
 
-_BETA = 0.1102 * (_ATTENUATION - 8.7)  # Kaiser's window for this attenuation
+# Samples of the result that one product of matrices gives, and how many such rows one product takes.
+_GROUP, _ROWS = 64, 4096
 
-# Coefficients of one conversion: rates without a common divisor need one filter for each sample.
-_MAX_COEFFICIENTS = 2**26
+# A sound may be given this many times fewer samples.
+_MOST_DOWN = 1024
+
+# Samples are multiples of 2^-24 and coefficients multiples of 2^-26. So all products and sums of them are
+# exact in double precision: the result depends neither on the order of summation nor on the threads.
+_SAMPLE, _COEFFICIENT = 2.0**24, 2.0**26
 
 
 def resample(sound: Tensor, rate: int, to: int) -> Tensor:
     """A sound at another rate.
 
     Tones below ``1 - SLOPE`` (84 %) of the lower one of both Nyquist frequencies keep their amplitude within
-    0.01 dB; of those above it at most -80 dB are left. Silence is assumed before and after the sound. Sums are
-    taken in double precision and in one order, so that the result does not depend on threads or on the batch.
+    0.01 dB; of those above it at most -80 dB are left. Silence is assumed before and after the sound. The
+    result is the same bit for bit however many sounds and threads there are, as long as samples lie in
+    [-1, 1].
 
     Args:
-        sound: Samples of shape (..., n), float32 or float64.
+        sound: Samples of shape (..., n), float32 or float64, read to 24 bits behind the point.
         rate: Samples a second.
         to: Samples a second of the result.
 
@@ -46,7 +52,7 @@ def resample(sound: Tensor, rate: int, to: int) -> Tensor:
         Shape (..., ceil(n * to / rate)), of the same dtype. The sound itself if the rates are equal.
 
     Raises:
-        ValueError: A rate is below 1, or both are too large and too unlike to be converted.
+        ValueError: A rate is below 1, or ``to`` is more than 1,024 times lower.
 
     Example:
         >>> resample(torch.zeros(2, 441), rate=44100, to=8000).shape
@@ -54,54 +60,67 @@ def resample(sound: Tensor, rate: int, to: int) -> Tensor:
     """
     if min(rate, to) < 1:
         raise ValueError(f"rate={rate}, to={to}: both have to be at least 1 sample a second")
-    if rate == to:
+    if rate > _MOST_DOWN * to:
+        raise ValueError(f"to={to} is more than {_MOST_DOWN:,} times lower than rate={rate}: go in two steps")
+    if rate == to or not sound.shape[-1]:
         return sound
+    length = -(-sound.shape[-1] * to // rate)
+    up, down = _steps(rate, to)
+    rows = -(-length // up)
+    padded = torch.nn.functional.pad(
+        (sound.double() * _SAMPLE).round() / _SAMPLE, (reach(rate, to) - 1, rows * down + 3 * reach(rate, to))
+    )
+    result = torch.zeros((*sound.shape[:-1], rows, up), dtype=torch.float64, device=sound.device)
+    for first in range(0, min(up, length), _GROUP):
+        filters = _filters(up, down, first).to(sound.device)
+        windows = padded[..., first * down // up :].unfold(-1, len(filters), down)
+        for row in range(0, rows, _ROWS):
+            part = slice(row, min(row + _ROWS, rows))
+            result[..., part, first : first + _GROUP] = windows[..., part, :] @ filters
+    return result.flatten(-2)[..., :length].to(sound.dtype)
+
+
+def reach(rate: int, to: int) -> int:
+    """How many samples before and after its place a sample of the result depends on.
+
+    Example:
+        >>> reach(8000, 16000), reach(48000, 16000)
+        (33, 97)
+    """
+    return ceil(CROSSINGS * max(1.0, rate / to)) + 1
+
+
+def _steps(rate: int, to: int) -> tuple[int, int]:
+    """Samples of the result and of the sound after which the filters repeat; at least a group of them."""
     up, down = to // gcd(rate, to), rate // gcd(rate, to)
-    length = -(-sound.shape[-1] * up // down)
-    table = coefficients(up, down, min(up, length))
-    number = torch.arange(length)
-    # Sample i of the result lies at i * down / up; its filter begins this many samples before.
-    taps = table.shape[1]
-    begin = number * down // up
-    padded = torch.nn.functional.pad(sound.double(), (taps // 2 - 1, taps // 2 + down // up + 1))
-    result = torch.zeros((*sound.shape[:-1], length), dtype=torch.float64)
-    for tap in range(taps):
-        weights = table[:, tap].repeat(-(-length // len(table)))[:length]
-        result += padded[..., begin + tap] * weights
-    return result.to(sound.dtype)
+    times = -(-_GROUP // up)
+    return up * times, down * times
 
 
-def coefficients(up: int, down: int, phases: int) -> Tensor:
-    """The filters of a conversion by ``up / down``, one for each place that a sample can have between two.
+@lru_cache(maxsize=8)
+def _filters(up: int, down: int, first: int) -> Tensor:
+    """The filters of a group of neighbouring samples of the result.
 
     Args:
-        up: Numerator of the ratio of the rates, in lowest terms.
-        down: Denominator.
-        phases: How many filters are needed, at most ``up``; filter i is for all samples i modulo ``up``.
+        up: Samples of the result in as long a time as
+        down: samples of the sound.
+        first: The first sample of the group.
 
     Returns:
-        Shape (phases, taps), float64: entry (i, k) multiplies the sample k - taps / 2 + 1 places after the one
-        at or before the place i * down / up. Each filter adds up to 1: constant sounds stay what they are.
-
-    Raises:
-        ValueError: There would be too many.
+        Shape (taps, group), float64: entry (k, i) multiplies the sample ``first * down // up + k - reach
+        + 1`` of the sound. Each filter adds up to 1, up to rounding: constant sounds stay what they are.
     """
-    widened = max(1.0, down / up)
-    half = int(CROSSINGS * widened) + 1
-    if phases * 2 * half > _MAX_COEFFICIENTS:
-        raise ValueError(
-            f"rates in the ratio {down} : {up} need too many filters: choose a rate that has more divisors in"
-            " common, as 8000, 16000, 22050 or 44100"
-        )
-    between = (np.arange(phases) * down % up) / up
-    distance = np.arange(1 - half, half + 1) - between[:, None]
-    filters = _windowed_sinc(distance / widened)
-    return torch.from_numpy(filters / filters.sum(axis=1, keepdims=True))
+    group = torch.arange(first, min(first + _GROUP, up))
+    begin, half = first * down // up, reach(down, up)
+    places = (group * down).double() / up - begin
+    taps = torch.arange(int(places[-1]) + 2 * half, dtype=torch.float64) - half + 1
+    filters = _windowed_sinc((taps[:, None] - places) / max(1.0, down / up))
+    return (filters / filters.sum(0) * _COEFFICIENT).round() / _COEFFICIENT
 
 
-def _windowed_sinc(place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The low pass at some places, in samples of the lower rate; half of the slope lies below its Nyquist."""
-    cutoff = 1 - SLOPE / 2
-    inside = np.clip(1 - (place / CROSSINGS) ** 2, 0, None)
-    window = np.where(np.abs(place) < CROSSINGS, np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA), 0)
-    return np.asarray(np.sinc(cutoff * place) * window)
+def _windowed_sinc(place: Tensor) -> Tensor:
+    """The low pass at places in samples of the lower rate; its slope ends at the Nyquist frequency."""
+    inside = (1 - (place / CROSSINGS) ** 2).clamp(min=0).sqrt()
+    window = torch.special.i0(_BETA * inside) * (place.abs() < CROSSINGS)
+    low_pass: Tensor = torch.sinc((1 - SLOPE / 2) * place) * window
+    return low_pass

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mm_envs.data.media.files import SOUNDS, Fault, File, faults, read_file
 from mm_envs.data.media.limits import MAX_RATE, MAX_SAMPLES, MIN_RATE
-from mm_envs.data.media.resample import resample
-from mm_envs.data.media.structure import structure
+from mm_envs.data.media.resample import reach, resample
+from mm_envs.data.media.sound_structure import check_sound
 from mm_envs.names import at_least
 
 
@@ -39,11 +39,18 @@ def read_audio(path: str | Path, sample_rate: int, samples: int | None = None) -
         at_least("samples", samples, 1, "give the number of samples, or None for all")
     file = read_file(path)
     with faults(file):
-        channels, rate = _decoded(file)
-    sound = resample(torch.from_numpy(channels.mean(axis=1)), rate, sample_rate).float().clamp(-1, 1)
-    length = len(sound) if samples is None else min(len(sound), samples)
+        heard, rate = _decoded(file)
+        whole = -(-len(heard) * sample_rate // rate)
+        length = whole if samples is None else min(whole, samples)
+        if length > MAX_SAMPLES:
+            raise Fault(
+                f"it has {length:,} samples at {sample_rate:,} Hz, more than the {MAX_SAMPLES:,} that are"
+                " read: cut it into pieces, or ask for a lower rate"
+            )
+    # What lies beyond the reach of the last sample that is kept need not be resampled.
+    needed = -(-length * rate // sample_rate) + reach(rate, sample_rate)
     kept = torch.zeros(length if samples is None else samples)
-    kept[:length] = sound[:length]
+    kept[:length] = resample(heard[:needed], rate, sample_rate)[:length].clamp(-1, 1)
     return kept, length
 
 
@@ -58,7 +65,7 @@ def open_sound(file: File) -> Any:
 
     if file.format not in SOUNDS:
         raise Fault("it holds a picture where a sound is needed: correct the name of the file")
-    structure(file)
+    check_sound(file)
     sound = soundfile.SoundFile(io.BytesIO(file.data))
     if not MIN_RATE <= sound.samplerate <= MAX_RATE:
         raise Fault(
@@ -75,15 +82,16 @@ def open_sound(file: File) -> Any:
     return sound
 
 
-def _decoded(file: File) -> tuple[np.ndarray, int]:
-    """Samples of shape (n, channels), float64, and the rate."""
+def _decoded(file: File) -> tuple[Tensor, int]:
+    """The mean of the channels, shape (n,), float64 in [-1, 1], and the rate."""
     with open_sound(file) as sound:
         announced, rate = sound.frames, sound.samplerate
-        found = sound.read(announced, dtype="float64", always_2d=True)
+        found = sound.read(announced, dtype="float32", always_2d=True)
     if len(found) != announced:
         raise Fault(
-            f"it announces {announced:,} samples and holds {len(found):,}: copy it again, or leave the item out"
+            f"it announces {announced:,} samples and holds {len(found):,}:"
+            " copy it again, or leave the item out"
         )
     if not np.isfinite(found).all():
         raise Fault("it holds samples that are no finite numbers: save it again, or leave the item out")
-    return found, rate
+    return torch.from_numpy(found.clip(-1, 1).mean(axis=1, dtype=np.float64)), rate
