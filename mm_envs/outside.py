@@ -21,6 +21,8 @@ OF_THE_CALLER = (
     *("num_envs", "vectorization_mode", "device", "output", "split", "copy", "render_mode"),
     *("autoreset_mode", "group_size", "first_row", "row"),
 )
+# What decides how a dataset is kept on one machine, and nothing else.
+OF_THE_MACHINE = ("cache", "memory_gb")
 OF_GYMNASIUM = ("wrappers", "vector_kwargs", "entry_point")
 TABLES: dict[str, Mapping[str, str]] = {"task": TASKS, "dataset": DATASETS, "feedback": FEEDBACKS}
 _RUNS_CODE = re.compile(r"\s*[\w.]+:[\w.]+\s*")

@@ -11,10 +11,10 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from mm_envs.engine.single import MultimodalEnv
-from mm_envs.engine.ticket import Ticket, dataset_of, of_one_machine
+from mm_envs.engine.ticket import NEVER, Ticket, dataset_of, of_one_machine
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import one_of
-from mm_envs.outside import OF_THE_CALLER, objection
+from mm_envs.outside import objection
 from mm_envs.values import plain, tuples
 
 ENTRY_POINT = f"{MultimodalVectorEnv.__module__}:{MultimodalVectorEnv.__qualname__}"
@@ -126,7 +126,7 @@ def _differing(
     given: dict[str, Any] = {}
     missing = []
     for name, value in made.items():
-        if name in OF_THE_CALLER or (name in usual and _same(usual[name], value)):
+        if name in NEVER or (name in usual and _same(usual[name], value)):
             continue
         said = _sayable(name, value)
         if said is None:

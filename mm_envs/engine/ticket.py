@@ -18,18 +18,18 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from mm_envs.data.dataset import SPLITS, Dataset
-from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER, objection
+from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
 from mm_envs.values import plain, texts, tuples
 
 VERSION = "mm1"
 LONGEST = 2**16
-NEVER = (*OF_THE_CALLER, *OF_GYMNASIUM)
+NEVER = (*OF_THE_CALLER, *OF_THE_MACHINE, *OF_GYMNASIUM)
 # 64 bits of the digest: another dataset goes unnoticed with odds of 1 to 10^19.
 _CONTENT_DIGITS = 16
 # A slip of the pen goes unnoticed with odds of 1 to 16 million.
 _CHECK_DIGITS = 6
-# Places on one machine; strings only, since a vocabulary may also be given as its words.
-_PLACES = ("path", "cache", "vocabulary")
+# Arguments whose strings are places on a disk, whatever they look like.
+_PLACES = ("path", "vocabulary")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _JSON_WORDS = ("true", "false", "null", "Infinity", "NaN")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
@@ -165,7 +165,9 @@ def dataset_of(dataset: Dataset) -> tuple[str, tuple[int, ...], str]:
 
 def of_one_machine(name: str, value: Any) -> bool:
     """Whether a value names a place on a disk."""
-    if name in _PLACES and isinstance(value, str):
+    # A vocabulary may also be given as its words.
+    written = value.values() if isinstance(value, Mapping) else [value]
+    if name in _PLACES and any(isinstance(one, str) for one in written):
         return True
     return any("/" in text or "\\" in text or "\0" in text for text in texts(value))
 

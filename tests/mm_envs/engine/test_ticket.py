@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -228,6 +229,33 @@ def test_other_objects_are_asked_for() -> None:
         mm_envs.replay(line, dataset=Scenes(items=128))
 
 
+def _colours(root: Path, last: str = "blue") -> Path:
+    """A folder of twelve pictures of one colour each, and what they are called."""
+    from PIL import Image
+
+    root.mkdir()
+    names = ["red", "green", "blue"] * 4
+    for number, name in enumerate([*names[:-1], last]):
+        Image.new("RGB", (36 + number, 40), name).save(root / f"{number}.png")
+    rows = [f"{number}.png,{name},a {name} square" for number, name in enumerate(names)]
+    (root / "metadata.csv").write_text("\n".join(["file_name,label,caption", *rows]))
+    return root
+
+
+def test_a_folder_is_given_again_wherever_it_lies(tmp_path: Path) -> None:
+    made, moved = _colours(tmp_path / "made"), _colours(tmp_path / "moved")
+    arguments = {"dataset": "folder", "size": 40, "max_tokens": 6, "cache": str(tmp_path), "memory_gb": 1.0}
+    envs = gym.make_vec("MMClassify-v0", num_envs=2, path=str(made), **arguments)
+    line, said = _ended(envs, 2, 12)[0]
+    assert str(tmp_path) not in line
+    assert ":dataset=folder,max_tokens=6,path=,size=40:folder." in line
+    _check_replay(line, said, path=moved)
+    with pytest.raises(ValueError, match=r"path is no part of the ticket .* or --data FOLDER"):
+        mm_envs.replay(line)
+    with pytest.raises(ValueError, match=r"made on dataset 'folder' \(.* and this one is 'folder' \("):
+        mm_envs.replay(line, path=_colours(tmp_path / "changed", last="navy"))
+
+
 def test_a_task_of_ones_own_is_known_once_it_is_registered() -> None:
     gym.register(
         id="Mine-v0",
@@ -300,7 +328,7 @@ _VALUES = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(
     arguments=st.dictionaries(st.sampled_from(["items", "objects", "kinds", "noise", "reward"]), _VALUES),
-    missing=st.lists(st.sampled_from(["path", "feedback", "cache"]), unique=True),
+    missing=st.lists(st.sampled_from(["path", "feedback", "vocabulary"]), unique=True),
     dataset=st.text(max_size=12),
     numbers=st.tuples(_NUMBERS, st.integers(0, 2**64 - 1), _NUMBERS, _NUMBERS),
 )
@@ -365,6 +393,8 @@ _DATASET, _KEY = "scenes.8192-2048-2048.0123456789abcdef", "train.5:7.3.12"
         ("mm1:MMVQA-v0:kinds=%5B%22os%3Asystem%22%5D:" + _DATASET + ":" + _KEY, "which could run code"),
         ("mm1:MMVQA-v0:path=flags:" + _DATASET + ":" + _KEY, "a place on a disk"),
         ("mm1:MMVQA-v0:kinds=%22%2Fetc%22:" + _DATASET + ":" + _KEY, "a place on a disk"),
+        ("mm1:MMVQA-v0:vocabulary=words.json:" + _DATASET + ":" + _KEY, "a place on a disk"),
+        ("mm1:MMVQA-v0:cache=home:" + _DATASET + ":" + _KEY, "is not one argument"),
         ("mm1:MMVQA-v0:wrappers=3:" + _DATASET + ":" + _KEY, "is not one argument"),
         ("mm1:MMVQA-v0:device=:" + _DATASET + ":" + _KEY, "is not one argument"),
         ("mm1:MMVQA-v0:items=64,items=65:" + _DATASET + ":" + _KEY, "is not one argument"),
