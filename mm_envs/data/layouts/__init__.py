@@ -88,8 +88,8 @@ def read_source(root: Path, layout: str = "auto", on_error: str = "raise") -> So
     chosen = _only([name for name, _ in recognise(root)], root) if layout == "auto" else layout
     source: Source = _function(chosen, "read")(root, on_error)
     if not source.records:
-        left_out = f": all {len(source.skipped)} were left out, the first: {source.skipped[0]}"
-        raise ValueError(f"{root}: layout {chosen!r} gives no item{left_out if source.skipped else ''}")
+        first = f": all {len(source.skipped)} were left out: {source.skipped[0]}" if source.skipped else ""
+        raise ValueError(f"{root}: layout {chosen!r} gives no item{first}")
     return source
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mm_envs.data.folder.manifest import read_rows
+from mm_envs.data.folder.manifest import Row, read_rows
 from mm_envs.data.layouts.reading import Files, Gatherer, relative
 from mm_envs.data.records import Record, Source
 
@@ -36,11 +36,18 @@ def read(root: Path, on_error: str) -> Source:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: put it there")
     sounds, name = Files(root, ["audio"]), relative(path, root)
-    for line, row in read_rows(path):
+    for line, row in _rows(path):
         with gatherer.item():
             gatherer.records.append(_record(f"{name}, line {line}", row, sounds))
     group = "src_file" if gatherer.records and "src_file" in gatherer.records[0].columns else None
     return gatherer.source("esc50", root, "environmental sounds of ESC-50", group)
+
+
+def _rows(path: Path) -> list[Row]:
+    try:
+        return list(read_rows(path))
+    except ValueError as error:
+        raise ValueError(f"{path.parent / str(error)}") from None
 
 
 def _record(place: str, row: dict[str, Any] | str, sounds: Files) -> Record:

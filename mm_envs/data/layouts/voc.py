@@ -100,12 +100,13 @@ def _records(photo: _Photo, classes: Sequence[str], split: str | None) -> list[R
 
 def _photo(name: str, home: Path, pictures: Files, annotations: Files) -> tuple[_Photo, int]:
     """A photo, and how many empty boxes it has."""
-    place = f"{relative(home, pictures.root)}/{name}"
-    path = annotations.take(f"{name}.xml", place)
+    root = pictures.root
+    path = annotations.take(f"{name}.xml", relative(home / "ImageSets", root))
     boxes, empty = boxes_of(path)
+    place = relative(path, root)
     found = (pictures.find(name + suffix) for suffix in _SUFFIXES)
     picture = next((one for one in found if one), None) or pictures.take(f"{name}.jpg", place)
-    return _Photo(name, relative(path, pictures.root), picture, boxes), empty
+    return _Photo(name, place, picture, boxes), empty
 
 
 def _splits(home: Path) -> dict[str, str]:

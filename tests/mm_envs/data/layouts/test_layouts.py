@@ -1,0 +1,187 @@
+"""Every layout, whole: what is recognised, what is read, and what a missing file does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mm_envs.data.layouts import LAYOUTS, SIGNS, read_source, recognise
+from mm_envs.data.records import Record
+
+Make = Callable[[str], Path]
+
+# What the smallest folder of each layout holds, told apart by the names of the files.
+EXPECTED: dict[str, list[tuple[str | None, dict[str, Any]]]] = {
+    "metadata": [(None, {"label": "cat"}), (None, {"label": "dog"})],
+    "idx": [("train", {"label": str(i)}) for i in range(5)] + [("test", {"label": str(i)}) for i in range(3)],
+    "coco": [
+        (split, {"captions": [f"caption 0 of {n}", f"caption 1 of {n}"]})
+        for n, split in ((1, "train"), (2, "train"), (3, "validation"))
+    ],
+    "vqa": [
+        (
+            split,
+            {
+                "question": f"Is it {k}?",
+                "answer": "yes",
+                "answers": ["yes"] * 7 + ["no"] * 3,
+                "kind": "yes/no",
+            },
+        )
+        for split in ("train", "validation")
+        for k in (0, 1)
+    ],
+    "nlvr": [
+        (None, {"question": f"There are {n} boxes.", "answer": answer, "kind": "true/false"})
+        for n, answer in ((0, "true"), (0, "true"), (1, "false"))
+    ],
+    "flickr8k": [
+        (split, {"captions": ["caption 0 .", "caption 1 ."]}) for split in ("train", "validation", "test")
+    ],
+    "esc50": [(None, {"label": label}) for label in ("dog", "sea waves", "dog")],
+    "esc10": [(None, {"label": label}) for label in ("dog bark", "dog bark", "rain")],
+    "fsdd": [
+        (split, {"label": digit})
+        for digit, split in (("0", "test"), ("0", "train"), ("3", "test"), ("3", "train"))
+    ],
+    "voc": [
+        ("train", {"question": "how many cat are there", "answer": "0"}),
+        ("train", {"question": "how many dog are there", "answer": "2"}),
+        ("validation", {"question": "how many cat are there", "answer": "1"}),
+        ("validation", {"question": "how many dog are there", "answer": "0"}),
+        ("test", {"question": "how many cat are there", "answer": "0"}),
+        ("test", {"question": "how many dog are there", "answer": "1"}),
+    ],
+    "classes": [
+        ("train", {"label": "cat"}),
+        ("train", {"label": "dog"}),
+        ("train", {"label": "dog"}),
+        ("validation", {"label": "cat"}),
+    ],
+}
+GROUPS = {"nlvr": "set", "vqa": "image_id", "voc": "photo", "esc10": "source", "esc50": "src_file"}
+
+
+def files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def same(one: Record, other: Record) -> bool:
+    media = one.media.keys() == other.media.keys() and all(
+        np.array_equal(value, other.media[key])
+        if isinstance(value, np.ndarray)
+        else value == other.media[key]
+        for key, value in one.media.items()
+    )
+    said = (one.place, one.values, one.split, one.columns) == (
+        other.place,
+        other.values,
+        other.split,
+        other.columns,
+    )
+    return media and said
+
+
+def test_every_layout_says_what_it_looks_for_and_is_tested() -> None:
+    assert LAYOUTS.keys() == SIGNS.keys() == EXPECTED.keys()
+
+
+def test_a_layout_is_recognised_and_read(tree: tuple[str, Path]) -> None:
+    name, root = tree
+    found = recognise(root)
+    assert found[0][0] == name
+    assert {one for one, _ in found} <= {name, "classes"}, "no other layout but the fallback fits"
+    source = read_source(root)
+    assert (source.layout, source.root, source.skipped) == (name, root, ())
+    assert source.group == GROUPS.get(name)
+    assert [record.split for record in source.records] == [split for split, _ in EXPECTED[name]]
+    for record, (_, values) in zip(source.records, EXPECTED[name], strict=True):
+        assert values.items() <= record.values.items()
+
+
+def test_records_name_their_place_and_files_inside_the_folder(tree: tuple[str, Path]) -> None:
+    _, root = tree
+    source = read_source(root)
+    assert len({record.place for record in source.records}) == len(source.records)
+    for record in source.records:
+        assert (root / record.place.partition(",")[0]).is_file(), "a place begins with the name of a file"
+        for media in record.media.values():
+            assert isinstance(media, np.ndarray) or (media.is_file() and media.is_relative_to(root))
+        if source.group is not None:
+            assert source.group in record.columns
+
+
+def test_reading_twice_by_name_or_leniently_gives_the_same(tree: tuple[str, Path]) -> None:
+    name, root = tree
+    first = read_source(root).records
+    for other in (read_source(root), read_source(root, name), read_source(root, name, "skip")):
+        assert all(same(*pair) for pair in zip(first, other.records, strict=True))
+
+
+def test_a_missing_file_is_named_or_counted(tree: tuple[str, Path]) -> None:
+    name, root = tree
+    if name in ("idx", "esc10", "fsdd", "classes", "metadata"):
+        pytest.skip("its items are its files, or are looked at later")
+    whole = read_source(root).records
+    victim = whole[0].media[next(iter(whole[0].media))]
+    assert isinstance(victim, Path)
+    victim.unlink()
+    if name == "nlvr":  # Another order of the boxes is still there.
+        assert len(read_source(root).records) == len(whole) - 1
+        return
+    with pytest.raises(FileNotFoundError, match="on_error='skip'") as error:
+        read_source(root, name)
+    assert victim.name in str(error.value)
+    source = read_source(root, name, "skip")
+    lost = [record for record in whole if victim in record.media.values()]
+    assert [record.place for record in source.records] == [
+        record.place for record in whole if record.place not in {one.place for one in lost}
+    ]
+    assert len(source.skipped) >= 1
+    assert victim.name in source.skipped[0]
+
+
+def test_links_are_not_followed_out_of_the_folder(make: Make, tmp_path: Path) -> None:
+    root, secret = make("classes"), tmp_path / "secret"
+    make("esc10").rename(secret)
+    (root / "train" / "dog" / "link.png").symlink_to(next(secret.rglob("*.ogg")))
+    (root / "train" / "linked").symlink_to(secret / "002 - Rain", target_is_directory=True)
+    assert len(read_source(root).records) == len(EXPECTED["classes"])
+
+
+# Choosing ---------------------------------------------------------------------------------------------------
+
+
+def test_unknown_folders_and_names_are_refused(tmp_path: Path, make: Make) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        recognise(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read_source(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"no known layout .*Flickr8k.token.txt.*: write a metadata.csv"):
+        read_source(tmp_path)
+    root = make("fsdd")
+    with pytest.raises(ValueError, match="layout='os:system' is not one of auto, metadata, idx"):
+        read_source(root, "os:system")
+    with pytest.raises(ValueError, match="on_error='ignore' is not one of raise, skip"):
+        read_source(root, on_error="ignore")
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_a_layout_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        read_source(tmp_path, name)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_metadata_goes_first_and_two_that_are_equally_good_are_for_the_user(
+    tmp_path: Path, makers: dict[str, Callable[[Path], None]]
+) -> None:
+    makers["fsdd"](tmp_path)
+    makers["voc"](tmp_path)
+    with pytest.raises(ValueError, match="layouts fsdd, voc fit: choose one with layout='fsdd'"):
+        read_source(tmp_path)
+    assert read_source(tmp_path, "voc").layout == "voc"
+    makers["metadata"](tmp_path)
+    assert read_source(tmp_path).layout == "metadata"
