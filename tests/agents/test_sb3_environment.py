@@ -78,7 +78,7 @@ STRANGE = [
     ),
     (
         {"dataset": TRAP},
-        "dataset='a_trap:spring' is not one of scenes, digits: make the environment yourself",
+        "dataset='a_trap:spring' is not one of scenes, digits",
     ),
     ({"feedback": TRAP}, "feedback='a_trap:spring' is not one of truth, "),
     ({"feedback": ["truth", TRAP]}, "is not one of truth, "),
