@@ -274,11 +274,11 @@ def cider_d(
 
 
 def _numbering(frequency: DocumentFrequency, tokenizer: str) -> Numbering:
-    if frequency.vocabulary is None:
+    if frequency.words is None:
         raise ValueError(
             "the document frequency was built from token ids: build it from strings to score strings"
         )
-    return Numbering(tokenizer, frequency.vocabulary)
+    return Numbering(tokenizer, frequency.words)
 
 
 def _check_ids(numbering: Numbering, frequency: DocumentFrequency) -> None:

@@ -10,19 +10,20 @@ from math import log
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from mm_envs.data.text import SPECIALS, Vocabulary
-from mm_envs.metrics.ngrams import ABSENT, EXACT_IDS, NOTHING, ngram_keys
+from mm_envs.metrics.ngrams import ABSENT, EXACT_IDS, NOTHING, ORDERS, ngram_keys
 from mm_envs.metrics.text import Numbering, small_ids, words_of
 
-Corpus: TypeAlias = "Tensor | Iterable[Tensor] | Sequence[Sequence[str]]"
+Corpus: TypeAlias = "Tensor | Iterable[Tensor] | Iterable[Sequence[str]]"
 
 # Squares of weights are whole numbers of 2**-36: sums of whole numbers are equal in every batch. With
 # idf = ln(1e6) the square of a norm fits into 63 bits up to 800 words.
 WEIGHT_BITS = 36
-_STRINGS_EXACT = EXACT_IDS // 2
+_CHUNK = 4096
 
 
 class DocumentFrequency:
@@ -35,11 +36,8 @@ class DocumentFrequency:
         keys: The n-grams, sorted, (G,) int64.
         counts: In how many documents each of them stands, (G,) int64.
         documents: The number of documents N.
-        vocabulary: The words of the ids, if it was built from strings.
+        words: The words of the ids from 3 on, if it was built from strings.
         exact: Whether all token ids lie below 2**16.
-
-    Attributes:
-        digest: Sixteen hexadecimal digits that change whenever anything of it does.
 
     Example:
         >>> frequency = DocumentFrequency.of([["a red dog", "a dog"], ["a cat"]])
@@ -52,19 +50,24 @@ class DocumentFrequency:
         keys: Tensor,
         counts: Tensor,
         documents: int,
-        vocabulary: Vocabulary | None = None,
+        words: Sequence[str] | None = None,
         exact: bool = True,
     ) -> None:
         self.keys, self.counts, self.documents = keys.cpu(), counts.cpu(), documents
-        self.vocabulary, self.exact = vocabulary, exact
-        self._on: dict[tuple[torch.device, bool], tuple[Tensor, Tensor, int]] = {}
+        self.words, self.exact = None if words is None else tuple(words), exact
+        self._unknown = _square(documents, 1)
+        # What is no n-gram, in answers and in references, weighs nothing.
+        several, place = np.unique(self.counts.numpy(), return_inverse=True)
+        squares = np.array([_square(documents, count) for count in several.tolist()], dtype=np.int64)
+        known = np.concatenate([[NOTHING, ABSENT], self.keys.numpy()])
+        weights = np.concatenate([[0, 0], squares[place]])
+        order = known.argsort()
+        self._tables = torch.from_numpy(known[order]), torch.from_numpy(weights[order])
+        self._on: dict[torch.device, tuple[Tensor, Tensor]] = {self._tables[0].device: self._tables}
 
     @classmethod
     def of(
-        cls,
-        corpus: Corpus,
-        tokenizer: str = "whitespace",
-        exact: bool | None = None,
+        cls, corpus: Corpus, tokenizer: str = "whitespace", exact: bool | None = None
     ) -> DocumentFrequency:
         """The document frequency of a corpus.
 
@@ -74,21 +77,17 @@ class DocumentFrequency:
             tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
             exact: Whether all ids of answers, too, lie below 2**16; by default as in this corpus.
         """
-        vocabulary = None
-        if isinstance(corpus, Tensor):
-            corpus = [corpus]
-        corpus = list(corpus)  # type: ignore[arg-type]
-        if not corpus or not isinstance(corpus[0], Tensor):
-            numbering = Numbering(tokenizer)
-            corpus = list(numbering.encode(corpus).split(4096)) if corpus else []  # type: ignore[arg-type]
-            vocabulary = Vocabulary((*SPECIALS, *numbering.ids))
+        batches, words = _encoded(corpus, tokenizer)
+        if words is not None:
             # Answers bring words of their own: there has to be room for them.
-            exact = len(vocabulary) <= _STRINGS_EXACT
-        batches: list[Tensor] = corpus  # type: ignore[assignment]
-        exact = all(map(small_ids, batches)) if exact is None else exact
+            exact = len(words) < EXACT_IDS // 2
+        elif exact is None:
+            exact = all(map(small_ids, batches))
         found = [_first_of_documents(ngram_keys(words_of(batch), exact)) for batch in batches]
-        keys, counts = torch.cat([*found, torch.zeros(0, dtype=torch.int64)]).unique(return_counts=True)
-        return cls(keys, counts, sum(map(len, batches)), vocabulary, exact)
+        joined = np.concatenate([*found, np.zeros(0, dtype=np.int64)])
+        keys, counts = np.unique(joined, return_counts=True)
+        documents = sum(map(len, batches))
+        return cls(torch.from_numpy(keys), torch.from_numpy(counts), documents, words, exact)
 
     def count(self, ngram: str) -> int:
         """In how many documents an n-gram stands, given in words.
@@ -96,14 +95,14 @@ class DocumentFrequency:
         Raises:
             ValueError: It was built from token ids, or it is no n-gram of 1 to 4 words.
         """
-        if self.vocabulary is None:
+        if self.words is None:
             raise ValueError("this document frequency was built from token ids: it does not know their words")
-        words = self.vocabulary.encode(ngram)
-        if not 1 <= len(words) <= 4:
-            raise ValueError(f"ngram={ngram!r} has {len(words)} words: give 1 to 4")
-        key = ngram_keys(words, self.exact)[len(words) - 1, 0]
-        place = (self.keys == key).nonzero()
-        return int(self.counts[place[0, 0]]) if len(place) else 0
+        parts = ngram.split()
+        if not 1 <= len(parts) <= ORDERS:
+            raise ValueError(f"ngram={ngram!r} has {len(parts)} words: give 1 to {ORDERS}")
+        tokens = Numbering("whitespace", self.words).encode([[ngram]])[0, 0]
+        found = self.counts[self.keys == ngram_keys(tokens, self.exact)[len(parts) - 1, 0]]
+        return int(found.sum())
 
     def weights(self, keys: Tensor, unknown: bool) -> Tensor:
         """The square of the weight ln(N / df) of n-grams, in whole numbers of 2**-36.
@@ -115,25 +114,14 @@ class DocumentFrequency:
         Returns:
             int64 of the same shape.
         """
-        known, weights, other = self._tables(keys.device, unknown)
-        place = torch.searchsorted(known, keys)
-        place = place.clamp_(max=len(known) - 1)
-        flat = place.flatten()
-        found = known.index_select(0, flat).view_as(keys) == keys
-        return torch.where(found, weights.index_select(0, flat).view_as(keys), other)
-
-    def _tables(self, device: torch.device, unknown: bool) -> tuple[Tensor, Tensor, int]:
-        """Known n-grams and their weights (none, in answers and references, has weight 0)."""
-        if (device, unknown) not in self._on:
-            n = max(self.documents, 1)
-            several, place = self.counts.unique(return_inverse=True)
-            squares = torch.tensor([_square(n, count) for count in several.tolist()], dtype=torch.int64)
-            keys = torch.cat([torch.tensor([NOTHING, ABSENT]), self.keys])
-            weights = torch.cat([torch.zeros(2, dtype=torch.int64), squares[place]])
-            order = keys.argsort()
-            other = _square(n, 1) if unknown else 0
-            self._on[device, unknown] = (keys[order].to(device), weights[order].to(device), other)
-        return self._on[device, unknown]
+        if keys.device not in self._on:
+            known, weights = self._tables
+            self._on[keys.device] = known.to(keys.device), weights.to(keys.device)
+        known, weights = self._on[keys.device]
+        place = torch.searchsorted(known, keys).clamp_(max=len(known) - 1).flatten()
+        found = known.index_select(0, place).view_as(keys) == keys
+        other = self._unknown if unknown else 0
+        return torch.where(found, weights.index_select(0, place).view_as(keys), other)
 
     @cached_property
     def digest(self) -> str:
@@ -144,8 +132,8 @@ class DocumentFrequency:
         return hashed.hexdigest()[:16]
 
     def _said(self) -> dict[str, str]:
-        words = "" if self.vocabulary is None else self.vocabulary.to_json()
-        return {"documents": str(self.documents), "exact": str(int(self.exact)), "vocabulary": words}
+        words = json.dumps(self.words)
+        return {"documents": str(self.documents), "exact": json.dumps(self.exact), "words": words}
 
     def save(self, path: str | Path) -> None:
         """Writes it to a safetensors file; ``load`` reads it back."""
@@ -164,24 +152,37 @@ class DocumentFrequency:
 
         try:
             with safe_open(str(path), "pt") as file:
-                said = file.metadata() or {}
-                words = said["vocabulary"]
-                vocabulary = Vocabulary.from_json(words) if words else None
-                keys, counts = file.get_tensor("keys"), file.get_tensor("counts")
-                return cls(keys, counts, int(said["documents"]), vocabulary, said["exact"] == "1")
-        except (SafetensorError, KeyError, ValueError) as error:
+                said = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+                tables = file.get_tensor("keys"), file.get_tensor("counts")
+                return cls(*tables, said["documents"], said["words"], said["exact"])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} holds no document frequency ({error}): write one with DocumentFrequency.save"
             ) from error
 
 
-def _square(documents: int, frequency: int) -> int:
-    return round(log(documents / frequency) ** 2 * 2**WEIGHT_BITS)
+def _encoded(corpus: Corpus, tokenizer: str) -> tuple[list[Tensor], tuple[str, ...] | None]:
+    """The corpus in batches of token ids, and its words where it is made of strings."""
+    if isinstance(corpus, Tensor):
+        return [corpus], None
+    items = list(corpus)
+    batches = [item for item in items if isinstance(item, Tensor)]
+    texts = [item for item in items if not isinstance(item, Tensor)]
+    if not texts:
+        return batches, None if batches else ()
+    numbering = Numbering(tokenizer)
+    batches = [numbering.encode(texts[at : at + _CHUNK]) for at in range(0, len(texts), _CHUNK)]
+    return batches, tuple(numbering.ids)
 
 
-def _first_of_documents(keys: Tensor) -> Tensor:
+def _square(documents: int, count: int) -> int:
+    return int(round(log(max(documents, 1) / count) ** 2 * 2**WEIGHT_BITS))
+
+
+def _first_of_documents(keys: Tensor) -> NDArray[np.int64]:
     """The n-grams of documents, (documents, ...) int64, each once a document, one after the other."""
-    ordered = keys.flatten(1).cpu().sort(1).values
-    first = torch.ones_like(ordered, dtype=torch.bool)
+    ordered = np.sort(keys.flatten(1).cpu().numpy(), axis=1)
+    first = np.ones_like(ordered, dtype=np.bool_)
     first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    return ordered[first & (ordered != 0)]
+    found: NDArray[np.int64] = ordered[first & (ordered != NOTHING)]
+    return found

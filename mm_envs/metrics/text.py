@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS, PAD, SPECIALS, Vocabulary
+from mm_envs.data.text import EOS, PAD, SPECIALS
 from mm_envs.metrics.ngrams import EXACT_IDS
 from mm_envs.names import one_of
 
@@ -69,11 +69,11 @@ TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
 
 
 class Numbering:
-    """Numbers the words of texts in the order in which they come; words of a vocabulary keep their ids.
+    """Numbers the words of texts in the order in which they come; known words keep their ids.
 
     Args:
         tokenizer: "whitespace", "13a" or "alphanumeric".
-        vocabulary: Words that have ids already.
+        words: Words that have ids already, from 3 on.
 
     Raises:
         ValueError: There is no such tokenizer.
@@ -83,12 +83,11 @@ class Numbering:
         [[[3, 4], [0, 0]], [[3, 5], [4, 0]]]
     """
 
-    def __init__(self, tokenizer: str = "whitespace", vocabulary: Vocabulary | None = None) -> None:
+    def __init__(self, tokenizer: str = "whitespace", words: Sequence[str] = ()) -> None:
         if tokenizer not in TOKENIZERS:
             raise ValueError(one_of("tokenizer", tokenizer, TOKENIZERS))
         self._split = TOKENIZERS[tokenizer]
         # A text may hold the special words, too: there they are words like any other.
-        words = vocabulary.words[len(SPECIALS) :] if vocabulary else ()
         self.ids = {word: i for i, word in enumerate(words, len(SPECIALS))}
 
     def __len__(self) -> int:
@@ -157,7 +156,7 @@ def as_words(
         exact = all(small_ids(tokens) for tokens in (response, references))
         return words_of(response), words_of(references), exact
     numbering = Numbering(tokenizer)
-    written = numbering.encode([[text] for text in response])  # type: ignore[list-item]
+    written = numbering.encode([[text] for text in response])
     known = numbering.encode(references)  # type: ignore[arg-type]
     return written.flatten(1), known, len(numbering) <= EXACT_IDS
 
