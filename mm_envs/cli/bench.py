@@ -17,6 +17,8 @@ from mm_envs.names import at_least, resolve
 BENCHMARKS: dict[str, str] = {
     "throughput": "benchmarks.throughput:bench",
     "agents": "benchmarks.agents:bench",
+    "metrics": "benchmarks.metric_agreement:bench",
+    "metric-speed": "benchmarks.metric_speed:bench",
 }
 
 
@@ -50,7 +52,9 @@ class Bench:
     Attributes:
         what: "throughput": row-steps a second against plain Python environments under the vector
             environments of Gymnasium and Stable-Baselines3. "agents": PPO on real digits, trained on the
-            noisy rater and on the truth, five seeds each.
+            noisy rater and on the truth, five seeds each. "metrics": text metrics beside public
+            implementations, their authors' scores and people's judgements. "metric-speed": their speed
+            beside the same.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
