@@ -40,7 +40,7 @@ class Folder(Dataset):
     The fields are ``image`` (uint8), ``video`` (uint8), ``audio`` (float32) with ``audio_length`` (samples),
     ``text`` and ``question`` (int64 tokens) with their ``_length``, ``label``, ``answer`` and ``kind`` (int64
     classes), ``captions`` (int64, references x words) and ``facts`` (bool, which of all facts are true).
-    Where some items lack something to be seen or read, ``<key>_present`` says so.
+    Where some items lack something to be seen or read, ``<key>_present`` says so. ``item`` is the index.
 
     All files are read and decoded when the folder is opened, so that every fault is found at once, named with
     file and line. Nothing lies in two splits, which is told by the content of the files.
@@ -61,7 +61,8 @@ class Folder(Dataset):
         frames: Of videos, taken evenly over the clip.
         split_by: ``"auto"``: the split that the source says, else by hash; ``"hash"``: 75, 12.5 and 12.5 % by
             the content of the files; or a column that holds train, validation (val, dev) or test.
-        group: A column (speaker, photographer) none of whose values lies in two splits.
+        group: A column (speaker, photographer) none of whose values lies in two splits; None: the one that
+            the layout names, if it does.
         columns: Our field -> their column, where it has another name: ``{"label": "species"}``.
         classes: The names of the labels (or, as a mapping, of labels, answers and kinds) in the order of
             their numbers; None: all that occur, sorted.
@@ -120,6 +121,7 @@ class Folder(Dataset):
         for sentence in source.skipped:
             faults.add("line", sentence)
         self.root, self.layout = source.root, source.layout
+        group = source.group if group is None else group
         items = items_of(source.records, source.root, split_by, group, columns, faults)
         pinned = pinned_classes(classes, items)
         items = drop_unknown_classes(items, pinned, faults)
@@ -138,6 +140,7 @@ class Folder(Dataset):
         self.classes, self.vocabularies = classes.names, words.vocabularies
         self.max_tokens, self._facts = words.max_tokens, words.facts
         self._tables: dict[str, Tensor] = {**self._store.fields, **classes.tables, **words.tables}
+        self._tables["item"] = torch.arange(len(items))
         self.spaces = _media_spaces(forms) | {
             name: Tokens(self._tables[name].shape[1], words.vocabularies[name])
             for name in ("text", "question")
@@ -194,12 +197,13 @@ class Folder(Dataset):
         """The true utility of captions: by facts where there are any, else by closeness to the references."""
         if self._facts:
             return FactGrader(self._facts, self.vocabularies["caption"])
-        return ReferenceGrader(self.vocabularies["caption"])
+        training = len(self.splits["train"])
+        return ReferenceGrader(self._tables["captions"], training, len(self.vocabularies["caption"]))
 
     def part_modalities(self) -> dict[str, tuple[str, ...]]:
         """Which modalities carry each part of the utility of a caption: all that there are."""
         shown = tuple(name for name in ("image", "video", "audio") if name in self.spaces)
-        return dict.fromkeys(self.caption_grader().parts, shown)
+        return dict.fromkeys((FactGrader if self._facts else ReferenceGrader).parts, shown)
 
 
 def _source(path: Path, layout: str, on_error: str, columns: Mapped) -> Source:
