@@ -177,6 +177,7 @@ def _unreadable(path: object, error: OSError) -> MediaError | FileNotFoundError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return FileNotFoundError(f"{shown(path)} does not exist: correct its name, or put the file there")
     reasons = {
+        errno.EISDIR: "is a folder: name a file",
         errno.EACCES: "may not be read: give yourself the permission (chmod +r)",
         errno.EPERM: "may not be read: give yourself the permission (chmod +r)",
         errno.ELOOP: "is a symbolic link that leads back to itself: put the file there",
