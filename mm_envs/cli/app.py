@@ -12,6 +12,7 @@ import tyro
 from mm_envs.cli.bench import Bench
 from mm_envs.cli.check import Check
 from mm_envs.cli.demo import Demo
+from mm_envs.cli.docs import Docs
 from mm_envs.cli.evaluate import Evaluate
 from mm_envs.cli.installation import MISMATCH, pair_message
 from mm_envs.cli.list import List
@@ -42,6 +43,7 @@ Commands = (
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[Docs, tyro.conf.subcommand("docs")]
 )
 
 

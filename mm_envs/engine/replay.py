@@ -128,7 +128,7 @@ def replay(ticket: str | Ticket, response: Any = None, *, feedback: Any = None, 
     begin = {"items": said.item, "episode_index": said.episode}
     observation, info = env.reset(seed=said.seed, options=begin)
     reference = {name: value[0].cpu() for name, value in env.engine.reference().items()}
-    good = tuple(env.task.reference_words(reference))
+    good = tuple(dict.fromkeys(env.task.reference_words(reference)))
     outcome = None if response is None else _play(env, response, judged)
     return Replay(said, env, observation, info, good, outcome)
 
