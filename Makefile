@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TIMES := $(VENV)/.installed
 
-.PHONY: demo test slow lint format numbers minimum clean
+.PHONY: demo test slow lint format numbers docs minimum clean
 
 demo: $(TIMES)
 	$(BIN)/mm-envs demo
@@ -29,6 +29,10 @@ format: $(TIMES)-dev
 DATA ?= ../shared/data
 numbers: $(TIMES)-dev
 	$(BIN)/python -m benchmarks.numbers --data $(DATA)
+
+# The pages of docs/ that come from docstrings, with pictures of real episodes.
+docs: $(TIMES)
+	$(BIN)/mm-envs docs --out docs
 
 # The lowest versions that pyproject.toml names, in an environment of their own.
 minimum:
