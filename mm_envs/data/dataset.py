@@ -57,7 +57,7 @@ class Dataset(ABC):
         """
 
     def stored(self, field: str) -> Tensor | None:
-        """The field of all items, where it is kept anyway, or None (as here): then it is computed by ``batch``.
+        """The field of all items, where it is kept anyway, or None (as here): ``batch`` then computes it.
 
         Args:
             field: The name of the field.

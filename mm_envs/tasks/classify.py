@@ -1,4 +1,4 @@
-"""Classification: pictures, words and sounds to a class, or to a distribution over the classes."""
+"""Classification: pictures, videos, words and sounds to a class, or to a distribution over the classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mm_envs.random import fold, integers, uniform
 from mm_envs.tasks.task import Fields, Task
 from mm_envs.tasks.yardsticks import conditional_majority
 
-INPUTS = ("image", "text", "audio")
+INPUTS = ("image", "video", "text", "audio")
 ANSWERS = ("class", "distribution")
 SCALE = 4.0
 
@@ -27,14 +27,16 @@ class Classify(Task):
     """Say to which class an item belongs.
 
     ## Description
-    One step: the agent sees a picture, a text, a sound, or several of them, and names a class. On ``scenes``
-    (the default) the picture shows two objects, the text names one of them and the class is its colour; with
-    ``sound="complement"`` the picture is grey and the colours are heard, so that picture, text and sound are
-    all needed. On ``digits`` the picture is a handwritten digit.
+    One step: the agent sees a picture, a video, a text, a sound, or several of them, and names a class. On
+    ``scenes`` (the default) the picture shows two objects, the text names one of them and the class is its
+    colour; with ``sound="complement"`` the picture is grey and the colours are heard, so that picture, text
+    and sound are all needed. On ``digits`` the picture is a handwritten digit. On a ``folder`` the class is
+    its column ``label`` (``columns={"label": "species"}`` names another).
 
     ## Observation space
-    A flat Dict with those of ``image`` (Image), ``text`` (Tokens, with ``text_length``) and ``audio`` (Audio)
-    that the dataset has.
+    A flat Dict with those of ``image`` (Image), ``video`` (Video), ``text`` (Tokens, with ``text_length``)
+    and ``audio`` (Audio) that the dataset has. On folders sounds have an ``audio_length``, and
+    ``<key>_present`` is 0 where an item lacks something that others have.
 
     ## Action space
     ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-1, 1, (classes,))`` of logits divided by 4:
@@ -50,8 +52,8 @@ class Classify(Task):
     Terminates after one step.
 
     ## Arguments
-    ``dataset``, ``inputs`` (which of image, text, audio are shown), ``answer`` ("class", "distribution"), and
-    the arguments of the dataset.
+    ``dataset``, ``inputs`` (which of image, video, text, audio are shown), ``answer`` ("class",
+    "distribution"), and the arguments of the dataset (of a folder ``path``, ...).
 
     ## Version history
     v0: first version.

@@ -63,11 +63,11 @@ class Baselines:
 
     def __init__(self, task: Task, fit: int = 4000) -> None:
         self.task = task
-        unseen = (Image, Video, Audio)
         spaces = task.context_spaces
-        self.visible = {
-            key: name for key, name in task.context.items() if not isinstance(spaces[key], unseen)
-        }
+        # How long a sound is, and whether there is one, is not seen either.
+        unseen = {key for key, space in spaces.items() if isinstance(space, (Image, Video, Audio))}
+        unseen |= {f"{key}{ending}" for key in unseen for ending in ("_length", "_present")}
+        self.visible = {key: name for key, name in task.context.items() if key not in unseen}
         self.in_words = isinstance(task, TokenTask) and bool(task.state_spaces)
         self._fit = min(fit, _FIT_WORDS) if self.in_words and not self.visible else fit
 

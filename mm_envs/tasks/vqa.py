@@ -1,4 +1,4 @@
-"""Visual question answering: a question about what is seen (and heard)."""
+"""Question answering: a question about what is seen (and heard)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import Dataset, make_dataset
-from mm_envs.data.text import EOS, Vocabulary
+from mm_envs.data.text import Vocabulary
 from mm_envs.episodes import Judgement
 from mm_envs.metrics.accuracy import exact_match
 from mm_envs.names import one_of
@@ -26,11 +26,14 @@ class VQA(TokenTask):
     ## Description
     The agent sees a picture (with sound, hears it, too) and a question, and answers. On ``scenes`` there are
     six kinds of questions: existence, count, colour, shape, relation and comparison, balanced so that neither
-    the question nor the picture alone tells the answer.
+    the question nor the picture alone tells the answer. On a ``folder`` questions and answers are its columns
+    ``question`` and ``answer``; of several people's ``answers`` the most frequent is the right one.
 
     ## Observation space
-    A flat Dict: ``image`` (Image), ``audio`` (Audio, where there is sound) and ``question`` (Tokens, with
-    ``question_length``); with ``answer="tokens"`` also ``tokens`` and ``tokens_length``, the answer so far.
+    A flat Dict: those of ``image`` (Image), ``video`` (Video) and ``audio`` (Audio) that the dataset has, and
+    ``question`` (Tokens, with ``question_length``); with ``answer="tokens"`` also ``tokens`` and
+    ``tokens_length``, the answer so far. On folders sounds have an ``audio_length``, and ``<key>_present`` is
+    0 where an item lacks something that others have.
 
     ## Action space
     ``Discrete(answers)``: one of the known answers. With ``answer="tokens"`` ``Discrete(words)``: the next
@@ -38,8 +41,8 @@ class VQA(TokenTask):
 
     ## Rewards
     What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right answer
-    and 0 for any other; an answer in words must have the right word and no other, so that naming several
-    possible answers does not pay.
+    and 0 for any other; an answer in words must have the right words and no others, so that naming several
+    possible answers does not pay. On a folder without pictures or sounds the question is all there is.
 
     ## Episode end
     Terminates after one step; with words, after ``<eos>`` or ``max_tokens`` words.
@@ -62,14 +65,25 @@ class VQA(TokenTask):
         **dataset_arguments: Any,
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
-        if "answer" not in self.dataset.classes:
+        if "answer" not in self.dataset.classes or "question" not in self.dataset.spaces:
             raise ValueError(f"dataset {self.dataset.name!r} has no questions: choose one that has")
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))
-        self._show("image", "audio", "question")
+        self._show("image", "video", "audio", "question")
         self.answers, self.in_words = self.dataset.classes["answer"], answer == "tokens"
         if self.in_words:
-            self._set_vocabulary(Vocabulary.of(self.answers), max_tokens)
+            written = [answer.split() for answer in self.answers]
+            self._set_vocabulary(
+                Vocabulary.of(dict.fromkeys(word for words in written for word in words)), max_tokens
+            )
+            for answer, words in zip(self.answers, written, strict=True):
+                if len(words) > max_tokens:
+                    raise ValueError(
+                        f"max_tokens={max_tokens} is below the {len(words)} words of {answer!r}: raise it"
+                    )
+            self._tokens = torch.stack(
+                [self.vocabulary.encode(words, max_tokens, eos=True) for words in written]
+            )
         else:
             self.action_space = gym.spaces.Discrete(len(self.answers))
         self.part_modalities = {"correct": self.modalities}
@@ -121,11 +135,7 @@ class VQA(TokenTask):
         return [self.answers[int(reference["answer"])]]
 
     def _written(self, answer: Tensor) -> Tensor:
-        """An answer as the response has it: its number, or its word and ``<eos>``."""
+        """An answer as the response has it: its number, or its words and ``<eos>``."""
         if not self.in_words:
             return answer
-        tokens = torch.zeros((len(answer), self.horizon), dtype=torch.int64, device=answer.device)
-        tokens[:, 0] = answer + len(self.vocabulary) - len(self.answers)
-        if self.horizon > 1:
-            tokens[:, 1] = EOS
-        return tokens
+        return self._tokens.to(answer.device).index_select(0, answer)

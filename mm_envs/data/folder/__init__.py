@@ -16,7 +16,7 @@ from mm_envs.data.folder.columns import Mapped, check_columns
 from mm_envs.data.folder.faults import Faults, Report
 from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
-from mm_envs.data.folder.items import Item, items_of, name_of
+from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.folder.store import Form, Tables, decoded
 from mm_envs.data.folder.texts import Pinned
 from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, pinned_classes
@@ -188,9 +188,7 @@ class Folder(Dataset):
         }
         digest = sha256(f"folder 0 {json.dumps(said, sort_keys=True)}".encode())
         for item in items:
-            names = {field: name_of(media, self.root) for field, media in item.record.media.items()}
-            row = [names, dict(item.digests), item.record.values]
-            digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+            digest.update(item.said(self.root).encode())
         return digest.hexdigest()
 
     def caption_grader(self) -> FactGrader | ReferenceGrader:
@@ -252,6 +250,6 @@ def _media_spaces(forms: Mapping[str, Form]) -> dict[str, UniformBox]:
             spaces[name] = Audio(form.shape[0], form.sample_rate)
         else:
             *frames, channels, height, width = form.shape
-            kind = Video if frames else Image
-            spaces[name] = kind(*frames, height, width, channels)
+            size = (height, width, channels)
+            spaces[name] = Video(frames[0], *size) if frames else Image(*size)
     return spaces

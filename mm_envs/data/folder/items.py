@@ -14,7 +14,7 @@ from mm_envs.data.folder.columns import Mapped, values
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.splits import Content, by_column, by_hash, refuse_shared
 from mm_envs.data.folder.store import digest_of, in_threads
-from mm_envs.data.records import MEDIA_FIELDS, Record
+from mm_envs.data.records import MEDIA_FIELDS, Media, Record
 
 _NEEDED = ("label", "question", "answer", "captions", "facts")
 
@@ -33,11 +33,19 @@ class Item:
     digests: Mapping[str, str]
     split: str
 
+    def said(self, root: Path) -> str:
+        """The SHA-256 of its names, contents and values, whatever place the folder has."""
+        names = {field: name_of(media, root) for field, media in self.record.media.items()}
+        row = [names, dict(self.digests), self.record.values]
+        return sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
+
 
 def items_of(
     records: Iterable[Record], root: Path, split_by: str, group: str | None, columns: Mapped, faults: Faults
 ) -> list[Item]:
-    """The items of some records, those of a split together, else in the order of the records.
+    """The items of some records, those of a split together, else in the order of a hash.
+
+    So it does not matter in which order they are listed, and the first few are a fair sample.
 
     Raises:
         ValueError: Something is missing, contradicts itself, or lies in two splits.
@@ -59,7 +67,7 @@ def items_of(
         for one, files, split in zip(found, digests, splits, strict=True)
         if split is not None
     ]
-    return sorted(items, key=lambda item: SPLITS.index(item.split))
+    return sorted(items, key=lambda item: (SPLITS.index(item.split), item.said(root)))
 
 
 def _why(faults: Faults) -> str:
@@ -120,7 +128,7 @@ def _there(records: Sequence[Record], faults: Faults) -> list[Record]:
 def _read(records: Sequence[Record], faults: Faults) -> tuple[list[Record], list[dict[str, str]]]:
     """The records whose files can be read, and the digests of these."""
     first: dict[Any, int] = {}
-    todo = []
+    todo: list[Media] = []
     for one in records:
         for media in one.media.values():
             key = media if isinstance(media, Path) else id(media)

@@ -45,7 +45,7 @@ def words_of(text: str) -> list[str]:
 
     Example:
         >>> words_of("A dog's T-shirt, (2 + 2) – “not bad”!")
-        ["a", "dog's", 't-shirt', '2', '+', '2', 'not', 'bad']
+        ['a', "dog's", 't-shirt', '2', '+', '2', 'not', 'bad']
     """
     plain = unicodedata.normalize("NFC", text).lower().translate(_BORDERS)
     stripped = (word.strip("'-") for word in plain.split())

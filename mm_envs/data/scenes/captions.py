@@ -265,6 +265,7 @@ class CaptionGrader:
 
     Attributes:
         parts: The names of the parts, in the order above.
+        field: The field of the dataset that captions are held against.
 
     Example:
         >>> from mm_envs.data.scenes.layout import decode
@@ -275,6 +276,8 @@ class CaptionGrader:
         >>> round(7 * judgement.reward.item(), 3), judgement.parts["size"].item()
         (5.0, 0.0)
     """
+
+    field = "facts"
 
     def __init__(self, config: SceneConfig) -> None:
         self.config = config
@@ -308,6 +311,10 @@ class CaptionGrader:
         base = 4 if kind == "relation" else len(attribute_words(self.config)[kind])
         packed = ((value + base) << self._fields[kind].place) + (1 << self._fields["noun"].place)
         return torch.where(value >= 0, packed, -1)
+
+    def best(self, facts: Tensor, captions: Tensor) -> Tensor:
+        """The number of the best reference of each item, (n,) int64: the full caption is the first."""
+        return torch.zeros(len(captions), dtype=torch.int64, device=captions.device)
 
     def score(self, tokens: Tensor, length: Tensor, facts: Tensor) -> Judgement:
         """The utility of captions, finished or not.
