@@ -121,6 +121,7 @@ def _filters(up: int, down: int, first: int) -> Tensor:
 def _windowed_sinc(place: Tensor) -> Tensor:
     """The low pass at places in samples of the lower rate; its slope ends at the Nyquist frequency."""
     inside = (1 - (place / CROSSINGS) ** 2).clamp(min=0).sqrt()
-    window = torch.special.i0(_BETA * inside) * (place.abs() < CROSSINGS)
+    # Kaiser's window ends in a step: rounding must not decide on which side of it a sample lies.
+    window = torch.special.i0(_BETA * inside) * (place.abs() < CROSSINGS * (1 - 1e-9))
     low_pass: Tensor = torch.sinc((1 - SLOPE / 2) * place) * window
     return low_pass
