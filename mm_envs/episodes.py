@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -67,6 +67,28 @@ class Episodes:
         The context is gathered: what gathers it on demand knows the items.
         """
         return replace(self, context=dict(self.context), reference=None, key=None, truth=None)
+
+
+def derived(
+    fields: Mapping[str, Tensor],
+    name: Hashable,
+    make: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
+) -> Mapping[str, Tensor]:
+    """What follows from the fields of each item alone: the engine's fields keep it, once an item.
+
+    Args:
+        fields: Fields of n items, such as ``Episodes.reference``.
+        name: What is made, with everything that it depends on beside the item.
+        make: Makes it of the fields of some items, row by row; tensors with the same leading dimension.
+
+    Example:
+        >>> double = lambda fields: {"twice": 2 * fields["label"]}
+        >>> derived({"label": torch.tensor([3])}, "twice", double)["twice"].tolist()
+        [6]
+    """
+    keep = getattr(fields, "derived", None)
+    made: Mapping[str, Tensor] = make(fields) if keep is None else keep(name, make)
+    return made
 
 
 @runtime_checkable

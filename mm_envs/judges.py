@@ -19,6 +19,13 @@ FEEDBACKS: dict[str, str] = {
     "truth": "mm_envs.judges:Truth",
     "accuracy": "mm_envs.metrics.accuracy:Accuracy",
     "token_f1": "mm_envs.metrics.accuracy:TokenF1",
+    "exact_match": "mm_envs.metrics.feedback:ExactMatch",
+    "bleu": "mm_envs.metrics.feedback:Bleu",
+    "rouge_l": "mm_envs.metrics.feedback:RougeLGoogle",
+    "rouge_l_coco": "mm_envs.metrics.feedback:RougeLCoco",
+    "cider": "mm_envs.metrics.feedback:Cider",
+    "cider_d": "mm_envs.metrics.feedback:CiderD",
+    "weighted_sum": "mm_envs.metrics.weighted:WeightedSum",
     "rater": "feedback.annotators:SimulatedRater",
 }
 

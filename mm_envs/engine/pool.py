@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
-from weakref import WeakValueDictionary
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mm_envs.data.dataset import Dataset
+
+Maker: TypeAlias = "Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]"
 
 _BLOCK = 64
 _CHUNK_BYTES = 2**18
@@ -45,7 +47,7 @@ class ItemPool:
     """
 
     def __init__(self, dataset: Dataset, split: str, fields: Collection[str], device: torch.device) -> None:
-        self._dataset, self._fields, self._device = dataset, tuple(sorted(fields)), device
+        self._dataset, self._fields, self.device = dataset, tuple(sorted(fields)), device
         indices = dataset.range(split)
         if not len(indices):
             raise ValueError(f"split={split!r} of dataset {dataset.name!r} is empty: choose another split")
@@ -57,6 +59,7 @@ class ItemPool:
             name: torch.empty((self.size, *row.shape[1:]), dtype=row.dtype, device=device)
             for name, row in sample.items()
         }
+        self._derived: dict[Hashable, ItemPool] = {}
         blocks = -(-self.size // _BLOCK)
         self._missing = np.ones(blocks, dtype=np.bool_)
         self._complete = not self._fields
@@ -81,11 +84,24 @@ class ItemPool:
         # Neighbouring blocks are made together: fewer and larger batches.
         for start, stop in _runs(blocks):
             low, high = start * _BLOCK, min(stop * _BLOCK, self.size)
-            indices = torch.arange(self.first + low, self.first + high, device=self._device)
+            indices = torch.arange(self.first + low, self.first + high, device=self.device)
             for name, rows in self._dataset.batch(indices, self._fields).items():
                 self.tables[name][low:high] = rows
             self._missing[start:stop] = False
         self._complete = not bool(self._missing.any())
+
+    def derived(self, name: Hashable, names: Mapping[str, str], make: Maker) -> ItemPool:
+        """The pool of what follows from the fields of each item alone.
+
+        Args:
+            name: What is made, with everything that it depends on beside the item.
+            names: What the maker calls a field -> the field.
+            make: Makes it of the fields of some items.
+        """
+        if name not in self._derived:
+            items = _DerivedItems(self, names, make)
+            self._derived[name] = ItemPool(items, "", items.fields, self.device)
+        return self._derived[name]
 
     def rows(self, field: str, items: Tensor) -> Tensor:
         """A field of some items as a new tensor."""
@@ -99,7 +115,7 @@ class ItemPool:
         source, sink = _words(self.tables[field]), _words(target)
         if rows is None:
             torch.index_select(source, 0, items, out=sink)
-        elif self._device.type != "cpu":
+        elif self.device.type != "cpu":
             sink.index_copy_(0, rows, source.index_select(0, items))
         else:
             # NumPy: in a single thread it is faster than torch, and torch with several stalls on busy cores.
@@ -155,8 +171,40 @@ class PoolFields(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         return self._pool.rows(self._names[name], self._items)
 
+    def derived(self, name: Hashable, make: Maker) -> PoolFields:
+        """What follows from the fields of each item alone, made once an item; see ``mm_envs.episodes``."""
+        pool = self._pool.derived(name, self._names, make)
+        if self._items.device.type == "cpu":
+            pool.ensure(self._items)
+        return PoolFields(pool, {field: field for field in pool.tables}, self._items)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+class _DerivedItems(Dataset):
+    """What is made of the items of a pool, as a dataset; the index of an item is its place in the pool.
+
+    The pool holds the pool of what is made of it, so this one must not hold the first: that circle would keep
+    large tensors until Python looks for circles.
+    """
+
+    name = "derived"
+
+    def __init__(self, pool: ItemPool, names: Mapping[str, str], make: Maker) -> None:
+        self._pool, self._names, self._make = ref(pool), names, make
+        self.splits = {"": range(pool.size)}
+        self.fields = tuple(self.batch(torch.zeros(1, dtype=torch.int64, device=pool.device), ()))
+
+    def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
+        pool = self._pool()
+        assert pool is not None
+        if indices.device.type == "cpu":
+            pool.ensure(indices)
+        return dict(self._make(PoolFields(pool, self._names, indices)))
+
+    def fingerprint(self) -> str:
+        return self.name

@@ -176,7 +176,7 @@ def _encoded(corpus: Corpus, tokenizer: str) -> tuple[list[Tensor], tuple[str, .
 
 
 def _square(documents: int, count: int) -> int:
-    return int(round(log(max(documents, 1) / count) ** 2 * 2**WEIGHT_BITS))
+    return round(log(max(documents, 1) / count) ** 2 * 2.0**WEIGHT_BITS)
 
 
 def _first_of_documents(keys: Tensor) -> NDArray[np.int64]:

@@ -1,0 +1,240 @@
+"""Text metrics as feedback: rewards in [0, 1] for answers in words, held against what people wrote.
+
+They see one reference, the first one (the utility of a task may know them all); ``references=`` shows them
+more. An ``<unk>`` that an agent writes is no ``<unk>`` of a reference. What concerns the references alone is
+computed once an item, see ``mm_envs.episodes.derived``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from mm_envs.data.text import PAD, UNK
+from mm_envs.episodes import Episodes, Judgement, derived
+from mm_envs.metrics.bleu import Smoothing, bleu_of_counts, count
+from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_words
+from mm_envs.metrics.frequency import DocumentFrequency
+from mm_envs.metrics.ngrams import EXACT_IDS, ORDERS, ReferenceNgrams
+from mm_envs.metrics.rouge import rouge_l_coco_of_words, rouge_l_google_of_words
+from mm_envs.metrics.text import words_of
+
+if TYPE_CHECKING:
+    from mm_envs.data.dataset import Dataset
+    from mm_envs.tasks.task import Task
+
+_BATCH = 4096
+_KEPT = 8
+_frequencies: dict[tuple[str, bool], DocumentFrequency] = {}
+_lock = Lock()
+
+
+class TextFeedback(ABC):
+    """What all text metrics have in common as feedback.
+
+    The references are the ``captions`` of the task, or its oracle's answer where it has none.
+
+    Args:
+        task: A task whose answers are words.
+        references: How many references of each item are seen, from the first; None: all of them.
+
+    Raises:
+        ValueError: The answers of the task are not words, or ``references`` is below 1.
+    """
+
+    name: ClassVar[str]
+    sees_reference = True
+    deterministic = True
+    scores_prefix = True
+
+    def __init__(self, task: Task, references: int | None = 1) -> None:
+        vocabulary = getattr(task, "vocabulary", None)
+        if vocabulary is None:
+            raise ValueError(
+                f"feedback={self.name!r} needs answers in words: use feedback='accuracy' for a choice"
+            )
+        if references is not None and references < 1:
+            raise ValueError(
+                f"references={references} is below 1: leave it out for one, or give None for all"
+            )
+        self._task, self._references = task, references
+        self._captioned = "captions" in task.reference
+        # A word that no reference has.
+        self._strange = len(vocabulary)
+        self._exact = self._strange < EXACT_IDS
+
+    def score(self, episodes: Episodes) -> Judgement:
+        """The metric of each answer."""
+        assert episodes.reference is not None
+        words = words_of(episodes.response)
+        words = words.masked_fill(words == UNK, self._strange)
+        known = derived(episodes.reference, self._key(), self._known)
+        reward = self._score(words, known).to(torch.float32)
+        return Judgement(reward, {self.name: reward})
+
+    def _key(self) -> Hashable:
+        """All that ``_known`` depends on beside the item."""
+        return (self.name, self._references, self._exact, None if self._captioned else self._task)
+
+    def _words(self, reference: Mapping[str, Tensor]) -> Tensor:
+        """The references that are seen, (n, R, length) int64, words first and zeros behind them."""
+        if self._captioned:
+            captions = reference["captions"]
+            return words_of(captions if self._references is None else captions[:, : self._references])
+        return words_of(self._task.oracle(reference)[:, None])
+
+    def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is to be known of references: tensors with leading dimension n."""
+        return {"words": self._words(reference)}
+
+    @abstractmethod
+    def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        """The metric of answers in [0, 1], (n,)."""
+
+
+class ExactMatch(TextFeedback):
+    """1 for an answer with the words of a reference, no more and no less, in their order; else 0."""
+
+    name = "exact_match"
+
+    def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        references = known["words"]
+        width = max(words.shape[-1], references.shape[-1])
+        mine = torch.nn.functional.pad(words, (0, width - words.shape[-1]))
+        theirs = torch.nn.functional.pad(references, (0, width - references.shape[-1]))
+        present = (references != PAD).any(-1) | (references == PAD).all(-1).all(-1, keepdim=True)
+        return ((mine[:, None] == theirs).all(-1) & present).any(1)
+
+
+class RougeLGoogle(TextFeedback):
+    """ROUGE-L F1 (Lin, 2004) as Google's rouge-score computes it; see ``rouge_l_google``."""
+
+    name = "rouge_l"
+
+    def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        return rouge_l_google_of_words(words, known["words"])
+
+
+class RougeLCoco(TextFeedback):
+    """ROUGE-L (Lin, 2004) as COCO's evaluation computes it; see ``rouge_l_coco``."""
+
+    name = "rouge_l_coco"
+
+    def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        return rouge_l_coco_of_words(words, known["words"])
+
+
+class Bleu(TextFeedback):
+    """Sentence BLEU (Papineni et al., 2002) as sacreBLEU computes it, over 100; see ``sentence_bleu``.
+
+    Args:
+        task: A task whose answers are words.
+        references: How many references of each item are seen, from the first; None: all of them.
+        smoothing: "exp", "floor", "add-k" or "none".
+        smoothing_value: The value for "floor" (0.1) and "add-k" (1).
+        max_order: The longest n-grams, 1 to 4 words.
+        effective_order: Whether orders above the length of the answer are left out.
+
+    Raises:
+        ValueError: The answers of the task are not words, or an argument is not one of its choices.
+    """
+
+    name = "bleu"
+
+    def __init__(
+        self,
+        task: Task,
+        references: int | None = 1,
+        smoothing: str = "exp",
+        smoothing_value: float | None = None,
+        max_order: int = ORDERS,
+        effective_order: bool = True,
+    ) -> None:
+        super().__init__(task, references)
+        if not 1 <= max_order <= ORDERS:
+            raise ValueError(f"max_order={max_order} is not one of 1, 2, 3, 4")
+        self._smoothing, self._orders = Smoothing(smoothing, smoothing_value, effective_order), max_order
+
+    def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        ngrams = ReferenceNgrams.of(self._words(reference), self._exact)
+        return {"keys": ngrams.keys, "lengths": ngrams.lengths}
+
+    def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        references = ReferenceNgrams(known["keys"], known["lengths"], self._exact)
+        return bleu_of_counts(count(words, references, self._orders), self._smoothing)
+
+
+class Cider(TextFeedback):
+    """CIDEr v0.1 (Vedantam et al., 2015), 0 to 1; see ``cider``.
+
+    The document frequency is frozen on the captions of the training split; a document is an item with all its
+    references.
+
+    Args:
+        task: A task whose answers are words.
+        references: How many references of each item are seen, from the first; None: all of them.
+        frequency: Another document frequency, of token ids of the same vocabulary.
+
+    Raises:
+        ValueError: The answers of the task are not words, or there are no captions to count n-grams in.
+    """
+
+    name = "cider"
+    definition: ClassVar[Definition] = V01
+
+    def __init__(
+        self, task: Task, references: int | None = 1, frequency: DocumentFrequency | None = None
+    ) -> None:
+        super().__init__(task, references)
+        if frequency is None:
+            if not self._captioned:
+                raise ValueError(
+                    f"feedback={self.name!r} needs captions to count n-grams: give frequency=, or use 'bleu'"
+                )
+            frequency = frequency_of(task.dataset, self._exact)
+        self.frequency = frequency
+
+    def _key(self) -> Hashable:
+        return (*super()._key(), self.frequency.digest)  # type: ignore[misc]
+
+    def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        vectors = ReferenceVectors.of(self._words(reference), self.frequency, self.definition)
+        return {"keys": vectors.ngrams.keys, "lengths": vectors.ngrams.lengths, "norms": vectors.norms}
+
+    def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
+        ngrams = ReferenceNgrams(known["keys"], known["lengths"], self.frequency.exact)
+        vectors = ReferenceVectors(ngrams, known["norms"])
+        return score_words(words, vectors, self.frequency, self.definition) / self.definition.scale
+
+
+class CiderD(Cider):
+    """CIDEr-D (Vedantam et al., 2015), divided by 10: 0 to 1; see ``cider_d`` and ``Cider``."""
+
+    name = "cider_d"
+    definition = D
+
+
+def frequency_of(dataset: Dataset, exact: bool = True) -> DocumentFrequency:
+    """The document frequency of the captions of a dataset's training split, kept for the next who asks.
+
+    Args:
+        dataset: A dataset with the field ``captions``.
+        exact: Whether all token ids lie below 2**16.
+    """
+    key = (dataset.fingerprint(), exact)
+    with _lock:
+        if key not in _frequencies:
+            train = dataset.range("train")
+            batches = (
+                dataset.batch(torch.arange(at, min(at + _BATCH, train.stop)), ["captions"])["captions"]
+                for at in range(train.start, train.stop, _BATCH)
+            )
+            while len(_frequencies) >= _KEPT:
+                del _frequencies[next(iter(_frequencies))]
+            _frequencies[key] = DocumentFrequency.of(batches, exact=exact)
+        return _frequencies[key]
