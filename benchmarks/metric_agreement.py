@@ -86,7 +86,7 @@ def bench(options: Options, progress: Callable[[str], None]) -> Report:
     found += _authors(options)
     agreed = human_agreement.measure(options, progress)
     said = (
-        "differences are absolute, on the other side's scale: sacrebleu 0 to 100, CIDEr-D 0 to 10, else 0 to 1",
+        "differences are absolute, in the other side's units: sacrebleu 0-100, CIDEr-D 0-10, others 0-1",
         f"bar of a difference: {BAR:g}",
         "agreement with people: reported are the numbers of pycocoevalcap 1.2 on the same files; "
         f"bar {human_agreement.BAR} points",

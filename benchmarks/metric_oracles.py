@@ -40,14 +40,14 @@ def optional(module: str) -> Any:
 
 def sacrebleu_sentences(candidates: Texts, references: ManyTexts, tokenizer: str = "13a") -> Scores:
     """Sentence BLEU of sacrebleu, 0 to 100: its default smoothing, effective order."""
-    bleu = optional("sacrebleu.metrics").BLEU(tokenize=tokenizer, effective_order=True)
+    bleu = optional("sacrebleu.metrics").BLEU(tokenize=tokenizer, effective_order=True, force=True)
     pairs = zip(candidates, references, strict=True)
     return np.array([bleu.sentence_score(text, list(known)).score for text, known in pairs])
 
 
 def sacrebleu_corpus(candidates: Texts, references: ManyTexts, tokenizer: str = "13a") -> float:
     """Corpus BLEU of sacrebleu, 0 to 100; items may have different numbers of references."""
-    bleu = optional("sacrebleu.metrics").BLEU(tokenize=tokenizer)
+    bleu = optional("sacrebleu.metrics").BLEU(tokenize=tokenizer, force=True)
     width = max(map(len, references))
     streams = [[known[i] if i < len(known) else None for known in references] for i in range(width)]
     return float(bleu.corpus_score(list(candidates), streams).score)

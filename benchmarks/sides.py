@@ -115,9 +115,16 @@ class Peer:
     build: Callable[[list[Callable[[], PlainCaptionEnv]]], Any]
     per_process: bool = False
 
-    def side(self, rows: int, items: PlainItems, generator: np.random.Generator, seed: int = 0) -> Side:
-        """The peer with a number of rows, reset and ready."""
-        envs = self.build([lambda: PlainCaptionEnv(items)] * rows)
+    def side(
+        self,
+        rows: int,
+        items: PlainItems,
+        generator: np.random.Generator,
+        seed: int = 0,
+        make: Callable[[PlainItems], PlainCaptionEnv] = PlainCaptionEnv,
+    ) -> Side:
+        """The peer with a number of rows, reset and ready; ``make`` builds one environment."""
+        envs = self.build([lambda: make(items)] * rows)
         if hasattr(envs, "seed"):  # Stable-Baselines3
             envs.seed(seed)
             envs.reset()

@@ -13,6 +13,8 @@ from benchmarks.baselines.plain_cider import PlainCiderD
 from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems
 from mm_envs.data.text import EOS, PAD
 
+BEST = 10  # the largest CIDEr-D: rewards are in [0, 1]
+
 Captions: TypeAlias = "list[list[int]]"
 Scorer: TypeAlias = Callable[[list[int], int], float]
 
@@ -30,26 +32,28 @@ def spoken(words: Sequence[int]) -> list[int]:
     return [word for word in words if word != PAD]
 
 
-def cached_scorer(references: Sequence[Captions]) -> Scorer:
+def cached_scorer(references: Sequence[Captions], seen: int | None = None) -> Scorer:
     """CIDEr-D in plain Python, all references cooked beforehand.
 
     Args:
         references: The references of each item; the document frequency is counted on them.
+        seen: How many of them captions are held against, from the first; None: all.
 
     Returns:
         A function of a caption and the number of its item.
     """
     scorer = PlainCiderD(references)
-    cooked = [scorer.cook(texts) for texts in references]
+    cooked = [scorer.cook(texts[:seen]) for texts in references]
     return lambda words, item: scorer.score(words, cooked[item])
 
 
-def public_scorer(references: Sequence[Captions], words: Sequence[str]) -> Scorer:
+def public_scorer(references: Sequence[Captions], words: Sequence[str], seen: int | None = None) -> Scorer:
     """CIDEr-D by pycocoevalcap, its document frequency counted once.
 
     Args:
         references: The references of each item; the document frequency is counted on them.
         words: The word of each token id: pycocoevalcap reads text.
+        seen: How many of the references captions are held against, from the first; None: all.
 
     Returns:
         A function of a caption and the number of its item.
@@ -74,7 +78,7 @@ def public_scorer(references: Sequence[Captions], words: Sequence[str]) -> Score
     def score(caption: list[int], item: int) -> float:
         scorer = Frozen()
         scorer.document_frequency = whole.document_frequency
-        scorer += (text(caption), texts[item])
+        scorer += (text(caption), texts[item][:seen])
         return float(scorer.compute_cider()[0])
 
     return score
@@ -103,7 +107,7 @@ class PlainCiderEnv(PlainCaptionEnv):
 
     def _judge(self) -> tuple[float, dict[str, Any]]:
         utility, parts = plain_utility(self._words, self._scene, self._vocabulary)
-        reward = self._score(spoken(self._words), self._item)
+        reward = self._score(spoken(self._words), self._item) / BEST
         info = {
             "utility": utility,
             "utility_parts": parts,
