@@ -26,12 +26,14 @@ class Played:
         context: What was seen and heard, on the host, without leading dimension.
         result: The answer, good answers, reward and utility.
         item: The index of the item.
+        ticket: The line that gives the episode back; empty where the environment has no id.
     """
 
     spaces: Mapping[str, gym.Space[Any]]
     context: Mapping[str, Tensor]
     result: Result
     item: int
+    ticket: str = ""
 
     def card(self) -> Picture:
         """The episode as a picture."""
@@ -50,6 +52,7 @@ def play(envs: MultimodalVectorEnv, policy: Policy, seed: int = 0) -> list[Playe
     """
     import torch
 
+    from mm_envs.engine.issue import ticket
     from mm_envs.engine.render import results_of
 
     observation, info = envs.reset(seed=seed)
@@ -62,10 +65,10 @@ def play(envs: MultimodalVectorEnv, policy: Policy, seed: int = 0) -> list[Playe
                 found |= results_of(envs.task, info["final_info"], info["_final_info"], reference)
     context = {key: observation[key].cpu() for key in envs.context_keys}
     spaces = envs.task.context_spaces
-    return [
-        Played(spaces, {key: value[row] for key, value in context.items()}, found[row], items[row])
-        for row in range(envs.num_envs)
-    ]
+    rows = range(envs.num_envs)
+    tickets = ["" if envs.spec is None else ticket(envs, row) for row in rows]
+    seen = [{key: value[row] for key, value in context.items()} for row in rows]
+    return [Played(spaces, seen[row], found[row], items[row], tickets[row]) for row in rows]
 
 
 def gallery(setting: Setting, policy: str, episodes: int, split: str = "test", seed: int = 0) -> list[Played]:

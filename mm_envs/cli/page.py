@@ -51,6 +51,7 @@ dt { margin-top: .55rem; font-size: .74rem; text-transform: uppercase; letter-sp
 dt:first-child { margin-top: 0; }
 dd { margin: 0; overflow-wrap: anywhere; }
 dd.answer { font-weight: 650; font-size: 1.05rem; }
+dd.ticket { font: .72rem/1.3 ui-monospace, monospace; color: var(--faint); }
 dd ul { margin: 0; padding-left: 1.1rem; }
 .good { color: var(--good); } .fair { color: var(--fair); } .bad { color: var(--bad); }
 .scores { margin-top: auto; padding: .7rem 1rem .9rem; border-top: 1px solid var(--line);
@@ -119,6 +120,8 @@ def _card(played: Played) -> str:
     grade = "good" if result.utility >= _GOOD else "fair" if result.utility >= _FAIR else "bad"
     words.append(f'<dt>answer</dt><dd class="answer {grade}">{escape(result.answer) or "(nothing)"}</dd>')
     words.append(f"<dt>good answers</dt><dd>{_good(result.good)}</dd>")
+    if played.ticket:
+        words.append(f"<dt>ticket</dt><dd class='ticket'>{escape(played.ticket)}</dd>")
     scores = _score("utility", result.utility, grade) + _score("reward", result.reward, "reward")
     parts = ("".join(media), f"<dl>{''.join(words)}</dl>", f'<div class="scores">{scores}</div>')
     return "\n".join(("<article>", *parts, "</article>"))

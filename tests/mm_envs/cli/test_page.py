@@ -61,6 +61,20 @@ def test_pictures_and_sounds_survive() -> None:
     assert np.abs(heard - sound).max() < 2**-14
 
 
+def test_every_episode_that_was_played_can_be_replayed() -> None:
+    import mm_envs
+    from mm_envs.cli.gallery import gallery
+    from mm_envs.cli.runs import setting_of
+
+    played = gallery(setting_of("MMVQA-tokens-v0"), "random", 3, seed=8)
+    text = page(played, "title", "subtitle")
+    for one in played:
+        assert one.ticket in text
+        again = mm_envs.replay(one.ticket)
+        assert torch.equal(torch.from_numpy(again.observation["image"]), one.context["image"])
+        assert again.info["item"] == one.item
+
+
 def test_a_page_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         page([], "title", "subtitle")
