@@ -48,6 +48,7 @@ class Checkpoints:
     stopped: bool = field(default=False, init=False)
     _stop: bool = field(default=False, init=False)
     _last: Stored | None = field(default=None, init=False)
+    _training: dict[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.folder = Path(self.folder)
@@ -58,6 +59,11 @@ class Checkpoints:
     def stop(self) -> None:
         """Ends the training after this rollout, with a checkpoint; a signal handler may call it."""
         self._stop = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether ``stop`` was called, perhaps too late to end anything."""
+        return self._stop
 
     @property
     def last(self) -> Stored | None:
@@ -80,7 +86,8 @@ class Checkpoints:
             before = self._last.replay if self._last is not None else ()
             replay = write_new(self.folder, _buffer(agent.model), agent.model._n_calls, before)
         stored = write_tensors(self.folder / f"step-{step:012}.safetensors", tensors)
-        whole = {"training": describe_training(agent), "notes": dict(self.notes), "state": values}
+        self._training = self._training or describe_training(agent)
+        whole = {"training": self._training, "notes": dict(self.notes), "state": values}
         self._last = Stored(self.folder, step, whole, stored, replay)
         write_checkpoint(self._last)
         return self._last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from mm_envs.tasks import CONFIGURATIONS
@@ -54,3 +55,59 @@ def key_values(pairs: Iterable[str]) -> dict[str, Any]:
                 raise ValueError(f"--set {pair} is not JSON after the '=': {error}") from None
             arguments[key] = text
     return arguments
+
+
+class ByDefault:
+    """Marks the default of an option, so that it can be told from the same value given by the user."""
+
+
+class _Whole(int, ByDefault):
+    pass
+
+
+class _Text(str, ByDefault):
+    pass
+
+
+def by_default(value: Any) -> Any:
+    """A number or text that equals this one and that ``is_given`` knows for a default.
+
+    Example:
+        >>> by_default(256) == 256, is_given(by_default(256)), is_given(256)
+        (True, False, True)
+    """
+    return _Whole(value) if isinstance(value, int) else _Text(value)
+
+
+def is_given(value: Any) -> bool:
+    """Whether the value of an option was given by the user."""
+    return not (value is None or value == () or isinstance(value, ByDefault))
+
+
+def with_data(arguments: dict[str, Any], data: Path | None, layout: str | None = None) -> dict[str, Any]:
+    """The arguments of an environment whose items come from the files of a folder.
+
+    Args:
+        arguments: Its other arguments.
+        data: The folder; None for no change.
+        layout: What kind of folder it is; None to find out.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: The arguments name another dataset, or there is a layout and no data.
+
+    Example:
+        >>> with_data({"noise": 0.5}, None)
+        {'noise': 0.5}
+    """
+    if data is None:
+        if layout is not None:
+            raise ValueError(f"--layout {layout} says how to read the folder of --data, which is missing")
+        return arguments
+    for name in ("dataset", "path", *(("layout",) if layout else ())):
+        if name in arguments and (name, arguments[name]) != ("dataset", "folder"):
+            raise ValueError(f"--set {name}={arguments[name]} and --data {data} exclude each other: give one")
+    if not data.exists():
+        raise FileNotFoundError(f"--data {data} does not exist: give the folder that holds the files")
+    kind = {} if layout is None else {"layout": layout}
+    return {**arguments, "dataset": "folder", "path": str(data.resolve()), **kind}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agents.sb3.progress import Progress
 
-COLUMNS = ("step", "reward", "utility", "steps_per_second")
+COLUMNS = ("step", "reward", "utility")
 _REWARD, _UTILITY, _LINE = "#b0752a", "#1e64be", "#767a84"
 
 
@@ -20,8 +20,8 @@ def write_table(points: Sequence[Progress], path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for point in points:
-            numbers = (point.reward, point.utility, point.steps_per_second)
-            writer.writerow([point.step, *(f"{number:.6g}" for number in numbers)])
+            # All digits, and no times: one seed gives one file, however often the training was stopped.
+            writer.writerow([point.step, repr(point.reward), repr(point.utility)])
 
 
 def draw(points: Sequence[Progress], yardsticks: Mapping[str, float], title: str, path: Path) -> None:

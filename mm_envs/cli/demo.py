@@ -80,7 +80,7 @@ class Demo:
             result.files.update(_pictures(result))
         out.print(_table(done))
         for result in done:
-            out.print(f"[bold]{result.options.id}[/]")
+            out.print(f"[bold]{result.plan.setting.id}[/]")
             for name in ("learning curve", "contact sheet", "page"):
                 out.print(f"  {name:15} [cyan]{result.files[name]}[/]", soft_wrap=True)
         out.print(
@@ -92,9 +92,9 @@ class Demo:
 def _pictures(result: Trained) -> dict[str, Path]:
     from mm_envs.cli.gallery import gallery
 
-    setting = runs.setting_of(str(result.options.out))
-    episodes = gallery(setting, "agent", 12, seed=result.options.seed)
-    return play.write(episodes, result.options.out / "play", setting, "agent", "test")
+    setting = runs.setting_of(str(result.plan.out))
+    episodes = gallery(setting, "agent", 12, seed=result.plan.seed)
+    return play.write(episodes, result.plan.out / "play", setting, "agent", "test")
 
 
 def _table(done: list[Trained]) -> Table:
@@ -112,7 +112,7 @@ def _table(done: list[Trained]) -> Table:
             numbers = (with_interval(e.mean, e.low, e.high) for e in (one.mean_utility, one.mean_reward))
             last = name == ORDER[-1]
             table.add_row(
-                result.options.id if i == 0 else "",
+                result.plan.setting.id if i == 0 else "",
                 name,
                 *numbers,
                 style="bold" if name == "trained" else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -24,6 +25,8 @@ class Evaluate:
         seed: Decides the items and the noise of the feedback.
         feedback: Who gives the reward, instead of who gave it in training; needed where that was an object,
             or a module:attribute, which is never run because a file names it.
+        data: The folder of the files that the items are made of, if it is not where it was in training.
+        layout: How to read it; see mm-envs data describe.
         device: Where it runs: cpu or cuda.
         json: Print JSON instead of a table.
     """
@@ -33,13 +36,15 @@ class Evaluate:
     split: Literal["train", "validation", "test"] = "test"
     seed: int = 0
     feedback: str | None = None
+    data: Path | None = None
+    layout: str | None = None
     device: str = "cpu"
     json: bool = False
 
     def run(self) -> int:
         """Evaluates and prints."""
         at_least("--episodes", self.episodes, 1, "evaluate on at least one")
-        setting = setting_of(self.folder, self.device, self.feedback)
+        setting = setting_of(self.folder, self.device, self.feedback, self.data, self.layout)
         comparison = compare(setting, self.episodes, self.split, self.seed)
         if self.json:
             print_json(comparison.to_dict())

@@ -30,6 +30,8 @@ class Play:
         split: Which items.
         seed: Decides the items and the noise of the feedback.
         feedback: Who gives the reward, instead of who gave it in training; see mm-envs evaluate.
+        data: The folder of the files that the items are made of, if it is not where it was in training.
+        layout: How to read it; see mm-envs data describe.
         json: Print JSON.
     """
 
@@ -40,12 +42,14 @@ class Play:
     split: Literal["train", "validation", "test"] = "test"
     seed: int = 0
     feedback: str | None = None
+    data: Path | None = None
+    layout: str | None = None
     json: bool = False
 
     def run(self) -> int:
         """Plays and writes."""
         at_least("--episodes", self.episodes, 1, "play at least one")
-        setting = setting_of(self.target, feedback=self.feedback)
+        setting = setting_of(self.target, feedback=self.feedback, data=self.data, layout=self.layout)
         policy = self.policy or ("agent" if setting.agent else "random")
         from mm_envs.cli.gallery import gallery
 

@@ -15,16 +15,11 @@ _LINES = 10
 
 
 class Watch:
-    """Keeps the points of a learning curve and shows the last one.
-
-    Attributes:
-        points: All points so far.
-    """
+    """Shows the last point of a learning curve."""
 
     def __init__(self, title: str, total: int) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-        self.points: list[Point] = []
         self._title, self._out, self._lines = title, console(json_output=True), 0
         columns = (BarColumn(12), TaskProgressColumn(), TextColumn("{task.fields[said]}"))
         self._bar = Progress(*columns, console=self._out, disable=not self._out.is_terminal)
@@ -32,8 +27,6 @@ class Watch:
 
     def __call__(self, point: Point) -> None:
         """Takes one point."""
-        if not self.points or point.step > self.points[-1].step:
-            self.points.append(point)
         said = (
             f"reward {point.reward:.3f}  utility {point.utility:.3f}  "
             f"{point.steps_per_second:,.0f} steps/s  {duration(point.seconds_left)} left"

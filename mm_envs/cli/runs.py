@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_envs.cli.arguments import known_id
+from mm_envs.cli.arguments import known_id, with_data
+from mm_envs.cli.output import console
 from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
 from mm_envs.values import tuples
@@ -16,13 +17,8 @@ if TYPE_CHECKING:
     from agents.evaluate import Policy
     from mm_envs.engine.vector import MultimodalVectorEnv
 
-AGENT, RUN, CURVE_TABLE, CURVE_PICTURE, TENSORBOARD = (
-    "agent",
-    "run.json",
-    "curve.csv",
-    "curve.png",
-    "tensorboard",
-)
+AGENT, RUN, TENSORBOARD, CHECKPOINTS = "agent", "run.json", "tensorboard", "checkpoints"
+CURVE_TABLE, CURVE_PICTURE = "curve.csv", "curve.png"
 
 
 @dataclass(frozen=True)
@@ -56,24 +52,39 @@ class Setting:
             ValueError: There is no agent.
         """
         from agents.evaluate import sb3_policy
-        from agents.sb3.checkpoint import load
+        from agents.sb3.checkpoint import load, read_config
 
         if self.agent is None:
             raise ValueError(f"{self.id} is an id and no trained agent: use --policy random, oracle or blind")
         # The agent keeps its own rows, few of them, since its rollout buffer is as long as they are many.
-        return sb3_policy(load(self.agent, self.make(1)).model)
+        envs = self.make(1)
+        agent = load(self.agent, envs)
+        trained = read_config(self.agent).get("dataset")
+        now = envs.task.dataset.fingerprint()
+        if isinstance(trained, dict) and trained.get("fingerprint") not in (None, now):
+            note = f"note: the agent was trained on other items ({trained['fingerprint']}) than these ({now})"
+            console(json_output=True).print(note, style="yellow", soft_wrap=True)
+        return sb3_policy(agent.model)
 
 
-def setting_of(target: str, device: str = "cpu", feedback: str | None = None) -> Setting:
+def setting_of(
+    target: str,
+    device: str = "cpu",
+    feedback: str | None = None,
+    data: Path | None = None,
+    layout: str | None = None,
+) -> Setting:
     """The environment of a folder that ``mm-envs train`` wrote, or of an id.
 
     Args:
         target: The folder or the id.
         device: Where the environment shall live.
         feedback: Who gives the reward; None for the feedback that the agent was trained on, or the default.
+        data: The folder of the files that the items are made of; None for where it was in training.
+        layout: How to read it.
 
     Raises:
-        FileNotFoundError: The folder holds no agent.
+        FileNotFoundError: The folder holds no agent, or the data is not there.
         ValueError: It is neither a folder nor an id, or the file of the agent cannot say (or may not say)
             which environment it was trained in.
     """
@@ -81,14 +92,45 @@ def setting_of(target: str, device: str = "cpu", feedback: str | None = None) ->
     folder = Path(target)
     if not folder.is_dir():
         if target in CONFIGURATIONS or not ("/" in target or target.startswith(".")):
-            return Setting(known_id(target), {} if feedback is None else {"feedback": feedback}, None, device)
+            arguments = {} if feedback is None else {"feedback": feedback}
+            return Setting(known_id(target), with_data(arguments, data, layout), None, device)
         raise FileNotFoundError(f"folder {target} does not exist: give one that `mm-envs train` wrote")
     from agents.sb3.checkpoint import read_config
     from agents.sb3.environment import stored_environment
 
     agent = folder / AGENT if (folder / AGENT).is_dir() else folder
     name, arguments = stored_environment(read_config(agent), feedback)
-    return Setting(name, tuples(arguments), agent, device)
+    return Setting(name, moved(tuples(arguments), data, layout), agent, device)
+
+
+def moved(arguments: dict[str, Any], data: Path | None, layout: str | None = None) -> dict[str, Any]:
+    """The arguments of a stored environment, its data where it is now.
+
+    Args:
+        arguments: As they were stored.
+        data: Where the folder of the files is now; None for where it was.
+        layout: How to read it now; None for how it was read.
+
+    Raises:
+        FileNotFoundError: The folder is not there.
+        ValueError: The items were not made of the files of a folder.
+    """
+    if data is not None or layout is not None:
+        if arguments.get("dataset") != "folder":
+            name = arguments.get("dataset")
+            raise ValueError(f"--data {data}: the agent was trained on {name!r}, which has no folder")
+        kept = {
+            name: one
+            for name, one in arguments.items()
+            if name != "path" and not (name == "layout" and layout)
+        }
+        return with_data(kept, data or Path(str(arguments.get("path"))), layout)
+    path = arguments.get("path")
+    if arguments.get("dataset") == "folder" and not Path(str(path)).exists():
+        raise FileNotFoundError(
+            f"{path}, the data of the training, does not exist: say where with --data FOLDER"
+        )
+    return arguments
 
 
 def checked_device(device: str) -> None:

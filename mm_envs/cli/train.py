@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import time
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from mm_envs.cli import runs
-from mm_envs.cli.arguments import key_values, known_id
+from mm_envs.cli.arguments import by_default
 from mm_envs.cli.comparison import Comparison, compare
+from mm_envs.cli.interrupts import stopped_by_interrupts
 from mm_envs.cli.output import console, duration, print_json
+from mm_envs.cli.plan import Plan, plan_of
 from mm_envs.cli.threads import torch_threads
-from mm_envs.names import at_least
 
 if TYPE_CHECKING:
     from agents.sb3.progress import Progress
     from agents.sb3.train import Agent
-
-
-# What --set would take from under the feet of the command, with what to do instead.
-_RESERVED = {
-    "feedback": "use --feedback",
-    "num_envs": "use --num-envs",
-    "device": "use --device",
-    "split": "agents are trained on the train split, and mm-envs evaluate has --split",
-    **dict.fromkeys(
-        ("output", "copy", "autoreset_mode", "first_row", "render_mode", "vectorization_mode"),
-        "training has it as it must be",
-    ),
-    **dict.fromkeys(("task", "wrappers", "vector_kwargs"), "make the agent in Python, see agents.sb3.train"),
-}
 
 
 @dataclass(frozen=True)
@@ -41,35 +28,47 @@ class Train:
     """Train an agent of Stable-Baselines3 on feedback, and evaluate it on held-out items.
 
     Writes the agent, the learning curve (CSV and PNG), a TensorBoard log and a summary into a folder. Ctrl-C
-    stops the training and saves what is there.
+    stops the training after the running rollout and saves what is there; again, it quits at once. Checkpoints
+    are written on the way: after Ctrl-C, or after a crash, --resume FOLDER goes on, and its result is bit for
+    bit that of a training which was never stopped (on the CPU).
 
     Attributes:
         id: Which environment; see mm-envs list.
         out: The folder to write to.
+        resume: Go on with the training in this folder. Its options are those that it was begun with.
         algo: The algorithm.
         steps: Environment steps, all rows counted.
         num_envs: Rows of the environment.
         seed: Decides initial weights, exploration, episodes and noise.
-        feedback: Who gives the reward: rater, truth, accuracy, token_f1, or module:attribute.
+        feedback: Who gives the reward: rater, truth, accuracy, token_f1, ..., or module:attribute.
         set: An argument of the environment as key=value with a JSON value; may be repeated.
+        data: A folder of files that the items are made of: short for --set dataset=folder --set path=FOLDER.
+            With --resume: where it is now.
+        layout: How to read the folder of --data; see mm-envs data describe.
         device: Where environment and agent live: cpu or cuda.
         threads: Threads of torch; 0 for its own choice. On a busy machine one is often the quickest.
         eval_episodes: Items of the test split to evaluate on, at most; 0 for no evaluation.
+        checkpoint_seconds: Time between two checkpoints, of which a killed training loses at most one and the
+            running rollout; 0 for one after every rollout.
         overwrite: Write into a folder that is not empty.
         json: Print one JSON object at the end, and progress on standard error.
     """
 
-    id: tyro.conf.Positional[str]
-    out: Path
-    algo: Literal["ppo", "a2c", "dqn"] = "ppo"
-    steps: int = 100_000
-    num_envs: int = 256
-    seed: int = 0
-    feedback: str = "rater"
+    id: tyro.conf.Positional[str | None] = None
+    out: Path | None = None
+    resume: Path | None = None
+    algo: Literal["ppo", "a2c", "dqn"] = field(default=by_default("ppo"))
+    steps: int = field(default=by_default(100_000))
+    num_envs: int = field(default=by_default(256))
+    seed: int = field(default=by_default(0))
+    feedback: str = field(default=by_default("rater"))
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    device: str = "cpu"
-    threads: int = 0
-    eval_episodes: int = 1000
+    data: Path | None = None
+    layout: str | None = None
+    device: str = field(default=by_default("cpu"))
+    threads: int = field(default=by_default(0))
+    eval_episodes: int = field(default=by_default(1000))
+    checkpoint_seconds: float = 60.0
     overwrite: bool = False
     json: bool = False
 
@@ -79,15 +78,19 @@ class Train:
         out = console(self.json)
         if self.json:
             print_json(result.summary())
-            return 130 if result.interrupted else 0
-        if result.comparison is not None:
+        elif result.comparison is not None:
             out.print(result.comparison.table())
         took = f"{result.steps:,} steps in {duration(result.seconds)}"
-        out.print(f"[bold]{'stopped after' if result.interrupted else 'trained'}[/] {took}")
-        for name, path in result.files.items():
-            out.print(f"  {name:15} [cyan]{path}[/]", soft_wrap=True)
-        out.print(f"[dim]next: mm-envs play {self.out}[/]", soft_wrap=True)
-        return 130 if result.interrupted else 0
+        said = console(json_output=self.json)
+        said.print(f"[bold]{'stopped after' if result.interrupted else 'trained'}[/] {took}")
+        if not self.json:
+            for name, path in result.files.items():
+                out.print(f"  {name:15} [cyan]{path}[/]", soft_wrap=True)
+        if result.interrupted:
+            said.print(f"go on with: [bold]{result.plan.go_on}[/]", soft_wrap=True)
+            return 130
+        said.print(f"[dim]next: mm-envs play {result.plan.out}[/]", soft_wrap=True)
+        return 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Trained:
     """What a training left.
 
     Attributes:
-        options: What was asked for.
+        plan: What was to be done.
         steps: Environment steps that were done.
         seconds: Time of the training, without evaluation.
         interrupted: Whether it was stopped early.
@@ -104,7 +107,7 @@ class Trained:
         files: What was written, by name.
     """
 
-    options: Train
+    plan: Plan
     steps: int
     seconds: float
     interrupted: bool
@@ -116,10 +119,12 @@ class Trained:
         """The training as JSON values."""
         last = self.points[-1] if self.points else None
         return {
-            **{key: value for key, value in asdict(self.options).items() if key not in ("json", "overwrite")},
+            **self.plan.options,
+            "out": str(self.plan.out),
             "steps": self.steps,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
+            "go_on": self.plan.go_on if self.interrupted else None,
             "final": {"reward": last.reward, "utility": last.utility} if last else None,
             "evaluation": self.comparison.to_dict() if self.comparison else None,
             "files": {name: str(path) for name, path in self.files.items()},
@@ -132,72 +137,79 @@ def train(options: Train) -> Trained:
     Raises:
         ValueError: An option does not fit.
         FileExistsError: The folder is not empty.
+        FileNotFoundError: There is no training to go on with.
     """
-    _check(options)
-    with torch_threads(options.threads):
-        return _train(options, _setting(options))
+    plan = plan_of(options)
+    with torch_threads(plan.threads):
+        return _train(plan)
 
 
-def _train(options: Train, setting: runs.Setting) -> Trained:
-    agent, points, interrupted, seconds = _learn(options, setting)
-    files = {"agent": options.out / runs.AGENT, "TensorBoard": options.out / runs.TENSORBOARD}
+def _train(plan: Plan) -> Trained:
+    agent, interrupted = _learn(plan)
+    files = {"agent": plan.out / runs.AGENT, "TensorBoard": plan.out / runs.TENSORBOARD}
     from agents.sb3.checkpoint import save
 
     save(agent, files["agent"])
-    comparison = None
-    if options.eval_episodes and not interrupted:
-        setting = runs.Setting(setting.id, setting.arguments, files["agent"], options.device)
+    comparison, points = None, agent.curve.points
+    if plan.eval_episodes and not interrupted:
+        setting = runs.Setting(plan.setting.id, plan.setting.arguments, files["agent"], plan.setting.device)
         with console(json_output=True).status("evaluating on the test split"):
-            comparison = compare(setting, options.eval_episodes)
-    files |= _write_curve(options, setting, points)
-    files["summary"] = options.out / runs.RUN
-    steps = agent.model.num_timesteps
-    result = Trained(options, steps, seconds, interrupted, points, comparison, files)
+            comparison = compare(setting, plan.eval_episodes)
+    files |= _write_curve(plan, points)
+    files["summary"] = plan.out / runs.RUN
+    steps, seconds = agent.model.num_timesteps, agent.curve.seconds
+    result = Trained(plan, steps, seconds, interrupted, points, comparison, files)
     runs.write_json(files["summary"], result.summary())
+    if not interrupted:
+        # The training is over: nobody goes on from here, and a replay buffer is large.
+        shutil.rmtree(plan.out / runs.CHECKPOINTS, ignore_errors=True)
     return result
 
 
-def _check(options: Train) -> None:
-    at_least("--steps", options.steps, 1)
-    at_least("--num-envs", options.num_envs, 1)
-    at_least("--threads", options.threads, 0)
-    at_least("--eval-episodes", options.eval_episodes, 0)
-    runs.checked_device(options.device)
-
-
-def _setting(options: Train) -> runs.Setting:
-    arguments = key_values(options.set)
-    for name, cure in _RESERVED.items():
-        if name in arguments:
-            raise ValueError(f"--set {name}={arguments[name]} is not for --set: {cure}")
-    arguments["feedback"] = options.feedback
-    return runs.Setting(known_id(options.id), arguments, device=options.device)
-
-
-def _learn(options: Train, setting: runs.Setting) -> tuple[Agent, list[Progress], bool, float]:
-    from agents.sb3.train import learn, make_agent
+def _learn(plan: Plan) -> tuple[Agent, bool]:
+    """The trained agent, and whether it was stopped early."""
+    from agents.sb3 import train as sb3
+    from agents.sb3.checkpoints import Checkpoints
     from mm_envs.cli.progress import Watch
 
     # Environment and agent first: what does not fit shall not leave an empty folder behind.
-    envs, log = setting.make(options.num_envs), str(options.out / runs.TENSORBOARD)
-    agent = make_agent(options.algo, envs, seed=options.seed, tensorboard=log, device=options.device)
-    runs.fresh_folder(options.out, options.overwrite)
-    begin, interrupted = time.monotonic(), False
-    with Watch(f"{options.algo.upper()} on {options.id}", options.steps).shown() as watch:
+    agent = sb3.make_agent(
+        plan.algo,
+        plan.setting.make(plan.num_envs),
+        seed=plan.seed,
+        settings=plan.settings,
+        tensorboard=str(plan.out / runs.TENSORBOARD),
+        device=plan.setting.device,
+        **(plan.policy or {}),
+    )
+    notes = {"options": plan.options}
+    checkpoints = Checkpoints(plan.out / runs.CHECKPOINTS, plan.checkpoint_seconds, notes=notes)
+    if not plan.goes_on:
+        runs.fresh_folder(plan.out, plan.overwrite)
+        # Of an earlier training in this folder: --resume must not go on with that one.
+        (plan.out / runs.RUN).unlink(missing_ok=True)
+        shutil.rmtree(checkpoints.folder, ignore_errors=True)
+    said = f"stopping after this rollout (again: at once); go on with: {plan.go_on}"
+    with Watch(plan.title, plan.steps).shown() as watch, stopped_by_interrupts(checkpoints.stop, said):
         try:
-            learn(agent, options.steps, watch)
+            if plan.goes_on:
+                sb3.resume(agent, checkpoints, watch)
+            else:
+                sb3.learn(agent, plan.steps, watch, checkpoints=checkpoints)
         except KeyboardInterrupt:
-            interrupted = True
-    return agent, watch.points, interrupted, time.monotonic() - begin
+            if checkpoints.stopping:
+                raise
+            return agent, True
+    return agent, checkpoints.stopping
 
 
-def _write_curve(options: Train, setting: runs.Setting, points: Sequence[Progress]) -> dict[str, Path]:
+def _write_curve(plan: Plan, points: Sequence[Progress]) -> dict[str, Path]:
     from mm_envs.cli import curve
     from mm_envs.tasks.scores import baseline_scores
 
-    table, picture = options.out / runs.CURVE_TABLE, options.out / runs.CURVE_PICTURE
+    table, picture = plan.out / runs.CURVE_TABLE, plan.out / runs.CURVE_PICTURE
     curve.write_table(points, table)
-    scores = baseline_scores(setting.make(1).task)
+    scores = baseline_scores(plan.setting.make(1).task)
     lines = {name: scores[name].mean for name in ("blind", "oracle")}
-    curve.draw(points, lines, f"{options.algo.upper()} on {options.id}, feedback {options.feedback}", picture)
+    curve.draw(points, lines, f"{plan.title}, feedback {plan.options['feedback']}", picture)
     return {"learning curve": picture, "curve as CSV": table}

@@ -1,0 +1,46 @@
+"""What an interrupt does while a training runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stopped_by_interrupts(stop: Callable[[], None], said: str) -> Iterator[None]:
+    """While it lasts, the first interrupt (Ctrl-C, or SIGTERM) asks for an end, the second one ends at once.
+
+    Signals reach the main thread only; in another one nothing is changed.
+
+    Args:
+        stop: Asks for the end.
+        said: What to say then, on standard error.
+
+    Raises:
+        KeyboardInterrupt: At the second interrupt.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        stop()
+        # Printing could wait for a lock that the interrupted code holds.
+        os.write(2, f"\n{said}\n".encode())
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
