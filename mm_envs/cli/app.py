@@ -11,6 +11,7 @@ import tyro
 
 from mm_envs.cli.bench import Bench
 from mm_envs.cli.check import Check
+from mm_envs.cli.data import Data
 from mm_envs.cli.demo import Demo
 from mm_envs.cli.docs import Docs
 from mm_envs.cli.evaluate import Evaluate
@@ -41,6 +42,7 @@ Commands = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Docs, tyro.conf.subcommand("docs")]

@@ -129,7 +129,7 @@ class Baselines:
 
 
 def baseline_scores(
-    task: Task, items: int = 1000, seed: int = 0, split: str = "validation", fit: int = 4000
+    task: Task, items: int = 1000, seed: int = 0, split: str | None = None, fit: int = 4000
 ) -> dict[str, Score]:
     """The mean utility of the blind, the random and the oracle policy on held-out items.
 
@@ -137,8 +137,11 @@ def baseline_scores(
         task: The task.
         items: How many items of the split, at most; drawn without replacement.
         seed: Decides the items and the answers of the random policy.
-        split: Which items.
+        split: Which items; None for those of the validation split, or of the test split where it is empty.
         fit: How many training items the blind policy is fitted on.
+
+    Raises:
+        ValueError: There is no such split, or it is empty.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -146,7 +149,9 @@ def baseline_scores(
         >>> scores["oracle"].mean, scores["blind"].mean < 0.3
         (1.0, True)
     """
-    indices = task.dataset.range(split)
+    indices = task.dataset.range(split or _held_out(task))
+    if not indices:
+        raise ValueError(f"split={split!r} of dataset {task.dataset.name!r} is empty: choose another one")
     order = torch.randperm(len(indices), generator=torch.Generator().manual_seed(seed))[:items]
     baselines, n = Baselines(task, fit), len(order)
     seen, reference = baselines.fields(order + indices.start)
@@ -157,6 +162,11 @@ def baseline_scores(
         "oracle": baselines.oracle(reference),
     }
     return {name: Score.of(baselines.utility(response, reference)) for name, response in responses.items()}
+
+
+def _held_out(task: Task) -> str:
+    """Folders of published data often have no validation split, some neither of the two."""
+    return next(name for name in ("validation", "test", "train") if task.dataset.splits.get(name))
 
 
 def _device(fields: Fields) -> torch.device:
