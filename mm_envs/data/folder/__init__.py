@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.folder import manifest
-from mm_envs.data.folder.columns import Mapped, check_columns
+from mm_envs.data.folder.columns import Mapped
 from mm_envs.data.folder.faults import Faults, Report
 from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
@@ -115,8 +115,7 @@ class Folder(Dataset):
         memory_gb: float = 2.0,
         cache: str | Path | None = None,
     ) -> None:
-        faults, columns = Faults(on_error), columns or {}
-        check_columns(columns)
+        faults = Faults(on_error)
         source = path if isinstance(path, Source) else _source(Path(path), layout, on_error, columns)
         for sentence in source.skipped:
             faults.add("line", sentence)
@@ -188,7 +187,7 @@ class Folder(Dataset):
         }
         digest = sha256(f"folder 0 {json.dumps(said, sort_keys=True)}".encode())
         for item in items:
-            digest.update(item.said(self.root).encode())
+            digest.update(item.said.encode())
         return digest.hexdigest()
 
     def caption_grader(self) -> FactGrader | ReferenceGrader:
@@ -204,7 +203,7 @@ class Folder(Dataset):
         return dict.fromkeys((FactGrader if self._facts else ReferenceGrader).parts, shown)
 
 
-def _source(path: Path, layout: str, on_error: str, columns: Mapped) -> Source:
+def _source(path: Path, layout: str, on_error: str, columns: Mapped | None) -> Source:
     if not path.is_dir():
         raise ValueError(f"path={str(path)!r} is no folder: give the one that holds metadata.csv or .jsonl")
     if layout == "metadata" or (layout == "auto" and manifest.recognise(path)):

@@ -10,8 +10,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any
+from os.path import splitext
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from mm_envs.data.media import safe_path
 from mm_envs.data.records import MEDIA_FIELDS, Record
@@ -57,7 +58,7 @@ def kind_of(name: str) -> str:
         >>> kind_of("birds/tern.JPG")
         'image'
     """
-    ending = PurePosixPath(name).suffix.lower()
+    ending = splitext(name)[1].lower()
     if ending not in KINDS:
         raise ValueError(
             f"file {name!r} is neither picture, sound nor video by its ending {ending!r}: convert it "
@@ -67,85 +68,114 @@ def kind_of(name: str) -> str:
     return KINDS[ending]
 
 
-def check_columns(columns: Mapped) -> None:
-    """Refuses a mapping from fields to columns that names no field of ours.
-
-    Raises:
-        ValueError: A field is unknown.
-    """
-    for name in columns:
-        if name not in FIELDS:
-            raise ValueError(one_of("columns", name, FIELDS))
-
-
-def record(place: str, folder: Path, row: Mapping[str, Any], columns: Mapped) -> Record:
-    """The item of one row of a table.
+class Columns:
+    """Which column is what: by its name, or as the user says.
 
     Args:
-        place: Where the row stands, for messages.
-        folder: What the names of files are relative to.
-        row: The values by column.
-        columns: Field -> the column (or columns) that hold it, where they are called otherwise.
+        mapped: Field -> the column (or columns) that hold it, where they are called otherwise.
 
     Raises:
-        ValueError: A value cannot be what its column says; the message does not name the place.
+        ValueError: A field is none of ours.
+
+    Example:
+        >>> columns = Columns({"label": "species"})
+        >>> columns.values({"species": "tern", "caption": "a bird", "caption_2": "a tern"})
+        {'label': 'tern', 'captions': ['a bird', 'a tern']}
     """
-    taken = {name for value in columns.values() for name in _listed(value)}
-    media: dict[str, Path] = {}
-    for field, name in _files(row, columns, taken):
-        if field in media:
-            raise ValueError(f"there are two files for {field}: give each item one")
-        media[field] = safe_path(folder, name)
-    split = split_name(row["split"]) if "split" in row and "split" not in taken else None
-    return Record(place, media, values(row, columns), split, row)
+
+    def __init__(self, mapped: Mapped | None = None) -> None:
+        self.mapped = {field: _listed(names) for field, names in (mapped or {}).items()}
+        for field in self.mapped:
+            if field not in FIELDS:
+                raise ValueError(one_of("columns", field, FIELDS))
+        self._taken = {name for names in self.mapped.values() for name in names}
+        self._plans: dict[tuple[str, ...], _Plan] = {}
+
+    def record(self, place: str, folder: Path, row: Mapping[str, Any]) -> Record:
+        """The item of one row of a table.
+
+        Args:
+            place: Where the row stands, for messages.
+            folder: What the names of files are relative to.
+            row: The values by column.
+
+        Raises:
+            ValueError: A value cannot be what its column says; the message does not name the place.
+        """
+        media: dict[str, Path] = {}
+        for field, column, many in self._plan(row).files:
+            for name in _entries(column, row[column], "answers" if many else "file"):
+                kind = field or kind_of(name)
+                if kind in media:
+                    raise ValueError(f"there are two files for {kind}: give each item one")
+                media[kind] = safe_path(folder, name)
+        split = split_name(row["split"]) if "split" in row and "split" not in self._taken else None
+        return Record(place, media, self.values(row), split, row)
+
+    def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a row by our fields: strings, and lists of strings.
+
+        Raises:
+            ValueError: A value is of another kind, or a column that was named is missing.
+        """
+        made: dict[str, Any] = {}
+        for field, column in self._plan(row).values:
+            entries = _entries(column, row[column], field)
+            if entries and field in MANY:
+                made.setdefault(field, []).extend(entries)
+            elif entries:
+                made[field] = entries[0]
+        if "answers" in made and "answer" not in made:
+            # The answer that most people gave; of several the one that was given first.
+            made["answer"] = Counter(made["answers"]).most_common(1)[0][0]
+        return made
+
+    def named(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of those fields that the user named columns for, whatever else stands in the row.
+
+        Raises:
+            ValueError: A column is missing, or holds a value of another kind.
+        """
+        missing = [name for name in self._taken if name not in row]
+        if missing:
+            raise ValueError(f"there is no column {missing[0]!r}: it has {', '.join(row)}")
+        return self.values({name: row[name] for name in row if name in self._taken})
+
+    def _plan(self, row: Mapping[str, Any]) -> _Plan:
+        names = tuple(row)
+        if names not in self._plans:
+            self._plans[names] = self._planned(names)
+        return self._plans[names]
+
+    def _planned(self, names: tuple[str, ...]) -> _Plan:
+        for field, wanted in self.mapped.items():
+            for name in wanted:
+                if name not in names:
+                    raise ValueError(f"there is no column {name!r} for {field}: it has {', '.join(names)}")
+        free = [name for name in names if name not in self._taken]
+        files = [
+            (field, name, False)
+            for field in MEDIA_FIELDS
+            for name in self.mapped.get(field, [plain for plain in free if plain == f"{field}_file_name"])
+        ]
+        files += [("", name, name == "file_names") for name in free if name in ("file_name", "file_names")]
+        values = [
+            (field, name)
+            for field in (*ONE, *MANY)
+            for name in self.mapped.get(field, [plain for plain in free if _is(field, plain)])
+        ]
+        return _Plan(tuple(files), tuple(values))
 
 
-def values(row: Mapping[str, Any], columns: Mapped) -> dict[str, Any]:
-    """The values of a row by our fields: strings, and lists of strings.
+class _Plan(NamedTuple):
+    """The columns of a table that are used: (field or "" for any kind, column, list), and (field, column)."""
 
-    Raises:
-        ValueError: A value is of another kind, or a column that was named is missing.
-    """
-    taken = {name for value in columns.values() for name in _listed(value)}
-    found = {
-        field: [name for name in row if name not in taken and _is(field, name)]
-        for field in (*ONE, *MANY)
-        if field not in columns
-    }
-    found |= {field: _listed(columns[field]) for field in (*ONE, *MANY) if field in columns}
-    made: dict[str, Any] = {}
-    for field, names in found.items():
-        for name in names:
-            if name not in row:
-                raise ValueError(f"there is no column {name!r} for {field}: it has {', '.join(row)}")
-        entries = [entry for name in names for entry in _entries(name, row[name], field)]
-        if entries:
-            made[field] = entries if field in MANY else entries[0]
-    if "answers" in made and "answer" not in made:
-        # The answer that most people gave; of several the one that was given first.
-        made["answer"] = Counter(made["answers"]).most_common(1)[0][0]
-    return made
+    files: tuple[tuple[str, str, bool], ...]
+    values: tuple[tuple[str, str], ...]
 
 
 def _is(field: str, name: str) -> bool:
     return bool(_CAPTION.fullmatch(name)) if field == "captions" else field == name
-
-
-def _files(row: Mapping[str, Any], columns: Mapped, taken: set[str]) -> list[tuple[str, str]]:
-    """Field and name of every file of a row."""
-    found = []
-    for field in MEDIA_FIELDS:
-        plain = f"{field}_file_name"
-        names = _listed(columns.get(field, [plain] if plain in row and plain not in taken else []))
-        for column in names:
-            if column not in row:
-                raise ValueError(f"there is no column {column!r} for {field}: it has {', '.join(row)}")
-            found += [(field, name) for name in _entries(column, row[column], field)]
-    for column in ("file_name", "file_names"):
-        if column in row and column not in taken:
-            many = "answers" if column == "file_names" else "file"
-            found += [(kind_of(name), name) for name in _entries(column, row[column], many)]
-    return found
 
 
 def _listed(value: str | Sequence[str]) -> list[str]:

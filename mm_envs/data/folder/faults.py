@@ -68,7 +68,7 @@ class Faults:
             ValueError: Faults are not to be skipped.
         """
         if not self.skips:
-            raise ValueError(sentence)
+            raise ValueError(sentence) from None
         self.counts[kind] += 1
         self.sentences.append(sentence)
 

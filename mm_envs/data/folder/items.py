@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.folder.columns import Mapped, values
+from mm_envs.data.folder.columns import Columns, Mapped
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.splits import Content, by_column, by_hash, refuse_shared
 from mm_envs.data.folder.store import digest_of, in_threads
-from mm_envs.data.records import MEDIA_FIELDS, Media, Record
+from mm_envs.data.records import Media, Record
 
 _NEEDED = ("label", "question", "answer", "captions", "facts")
 
@@ -27,21 +27,22 @@ class Item:
         record: Its files and values.
         digests: The SHA-256 of each file, by field.
         split: "train", "validation" or "test".
+        said: The SHA-256 of its names, contents and values, whatever place the folder has.
     """
 
     record: Record
     digests: Mapping[str, str]
     split: str
-
-    def said(self, root: Path) -> str:
-        """The SHA-256 of its names, contents and values, whatever place the folder has."""
-        names = {field: name_of(media, root) for field, media in self.record.media.items()}
-        row = [names, dict(self.digests), self.record.values]
-        return sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
+    said: str
 
 
 def items_of(
-    records: Iterable[Record], root: Path, split_by: str, group: str | None, columns: Mapped, faults: Faults
+    records: Iterable[Record],
+    root: Path,
+    split_by: str,
+    group: str | None,
+    columns: Mapped | None,
+    faults: Faults,
 ) -> list[Item]:
     """The items of some records, those of a split together, else in the order of a hash.
 
@@ -50,7 +51,7 @@ def items_of(
     Raises:
         ValueError: Something is missing, contradicts itself, or lies in two splits.
     """
-    found = _complete(_mapped(records, columns, faults), faults)
+    found = _complete(_mapped(records, Columns(columns), faults), faults)
     found, digests = _read(_there(found, faults), faults)
     if not found:
         raise ValueError(
@@ -63,11 +64,16 @@ def items_of(
     ]
     splits = _splits(found, contents, split_by, group, faults)
     items = [
-        Item(one, files, split)
+        Item(one, files, split, _said(one, files, root))
         for one, files, split in zip(found, digests, splits, strict=True)
         if split is not None
     ]
-    return sorted(items, key=lambda item: (SPLITS.index(item.split), item.said(root)))
+    return sorted(items, key=lambda item: (SPLITS.index(item.split), item.said))
+
+
+def _said(one: Record, digests: Mapping[str, str], root: Path) -> str:
+    names = {field: name_of(media, root) for field, media in one.media.items()}
+    return sha256(json.dumps([names, digests, one.values], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _why(faults: Faults) -> str:
@@ -76,19 +82,15 @@ def _why(faults: Faults) -> str:
     )
 
 
-def _mapped(records: Iterable[Record], columns: Mapped, faults: Faults) -> list[Record]:
+def _mapped(records: Iterable[Record], columns: Columns, faults: Faults) -> list[Record]:
     """The records, with values taken from the columns that the user named."""
-    named = {field: column for field, column in columns.items() if field not in MEDIA_FIELDS}
-    if not named:
+    if not columns.mapped:
         return list(records)
     made = []
     for one in records:
-        taken = {
-            name for column in named.values() for name in ([column] if isinstance(column, str) else column)
-        }
+        kept = {field: value for field, value in one.values.items() if field not in columns.mapped}
         try:
-            row = {name: one.columns[name] for name in taken if name in one.columns}
-            made.append(replace(one, values={**one.values, **values(row or dict(one.columns), named)}))
+            made.append(replace(one, values=kept | columns.named(one.columns)))
         except ValueError as error:
             faults.add("line", f"{one.place}: {error}")
     return made

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mm_envs.data.folder.columns import Mapped, check_columns, record, split_name
+from mm_envs.data.folder.columns import Columns, Mapped, split_name
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.records import MEDIA_FIELDS, Record, Source
 
@@ -43,8 +43,7 @@ def read(root: Path, on_error: str = "raise", columns: Mapped | None = None) -> 
     Raises:
         ValueError: There is no metadata, or it cannot be read; the message names file and line.
     """
-    root, columns, faults = Path(root), columns or {}, Faults(on_error)
-    check_columns(columns)
+    root, faults, known = Path(root), Faults(on_error), Columns(columns)
     manifests = _manifests(root)
     if not manifests:
         raise ValueError(f"{root} holds neither {' nor '.join(NAMES)}: write one, or choose another layout")
@@ -52,7 +51,7 @@ def read(root: Path, on_error: str = "raise", columns: Mapped | None = None) -> 
     records: list[Record] = []
     for path in manifests:
         folder_split = split_name(path.parent.name) if path.parent != root else None
-        records += _records(path, root, columns, folder_split, faults)
+        records += _records(path, root, known, folder_split, faults)
     records = _split_by_folder(records, root)
     says = f"{recognise(root)}: {len(records)} items"
     return Source("metadata", root, records, tuple(faults.sentences), says)
@@ -78,7 +77,7 @@ def _refuse_two(manifests: list[Path]) -> None:
             raise ValueError(f"there are both {path} and {other}: keep the one that is meant")
 
 
-def _records(path: Path, root: Path, columns: Mapped, split: str | None, faults: Faults) -> list[Record]:
+def _records(path: Path, root: Path, columns: Columns, split: str | None, faults: Faults) -> list[Record]:
     name = path.relative_to(root).as_posix()
     made = []
     for line, row in read_rows(path):
@@ -87,7 +86,7 @@ def _records(path: Path, root: Path, columns: Mapped, split: str | None, faults:
             faults.add("line", f"{place}: {row}")
             continue
         try:
-            one = record(place, path.parent, row, columns)
+            one = columns.record(place, path.parent, row)
         except ValueError as error:
             faults.add("line", f"{place}: {error}")
             continue
@@ -165,7 +164,7 @@ def _json_rows(lines: Iterable[bytes]) -> Iterator[Row]:
         if not raw.strip():
             continue
         try:
-            text = raw.decode()
+            text = raw.decode().strip()
         except UnicodeDecodeError as error:
             yield number, _not_utf8(error)
             continue
@@ -178,7 +177,7 @@ def _object(text: str) -> dict[str, Any] | str:
         if "\\u" in text:
             json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair is no character
     except json.JSONDecodeError as error:
-        return f"{error.msg} at column {error.colno}: write one JSON object in each line"
+        return f"{error.msg.removesuffix(' at')} at column {error.colno}: write one JSON object in each line"
     except UnicodeEncodeError:
         return "it holds half of a surrogate pair (\\ud800 to \\udfff): write the whole character"
     except RecursionError:

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import PAD, SPECIALS, Vocabulary
+from mm_envs.data.text import EOS, PAD, SPECIALS, UNK, Vocabulary
 
 Pinned = str | Path | Sequence[str]
 
@@ -101,9 +102,9 @@ def token_table(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, length: 
         length: The number of columns.
         eos: Whether ``<eos>`` follows the last word, where there is room for it.
     """
-    table = torch.full((len(texts), length), PAD, dtype=torch.int64)
+    table = np.full((len(texts), length), PAD, dtype=np.int64)
     for row, words in enumerate(texts):
         if words:
-            ids = vocabulary.encode(words[:length], eos=eos)[:length]
-            table[row, : len(ids)] = ids
-    return table
+            ids = [vocabulary.ids.get(word, UNK) for word in words] + [EOS] * eos
+            table[row, : len(ids)] = ids[:length]
+    return torch.from_numpy(table)

@@ -51,7 +51,7 @@ def _reason(name: str) -> str:
     """What is wrong with the name itself; empty if nothing is."""
     if not name.strip() or not PurePosixPath(name).parts:
         return "is empty: name a file, relative to the folder of the manifest"
-    if any(category(letter) in ("Cc", "Cs") for letter in name):
+    if not name.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in name):
         return "holds characters that do not print: rename the file"
     if PureWindowsPath(name).drive or name.startswith(("/", "\\")):
         return "is an absolute path: name the file relative to the folder of the manifest"
