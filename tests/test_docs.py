@@ -29,6 +29,7 @@ _SMALLER = {
     "evaluate runs/shapes": "evaluate runs/shapes --episodes 32",
     "play runs/shapes": "play runs/shapes --episodes 3",
     "steps=100_000": "steps=256",
+    "make=make, strict=True)": "make=make, strict=True, steps=12)",
     "num_envs=1024": "num_envs=32",
     "(1024,)": "(32,)",
 }

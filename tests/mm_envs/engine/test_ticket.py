@@ -112,6 +112,14 @@ def test_ended_episodes_come_back_bit_for_bit(name: str) -> None:
         {"feedback": "truth", "reward": "dense", "answer": "tokens"},
         {"feedback_arguments": {"rationality": float("inf"), "seed": 5}},
         {"group_size": 2},
+        {
+            "answer": "tokens",
+            "feedback": "weighted_sum",
+            "feedback_arguments": {
+                "parts": {"token_f1": 0.7, "rater": 1 / 3, "bleu": 0.1, "accuracy": 1e-3},
+                "arguments": {"rater": {"seed": 3}},
+            },
+        },
     ],
 )
 def test_arguments_travel_with_the_ticket(arguments: dict[str, Any]) -> None:
