@@ -72,16 +72,26 @@ def pinned_vocabulary(pinned: Pinned) -> Vocabulary:
     Raises:
         ValueError: The file holds no list of words, or a word stands twice or is none.
     """
-    words: object = pinned
-    if isinstance(pinned, str | Path):
-        try:
-            words = json.loads(Path(pinned).read_bytes().decode("utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(
-                f"vocabulary={str(pinned)!r} cannot be read: {error}: give a JSON list"
-            ) from None
-    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"vocabulary={str(pinned)!r:.60} is no list of words: give a JSON list of strings")
+    if not isinstance(pinned, str | Path):
+        return _vocabulary(pinned)
+    try:
+        words: object = json.loads(Path(pinned).read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ValueError(
+            f"vocabulary={str(pinned)!r} cannot be read ({error.strerror}): name a file"
+        ) from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"vocabulary={str(pinned)!r} holds no JSON: write a JSON list of words") from None
+    try:
+        return _vocabulary(words)
+    except ValueError as error:
+        raise ValueError(f"vocabulary={str(pinned)!r}: {error}") from None
+
+
+def _vocabulary(words: object) -> Vocabulary:
+    """The vocabulary of a list of words, which may begin with the special ones."""
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{words!r:.60} is no list of words: give a list of strings")
     given = tuple(words)
     return Vocabulary(given) if given[: len(SPECIALS)] == SPECIALS else Vocabulary.of(given)
 
