@@ -19,6 +19,8 @@ BENCHMARKS: dict[str, str] = {
     "agents": "benchmarks.agents:bench",
     "metrics": "benchmarks.metric_agreement:bench",
     "metric-speed": "benchmarks.metric_speed:bench",
+    "kills": "benchmarks.kills:bench",
+    "malformed": "benchmarks.malformed:bench",
 }
 
 
@@ -54,7 +56,9 @@ class Bench:
             environments of Gymnasium and Stable-Baselines3. "agents": PPO on real digits, trained on the
             noisy rater and on the truth, five seeds each. "metrics": text metrics beside public
             implementations, their authors' scores and people's judgements. "metric-speed": their speed
-            beside the same.
+            beside the same. "kills": trainings that are killed at random moments and resumed, beside those
+            that nobody killed. "malformed": broken files and manifests, each of which has to be refused in
+            one clear sentence.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.

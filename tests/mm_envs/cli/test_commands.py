@@ -234,7 +234,7 @@ def test_an_interrupt_saves_what_is_there(
 ) -> None:
     from agents.sb3 import train as sb3
 
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sb3, "learn", interrupted)
