@@ -19,8 +19,8 @@ _HOME = str(Path(mm_envs.__file__).parent)
 
 # Words that only libraries say.
 _FOREIGN = (
-    "PIL", "soundfile", "libsndfile", "numpy", "torch", "Traceback", "Errno", "UnicodeDecodeError", "JSONDecodeError",
-    "ParseError", "_csv", "object at 0x", "NoneType", "codec can't",
+    "PIL", "soundfile", "libsndfile", "numpy", "torch", "Traceback", "Errno", "UnicodeDecodeError",
+    "JSONDecodeError", "ParseError", "_csv", "object at 0x", "NoneType", "codec can't",
 )  # fmt: skip
 _LONGEST = 600
 
@@ -32,8 +32,7 @@ class Fault:
     Attributes:
         names: What the sentence has to name: the file, and the line where there are lines.
         options: Arguments of ``Folder``.
-        items: Items that are left with ``on_error="skip"``; None where nothing can be left out because the
-            folder as a whole is wrong.
+        items: Items that are left with ``on_error="skip"``; None where the folder as a whole may be wrong.
     """
 
     names: tuple[str, ...]
@@ -48,7 +47,7 @@ Maker = Callable[[Path, Random], Fault]
 def verdict(root: Path, fault: Fault) -> str:
     """What opening a malformed folder gave: empty for a clear error, else what was wrong with it."""
     error, warned = _opened(root, fault, "raise")
-    if error is None or isinstance(error, Folder):
+    if isinstance(error, Folder):
         return "taken without a word"
     return warned or unclear(error, fault.names)
 
@@ -56,8 +55,8 @@ def verdict(root: Path, fault: Fault) -> str:
 def unclear(error: BaseException, names: tuple[str, ...]) -> str:
     """Why an error is no clear one; empty if it is.
 
-    Clear is one sentence on one line that names the file (and the line), what is wrong and the cure, raised by
-    mm_envs itself as a ``ValueError``, ``MediaError`` or ``FileNotFoundError``, with nothing of a library in
+    Clear is one sentence on one line that names the file (and the line), what is wrong and the cure, raised
+    by mm_envs itself as a ``ValueError``, ``MediaError`` or ``FileNotFoundError``, with nothing of a library in
     it.
     """
     said = str(error)
@@ -81,21 +80,24 @@ def skipped(root: Path, fault: Fault) -> str:
     """What was wrong with opening it with ``on_error="skip"``; empty if nothing was.
 
     What is left has to open, and what was left out to be counted and named; a folder that is wrong as a whole
-    is refused all the same.
+    has to be refused all the same.
     """
     found, warned = _opened(root, fault, "skip")
     if warned:
         return warned
-    if fault.items is None:
-        if isinstance(found, Folder):
-            return f"taken without a word: {found.report}"
-        return unclear(found, fault.names)
     if not isinstance(found, Folder):
-        return f"refused, though it can be left out: {found}"
-    sentences = " ".join(found.report.sentences)
-    if not found.report.skipped or found.report.items != fault.items:
-        return f"not counted: {found.report}, not {fault.items} items"
-    return "" if all(name in sentences for name in fault.names) else f"not named: {sentences}"
+        return unclear(found, fault.names) if fault.items is None else f"refused, not left out: {found}"
+    said, left = " ".join(found.report.sentences), found.report.items
+    missing = [name for name in fault.names if name not in said]
+    if not found.report.skipped or fault.items not in (None, left):
+        return f"not counted: {found.report.skipped} left out, {left} items remain"
+    return f"not named ({missing[0]}): {said}" if missing else ""
+
+
+def opens(root: Path) -> str:
+    """Why a folder that is right does not open; empty if it does."""
+    found, warned = _opened(root, Fault(()), "raise")
+    return warned if isinstance(found, Folder) else str(found)
 
 
 def _opened(root: Path, fault: Fault, on_error: str) -> tuple[Folder | Exception, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -235,7 +236,9 @@ def nothing_to_train_on(root: Path, rows: list[Row], rng: Random) -> Fault:
 
 def no_rows(root: Path, rows: list[Row], rng: Random) -> Fault:
     """A manifest without rows."""
-    name, said = rng.choice([("metadata.csv", "file_name,label\n"), ("metadata.csv", ""), ("metadata.jsonl", "\n\n")])
+    name, said = rng.choice(
+        [("metadata.csv", "file_name,label\n"), ("metadata.csv", ""), ("metadata.jsonl", "\n\n")]
+    )
     (root / name).write_text(said, encoding="utf-8")
     return Fault((root.name,))
 
@@ -305,9 +308,24 @@ _JSON_LINES = (broken_json, no_object, key_twice, no_number, half_character, lat
 _CSV_LINES = (ragged, latin1, nul_bytes)
 _WHOLE = (
     utf16, header_twice, no_header, no_column_of_files, no_named_column, file_in_two_splits,
-    content_in_two_splits, label_outside, nothing_to_train_on, no_rows, two_manifests, unclosed_quote, link_out,
-    folder_as_file, group_without_name, vocabulary_of_no_words,
+    content_in_two_splits, label_outside, nothing_to_train_on, no_rows, two_manifests, unclosed_quote,
+    link_out, folder_as_file, group_without_name, vocabulary_of_no_words,
 )  # fmt: skip
+
+
+def right(form: str, mark: bytes, root: Path, rng: Random) -> None:
+    """A folder that is right, with or without a byte order mark."""
+    path = written(root, rows_of(root, rng), form)
+    path.write_bytes(mark + path.read_bytes())
+
+
+def controls() -> dict[str, Callable[[Path, Random], object]]:
+    """What writes folders that are right, by name."""
+    return {
+        f"{form}{' with a byte order mark' if mark else ''}": partial(right, form, mark)
+        for form in ("jsonl", "csv")
+        for mark in (b"", BOM_UTF8)
+    }
 
 
 def makers() -> dict[str, Maker]:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.malformed.case import Fault, Maker
 
-_OTHERS = 4  # items that are right
+_OTHERS = 4  # items that stay right
 _TRIES = 400
 
 # Form -> ending, field and how the libraries call it.
@@ -178,7 +178,7 @@ Damage = Callable[[str, bytes, Random], "bytes | None"]
 
 _ALL: tuple[Damage, ...] = (truncated, flipped, beheaded, misnamed, text, empty, bytes_without_form)
 _WAV: tuple[Damage, ...] = (without_channels, absurd_rate, contradiction, too_long, no_samples, no_numbers)
-# Its decoder shows noise for any flipped byte behind the first few; Ogg has no number of samples to inflate.
+# WAV has damages of its own, and Ogg has no number of samples that could be raised.
 _NOT = {("bomb", "WAV"), ("bomb", "OGG")}
 
 
@@ -188,22 +188,33 @@ def broken(form: str, damage: Damage, root: Path, rng: Random) -> Fault:
     Raises:
         RuntimeError: The damage never broke a file.
     """
-    ending, field, _ = FORMS[form]
-    for number in range(_OTHERS):
-        (root / f"{number}{ending}").write_bytes(encoded(form, rng))
     data = encoded(form, rng)
     made = next((one for _ in range(_TRIES) if (one := damage(form, data, rng)) is not None), None)
     if made is None:
         raise RuntimeError(f"{damage.__name__} never broke a {form} file")
-    (root / f"broken{ending}").write_bytes(made)
-    names = [*(f"{number}{ending}" for number in range(_OTHERS)), f"broken{ending}"]
-    splits = ["train", "train", "validation", "test", "train"]
-    rows = list(zip(names, splits, strict=True))
+    line = intact(form, root, rng)
+    name = f"{_OTHERS}{FORMS[form][0]}"
+    (root / name).write_bytes(made)
+    return Fault((name, f"metadata.jsonl, line {line}"), items=_OTHERS)
+
+
+def intact(form: str, root: Path, rng: Random) -> int:
+    """Writes a folder of files of a form in any order, none of them broken; the line of the last file."""
+    ending, field, _ = FORMS[form]
+    rows = []
+    for number, split in enumerate(("train", "train", "validation", "test", "train")):
+        name = f"{number}{ending}"
+        (root / name).write_bytes(encoded(form, rng))
+        rows.append({f"{field}_file_name": name, "label": name, "split": split})
+    last = rows[-1]
     rng.shuffle(rows)
-    lines = [json.dumps({f"{field}_file_name": name, "label": name, "split": split}) for name, split in rows]
-    (root / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    line = 1 + [name for name, _ in rows].index(f"broken{ending}")
-    return Fault((f"broken{ending}", f"metadata.jsonl, line {line}"), items=_OTHERS)
+    (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return 1 + rows.index(last)
+
+
+def controls() -> dict[str, Callable[[Path, Random], object]]:
+    """What writes folders that are right, by name."""
+    return {form: partial(intact, form) for form in FORMS}
 
 
 def makers() -> dict[str, Maker]:
