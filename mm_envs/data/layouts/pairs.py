@@ -8,7 +8,7 @@ import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Pairing:
 
     Attributes:
         by: The field or column whose values they share.
-        pairs: Items of the one and of the other side, in the order of the first.
+        pairs: Items of the one and of the other side.
         values: The shared value of each pair.
         items: How many usable items each side has.
         used: How many of them are in a pair.
@@ -148,12 +148,12 @@ def _refuse_same_media(one: Source, other: Source) -> None:
 
 
 def _items(source: Source, other: Source, faults: Faults) -> list[Item]:
-    items = items_of(source.records, source.root, "auto", source.group, {}, faults)
+    items = items_of(source.records, source.root, "auto", source.group, None, faults)
     said = {record.split for record in other.records if record.split}
     if any(record.split for record in source.records) or not said:
         return items
     # Splits by hash have all three parts; what the other side does not have would find no partner.
-    return [Item(item.record, item.digests, item.split if item.split in said else "train") for item in items]
+    return [item if item.split in said else replace(item, split="train") for item in items]
 
 
 def _value(item: Item, by: str, source: Source) -> str:

@@ -70,7 +70,7 @@ def summarise(path: Path, layout: str = "auto") -> Summary:
         ValueError: No layout fits, or no item can be used.
     """
     source, faults = read_source(path, layout, on_error="skip"), Faults("skip")
-    items = items_of(source.records, source.root, "auto", source.group, {}, faults)
+    items = items_of(source.records, source.root, "auto", source.group, None, faults)
     forms, items = forms_of(items, (64, 64), 3, "pad", None, None, 8, faults)
     records = [item.record for item in items]
     counts = Counter(item.split for item in items)
@@ -197,7 +197,7 @@ def _environments(source: Source, items: Sequence[Item], layout: str) -> list[di
     from mm_envs.tasks import make_task
 
     training = [item.record for item in items if item.split == "train"]
-    some = [replace(one, split=None) for one in training[:: -(-len(training) // _TRIED) or 1]]
+    some = [replace(one, split="train") for one in training[:: -(-len(training) // _TRIED) or 1]]
     try:
         folder = Folder(replace(source, records=some, skipped=()), size=36, on_error="skip")
     except ValueError:

@@ -46,7 +46,7 @@ def metadata(root: Path) -> None:
 
 def mnist(root: Path) -> None:
     for part, count in (("train", 5), ("t10k", 3)):
-        idx(root / f"{part}-images-idx3-ubyte.gz", np.arange(count * 20).reshape(count, 4, 5))
+        idx(root / f"{part}-images-idx3-ubyte.gz", np.arange(count * 20).reshape(count, 4, 5) + count)
         idx(root / f"{part}-labels-idx1-ubyte", np.arange(count))
 
 

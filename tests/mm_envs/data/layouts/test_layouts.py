@@ -1,6 +1,7 @@
 """Every layout, whole: what is recognised, what is read, and what a missing file does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,38 @@ def test_metadata_goes_first_and_two_that_are_equally_good_are_for_the_user(
     assert read_source(tmp_path, "voc").layout == "voc"
     makers["metadata"](tmp_path)
     assert read_source(tmp_path).layout == "metadata"
+
+
+# As a dataset -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", sorted(GROUPS.keys() - {"vqa", "voc"}))
+def test_what_belongs_together_stays_in_one_split(layout: str, make: Make) -> None:
+    from mm_envs.data.folder import Folder
+
+    source = read_source(make(layout))
+    assert source.group is not None
+    # Many copies of each group with files of their own: by content alone they would be torn apart.
+    records = [
+        replace(record, media={"image": np.full((2, 2), 8 * i + copy, np.uint8)})
+        for copy in range(8)
+        for i, record in enumerate(source.records)
+    ]
+    groups = {record.place: record.columns[source.group] for record in records}
+    folder = Folder(replace(source, records=records), size=36)
+    splits: dict[str, set[str]] = {}
+    for split, indices in folder.splits.items():
+        for i in indices:
+            splits.setdefault(groups[folder.places[i]], set()).add(split)
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def test_scores_where_there_is_no_validation_split(make: Make) -> None:
+    from mm_envs.tasks import make_task
+    from mm_envs.tasks.scores import baseline_scores
+
+    task = make_task("classify", dataset="folder", path=str(make("fsdd")))
+    assert len(task.dataset.splits["validation"]) == 0
+    assert baseline_scores(task)["oracle"].mean == 1
+    with pytest.raises(ValueError, match="split='validation' of dataset 'folder' is empty"):
+        baseline_scores(task, split="validation")
