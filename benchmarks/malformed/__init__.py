@@ -67,7 +67,7 @@ def refused() -> dict[str, str]:
 
 
 def drawn(count: int, large: int) -> list[tuple[str, str, Maker]]:
-    """So many kinds of faults: each of them in turn, in rounds, the large manifest in the first round only."""
+    """So many kinds of faults: each of them in turn, and the large manifest once."""
     kinds = [
         (group, kind, maker) for group, module in _GROUPS.items() for kind, maker in module.makers().items()
     ]

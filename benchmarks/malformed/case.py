@@ -56,8 +56,7 @@ def unclear(error: BaseException, names: tuple[str, ...]) -> str:
     """Why an error is no clear one; empty if it is.
 
     Clear is one sentence on one line that names the file (and the line), what is wrong and the cure, raised
-    by mm_envs itself as a ``ValueError``, ``MediaError`` or ``FileNotFoundError``, with nothing of a library in
-    it.
+    by mm_envs itself as a ``ValueError``, ``MediaError`` or ``FileNotFoundError``, with nothing of a library.
     """
     said = str(error)
     missing = [name for name in names if name not in said]
@@ -79,8 +78,8 @@ def unclear(error: BaseException, names: tuple[str, ...]) -> str:
 def skipped(root: Path, fault: Fault) -> str:
     """What was wrong with opening it with ``on_error="skip"``; empty if nothing was.
 
-    What is left has to open, and what was left out to be counted and named; a folder that is wrong as a whole
-    has to be refused all the same.
+    What is left has to open, and what was left out to be counted and named; a folder that is wrong as a
+    whole has to be refused all the same.
     """
     found, warned = _opened(root, fault, "skip")
     if warned:
