@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -61,7 +61,14 @@ class Play:
         if self.json:
             said = {name: str(path) for name, path in files.items()}
             print_json(
-                {"id": setting.id, "policy": policy, "utility": utility, "reward": reward, "files": said}
+                {
+                    "id": setting.id,
+                    "policy": policy,
+                    "utility": utility,
+                    "reward": reward,
+                    "files": said,
+                    "episodes": [{"ticket": one.ticket, **asdict(one.result)} for one in episodes],
+                }
             )
             return 0
         out = console()

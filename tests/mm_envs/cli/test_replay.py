@@ -70,3 +70,12 @@ def test_errors_are_one_sentence(line: str, capsys: pytest.CaptureFixture[str]) 
         said = " ".join(capsys.readouterr().err.split())
         assert sentence in said
         assert "Traceback" not in said
+
+
+def test_what_was_played_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["MMVQA-v0", "--episodes", "2", "--out", str(tmp_path), "--json"]
+    assert main(["play", *words]) == 0
+    for one in json.loads(capsys.readouterr().out)["episodes"]:
+        assert main(["replay", one["ticket"], "--response", one["answer"], "--json"]) == 0
+        outcome = json.loads(capsys.readouterr().out)["outcome"]
+        assert (outcome["reward"], outcome["utility"]) == (one["reward"], one["utility"])
