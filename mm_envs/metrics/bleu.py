@@ -13,13 +13,15 @@ take the place of logarithms, so that a sentence has the same bits whatever stan
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mm_envs.data.text import PAD
 from mm_envs.metrics.arithmetic import exponential, root
-from mm_envs.metrics.ngrams import ORDERS, ReferenceNgrams, by_rows, earlier, ngram_keys, occurrences
+from mm_envs.metrics.ngrams import ORDERS, by_rows, earlier, occurrences, without_padding
 from mm_envs.metrics.text import References, Response, as_words
 from mm_envs.names import one_of
 
@@ -82,23 +84,27 @@ class Counts:
         )
 
 
-def count(words: Tensor, references: ReferenceNgrams, orders: int = ORDERS) -> Counts:
-    """Counts the n-grams of answers, (n, L) int64 with words first and zeros behind them, in references."""
-    _, several, _, length = references.keys.shape
-    keys = ngram_keys(words, references.exact)[:, :orders]
-    row_bytes = several * orders * max(words.shape[1], 1) * (length + 8)
-    correct = by_rows(_correct, row_bytes, keys, references.keys[:, :, :orders])
+def count(words: Tensor, references: Tensor, orders: int = ORDERS) -> Counts:
+    """Counts the n-grams of answers in references.
+
+    Args:
+        words: (n, L) int64, words first and zeros behind them.
+        references: (n, R, M) int64, likewise; one without words is absent.
+        orders: The longest n-grams.
+    """
+    correct = by_rows(partial(_correct, orders), words, references)
     size = (words != PAD).sum(1)
     total = (size[:, None] - torch.arange(orders, device=words.device)).clamp_(min=0)
-    lengths = references.lengths
+    lengths = (references != PAD).sum(-1)
     # The nearest length and, of two equally near, the shorter one; no reference without words.
     near = (lengths - size[:, None]).abs_() * _LENGTHS + lengths
     closest = torch.where(lengths > 0, near, _FAR).amin(1) % _LENGTHS
     return Counts(correct, total, size, closest)
 
 
-def _correct(keys: Tensor, references: Tensor) -> Tensor:
-    return (earlier(keys) < occurrences(keys, references).amax(1)).sum(-1)
+def _correct(orders: int, words: Tensor, references: Tensor) -> Tensor:
+    words, references = pad(words, (0, 1)), without_padding(references)
+    return (earlier(words, orders) < occurrences(words, references, orders).amax(2)).sum(-1).T
 
 
 def sentence_bleu(
@@ -226,8 +232,8 @@ def _coco_of_counts(counts: Counts) -> Tensor:
 def _counted(response: Response, references: References, orders: int, tokenizer: str) -> Counts:
     if not 1 <= orders <= ORDERS:
         raise ValueError(f"max_order={orders} is not one of 1, 2, 3, 4")
-    words, known, exact = as_words(response, references, tokenizer)
-    return count(words, ReferenceNgrams.of(known, exact), orders)
+    words, known, _ = as_words(response, references, tokenizer)
+    return count(words, known, orders)
 
 
 def _product(factors: Tensor) -> Tensor:

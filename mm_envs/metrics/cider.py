@@ -24,6 +24,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mm_envs.data.text import PAD
 from mm_envs.metrics.arithmetic import exponential
@@ -31,11 +32,11 @@ from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import (
     EXACT_IDS,
     ORDERS,
-    ReferenceNgrams,
     by_rows,
     earlier,
     ngram_keys,
     occurrences,
+    without_padding,
 )
 from mm_envs.metrics.text import Numbering, References, Response, words_of
 
@@ -67,26 +68,25 @@ class ReferenceVectors:
     """References of n items as CIDEr holds answers against them: to be computed once an item.
 
     Attributes:
-        ngrams: Their n-grams.
+        words: (n, R, M) int64, words first and zeros behind them; one without words is absent.
         norms: The norms of their vectors, (n, R, 4) float64; 0 where a reference is absent.
     """
 
-    ngrams: ReferenceNgrams
+    words: Tensor
     norms: Tensor
 
     @classmethod
     def of(cls, words: Tensor, frequency: DocumentFrequency, definition: Definition) -> ReferenceVectors:
         """The vectors of references, (n, R, M) int64, words first and zeros behind them."""
-        ngrams = ReferenceNgrams.of(words, frequency.exact)
-        keys = ngrams.keys.flatten(0, 1)
-        norms = _norms(frequency.weights(keys, definition.unknown), earlier(keys))
-        return cls(ngrams, norms.view(ngrams.keys.shape[:3]))
+        sentences = words.flatten(0, 1)
+        norms = by_rows(partial(_reference_norms, frequency, definition), sentences, sentences[:, None])
+        return cls(words, norms.view(*words.shape[:2], ORDERS))
 
     def __len__(self) -> int:
         return len(self.norms)
 
     def __getitem__(self, items: Tensor) -> ReferenceVectors:
-        return ReferenceVectors(self.ngrams[items], self.norms.index_select(0, items))
+        return ReferenceVectors(self.words.index_select(0, items), self.norms.index_select(0, items))
 
 
 def score_words(
@@ -103,41 +103,48 @@ def score_words(
     Returns:
         (n,) float64.
     """
-    ngrams = references.ngrams
-    _, several, orders, length = ngrams.keys.shape
-    row_bytes = several * orders * max(words.shape[1], 1) * (length + 8)
-    score = partial(_score, frequency, definition)
-    return by_rows(score, row_bytes, words, ngrams.keys, ngrams.lengths, references.norms)
+    return by_rows(partial(_score, frequency, definition), words, references.words, references.norms)
 
 
 def _score(
-    frequency: DocumentFrequency,
-    definition: Definition,
-    words: Tensor,
-    keys: Tensor,
-    lengths: Tensor,
-    norms: Tensor,
+    frequency: DocumentFrequency, definition: Definition, words: Tensor, references: Tensor, norms: Tensor
 ) -> Tensor:
-    mine = ngram_keys(words, frequency.exact)
-    weights, before = frequency.weights(mine, definition.unknown), earlier(mine)
-    counts = occurrences(mine, keys)
+    weights, before, mine = _vectors(words, frequency, definition)
+    references = without_padding(references)
+    counts = occurrences(pad(words, (0, 1)), references)
     if definition.clip:
-        counts = torch.where(before[:, None] < counts, counts, 0)
-    product = (counts * weights[:, None]).sum(-1).to(torch.float64)
-    norm = _norms(weights, before)[:, None] * norms
+        counts = torch.where(before[:, :, None] < counts, counts, 0)
+    product = (counts * weights[:, :, None]).sum(-1).to(torch.float64)
+    norm = mine[:, :, None] * norms.permute(2, 0, 1)
     cosine = torch.where(norm > 0, product / norm, 0.0)
+    lengths = (references != PAD).sum(-1)
     if definition.clip:
         difference = _bigrams((words != PAD).sum(-1, keepdim=True)) - _bigrams(lengths)
-        cosine = cosine * exponential(difference.to(torch.float64).square() * _PENALTY)[..., None]
+        cosine = cosine * exponential(difference.to(torch.float64).square() * _PENALTY)
     # Whole numbers again: their sum does not depend on the order.
-    total = (cosine * 2.0**_COSINE_BITS).round_().to(torch.int64).sum((1, 2)).to(torch.float64)
+    total = (cosine * 2.0**_COSINE_BITS).round_().to(torch.int64).sum((0, 2)).to(torch.float64)
     mean: Tensor = total / ((lengths > 0).sum(1).clamp_(min=1) * (ORDERS * 2**_COSINE_BITS))
     return mean.mul_(definition.scale)
 
 
-def _norms(weights: Tensor, before: Tensor) -> Tensor:
-    """Norms of the vectors of sentences, (n, 4) float64: sqrt of the sum of (count * weight)^2."""
-    return ((2 * before + 1) * weights).sum(-1).to(torch.float64).sqrt_()
+def _reference_norms(
+    frequency: DocumentFrequency, definition: Definition, words: Tensor, _same: Tensor
+) -> Tensor:
+    return _vectors(words, frequency, definition)[2].T.contiguous()
+
+
+def _vectors(
+    words: Tensor, frequency: DocumentFrequency, definition: Definition
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The n-grams of sentences, (n, L): squares of weights, how often each stood before, and norms.
+
+    Returns:
+        (4, n, L + 1) int64, (4, n, L + 1) int64, and (4, n) float64: sqrt of the sum of (count * weight)^2.
+    """
+    words = pad(words, (0, 1))
+    weights = frequency.weights(ngram_keys(words, frequency.exact), definition.unknown).transpose(0, 1)
+    before = earlier(words)
+    return weights, before, ((2 * before + 1) * weights).sum(-1).to(torch.float64).sqrt_()
 
 
 def _bigrams(size: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from mm_envs.episodes import Episodes, Judgement, derived
 from mm_envs.metrics.bleu import Smoothing, bleu_of_counts, count
 from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_words
 from mm_envs.metrics.frequency import DocumentFrequency
-from mm_envs.metrics.ngrams import EXACT_IDS, ORDERS, ReferenceNgrams
+from mm_envs.metrics.ngrams import EXACT_IDS, ORDERS
 from mm_envs.metrics.rouge import rouge_l_coco_of_words, rouge_l_google_of_words
 from mm_envs.metrics.text import words_of
 
@@ -160,13 +160,8 @@ class Bleu(TextFeedback):
             raise ValueError(f"max_order={max_order} is not one of 1, 2, 3, 4")
         self._smoothing, self._orders = Smoothing(smoothing, smoothing_value, effective_order), max_order
 
-    def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        ngrams = ReferenceNgrams.of(self._words(reference), self._exact)
-        return {"keys": ngrams.keys, "lengths": ngrams.lengths}
-
     def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
-        references = ReferenceNgrams(known["keys"], known["lengths"], self._exact)
-        return bleu_of_counts(count(words, references, self._orders), self._smoothing)
+        return bleu_of_counts(count(words, known["words"], self._orders), self._smoothing)
 
 
 class Cider(TextFeedback):
@@ -204,11 +199,10 @@ class Cider(TextFeedback):
 
     def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
         vectors = ReferenceVectors.of(self._words(reference), self.frequency, self.definition)
-        return {"keys": vectors.ngrams.keys, "lengths": vectors.ngrams.lengths, "norms": vectors.norms}
+        return {"words": vectors.words, "norms": vectors.norms}
 
     def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
-        ngrams = ReferenceNgrams(known["keys"], known["lengths"], self.frequency.exact)
-        vectors = ReferenceVectors(ngrams, known["norms"])
+        vectors = ReferenceVectors(known["words"], known["norms"])
         return score_words(words, vectors, self.frequency, self.definition) / self.definition.scale
 
 

@@ -1,14 +1,14 @@
-"""N-grams of up to four words as 64-bit keys, and how often one sentence has those of another.
+"""N-grams of up to four words: how often one sentence has those of another, and their 64-bit keys.
 
-With fewer than 2**16 token ids a key is the n-gram itself, 16 bits a word: it cannot collide. With more it is
-a polynomial in scrambled words modulo 2**64 with an odd base: two given n-grams collide with probability
-2**-63 or so, two of a million different ones with less than 1e-6.
+Sentences are compared word by word, and an n-gram is where n neighbours agree: that cannot collide. Keys are
+for the table of a corpus. With fewer than 2**16 token ids a key is the n-gram itself, 16 bits a word. With
+more it is a polynomial in scrambled words modulo 2**64 with an odd base: two given n-grams collide with
+probability 2**-63 or so, two of a million different ones with less than 1e-6.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -19,26 +19,25 @@ from mm_envs.data.text import PAD
 from mm_envs.random import fold
 
 ORDERS = 4
-# What stands where there is no n-gram: one number in answers, another one in references. No word is either.
+# What stands where there is no word: one number in answers, another one in what they are compared with.
 NOTHING, ABSENT = 0, 1
 EXACT_IDS = 2**16
 _BASE = -7046029254386353131
 _BYTES = 0x0101010101010101
 _LONGEST_IN_BYTES = 248
-_CHUNK_BYTES = 2**21
+_CHUNK_BYTES = 2**20
 _DEVICE_CHUNK_BYTES = 2**28
 
 
-def ngram_keys(words: Tensor, exact: bool = True, nothing: int = NOTHING) -> Tensor:
+def ngram_keys(words: Tensor, exact: bool = True) -> Tensor:
     """The n-grams of 1 to 4 words that begin at each place.
 
     Args:
         words: Token ids, (..., L) int64, words first and zeros behind them.
         exact: Whether all ids lie below 2**16.
-        nothing: What stands where an n-gram would go beyond the last word.
 
     Returns:
-        Keys, (..., 4, L) int64.
+        Keys, (..., 4, L) int64; 0 where an n-gram would go beyond the last word.
 
     Example:
         >>> ngram_keys(torch.tensor([3, 4, 0]))[:2].tolist()
@@ -51,75 +50,73 @@ def ngram_keys(words: Tensor, exact: bool = True, nothing: int = NOTHING) -> Ten
     for n in range(1, ORDERS):
         following = pad(words[..., n:], (0, min(n, words.shape[-1])))
         keys.append(torch.where(following != 0, keys[-1] * base + following, 0))
-    stacked = torch.stack(keys, -2)
-    return stacked if nothing == 0 else stacked.masked_fill(stacked == 0, nothing)
+    return torch.stack(keys, -2)
 
 
-@dataclass(frozen=True)
-class ReferenceNgrams:
-    """The n-grams of the references of n items: to be computed once an item, for any number of answers.
-
-    Attributes:
-        keys: (n, R, 4, M) int64.
-        lengths: How many words each reference has, 0 where it is absent, (n, R) int64.
-        exact: Whether all ids lie below 2**16.
-    """
-
-    keys: Tensor
-    lengths: Tensor
-    exact: bool = True
-
-    @classmethod
-    def of(cls, words: Tensor, exact: bool = True) -> ReferenceNgrams:
-        """Those of references, (n, R, M) int64, words first and zeros behind them."""
-        return cls(ngram_keys(words, exact, ABSENT), (words != PAD).sum(-1), exact)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, items: Tensor) -> ReferenceNgrams:
-        keys, lengths = self.keys.index_select(0, items), self.lengths.index_select(0, items)
-        return ReferenceNgrams(keys, lengths, self.exact)
-
-
-def occurrences(keys: Tensor, among: Tensor) -> Tensor:
-    """How often each n-gram of one sentence stands in others.
+def occurrences(words: Tensor, among: Tensor, orders: int = ORDERS) -> Tensor:
+    """How often the n-grams of one sentence stand in others.
 
     Args:
-        keys: (n, 4, L) int64.
-        among: (n, R, 4, M) int64.
+        words: (n, L) int64, words first and zeros behind them, at least one.
+        among: (n, R, M) int64, words first and zeros behind them.
+        orders: The longest n-grams.
 
     Returns:
-        (n, R, 4, L) int64.
+        How often that of each place stands there, (orders, n, R, L) int64; 0 where there is none.
 
     Example:
-        >>> one = ngram_keys(torch.tensor([[3, 4, 3]]))
-        >>> occurrences(one, one[:, None])[0, 0, 0].tolist()
-        [2, 1, 2]
+        >>> others = torch.tensor([[[3, 4, 3], [4, 3, 0]]])
+        >>> occurrences(torch.tensor([[3, 4, 3, 0]]), others, orders=2)[:, 0].tolist()
+        [[[2, 1, 2, 0], [1, 1, 1, 0]], [[1, 1, 0, 0], [0, 1, 0, 0]]]
     """
-    same = keys[:, None, :, :, None] == _eights(among, ABSENT)[:, :, :, None]
-    return _counted(same)
+    (n, length), several = words.shape, among.shape[1]
+    others = _compared(among)
+    found = words.new_empty((orders, n, several, length, others.shape[-1]), dtype=torch.bool)
+    torch.eq(words[:, None, :, None], others[:, :, None], out=found[0])
+    return _counted(_longer(found))
 
 
-def earlier(keys: Tensor) -> Tensor:
-    """How often each n-gram stood in its own sentence before, (n, 4, L) int64 for keys of that shape.
+def earlier(words: Tensor, orders: int = ORDERS) -> Tensor:
+    """How often each n-gram stood in its own sentence before, (orders, n, L) int64.
 
     The sum of ``2 * earlier + 1`` over the places of an n-gram is the square of its count ``a``, and in
     ``min(a, b)`` of its places ``earlier`` is below ``b``: so counts are clipped without a table.
 
+    Args:
+        words: (n, L) int64, words first and zeros behind them, at least one.
+        orders: The longest n-grams.
+
     Example:
-        >>> earlier(ngram_keys(torch.tensor([[3, 4, 3]])))[0, 0].tolist()
-        [0, 0, 1]
+        >>> earlier(torch.tensor([[3, 4, 3, 4, 0]]), 2)[:, 0].tolist()
+        [[0, 0, 1, 1, 0], [0, 0, 1, 0, 0]]
     """
-    others = _eights(keys, NOTHING)
-    before = _before(keys.shape[-1], others.shape[-1], keys.device)
-    return _counted((keys[..., None] == others[..., None, :]) & before)
+    n, length = words.shape
+    others = _compared(words)
+    found = words.new_empty((orders, n, length, others.shape[-1]), dtype=torch.bool)
+    torch.eq(words[:, :, None], others[:, None], out=found[0])
+    found[0] &= _before(length, others.shape[-1], words.device)
+    return _counted(_longer(found))
 
 
-def _eights(keys: Tensor, filler: int) -> Tensor:
-    """The keys, lengthened to a multiple of eight."""
-    missing = -keys.shape[-1] % 8
-    return pad(keys, (0, missing), value=filler) if missing else keys
+def _compared(words: Tensor) -> Tensor:
+    """Words to compare with, and places behind them that equal nothing, one to eight."""
+    width = words.shape[-1]
+    return pad(words.masked_fill(words == PAD, ABSENT), (0, 8 - width % 8), value=ABSENT)
+
+
+def _longer(found: Tensor) -> Tensor:
+    """From where words agree to where n-grams do, in place.
+
+    Args:
+        found: (orders, ..., L, M) bool; [0] says which words agree, none in the last row and column.
+    """
+    flat = found.view(len(found), -1)
+    # One place on in both sentences; from the last row or column, where nothing agrees, it leads elsewhere.
+    step = found.shape[-1] + 1
+    flat[1:, -step:] = False
+    for n in range(1, len(flat)):
+        torch.bitwise_and(flat[n - 1, :-step], flat[n - 1, step:], out=flat[n, :-step])
+    return found
 
 
 def _counted(same: Tensor) -> Tensor:
@@ -127,11 +124,7 @@ def _counted(same: Tensor) -> Tensor:
     if same.shape[-1] > _LONGEST_IN_BYTES:
         return same.sum(-1)
     # Eight truth values at a time: a sum of bytes, and a product that adds up the eight bytes of the sum.
-    eights = same.view(torch.int64)
-    total = eights[..., 0]
-    for i in range(1, eights.shape[-1]):
-        total = total + eights[..., i]
-    return (total * _BYTES >> 56) & 0xFF
+    return (same.view(torch.int64).sum(-1) * _BYTES >> 56) & 0xFF
 
 
 @lru_cache(maxsize=64)
@@ -139,18 +132,40 @@ def _before(length: int, width: int, device: torch.device) -> Tensor:
     return torch.ones((length, width), dtype=torch.bool, device=device).tril(-1)
 
 
-def by_rows(score: Callable[..., Tensor], row_bytes: int, *tensors: Tensor) -> Tensor:
+def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *others: Tensor) -> Tensor:
     """The scores of all rows, computed for some at a time so that what lies between stays in the cache.
 
+    On the CPU answers of similar length are scored together, without padding that all of them have; anywhere
+    else looking for the longest one would wait for the device.
+
     Args:
-        score: Takes as many rows of every tensor and gives one number a row.
-        row_bytes: How much memory the largest intermediate tensor takes for one row.
-        tensors: Of equal length.
+        score: Takes rows of words, references and the others, and gives one result a row; padding must not
+            matter to it.
+        words: Answers, (n, L) int64, words first and zeros behind them.
+        references: What they are compared with, (n, R, M) int64, likewise.
+        others: Of the same number of rows.
     """
-    n = len(tensors[0])
-    budget = _CHUNK_BYTES if tensors[0].device.type == "cpu" else _DEVICE_CHUNK_BYTES
-    rows = max(1, budget // max(1, row_bytes))
-    if n <= rows:
-        return score(*tensors)
-    parts = [score(*(tensor[at : at + rows] for tensor in tensors)) for at in range(0, n, rows)]
-    return torch.cat(parts)
+    (n, width), (several, length) = words.shape, references.shape[1:]
+    place_bytes = ORDERS * several * (length + 8)
+    if words.device.type != "cpu":
+        rows = max(1, _DEVICE_CHUNK_BYTES // (place_bytes * (width + 1)))
+        chunks = zip(*(torch.split(tensor, rows) for tensor in (words, references, *others)), strict=True)
+        return torch.cat([score(*chunk) for chunk in chunks])
+    if n * place_bytes * (width + 1) <= _CHUNK_BYTES:
+        return score(words, references, *others)
+    sizes, order = (words != PAD).sum(1).sort(descending=True)
+    longest, parts, at = sizes.tolist(), [], 0
+    while at < n:
+        rows = max(1, _CHUNK_BYTES // (place_bytes * (longest[at] + 1)))
+        mine, known, *rest = (
+            tensor.index_select(0, order[at : at + rows]) for tensor in (words, references, *others)
+        )
+        parts.append(score(mine[:, : longest[at]], without_padding(known), *rest))
+        at += rows
+    scores = torch.cat(parts)
+    return torch.empty_like(scores).index_copy_(0, order, scores)
+
+
+def without_padding(words: Tensor) -> Tensor:
+    """The words, (n, R, M) int64, cut to the longest sentence; not for a device, which it would wait for."""
+    return words[..., : int((words != PAD).any(0).any(0).sum())]

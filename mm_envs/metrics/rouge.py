@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.text import PAD
-from mm_envs.metrics.ngrams import by_rows
+from mm_envs.metrics.ngrams import by_rows, without_padding
 from mm_envs.metrics.text import References, Response, as_words
 
 _BETA = 1.2
@@ -106,10 +106,11 @@ def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
     n, several, length = references.shape
     if not words.shape[1] or not length or not several:
         return words.new_zeros((n, several))
-    return by_rows(_common, several * words.shape[1] * (length + 8), words, references)
+    return by_rows(_common, words, references)
 
 
 def _common(words: Tensor, references: Tensor) -> Tensor:
+    references = without_padding(references)
     matches = _matches(words, references)
     bits = [torch.full_like(references[..., 0], _FULL) for _ in range(matches.shape[-1])]
     for place in range(words.shape[1]):

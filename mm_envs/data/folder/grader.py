@@ -12,7 +12,7 @@ from mm_envs.data.text import EOS, PAD, UNK, Vocabulary
 from mm_envs.episodes import Judgement
 from mm_envs.metrics.cider import D, ReferenceVectors, score_words
 from mm_envs.metrics.frequency import DocumentFrequency
-from mm_envs.metrics.ngrams import EXACT_IDS, ReferenceNgrams
+from mm_envs.metrics.ngrams import EXACT_IDS
 from mm_envs.metrics.text import words_of
 from mm_envs.random import fold
 
@@ -174,10 +174,8 @@ class ReferenceGrader:
     def _no_vectors(self) -> ReferenceVectors:
         """Room for the vectors of all items, which costs nothing before it is written to."""
         n, several, length = self._references.shape
-        keys = torch.empty((n, several, 4, length), dtype=torch.int64)
-        lengths = torch.empty((n, several), dtype=torch.int64)
-        norms = torch.empty((n, several, 4), dtype=torch.float64)
-        return ReferenceVectors(ReferenceNgrams(keys, lengths, self._frequency.exact), norms)
+        words = torch.empty((n, several, length), dtype=torch.int64)
+        return ReferenceVectors(words, torch.empty((n, several, 4), dtype=torch.float64))
 
     def score(self, tokens: Tensor, length: Tensor | None, item: Tensor) -> Judgement:
         """The utility of captions, finished or not.
@@ -217,9 +215,7 @@ class ReferenceGrader:
         return self._elsewhere[item.device]
 
     def _copied(self, device: torch.device) -> tuple[ReferenceVectors, Tensor, Tensor]:
-        grams = self._vectors.ngrams
-        moved = ReferenceNgrams(grams.keys.to(device), grams.lengths.to(device), grams.exact)
-        vectors = ReferenceVectors(moved, self._vectors.norms.to(device))
+        vectors = ReferenceVectors(self._vectors.words.to(device), self._vectors.norms.to(device))
         return vectors, self._highest.to(device), self._number.to(device)
 
     def _prepare(self, blocks: Sequence[int]) -> None:
@@ -227,8 +223,7 @@ class ReferenceGrader:
         for block in blocks:
             rows = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(self._references)))
             made = ReferenceVectors.of(self._references[rows], self._frequency, D)
-            self._vectors.ngrams.keys[rows] = made.ngrams.keys
-            self._vectors.ngrams.lengths[rows] = made.ngrams.lengths
+            self._vectors.words[rows] = made.words
             self._vectors.norms[rows] = made.norms
             self._missing[block] = False
             items = torch.arange(rows.start, rows.stop)
