@@ -118,40 +118,44 @@ class Folder(Dataset):
         faults = Faults(on_error)
         source = path if isinstance(path, Source) else _source(Path(path), layout, on_error, columns)
         for sentence in source.skipped:
-            faults.add("line", sentence)
+            faults.count("line", sentence)
         self.root, self.layout = source.root, source.layout
         group = source.group if group is None else group
         items = items_of(source.records, source.root, split_by, group, columns, faults)
         pinned = pinned_classes(classes, items)
         items = drop_unknown_classes(items, pinned, faults)
         forms, items = forms_of(items, sides(size), channels, fit, sample_rate, seconds, frames, faults)
+        spaces = _media_spaces(forms)  # refuses what no space can be before anything is decoded
         # Kept as long as this, so that another folder of the same files shares it.
         self._store, items = _decode(items, forms, memory_gb, cache, faults)
         self.splits = _ranges(items, source.root)
         self.places = tuple(item.record.place for item in items)
-        self._set_fields(items, Classes(items, pinned), Words(items, vocabulary, max_tokens, faults), forms)
+        words = Words(items, vocabulary, max_tokens, faults)
+        self.spaces = self._set_fields(items, Classes(items, pinned), words, spaces)
         self.report = faults.report(len(items))
         self._digest = self._fingerprint(items, forms)
 
     def _set_fields(
-        self, items: Sequence[Item], classes: Classes, words: Words, forms: Mapping[str, Form]
-    ) -> None:
+        self, items: Sequence[Item], classes: Classes, words: Words, media: Mapping[str, UniformBox]
+    ) -> dict[str, UniformBox]:
+        """Sets the tables of all fields; returns the spaces of those that can be seen, heard or read."""
         self.classes, self.vocabularies = classes.names, words.vocabularies
         self.max_tokens, self._facts = words.max_tokens, words.facts
         self._tables: dict[str, Tensor] = {**self._store.fields, **classes.tables, **words.tables}
         self._tables["item"] = torch.arange(len(items))
-        self.spaces = _media_spaces(forms) | {
-            name: Tokens(self._tables[name].shape[1], words.vocabularies[name])
-            for name in ("text", "question")
-            if name in words.tables
-        }
-        for name in tuple(self.spaces):
+        shown = {**media}
+        for name in ("text", "question"):
+            if name in words.tables:
+                shown[name] = Tokens(words.tables[name].shape[1], words.vocabularies[name])
+        spaces = {**shown}
+        for name, space in shown.items():
             if f"{name}_length" in self._tables:
-                self.spaces[f"{name}_length"] = Count(self.spaces[name].shape[0])
+                spaces[f"{name}_length"] = Count(space.shape[0])
             there = torch.tensor([name in one.record.media or name in one.record.values for one in items])
             if not bool(there.all()):
-                self.spaces[f"{name}_present"] = Count(1)
+                spaces[f"{name}_present"] = Count(1)
                 self._tables[f"{name}_present"] = there.to(torch.int64)[:, None]
+        return spaces
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
         """The asked fields of some items.

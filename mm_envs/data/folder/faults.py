@@ -69,6 +69,10 @@ class Faults:
         """
         if not self.skips:
             raise ValueError(sentence) from None
+        self.count(kind, sentence)
+
+    def count(self, kind: str, sentence: str) -> None:
+        """Counts a fault that has been skipped."""
         self.counts[kind] += 1
         self.sentences.append(sentence)
 

@@ -90,7 +90,7 @@ def _shared(
     place, there = records[one].place, records[other].place
     both = f"{splits[one]} and {splits[other]}"
     if clash not in contents[one].parts:
-        return f"{place}: {clash} is in two splits, {both} ({there}): give all of a group one split"
+        return f"{place}: {clash} is in two splits, {both} ({there}): give all of a group one split, or split_by='hash'"
     names = f"{contents[one].parts[clash]} has the content of {contents[other].parts[clash]}"
     return f"{place}: {names} ({there}), and they are in two splits, {both}: keep one of them"
 

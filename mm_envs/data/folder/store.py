@@ -272,10 +272,15 @@ def _make_room(cache: Path, size: int, memory_gb: float) -> None:
     free = shutil.disk_usage(cache).free
     if size > free:
         raise ValueError(
-            f"decoded, this folder takes {size / _GB:.1f} GB, more than memory_gb={memory_gb:g} and than the "
-            f"{free / _GB:.1f} GB that are free in {cache}: lower size, frames or seconds, or name a folder "
+            f"decoded, this folder takes {_read(size)}, more than memory_gb={memory_gb:g} and than the "
+            f"{_read(free)} that are free in {cache}: lower size, frames or seconds, or name a folder "
             "on a larger disk with cache="
         )
+
+
+def _read(size: float) -> str:
+    """A number of bytes as people read it."""
+    return f"{size / _GB:.1f} GB" if size >= _GB else f"{size / 1e6:.1f} MB"
 
 
 def _new(path: Path, form: Form, rows: int) -> Tensor:
