@@ -84,6 +84,7 @@ class VQA(TokenTask):
             self._tokens = torch.stack(
                 [self.vocabulary.encode(words, max_tokens, eos=True) for words in written]
             )
+            self._spelled: dict[torch.device, Tensor] = {}
         else:
             self.action_space = gym.spaces.Discrete(len(self.answers))
         self.part_modalities = {"correct": self.modalities}
@@ -138,4 +139,7 @@ class VQA(TokenTask):
         """An answer as the response has it: its number, or its words and ``<eos>``."""
         if not self.in_words:
             return answer
-        return self._tokens.to(answer.device).index_select(0, answer)
+        if answer.device not in self._spelled:
+            # Once a device: a step copies nothing to it.
+            self._spelled[answer.device] = self._tokens.to(answer.device)
+        return self._spelled[answer.device].index_select(0, answer)
