@@ -283,7 +283,7 @@ def _report(outcomes: Sequence[Outcome]) -> Report:
     columns = ("algorithm", "trainings", "kills", "files torn", "by command line", "equal to the unbroken")
     differing = [f"{one.trial} differs in {', '.join(one.differing)}" for one in outcomes if one.differing]
     said = [
-        f"{_ID}, {_STEPS['ppo']:,} steps of PPO or {_STEPS['dqn']:,} of DQN, a checkpoint after every rollout",
+        f"{_ID}: {_STEPS['ppo']:,} steps of PPO, {_STEPS['dqn']:,} of DQN; a checkpoint after every rollout",
         "compared bit for bit: weights, learning curve, evaluation",
         "most processes are forked from one that has imported torch and done nothing else; all get SIGKILL",
         *differing,

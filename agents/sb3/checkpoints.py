@@ -8,7 +8,7 @@ bit for bit what it would have done (on the CPU, with the same packages and numb
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.sb3.description import describe_training, engine_of, refuse_other_training
 from agents.sb3.dqn import RowwiseDQN
 from agents.sb3.replay import read_all, write_new
-from agents.sb3.state import put_logged, put_state, take_state
+from agents.sb3.state import Logged, put_logged, put_state, take_state
 from agents.sb3.store import Stored, StoredFile, forget_newer, newest, write_checkpoint, write_tensors
 from mm_envs.names import at_least
 
@@ -110,12 +110,12 @@ class Checkpoints:
             )
         refuse_other_training(checkpoint.values["training"], describe_training(agent))
         tensors = checkpoint.load()
-        put_state(agent, state, tensors)
+        pending = put_state(agent, state, tensors)
         if isinstance(agent.model, RowwiseDQN):
             read_all(self.folder, _buffer(agent.model), agent.model._n_calls, checkpoint.replay)
         forget_newer(checkpoint)
         self._last = checkpoint
-        return Resumed(agent, state, tensors)
+        return Resumed(agent, pending)
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,11 @@ class Resumed:
 
     Attributes:
         agent: Its agent.
-        values: The JSON values of its state.
-        tensors: The tensors of its state.
+        pending: What was logged and not yet written.
     """
 
     agent: Agent
-    values: Mapping[str, Any]
-    tensors: Mapping[str, Any]
+    pending: Sequence[Logged]
 
     @property
     def steps_left(self) -> int:
@@ -160,7 +158,7 @@ class CheckpointCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         if self._resumed is not None:
-            put_logged(self.model, self._resumed.values, self._resumed.tensors)
+            put_logged(self.model, self._resumed.pending)
 
     def _on_rollout_start(self) -> None:
         # Here a rollout is finished, the agent has learnt from it, and nothing of the next one is drawn.

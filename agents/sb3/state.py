@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
 _DQN_COUNTERS = ("_n_calls", "exploration_rate")
+
+
+class Logged(NamedTuple):
+    """A number that was logged and not yet written: how often, and for which outputs it is not meant."""
+
+    name: str
+    value: float
+    times: int
+    excluded: tuple[str, ...]
 
 
 def take_state(agent: Agent) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -63,7 +72,7 @@ def take_state(agent: Agent) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return values, {f"{part}/{name}": v for part, named in parts.items() for name, v in named.items()}
 
 
-def put_state(agent: Agent, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def put_state(agent: Agent, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> list[Logged]:
     """Puts back what ``take_state`` took, into an agent that was made in the same way.
 
     Args:
@@ -71,28 +80,34 @@ def put_state(agent: Agent, values: Mapping[str, Any], tensors: Mapping[str, Ten
         values: JSON values, perhaps of a stranger: only numbers are taken from them.
         tensors: By name.
 
+    Returns:
+        What was logged and not yet written, for ``put_logged``.
+
     Raises:
         ValueError: Something is missing or does not fit.
     """
     try:
         _put(agent, values, tensors)
+        numbers = tensors["rest/logged"].tolist()
+        return [
+            Logged(str(name), float(number), int(count), tuple(str(one) for one in excluded))
+            for (name, count, excluded), number in zip(values["logged"], numbers, strict=True)
+        ]
     except (AttributeError, IndexError, KeyError, TypeError, RuntimeError, OverflowError) as error:
         raise ValueError(f"the state of the training is damaged ({type(error).__name__}: {error})") from None
 
 
-def put_logged(model: BaseAlgorithm, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def put_logged(model: BaseAlgorithm, pending: Iterable[Logged]) -> None:
     """Puts back what was logged and not yet written, and tells TensorBoard that later points do not count.
 
     Args:
         model: The model, once its logger is there.
-        values: As for ``put_state``.
-        tensors: As for ``put_state``.
+        pending: What ``put_state`` returned.
     """
-    numbers = tensors["rest/logged"].tolist()
-    for (name, count, excluded), number in zip(values["logged"], numbers, strict=True):
-        model.logger.name_to_value[str(name)] = number
-        model.logger.name_to_count[str(name)] = int(count)
-        model.logger.name_to_excluded[str(name)] = tuple(str(one) for one in excluded)
+    for one in pending:
+        model.logger.name_to_value[one.name] = one.value
+        model.logger.name_to_count[one.name] = one.times
+        model.logger.name_to_excluded[one.name] = one.excluded
     writers = [getattr(output, "writer", None) for output in model.logger.output_formats]
     for writer in (writer for writer in writers if writer is not None):
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +14,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stable_baselines3.common.buffers import DictReplayBuffer
 
+from agents.sb3 import replay, store
 from agents.sb3.checkpoints import Checkpoints
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
 from agents.sb3.train import Agent, learn, make_agent, resume
@@ -37,7 +44,8 @@ def made(make: MakeEnvs) -> Callable[..., Agent]:
     def make_one(algo: str, *, rows: int = 8, words: bool = True, **arguments: Any) -> Agent:
         envs = make(rows, words, feedback="rater", **arguments.pop("envs", {}))
         settings = arguments.pop("settings", SETTINGS[algo])
-        return make_agent(algo, envs, seed=5, settings=settings, features=16, hidden=8, **arguments)
+        arguments = {"features": 16, "hidden": 8, **arguments}
+        return make_agent(algo, envs, seed=5, settings=settings, **arguments)
 
     return make_one
 
@@ -101,3 +109,290 @@ def test_a_killed_training_goes_on_bit_for_bit(
             torch.rand(3)  # what else draws from the process-wide generators does not matter
     assert kills == 5
     assert everything(agent) == everything(whole)
+
+
+def interrupted(made: Callable[..., Agent], folder: Path, algo: str = "a2c", **arguments: Any) -> None:
+    """Trains for a while, with a checkpoint after every rollout, and is killed."""
+    agent = made(algo, **arguments)
+    kill_after(agent, 18)
+    with pytest.raises(Killed):
+        learn(agent, STEPS, checkpoints=Checkpoints(folder, seconds=0))
+
+
+@pytest.mark.parametrize("algo", SETTINGS)
+def test_a_stopped_training_ends_with_a_checkpoint(
+    made: Callable[..., Agent], tmp_path: Path, algo: str
+) -> None:
+    whole, agent, told = made(algo), made(algo), []
+    learn(whole, STEPS)
+    checkpoints = Checkpoints(tmp_path, seconds=math.inf)
+    learn(
+        agent, STEPS, lambda point: checkpoints.stop() if point.step > 100 else None, checkpoints=checkpoints
+    )
+    assert checkpoints.stopped
+    step = agent.model.num_timesteps
+    assert 100 < step < STEPS
+    assert checkpoints.last is not None
+    assert checkpoints.last.step == step
+    again = made(algo)
+    resume(again, Checkpoints(tmp_path), told.append)
+    assert everything(again) == everything(whole)
+    assert [point.step for point in told] == [p.step for p in whole.curve.points if p.step > step]
+    # Its end is a checkpoint, too: nothing is left to be done.
+    done = made(algo)
+    resume(done, Checkpoints(tmp_path))
+    assert everything(done) == everything(whole)
+
+
+def test_tensorboard_goes_on_in_the_same_folder(made: Callable[..., Agent], tmp_path: Path) -> None:
+    """What was logged after the checkpoint counts no more, and what was logged before it is there."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    whole = made("ppo", tensorboard=str(tmp_path / "whole"))
+    learn(whole, STEPS)
+    agent = made("ppo", tensorboard=str(tmp_path / "killed"))
+    kill_after(agent, 22)
+    with pytest.raises(Killed):
+        learn(agent, STEPS, checkpoints=Checkpoints(tmp_path / "c", seconds=math.inf, rollouts=3))
+    resume(made("ppo", tensorboard=str(tmp_path / "killed")), Checkpoints(tmp_path / "c"))
+    logs = []
+    for name in ("whole", "killed"):
+        log = EventAccumulator(str(tmp_path / name / "ppo_1")).Reload()
+        tags = sorted(tag for tag in log.Tags()["scalars"] if not tag.startswith("time/"))
+        logs.append({tag: [(event.step, event.value) for event in log.Scalars(tag)] for tag in tags})
+    assert logs[0] == logs[1]
+    assert len(logs[0]["train/loss"]) > 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"rows": 4}, "num_envs of the environment was 8 and is now 4"),
+        ({"settings": A2CSettings(n_steps=4, gamma=0.5)}, "gamma of the algorithm was 1.0 and is now 0.5"),
+        ({"hidden": 4}, "hidden of the policy was 8 and is now 4"),
+        ({"fusion": "concat"}, "fusion of the policy was not given and is now concat"),
+        ({"words": False}, "id of the environment was MMVQA-tokens-v0 and is now MMClassify-digits-v0"),
+        ({"envs": {"feedback": "truth"}}, "feedback of the environment was rater and is now truth"),
+        ({"envs": {"split": "test"}}, "split of the environment was train and is now test"),
+    ],
+)
+def test_another_training_is_refused_by_name(
+    make: MakeEnvs, made: Callable[..., Agent], tmp_path: Path, arguments: dict[str, Any], said: str
+) -> None:
+    interrupted(made, tmp_path)
+    if "envs" in arguments:
+        envs = make(8, True, **{"feedback": "rater", **arguments["envs"]})
+        agent = make_agent("a2c", envs, seed=5, settings=SETTINGS["a2c"], features=16, hidden=8)
+    else:
+        agent = made("a2c", **arguments)
+    before = everything_but_the_past(agent)
+    with pytest.raises(ValueError, match=said):
+        resume(agent, Checkpoints(tmp_path))
+    assert everything_but_the_past(agent) == before
+
+
+def everything_but_the_past(agent: Agent) -> Any:
+    return {name: value.tolist() for name, value in agent.model.policy.state_dict().items()}
+
+
+def test_another_vocabulary_dataset_or_package_is_said(made: Callable[..., Agent], tmp_path: Path) -> None:
+    interrupted(made, tmp_path)
+    change(tmp_path, lambda whole: whole["training"]["vocabularies"].update(question="another"))
+    with pytest.raises(ValueError, match="vocabulary 'question' of the observations was another and is now"):
+        resume(made("a2c"), Checkpoints(tmp_path))
+    interrupted(made, tmp_path / "b")
+    change(
+        tmp_path / "b", lambda whole: whole["training"]["engine"].update({"dataset fingerprint": "another"})
+    )
+    with pytest.raises(ValueError, match="dataset fingerprint of the environment was another and is now"):
+        resume(made("a2c"), Checkpoints(tmp_path / "b"))
+    interrupted(made, tmp_path / "c")
+    change(tmp_path / "c", lambda whole: whole["training"]["versions"].update(torch="0.1"))
+    with pytest.warns(UserWarning, match=r"torch: 0.1 when the training began and .* now"):
+        resume(made("a2c"), Checkpoints(tmp_path / "c"))
+    with pytest.raises(ValueError, match="algo of the training was a2c and is now ppo"):
+        resume(made("ppo"), Checkpoints(tmp_path / "c"))
+
+
+def change(folder: Path, how: Callable[[Any], Any]) -> None:
+    """Rewrites the JSON files of all checkpoints."""
+    for path in folder.glob("step-*.json"):
+        whole = json.loads(path.read_text())
+        how(whole)
+        path.write_text(json.dumps(whole))
+
+
+def test_a_wrapped_environment_is_refused_before_it_trains(make: MakeEnvs, tmp_path: Path) -> None:
+    from gymnasium.wrappers.vector import RecordEpisodeStatistics
+
+    wrapped = RecordEpisodeStatistics(make(2))
+    agent = make_agent("a2c", wrapped, features=16)
+    with pytest.raises(ValueError, match="without wrappers, or train without checkpoints"):
+        learn(agent, 8, checkpoints=Checkpoints(tmp_path))
+
+
+def test_wrong_times_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"seconds=-1 is below 0.0"):
+        Checkpoints(tmp_path, seconds=-1)
+    with pytest.raises(ValueError, match="rollouts=0 is below 1"):
+        Checkpoints(tmp_path, rollouts=0)
+
+
+# Files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algo", ["a2c", "dqn"])
+def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
+    made: Callable[..., Agent], tmp_path: Path, algo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call that changes the disk is the last one, in turn."""
+    calls = {"left": 10**9, "done": 0}
+
+    def dying(function: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            calls["left"] -= 1
+            calls["done"] += 1
+            if calls["left"] < 0:
+                raise Killed
+            return function(*arguments, **named)
+
+        return call
+
+    agent = made(algo)
+    checkpoints = Checkpoints(tmp_path, seconds=0)
+    for owner, name in ((os, "fsync"), (os, "replace"), (Path, "unlink"), (Path, "write_text")):
+        monkeypatch.setattr(owner, name, dying(getattr(owner, name)))
+    learn(agent, 96, checkpoints=checkpoints)  # several checkpoints, so that old ones are removed
+    assert calls["done"] > 30
+    reached, wholes = agent.model.num_timesteps, []
+    for last in range(40):
+        before = checkpoints.last
+        assert before is not None
+        calls["left"] = last
+        try:
+            learn(agent, 1, checkpoints=checkpoints)
+            calls["left"] = 10**9
+            break
+        except Killed:
+            calls["left"] = 10**9
+            whole = store.newest(tmp_path)
+            assert whole.load().keys() == before.load().keys()
+            wholes.append(whole.step)
+        # Another process goes on from there.
+        agent = made(algo)
+        checkpoints = Checkpoints(tmp_path, seconds=0)
+        checkpoints.restore(agent)
+        assert agent.model.num_timesteps == whole.step
+    assert min(wholes) >= 64
+    assert max(wholes) >= reached
+
+
+def test_a_damaged_checkpoint_is_passed_over(made: Callable[..., Agent], tmp_path: Path) -> None:
+    whole = made("dqn")
+    learn(whole, STEPS)
+    interrupted(made, tmp_path, "dqn")
+    older, newer = sorted(tmp_path.glob("step-*.safetensors"))
+    newer.write_bytes(newer.read_bytes()[:-5])
+    agent = made("dqn")
+    with pytest.warns(UserWarning, match=f"{newer.name} is not the file .* goes on from step"):
+        resume(agent, Checkpoints(tmp_path, seconds=0))
+    assert everything(agent) == everything(whole)
+
+    interrupted(made, tmp_path / "b", "dqn")
+    older, newer = sorted((tmp_path / "b").glob("step-*.json"))
+    newer.write_text(newer.read_text()[:-40])
+    with pytest.warns(UserWarning, match=f"{newer.name} is damaged"):
+        store.newest(tmp_path / "b")
+    older.write_text("[]")
+    with pytest.raises(ValueError, match=r"no checkpoint in .* is whole: .*; train again"):
+        store.newest(tmp_path / "b")
+    with pytest.raises(FileNotFoundError, match="holds no checkpoint"):
+        resume(agent, Checkpoints(tmp_path / "nothing"))
+
+
+def test_a_bit_that_has_turned_over_is_found(made: Callable[..., Agent], tmp_path: Path) -> None:
+    interrupted(made, tmp_path)
+    for path in tmp_path.glob("step-*.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-100] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match="is whole"):
+        resume(made("a2c"), Checkpoints(tmp_path))
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_whatever_a_file_lacks_is_said_in_a_sentence(
+    made: Callable[..., Agent], tmp_path: Path, algo: str
+) -> None:
+    """Every entry of the state is removed or replaced in turn, as a stranger could write it."""
+    interrupted(made, tmp_path, algo)
+    path = sorted(tmp_path.glob("step-*.json"))[-1]
+    good = path.read_text()
+    agent, tried = made(algo), 0
+    for name in json.loads(good)["state"]:
+        for wrong in (None, "os:system", [], {"a": "b"}, [[1, 2]]):
+            whole = json.loads(good)
+            if whole["state"][name] == wrong or (name in ("episodes", "logged") and wrong == []):
+                continue
+            whole["state"][name] = wrong
+            path.write_text(json.dumps(whole))
+            tried += 1
+            try:
+                resume(agent, Checkpoints(tmp_path, seconds=math.inf))
+            except ValueError as error:
+                assert "\n" not in str(error)  # noqa: PT017
+            else:
+                raise AssertionError((name, wrong))
+    assert tried > 20
+
+
+def test_files_of_a_checkpoint_stay_in_its_folder(made: Callable[..., Agent], tmp_path: Path) -> None:
+    interrupted(made, tmp_path)
+    change(tmp_path, lambda whole: whole["files"]["tensors"].update(name="../step-1.safetensors"))
+    with pytest.raises(ValueError, match=r"'../step-1.safetensors' is no file of a checkpoint"):
+        resume(made("a2c"), Checkpoints(tmp_path))
+
+
+def test_nothing_of_a_checkpoint_is_unpickled(
+    made: Callable[..., Agent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(made, tmp_path, "dqn")
+
+    def refused(*arguments: Any, **named: Any) -> Any:
+        raise AssertionError("a file is unpickled")
+
+    agent = made("dqn")
+    for owner, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
+        monkeypatch.setattr(owner, name, refused)
+    resume(agent, Checkpoints(tmp_path))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".safetensors"}
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    pieces=st.lists(st.integers(0, 9), min_size=1, max_size=12),
+    size=st.integers(2, 9),
+    most=st.integers(1, 4),
+)
+def test_a_replay_buffer_comes_back_from_its_files(
+    pieces: list[int], size: int, most: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Written in pieces of any length, with or without the ring going round, with few or many files."""
+    folder = tmp_path_factory.mktemp("replay")
+    space = gym.spaces.Dict({"image": gym.spaces.Box(0, 255, (2, 3), np.uint8)})
+    buffer, again = (DictReplayBuffer(size * 2, space, gym.spaces.Discrete(4), n_envs=2) for _ in range(2))
+    rng, steps, files = np.random.default_rng(0), 0, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay, "_MOST_FILES", most)
+        for piece in pieces:
+            for _ in range(piece):
+                seen = [{"image": rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)} for _ in range(2)]
+                action = rng.integers(0, 4, (2, 1))
+                buffer.add(*seen, action, rng.random(2), rng.random(2) < 0.5, [{}, {}])
+            steps += piece
+            files = replay.write_new(folder, buffer, steps, files)
+            assert len(files) <= most + 1
+    replay.read_all(folder, again, steps, files)
+    assert (again.pos, again.full) == (buffer.pos, buffer.full)
+    for name, array in replay._arrays(buffer).items():
+        assert array.tobytes() == replay._arrays(again)[name].tobytes(), name
