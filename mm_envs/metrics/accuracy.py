@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from mm_envs.data.text import EOS, PAD
 from mm_envs.episodes import Episodes, Judgement
+from mm_envs.metrics.text import Numbering
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task
@@ -26,16 +28,24 @@ def word_counts(tokens: Tensor, vocabulary_size: int) -> Tensor:
     return counts.scatter_add_(1, tokens, answered_words(tokens).to(torch.int64))
 
 
-def token_f1(response: Tensor, reference: Tensor, vocabulary_size: int) -> Tensor:
+def token_f1(
+    response: Tensor | Sequence[str],
+    reference: Tensor | Sequence[str],
+    vocabulary_size: int | None = None,
+    tokenizer: str = "whitespace",
+) -> Tensor:
     """F1 of the words of an answer against one reference, as bags of words.
 
     F1 = 2 c / (m + n), where c words are common (with multiplicity), m are in the answer and n in the
-    reference (Rajpurkar et al., "SQuAD", 2016, arXiv:1606.05250); 1 where both are empty.
+    reference (Rajpurkar et al., "SQuAD", 2016, arXiv:1606.05250, without its dropping of articles and
+    punctuation); 1 where both are empty.
 
     Args:
-        response: Token ids, (n, length) int64.
-        reference: Token ids, (n, any length) int64.
-        vocabulary_size: The number of words.
+        response: Token ids, (n, length) int64, or n strings.
+        reference: Token ids, (n, any length) int64, or n strings.
+        vocabulary_size: The number of words, of token ids; None: as many as occur (looked up, which waits for
+            an accelerator).
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
 
     Returns:
         F1 in [0, 1], (n,) float32.
@@ -43,7 +53,12 @@ def token_f1(response: Tensor, reference: Tensor, vocabulary_size: int) -> Tenso
     Example:
         >>> token_f1(torch.tensor([[3, 4, 1]]), torch.tensor([[4, 1]]), 5)
         tensor([0.6667])
+        >>> token_f1(["a red dog", "two"], ["a dog", "three"])
+        tensor([0.8000, 0.0000])
     """
+    response, reference = _of_one_kind(response, reference, tokenizer)
+    if vocabulary_size is None:
+        vocabulary_size = 1 + max(int(ids.max()) if ids.numel() else 0 for ids in (response, reference))
     mine, theirs = word_counts(response, vocabulary_size), word_counts(reference, vocabulary_size)
     common = torch.minimum(mine, theirs).sum(1)
     total = mine.sum(1) + theirs.sum(1)
@@ -51,12 +66,15 @@ def token_f1(response: Tensor, reference: Tensor, vocabulary_size: int) -> Tenso
     return torch.where(total == 0, 1.0, (2 * common).to(torch.float32) / total.clamp(min=1).to(torch.float32))
 
 
-def exact_match(response: Tensor, reference: Tensor) -> Tensor:
+def exact_match(
+    response: Tensor | Sequence[str], reference: Tensor | Sequence[str], tokenizer: str = "whitespace"
+) -> Tensor:
     """Whether an answer has the words of the reference, no more and no less, in their order.
 
     Args:
-        response: Token ids, (n, length) int64.
-        reference: Token ids, (n, length) int64.
+        response: Token ids, (n, length) int64, or n strings.
+        reference: Token ids, (n, length) int64, or n strings.
+        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
 
     Returns:
         (n,) bool.
@@ -64,10 +82,29 @@ def exact_match(response: Tensor, reference: Tensor) -> Tensor:
     Example:
         >>> exact_match(torch.tensor([[3, 1, 4], [3, 4, 1]]), torch.tensor([[3, 0, 0], [3, 0, 0]]))
         tensor([ True, False])
+        >>> exact_match(["a  dog", "a cat"], ["a dog", "a dog"])
+        tensor([ True, False])
     """
+    response, reference = _of_one_kind(response, reference, tokenizer)
     mine, theirs = answered_words(response), answered_words(reference)
     # What is written behind <eos> does not count.
     return ((response == reference) & mine & theirs | ~(mine | theirs)).all(1)
+
+
+def _of_one_kind(
+    response: Tensor | Sequence[str], reference: Tensor | Sequence[str], tokenizer: str
+) -> tuple[Tensor, Tensor]:
+    """Token ids, of strings numbered together and of one length."""
+    if isinstance(response, Tensor) and isinstance(reference, Tensor):
+        return response, reference
+    if isinstance(response, Tensor) or isinstance(reference, Tensor):
+        raise ValueError(
+            "response and reference are not of one kind: give both as tensors or both as strings"
+        )
+    if len(response) != len(reference):
+        raise ValueError(f"{len(response)} answers and references for {len(reference)}: give as many of each")
+    ids = Numbering(tokenizer).encode(list(zip(response, reference, strict=True)))
+    return ids[:, 0], ids[:, 1]
 
 
 class Accuracy:

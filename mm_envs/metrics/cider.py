@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -113,14 +113,15 @@ def _score(
     references = without_padding(references)
     counts = occurrences(pad(words, (0, 1)), references)
     if definition.clip:
-        counts = torch.where(before[:, :, None] < counts, counts, 0)
-    product = (counts * weights[:, :, None]).sum(-1).to(torch.float64)
+        counts *= before[:, :, None] < counts
+    product = counts.mul_(weights[:, :, None]).sum(-1).to(torch.float64)
     norm = mine[:, :, None] * norms.permute(2, 0, 1)
     cosine = torch.where(norm > 0, product / norm, 0.0)
     lengths = (references != PAD).sum(-1)
     if definition.clip:
         difference = _bigrams((words != PAD).sum(-1, keepdim=True)) - _bigrams(lengths)
-        cosine = cosine * exponential(difference.to(torch.float64).square() * _PENALTY)
+        longest = max(words.shape[-1], references.shape[-1])
+        cosine *= _penalties(-longest // 64 * -64, words.device)[difference.abs_()]
     # Whole numbers again: their sum does not depend on the order.
     total = (cosine * 2.0**_COSINE_BITS).round_().to(torch.int64).sum((0, 2)).to(torch.float64)
     mean: Tensor = total / ((lengths > 0).sum(1).clamp_(min=1) * (ORDERS * 2**_COSINE_BITS))
@@ -145,6 +146,12 @@ def _vectors(
     weights = frequency.weights(ngram_keys(words, frequency.exact), definition.unknown).transpose(0, 1)
     before = earlier(words)
     return weights, before, ((2 * before + 1) * weights).sum(-1).to(torch.float64).sqrt_()
+
+
+@lru_cache(maxsize=64)
+def _penalties(longest: int, device: torch.device) -> Tensor:
+    """The factor for each difference of lengths from 0 to ``longest``, float64."""
+    return exponential(torch.arange(longest + 1, dtype=torch.float64).square() * _PENALTY).to(device)
 
 
 def _bigrams(size: Tensor) -> Tensor:

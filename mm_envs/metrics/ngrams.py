@@ -124,7 +124,7 @@ def _counted(same: Tensor) -> Tensor:
     if same.shape[-1] > _LONGEST_IN_BYTES:
         return same.sum(-1)
     # Eight truth values at a time: a sum of bytes, and a product that adds up the eight bytes of the sum.
-    return (same.view(torch.int64).sum(-1) * _BYTES >> 56) & 0xFF
+    return same.view(torch.int64).sum(-1).mul_(_BYTES).bitwise_right_shift_(56).bitwise_and_(0xFF)
 
 
 @lru_cache(maxsize=64)
@@ -167,5 +167,7 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
 
 
 def without_padding(words: Tensor) -> Tensor:
-    """The words, (n, R, M) int64, cut to the longest sentence; not for a device, which it would wait for."""
-    return words[..., : int((words != PAD).any(0).any(0).sum())]
+    """The words, (n, R, M) int64, cut to the longest sentence; as they are on a device, which would wait."""
+    if words.device.type != "cpu" or not words.numel():
+        return words
+    return words[..., : int(words.flatten(0, 1).amax(0).count_nonzero())]
