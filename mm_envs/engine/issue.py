@@ -18,7 +18,8 @@ from mm_envs.outside import objection
 from mm_envs.values import plain, tuples
 
 ENTRY_POINT = f"{MultimodalVectorEnv.__module__}:{MultimodalVectorEnv.__qualname__}"
-_DEFAULTS = {name: one.default for name, one in signature(MultimodalVectorEnv).parameters.items()}
+# Argument of an engine -> its default.
+ENGINE_ARGUMENTS = {name: one.default for name, one in signature(MultimodalVectorEnv).parameters.items()}
 _NAMED = ("row", "episode_index", "item")
 
 
@@ -120,7 +121,7 @@ def _differing(
     spec: EnvSpec, registered: EnvSpec, engine: MultimodalVectorEnv
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The arguments that are not the registered ones, and the names of those that cannot be said."""
-    usual = {**_DEFAULTS, **registered.kwargs}
+    usual = {**ENGINE_ARGUMENTS, **registered.kwargs}
     # Gymnasium may have kept the limit for itself: only the engine's own decides an episode.
     made = {**spec.kwargs, "max_episode_steps": engine._max_steps}
     given: dict[str, Any] = {}

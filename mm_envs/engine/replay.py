@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mm_envs.data.text import EOS
-from mm_envs.engine.issue import registered_spec
+from mm_envs.engine.issue import ENGINE_ARGUMENTS, registered_spec
 from mm_envs.engine.response import in_words, read_response
 from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import Ticket
 from mm_envs.outside import OF_THE_CALLER
+from mm_envs.tasks import make_task
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+_JUDGE = ("feedback", "feedback_arguments")
+# A stranger's ticket could ask for pictures that fill the memory.
+_LARGEST = 2**26
 
 
 @dataclass(frozen=True)
@@ -136,30 +142,63 @@ def replay(ticket: str | Ticket, response: Any = None, *, feedback: Any = None, 
 def _environment(ticket: Ticket, feedback: Any, given: Mapping[str, Any]) -> tuple[MultimodalEnv, bool]:
     """The environment of a ticket, and whether the judge is known."""
     spec = deepcopy(registered_spec(ticket.id))
-    missing = set(ticket.missing) - set(given) - ({"feedback", "feedback_arguments"})
-    if missing:
-        name = sorted(missing)[0]
-        option = "--data FOLDER" if name == "path" else f"--set {name}=VALUE"
-        raise ValueError(
-            f"{name} is no part of the ticket (an object, or a place on one disk): "
-            f"give {name}=... in Python, or {option}"
-        )
-    decided = [name for name in given if name in OF_THE_CALLER]
-    if decided:
-        raise ValueError(f"{decided[0]}={given[decided[0]]!r}: the ticket decides the episode, leave it out")
+    given = given if feedback is None else {**given, "feedback": feedback}
+    _check_given(ticket, given)
     registered = {name: value for name, value in spec.kwargs.items() if name not in OF_THE_CALLER}
     kwargs = {**registered, **ticket.arguments, **given}
-    judged = feedback is not None or not {"feedback", "feedback_arguments"} & set(ticket.missing)
-    if feedback is not None or not judged:
+    if feedback is not None and "feedback_arguments" not in given:
         kwargs.pop("feedback_arguments", None)
-        kwargs["feedback"] = "truth" if feedback is None else feedback
+    judged = feedback is not None or not set(ticket.missing) & set(_JUDGE) - set(given)
     if not judged:
-        kwargs.pop("reward", None)
-    env = MultimodalEnv(row=ticket.row, split=ticket.split, **kwargs)
-    ticket.compare(env.task.dataset)
+        kwargs = {name: value for name, value in kwargs.items() if name not in (*_JUDGE, "reward")}
+        kwargs["feedback"] = "truth"
+    made = _with_task(ticket, kwargs)
+    try:
+        env = MultimodalEnv(row=ticket.row, split=ticket.split, **made)
+    except (RuntimeError, MemoryError):
+        raise ValueError(
+            f"the {sum(ticket.sizes):,} items of the ticket do not fit into the memory"
+        ) from None
     spec.kwargs = {**kwargs, "split": ticket.split, "row": ticket.row}
     env.spec = spec
     return env, judged
+
+
+def _check_given(ticket: Ticket, given: Mapping[str, Any]) -> None:
+    """Refuses what the ticket decides, and asks for what it could not hold."""
+    for name in given:
+        if name in OF_THE_CALLER:
+            raise ValueError(f"{name}={given[name]!r}: the ticket decides the episode, leave it out")
+    for name in ticket.missing:
+        if name not in (*given, *_JUDGE):
+            option = "--data FOLDER" if name == "path" else f"--set {name}=VALUE"
+            raise ValueError(
+                f"{name} is no part of the ticket (an object, or a place on one disk): "
+                f"give {name}=... in Python, or {option}"
+            )
+
+
+def _with_task(ticket: Ticket, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with the task built: the dataset is compared before an engine makes items of it.
+
+    Raises:
+        ValueError: It is another dataset, or its items are larger than any that a ticket is made for.
+    """
+    engine = {name: value for name, value in kwargs.items() if name in ENGINE_ARGUMENTS}
+    rest = {name: value for name, value in kwargs.items() if name not in ENGINE_ARGUMENTS}
+    task = make_task(engine.pop("task", ENGINE_ARGUMENTS["task"]), **rest)
+    ticket.compare(task.dataset)
+    size = sum(prod(one.shape or ()) * _size(one.dtype) for one in task.observation_space.spaces.values())
+    if size > _LARGEST:
+        raise ValueError(
+            f"one observation of the ticket takes {size:,} bytes, more than {_LARGEST:,}: "
+            "make the environment yourself in Python"
+        )
+    return {**engine, "task": task}
+
+
+def _size(dtype: Any) -> int:
+    return int(np.dtype(dtype).itemsize)
 
 
 # The answer -------------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from trajectories import same, scripted_actions
 
 import mm_envs
 from mm_envs import CONFIGURATIONS
-from mm_envs.engine.ticket import Ticket, of_one_machine
+from mm_envs.engine.ticket import Ticket, dataset_of, of_one_machine
 from mm_envs.judges import FEEDBACKS
 from mm_envs.outside import objection
+from mm_envs.tasks import make_task
 
 _NUMBERS = st.integers(0, 2**62 - 1)
 
@@ -438,6 +439,36 @@ def test_items_outside_the_split_and_arguments_of_another_version() -> None:
     moved = Ticket(said.id, said.dataset, said.sizes, said.content, "test", 5, 0, 0, 0)
     with pytest.raises(ValueError, match="item 5 is not in split 'test'"):
         mm_envs.replay(str(moved))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("MMClassify-digits-v0", {"scale": 10**6}, r"one observation of the ticket takes [\d,]+ bytes"),
+        ("MMCaption-v0", {"max_tokens": 10**9}, r"one observation of the ticket takes [\d,]+ bytes"),
+        ("MMCaption-v0", {"items": 10**14}, "items of the ticket do not fit into the memory"),
+    ],
+)
+def test_a_ticket_never_fills_the_memory(name: str, arguments: dict[str, Any], said: str) -> None:
+    task = make_task(**{**CONFIGURATIONS[name], **arguments})
+    found = dataset_of(task.dataset)
+    with pytest.raises(ValueError, match=said):
+        mm_envs.replay(str(Ticket(name, *found, "train", 0, 0, 0, 0, arguments)))
+    other = (found[0], (1, 1, 1), found[2])
+    with pytest.raises(ValueError, match="the ticket was made on dataset"):
+        mm_envs.replay(str(Ticket(name, *other, "train", 0, 0, 0, 0, arguments)))
+
+
+def test_arguments_of_a_judge_are_given_again() -> None:
+    arguments = {"parts": {"mine": 2.0, "truth": 0.5}, "judges": {"mine": _Nine()}}
+    envs = gym.make_vec("MMVQA-v0", num_envs=2, feedback="weighted_sum", feedback_arguments=arguments)
+    line, said = _ended(envs, 2, 2)[0]
+    assert ":feedback=weighted_sum,feedback_arguments=:" in line
+    out = mm_envs.replay(line, said["response"]).outcome
+    assert out is not None
+    assert out.reward is None
+    _check_replay(line, said, feedback_arguments=arguments)
+    _check_replay(line, said, feedback="weighted_sum", feedback_arguments=arguments)
 
 
 def test_what_has_no_ticket_says_so() -> None:
