@@ -189,9 +189,6 @@ def _splits(
     elif split_by in ("auto", "hash"):
         found, notes = by_hash(contents)
         faults.notes += notes
-        _need_training(
-            found, records, "add items that share no file with the others, or a column for the split"
-        )
         return list(found)
     elif any(split_by in one.columns for one in records):
         splits = by_column(records, split_by, faults)

@@ -90,7 +90,8 @@ def _shared(
     place, there = records[one].place, records[other].place
     both = f"{splits[one]} and {splits[other]}"
     if clash not in contents[one].parts:
-        return f"{place}: {clash} is in two splits, {both} ({there}): give all of a group one split, or split_by='hash'"
+        cure = "give all of a group one split, or split_by='hash'"
+        return f"{place}: {clash} is in two splits, {both} ({there}): {cure}"
     names = f"{contents[one].parts[clash]} has the content of {contents[other].parts[clash]}"
     return f"{place}: {names} ({there}), and they are in two splits, {both}: keep one of them"
 
@@ -100,7 +101,8 @@ def by_hash(contents: Sequence[Content]) -> tuple[list[str], list[str]]:
 
     Items that share a file or a group fall together, and so do those that share one with these. An item keeps
     its split when others are added, unless they tie it to something else. Where that leaves a split empty
-    and there are at least three such components, they are counted off in the order of their hashes instead.
+    such components are counted off in the order of their hashes instead, so that none is (of two components
+    there is no test split, of one only that for training).
 
     Returns:
         The split of each item, and notes for the report.
@@ -109,9 +111,10 @@ def by_hash(contents: Sequence[Content]) -> tuple[list[str], list[str]]:
     lowest = {root: min(map(_hash, keys)) for root, (keys, _) in members.items()}
     split = {root: _EIGHTHS[number % 8] for root, number in lowest.items()}
     notes = []
-    if set(split.values()) != set(SPLITS) and len(split) >= len(SPLITS):
+    if set(split.values()) != set(SPLITS):
         split = _counted_off(sorted(lowest, key=lambda root: lowest[root]))
-        notes = [f"{len(split)} sets of items that share nothing are few: they are counted off into splits"]
+        if len(split) > 1:
+            notes.append(f"{len(split)} sets of items that share nothing are few: they are counted off")
     largest = max((len(items) for _, items in members.values()), default=0)
     if 2 * largest > len(contents) > 1:
         notes.append(
@@ -127,8 +130,8 @@ def by_hash(contents: Sequence[Content]) -> tuple[list[str], list[str]]:
 
 def _counted_off(roots: Sequence[int]) -> dict[int, str]:
     n = len(roots)
-    held_out = max(1, n // 8)
-    names = ["train"] * (n - 2 * held_out) + ["validation"] * held_out + ["test"] * held_out
+    test, validation = (max(1, n // 8) if n > others else 0 for others in (2, 1))
+    names = ["train"] * (n - validation - test) + ["validation"] * validation + ["test"] * test
     return dict(zip(roots, names, strict=True))
 
 
