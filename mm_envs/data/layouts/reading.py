@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,19 +31,26 @@ class Gatherer:
         self.records: list[Record] = []
         self.skipped: list[str] = []
 
-    @contextmanager
-    def item(self) -> Iterator[None]:
-        """Around all that makes one item."""
-        try:
-            yield
-        except (ValueError, FileNotFoundError) as error:
-            if self.on_error == "raise":
-                raise
+    def item(self) -> Gatherer:
+        """Around all that makes one item: ``with gatherer.item():``."""
+        return self
+
+    def __enter__(self) -> None:
+        """Nothing: what counts is how the item ends."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        """Counts what is wrong with the item, if that is to be skipped."""
+        skips = self.on_error == "skip" and isinstance(error, (ValueError, FileNotFoundError))
+        if skips:
             self.skipped.append(str(error))
+        return skips
 
     def source(self, layout: str, root: Path, says: str, group: str | None = None) -> Source:
         """What was gathered."""
         return Source(layout, root, self.records, tuple(self.skipped), says, group)
+
+
+_STRICT = Gatherer("raise")
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Entry:
         """
         for i, value in enumerate(self.get(key, list)):
             place, entry = f"{self.place}, {key}[{i}]", None
-            with (gatherer or Gatherer("raise")).item():
+            with gatherer or _STRICT:
                 entry = Entry.of(self.root, place, value)
             if entry is not None:
                 yield entry

@@ -86,11 +86,21 @@ def _answers(file: Entry, gatherer: Gatherer) -> Mapping[int, dict[str, Any]]:
             # A few thousand answers stand here millions of times.
             values = {
                 "answer": intern(one.get("multiple_choice_answer", str)),
-                "answers": [intern(person.get("answer", str)) for person in one.entries("answers")],
+                "answers": _of_people(one),
                 "kind": intern(one.get("answer_type", str)),
             }
             kind = intern(one.get("question_type", str))
             found[number] = {"values": values, "question_type": kind, "image_id": one.get("image_id", int)}
+    return found
+
+
+def _of_people(one: Entry) -> list[str]:
+    """What each person answered; millions of them, looked at singly only to say what is wrong with one."""
+    try:
+        found = [intern(person["answer"]) for person in one.get("answers", list)]
+        "".join(found).encode()
+    except (TypeError, KeyError, UnicodeEncodeError):
+        return [person.get("answer", str) for person in one.entries("answers")]
     return found
 
 

@@ -1,5 +1,6 @@
 """Every layout, whole: what is recognised, what is read, and what a missing file does."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shared_data import shared
 
+from mm_envs import CONFIGURATIONS
 from mm_envs.data.layouts import LAYOUTS, SIGNS, read_source, recognise
 from mm_envs.data.records import Record
 
@@ -186,6 +189,28 @@ def test_metadata_goes_first_and_two_that_are_equally_good_are_for_the_user(
     assert read_source(tmp_path, "voc").layout == "voc"
     makers["metadata"](tmp_path)
     assert read_source(tmp_path).layout == "metadata"
+
+
+# The table of public sets -----------------------------------------------------------------------------------
+
+SETS = Path(__file__).parents[4] / "docs" / "public_sets.md"
+
+
+def test_every_layout_is_in_the_table_of_public_sets_and_no_other() -> None:
+    lines = SETS.read_text(encoding="utf-8").partition("## Used by")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    named = {row[1].strip("`") for row in rows[1:]}
+    assert named == LAYOUTS.keys() - {"metadata", "classes"}
+    assert {row[3].partition(" ")[0] for row in rows[1:]} <= CONFIGURATIONS.keys()
+    assert all(row[5] for row in rows), "every set says its licence, or that none is stated"
+
+
+def test_every_source_of_the_real_data_is_in_the_table() -> None:
+    said = SETS.read_text(encoding="utf-8")
+    for source in sorted(shared(".").glob("*/SOURCE.md")):
+        line = next(line for line in source.read_text().splitlines() if line.startswith("- **Source:**"))
+        for repository in re.findall(r"https://github\.com/([\w.-]+/[\w.-]+)", line):
+            assert f"(https://github.com/{repository})" in said, source.parent.name
 
 
 # As a dataset -----------------------------------------------------------------------------------------------
