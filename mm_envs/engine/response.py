@@ -41,6 +41,8 @@ def read_response(task: Task, response: Any) -> Tensor:
         >>> read_response(make_task("vqa", answer="tokens"), "yes")
         tensor([3, 1, 0])
     """
+    if isinstance(response, Tensor):
+        response = response.cpu().numpy()
     if isinstance(response, str):
         numbers = _numbers(response)
         response = _named(task, response) if numbers is None else numbers

@@ -254,15 +254,16 @@ def _colours(root: Path, last: str = "blue") -> Path:
 def test_a_folder_is_given_again_wherever_it_lies(tmp_path: Path) -> None:
     made, moved = _colours(tmp_path / "made"), _colours(tmp_path / "moved")
     arguments = {"dataset": "folder", "size": 40, "max_tokens": 6, "cache": str(tmp_path), "memory_gb": 1.0}
-    envs = gym.make_vec("MMClassify-v0", num_envs=2, path=str(made), **arguments)
-    line, said = _ended(envs, 2, 12)[0]
-    assert str(tmp_path) not in line
-    assert ":dataset=folder,max_tokens=6,path=,size=40:folder." in line
-    _check_replay(line, said, path=moved)
-    with pytest.raises(ValueError, match=r"path is no part of the ticket .* or --data FOLDER"):
-        mm_envs.replay(line)
-    with pytest.raises(ValueError, match=r"made on dataset 'folder' \(.* and this one is 'folder' \("):
-        mm_envs.replay(line, path=_colours(tmp_path / "changed", last="navy"))
+    for name in ("MMClassify-v0", "MMCaption-v0"):
+        envs = gym.make_vec(name, num_envs=2, path=str(made), **arguments)
+        line, said = _ended(envs, 2, 12)[0]
+        assert str(tmp_path) not in line
+        assert ":dataset=folder,max_tokens=6,path=,size=40:folder." in line
+        _check_replay(line, said, path=moved)
+        with pytest.raises(ValueError, match=r"path is no part of the ticket .* or --data FOLDER"):
+            mm_envs.replay(line)
+        with pytest.raises(ValueError, match=r"made on dataset 'folder' \(.* and this one is 'folder' \("):
+            mm_envs.replay(line, path=_colours(tmp_path / f"changed {name}", last="navy"))
 
 
 def test_a_task_of_ones_own_is_known_once_it_is_registered() -> None:
