@@ -1,0 +1,1 @@
+"""Folders that benchmarks prepare from published sets of real files."""
