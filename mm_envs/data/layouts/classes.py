@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from mm_envs.data.folder.columns import KINDS, split_name
-from mm_envs.data.layouts.reading import Gatherer, folders, listed, relative
+from mm_envs.data.layouts.files import folders, listed, relative
+from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
 
 def recognise(root: Path) -> str | None:
     """How many classes there are, if there are two or more."""
-    classes = {folder.name for folder, _ in _directories(root) if listed(folder, KINDS)}
+    classes = {folder.name for folder, _ in _directories(root) if listed(folder, suffixes=KINDS)}
     return f"a directory of files for each of {len(classes)} classes" if len(classes) > 1 else None
 
 
@@ -27,7 +28,7 @@ def read(root: Path, on_error: str) -> Source:
     """
     gatherer = Gatherer(on_error)
     for folder, split in _directories(root):
-        for path in listed(folder, KINDS):
+        for path in listed(folder, suffixes=KINDS):
             columns = {"class": folder.name, "file": relative(path, root)}
             media = {KINDS[path.suffix.lower()]: path}
             gatherer.records.append(Record(columns["file"], media, {"label": folder.name}, split, columns))

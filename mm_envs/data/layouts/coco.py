@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mm_envs.data.folder.columns import split_name
-from mm_envs.data.layouts.reading import Entry, Files, Gatherer, json_of, listed, relative
+from mm_envs.data.layouts.entries import Entry, json_of
+from mm_envs.data.layouts.files import Files, listed, relative
+from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
 _PLACES = ("annotations", ".")
@@ -96,5 +98,5 @@ def _captions(file: Entry, gatherer: Gatherer) -> Mapping[int, list[str]]:
 
 
 def _annotations(root: Path) -> list[Path]:
-    files = [path for place in _PLACES for path in listed(root / place, [".json"])]
+    files = [path for place in _PLACES for path in listed(root, place, [".json"])]
     return [path for path in files if path.name.startswith("captions_")]

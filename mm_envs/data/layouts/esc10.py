@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mm_envs.data.layouts.reading import Gatherer, folders, listed, relative
+from mm_envs.data.layouts.files import folders, listed, relative
+from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
 _CLASS = re.compile(r"[0-9]{3} - (?P<name>.+)")
@@ -34,7 +35,7 @@ def read(root: Path, on_error: str) -> Source:
     """
     gatherer = Gatherer(on_error)
     for folder in _classes(root):
-        for path in listed(folder, [".ogg", ".wav"]):
+        for path in listed(folder, suffixes=[".ogg", ".wav"]):
             with gatherer.item():
                 gatherer.records.append(_record(path, root))
     if not gatherer.records and not gatherer.skipped:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mm_envs.data.folder.manifest import Row, read_rows
-from mm_envs.data.layouts.reading import Files, Gatherer, relative
+from mm_envs.data.layouts.files import Files, relative
+from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
 _TABLE = Path("meta", "esc50.csv")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mm_envs.data.folder.columns import KINDS
-from mm_envs.data.layouts.reading import Files, Gatherer, relative, shown, text_of
+from mm_envs.data.layouts.files import Files, relative
+from mm_envs.data.layouts.reading import Gatherer, shown, text_of
 from mm_envs.data.records import Record, Source
 
 _TOKENS = ("Flickr8k.token.txt", "Flickr8k_text/Flickr8k.token.txt", "results_20130124.token")

@@ -7,10 +7,10 @@ the English digits, 8 kHz. Its README makes the recordings with index 0 to 4 the
 from __future__ import annotations
 
 import re
-from itertools import islice
 from pathlib import Path
 
-from mm_envs.data.layouts.reading import Gatherer, listed, relative
+from mm_envs.data.layouts.files import listed, relative
+from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
 _NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[^_]+)_(?P<index>[0-9]{1,6})\.wav")
@@ -20,24 +20,23 @@ _TEST = range(5)
 
 def recognise(root: Path) -> str | None:
     """Whether most of the sounds are called as here."""
-    folder = _recordings(root)
-    return None if folder is None else "spoken digits of the Free Spoken Digit Dataset"
+    return "spoken digits of the Free Spoken Digit Dataset" if _recordings(root) else None
 
 
 def read(root: Path, on_error: str) -> Source:
     """Sounds with ``label`` the digit, in the official splits "train" and "test".
 
     Records have the columns ``digit``, ``speaker`` and ``index``. For agents that are tried on speakers they
-    never heard, split by the column ``speaker`` instead.
+    never heard, split by hash with ``speaker`` as the group instead.
 
     Raises:
         ValueError: A name does not fit.
         FileNotFoundError: There are no recordings.
     """
-    folder, gatherer = _recordings(root), Gatherer(on_error)
-    if folder is None:
+    paths, gatherer = _recordings(root), Gatherer(on_error)
+    if not paths:
         raise FileNotFoundError(f"{root}: no recordings/{{digit}}_{{speaker}}_{{index}}.wav: put them there")
-    for path in listed(folder, [".wav"]):
+    for path in paths:
         with gatherer.item():
             gatherer.records.append(_record(path, root))
     gatherer.records.sort(key=lambda record: tuple(record.columns.values()))
@@ -54,9 +53,10 @@ def _record(path: Path, root: Path) -> Record:
     return Record(relative(path, root), {"audio": path}, {"label": match["digit"]}, split, columns)
 
 
-def _recordings(root: Path) -> Path | None:
+def _recordings(root: Path) -> list[Path]:
+    """The sounds, where most of them are called as they shall."""
     for place in _PLACES:
-        some = list(islice((path.name for path in (root / place).glob("*.wav")), 50))
-        if some and 2 * sum(_NAME.fullmatch(name) is not None for name in some) > len(some):
-            return root / place
-    return None
+        found = listed(root, place, [".wav"])
+        if 2 * sum(_NAME.fullmatch(path.name) is not None for path in found) > len(found):
+            return found
+    return []

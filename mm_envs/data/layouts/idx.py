@@ -20,7 +20,8 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_envs.data.layouts.reading import Gatherer, listed, relative
+from mm_envs.data.layouts.files import listed, relative
+from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
 _NAME = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)-(?P<what>images|labels)[-.]idx[13]-ubyte(\.gz)?")
@@ -128,7 +129,7 @@ def _pairs(root: Path) -> dict[str, dict[str, Path]]:
     """The parts of the set, each with the files of its images and labels."""
     found: dict[str, dict[str, Path]] = {}
     for place in _PLACES:
-        for path in listed(root / place):
+        for path in listed(root, place):
             if match := _NAME.fullmatch(path.name):
                 # Unpacked beside packed: the same file twice, either will do.
                 found.setdefault(match["set"] + match["part"], {}).setdefault(match["what"], path)

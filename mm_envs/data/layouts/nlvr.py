@@ -8,16 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mm_envs.data.layouts.reading import (
-    Entry,
-    Files,
-    Gatherer,
-    first_line,
-    folders,
-    json_lines,
-    relative,
-    shown,
-)
+from mm_envs.data.layouts.entries import Entry, json_lines
+from mm_envs.data.layouts.files import Files, folders, relative
+from mm_envs.data.layouts.reading import Gatherer, first_line, shown
 from mm_envs.data.records import Record, Source
 
 _SPLITS = {"train": "train", "dev": "validation", "test": "test"}
@@ -81,7 +74,7 @@ def _pictures(annotations: Path, root: Path) -> dict[str, Files]:
     """The pictures in every directory beside a file of annotations."""
     return {
         folder.name: Files(root, [relative(folder, root)], [".png"])
-        for folder in folders(annotations.parent / "images")
+        for folder in folders(annotations.parent, "images")
     }
 
 

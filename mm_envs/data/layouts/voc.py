@@ -17,7 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from mm_envs.data.layouts.boxes import Box, boxes_of
-from mm_envs.data.layouts.reading import Files, Gatherer, folders, listed, relative, shown, text_of
+from mm_envs.data.layouts.files import Files, folders, listed, relative
+from mm_envs.data.layouts.reading import Gatherer, shown, text_of
 from mm_envs.data.records import Record, Source
 
 MOST = 20
@@ -124,6 +125,6 @@ def _home(root: Path) -> Path | None:
     """The directory with Annotations and JPEGImages: the folder, one in it, or VOCdevkit/VOC2007."""
     below = folders(root)
     for home in (root, *below, *(deeper for folder in below for deeper in folders(folder))):
-        if (home / "JPEGImages").is_dir() and listed(home / "Annotations", [".xml"]):
+        if (home / "JPEGImages").is_dir() and listed(home, "Annotations", [".xml"]):
             return home
     return None

@@ -13,7 +13,9 @@ from sys import intern
 from typing import Any
 
 from mm_envs.data.layouts.coco import pictures_of, subset_split
-from mm_envs.data.layouts.reading import Entry, Files, Gatherer, json_of, listed
+from mm_envs.data.layouts.entries import Entry, json_of
+from mm_envs.data.layouts.files import Files, listed
+from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
 _PLACES = (".", "annotations", "questions", "Annotations", "Questions")
@@ -107,7 +109,7 @@ def _of_people(one: Entry) -> list[str]:
 def _files(root: Path, kind: str) -> dict[str, Path]:
     """Subset -> its file of questions or annotations, the training set first."""
     found: dict[str, Path] = {}
-    for path in (path for place in _PLACES for path in listed(root / place, [".json"])):
+    for path in (path for place in _PLACES for path in listed(root, place, [".json"])):
         match = _SUBSET.search(path.name)
         if match and match.group(3) == kind:
             found.setdefault(match["subset"], path)

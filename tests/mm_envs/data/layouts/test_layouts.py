@@ -155,6 +155,37 @@ def test_links_are_not_followed_out_of_the_folder(make: Make, tmp_path: Path) ->
     assert len(read_source(root).records) == len(EXPECTED["classes"])
 
 
+@pytest.mark.parametrize(
+    ("layout", "place"), [("fsdd", "recordings"), ("coco", "annotations"), ("nlvr", "images")]
+)
+def test_directories_that_are_links_out_of_the_folder(
+    layout: str, place: str, make: Make, tmp_path: Path
+) -> None:
+    root = make(layout)
+    (root / place).rename(tmp_path / "elsewhere")
+    (root / place).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises((ValueError, FileNotFoundError)):
+        read_source(root, layout)
+
+
+def test_a_directory_of_pictures_that_is_a_link_is_named(make: Make, tmp_path: Path) -> None:
+    root = make("esc50")
+    (root / "audio").rename(tmp_path / "elsewhere")
+    (root / "audio").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(ValueError, match=r"audio: a link that leads out of .*: put the files there"):
+        read_source(root)
+    (root / "audio").unlink()
+    (tmp_path / "elsewhere").rename(root / "sounds")
+    (root / "audio").symlink_to(root / "sounds", target_is_directory=True)
+    assert len(read_source(root).records) == 3
+
+
+def test_a_folder_that_is_reached_by_a_link(make: Make, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(make("coco"), target_is_directory=True)
+    assert len(read_source(link).records) == 3
+
+
 # Choosing ---------------------------------------------------------------------------------------------------
 
 
