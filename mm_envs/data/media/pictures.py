@@ -96,7 +96,8 @@ def opaque(picture: Image.Image, mode: str) -> Image.Image:
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
-        clear, picture = picture.convert("RGBA"), Image.new("RGB", picture.size, "white")
+        clear = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        picture = Image.new("RGB", clear.size, "white")
         picture.paste(clear, mask=clear)
     # By way of RGB, since palettes and CMYK have no direct way to grey.
     return picture if picture.mode == mode else picture.convert("RGB").convert(mode)

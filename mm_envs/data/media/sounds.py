@@ -16,6 +16,8 @@ from mm_envs.data.media.resample import reach, resample
 from mm_envs.data.media.sound_structure import check_sound
 from mm_envs.names import at_least
 
+_BLOCK = 2**20  # samples of each channel that are decoded at once
+
 
 def read_audio(path: str | Path, sample_rate: int, samples: int | None = None) -> tuple[Tensor, int]:
     """A sound of one channel at the asked rate: the mean of its channels, resampled, clipped to [-1, 1].
@@ -83,15 +85,19 @@ def open_sound(file: File) -> Any:
 
 
 def _decoded(file: File) -> tuple[Tensor, int]:
-    """The mean of the channels, shape (n,), float64 in [-1, 1], and the rate."""
+    """The mean of the channels, shape (n,), float32 in [-1, 1], and the rate."""
     with open_sound(file) as sound:
-        announced, rate = sound.frames, sound.samplerate
-        found = sound.read(announced, dtype="float32", always_2d=True)
-    if len(found) != announced:
-        raise Fault(
-            f"it announces {announced:,} samples and holds {len(found):,}:"
-            " copy it again, or leave the item out"
-        )
-    if not np.isfinite(found).all():
-        raise Fault("it holds samples that are no finite numbers: save it again, or leave the item out")
-    return torch.from_numpy(found.clip(-1, 1).mean(axis=1, dtype=np.float64)), rate
+        mean, count = np.zeros(sound.frames, np.float32), 0
+        while len(block := sound.read(min(_BLOCK, sound.frames - count), dtype="float32", always_2d=True)):
+            if not np.isfinite(block).all():
+                raise Fault(
+                    "it holds samples that are no finite numbers: save it again, or leave the item out"
+                )
+            mean[count : count + len(block)] = block.clip(-1, 1).mean(axis=1, dtype=np.float64)
+            count += len(block)
+        if count != sound.frames:
+            raise Fault(
+                f"it announces {sound.frames:,} samples and holds {count:,}:"
+                " copy it again, or leave the item out"
+            )
+        return torch.from_numpy(mean), sound.samplerate

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mm_envs.data.media.files import Fault
-from mm_envs.data.media.limits import MAX_CLIP_PIXELS, MAX_FRAMES, MAX_PIXELS
+from mm_envs.data.media.limits import MAX_CLIP_PIXELS, MAX_FRAME_PIXELS, MAX_FRAMES, MAX_PIXELS
 
 AGAIN = "copy it again, or leave the item out"
 BREAKS_OFF = f"it breaks off before its end: {AGAIN}"
@@ -36,10 +36,11 @@ def small_enough(width: int, height: int, frames: int = 1) -> None:
     """
     if min(width, height, frames) < 1:
         raise Fault(f"its header announces {width} x {height} pixels in {frames} frames: {AGAIN}")
-    if width * height > MAX_PIXELS:
+    most = MAX_FRAME_PIXELS if frames > 1 else MAX_PIXELS
+    if width * height > most:
         raise Fault(
-            f"its header announces {width:,} x {height:,} pixels, more than the {MAX_PIXELS:,} that are"
-            " read: make it smaller"
+            f"its header announces {width:,} x {height:,} pixels, more than the {most:,} that are read:"
+            " make it smaller"
         )
     if frames > MAX_FRAMES or width * height * frames > MAX_CLIP_PIXELS:
         raise Fault(

@@ -8,10 +8,13 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media_files import clip, examples, picture, sound
@@ -88,34 +91,41 @@ def test_a_checksum_finds_every_changed_byte(tmp_path: Path, name: str) -> None:
         assert len(tried(path)) == len(READERS)
 
 
-@settings(max_examples=150, deadline=None)
-@given(data=st.data())
-def test_no_damage_gets_past_the_readers(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    content = bytearray(examples()[data.draw(st.sampled_from(sorted(examples())))])
-    for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(
-            st.integers(0, max(0, min(len(content) - 1, data.draw(st.sampled_from([32, 200, 10**6])))))
-        )
-        damage = data.draw(st.sampled_from(["flip", "cut", "drop", "insert", "number", "splice"]))
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A valid file after some accidents."""
+    names = st.sampled_from(sorted(examples()))
+    content = bytearray(examples()[draw(names)])
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, max(0, min(len(content) - 1, draw(st.sampled_from([32, 200, 10**6]))))))
+        damage = draw(st.sampled_from(["flip", "cut", "drop", "insert", "number", "splice"]))
         if damage == "flip" and content:
-            content[place % len(content)] ^= data.draw(st.integers(1, 255))
+            content[place] ^= draw(st.integers(1, 255))
         elif damage == "cut":
             del content[place:]
         elif damage == "drop":
-            del content[place : place + data.draw(st.integers(1, 64))]
+            del content[place : place + draw(st.integers(1, 64))]
         elif damage == "insert":
-            content[place:place] = data.draw(st.binary(max_size=16))
+            content[place:place] = draw(st.binary(max_size=16))
         elif damage == "number":
-            value = data.draw(st.sampled_from([0, 1, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]))
-            content[place : place + 4] = value.to_bytes(4, data.draw(st.sampled_from(["little", "big"])))
+            value = draw(st.sampled_from([0, 1, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]))
+            content[place : place + 4] = value.to_bytes(4, draw(st.sampled_from(["little", "big"])))
         else:
-            other = examples()[data.draw(st.sampled_from(sorted(examples())))]
-            content[place:] = other[data.draw(st.integers(0, len(other))) :]
-    path = tmp_path_factory.mktemp("fuzz") / "file"
-    path.write_bytes(content)
-    tried(path)
+            other = examples()[draw(names)]
+            content[place:] = other[draw(st.integers(0, len(other))) :]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 9))])
+def test_no_damage_gets_past_the_readers(tmp_path: Path, seed: int) -> None:
+    @hypothesis.seed(seed)
+    @settings(max_examples=150 if seed == 0 else 500, deadline=None, database=None)
+    @given(damaged())
+    def search(content: bytes) -> None:
+        (tmp_path / "file").write_bytes(content)
+        tried(tmp_path / "file")
+
+    search()
 
 
 @given(
@@ -156,6 +166,7 @@ def test_bombs_are_refused_by_their_headers(tmp_path: Path) -> None:
     refused(tmp_path, patched(bmp, 18, "<ii", 9_000, 9_000), "announces 9,000 x 9,000 pixels")
     refused(tmp_path, patched(jpeg, start + 5, ">HH", 60_000, 60_000), "pixels")
     refused(tmp_path, patched(webp, 26, "<HH", 16_000, 16_000), "pixels")
+    refused(tmp_path, patched(clip("GIF", frames=2), 6, "<HH", 5_000, 5_000), "more than the 16,777,216")
     many = clip("GIF", frames=2)
     frame = many[many.index(b"!\xf9", many.index(b"!\xf9") + 1) : -1]
     refused(tmp_path, many[:-1] + frame * 10_001 + b";", "frames")
@@ -244,3 +255,15 @@ def test_an_animated_png_holds_the_frames_that_it_announces(tmp_path: Path) -> N
     place = data.index(b"acTL")
     announced = chunk(b"acTL", struct.pack(">II", 9, 0))
     refused(tmp_path, data[: place - 4] + announced + data[place + 16 :], "announces 9 frames and holds 3")
+
+
+def test_threads_read_the_same_and_leave_the_filters_of_warnings_alone(tmp_path: Path) -> None:
+    names = [name for name in examples() if probe_kind(name) == "image"] * 10
+    for name in names[: len(names) // 10]:
+        (tmp_path / name).write_bytes(examples()[name])
+    alone = {name: read_image(tmp_path / name, 9, 9) for name in names}
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda name: read_image(tmp_path / name, 9, 9), names))
+    assert all(torch.equal(found, alone[name]) for name, found in zip(names, together, strict=True))
+    assert warnings.filters == before
