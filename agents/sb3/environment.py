@@ -11,10 +11,10 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from agents.sb3.vec_env import DeviceVecEnv
 from mm_envs.judges import FEEDBACKS
 from mm_envs.names import one_of
-from mm_envs.outside import OF_THE_CALLER, objection
+from mm_envs.outside import OF_THE_CALLER, OF_THE_MACHINE, objection
 from mm_envs.tasks import CONFIGURATIONS
 
-NOT_STORED = OF_THE_CALLER
+NOT_STORED = (*OF_THE_CALLER, *OF_THE_MACHINE)
 _IN_PYTHON = "make the environment yourself in Python and load the agent into it"
 
 
@@ -74,9 +74,10 @@ def stored_environment(config: Mapping[str, Any], feedback: str | None = None) -
 
 def _check(name: str, value: Any) -> None:
     """Refuses an argument that is more than a value."""
-    wrong = objection(name, value)
+    own = f"the argument {name}={value!r}, which is not stored" if name in OF_THE_MACHINE else None
+    wrong = own or objection(name, value)
     if wrong is not None:
-        cure = _IN_PYTHON if name in OF_THE_CALLER else _cure(name)
+        cure = _IN_PYTHON if name in NOT_STORED else _cure(name)
         raise ValueError(f"{_stored(wrong)}: {cure}")
 
 
