@@ -37,7 +37,9 @@ class _Photo:
 def recognise(root: Path) -> str | None:
     """Where the annotations are."""
     home = _home(root)
-    return None if home is None else f"photos with boxes in the XML of Pascal VOC ({relative(home, root)})"
+    if home is None:
+        return None
+    return "photos with boxes in the XML of Pascal VOC" + (f" ({home.name})" if home != root else "")
 
 
 def read(root: Path, on_error: str) -> Source:
