@@ -192,10 +192,10 @@ class Cider(TextFeedback):
                     f"feedback={self.name!r} needs captions to count n-grams: give frequency=, or use 'bleu'"
                 )
             frequency = frequency_of(task.dataset, self._exact)
-        self.frequency = frequency
+        self.frequency, self._digest = frequency, frequency.digest
 
     def _key(self) -> Hashable:
-        return (*super()._key(), self.frequency.digest)  # type: ignore[misc]
+        return (*super()._key(), self._digest)  # type: ignore[misc]
 
     def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
         vectors = ReferenceVectors.of(self._words(reference), self.frequency, self.definition)
