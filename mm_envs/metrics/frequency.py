@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mm_envs.metrics.lookup import Lookup
 from mm_envs.metrics.ngrams import ABSENT, EXACT_IDS, NOTHING, ORDERS, ngram_keys
 from mm_envs.metrics.text import Numbering, small_ids, words_of
 
@@ -30,7 +31,7 @@ class DocumentFrequency:
     """In how many documents each n-gram of 1 to 4 words stands, frozen on a corpus. Immutable.
 
     A document is an item with all its references. Keys are exact below 2**16 token ids (see
-    ``mm_envs.metrics.ngrams``); a look-up is a binary search on the device of what is looked up.
+    ``mm_envs.metrics.ngrams``); they are looked up on the device of what is looked up.
 
     Args:
         keys: The n-grams, sorted, (G,) int64.
@@ -61,9 +62,7 @@ class DocumentFrequency:
         squares = np.array([_square(documents, count) for count in several.tolist()], dtype=np.int64)
         known = np.concatenate([[NOTHING, ABSENT], self.keys.numpy()])
         weights = np.concatenate([[0, 0], squares[place]])
-        order = known.argsort()
-        self._tables = torch.from_numpy(known[order]), torch.from_numpy(weights[order])
-        self._on: dict[torch.device, tuple[Tensor, Tensor]] = {self._tables[0].device: self._tables}
+        self._weights = Lookup(known, weights)
 
     @classmethod
     def of(
@@ -114,14 +113,7 @@ class DocumentFrequency:
         Returns:
             int64 of the same shape.
         """
-        if keys.device not in self._on:
-            known, weights = self._tables
-            self._on[keys.device] = known.to(keys.device), weights.to(keys.device)
-        known, weights = self._on[keys.device]
-        place = torch.searchsorted(known, keys).clamp_(max=len(known) - 1).flatten()
-        found = known.index_select(0, place).view_as(keys) == keys
-        other = self._unknown if unknown else 0
-        return torch.where(found, weights.index_select(0, place).view_as(keys), other)
+        return self._weights.find(keys, self._unknown if unknown else 0)
 
     @cached_property
     def digest(self) -> str:
