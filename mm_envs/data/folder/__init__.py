@@ -132,6 +132,7 @@ class Folder(Dataset):
         self.places = tuple(item.record.place for item in items)
         words = Words(items, vocabulary, max_tokens, faults)
         self.spaces = self._set_fields(items, Classes(items, pinned), words, spaces)
+        self._grader: FactGrader | ReferenceGrader | None = None  # what it looks up is kept for all tasks
         self.report = faults.report(len(items))
         self._digest = self._fingerprint(items, forms)
 
@@ -196,10 +197,13 @@ class Folder(Dataset):
 
     def caption_grader(self) -> FactGrader | ReferenceGrader:
         """The true utility of captions: by facts where there are any, else by closeness to the references."""
-        if self._facts:
-            return FactGrader(self._facts, self.vocabularies["caption"])
-        training = len(self.splits["train"])
-        return ReferenceGrader(self._tables["captions"], training, len(self.vocabularies["caption"]))
+        if self._grader is None:
+            words, training = self.vocabularies["caption"], len(self.splits["train"])
+            if self._facts:
+                self._grader = FactGrader(self._facts, words)
+            else:
+                self._grader = ReferenceGrader(self._tables["captions"], training, len(words))
+        return self._grader
 
     def part_modalities(self) -> dict[str, tuple[str, ...]]:
         """Which modalities carry each part of the utility of a caption: all that there are."""

@@ -65,14 +65,15 @@ class FactGrader:
     def __init__(self, facts: Sequence[Sequence[str]], vocabulary: Vocabulary) -> None:
         self.facts = tuple(tuple(words) for words in facts)
         ids = [vocabulary.encode(words) for words in self.facts]
-        self._known: list[tuple[int, Tensor, Tensor]] = []
+        known: list[tuple[int, Tensor, Tensor]] = []
         for size in sorted({len(words) for words in self.facts}, reverse=True):
             # A fact with a word that captions do not have cannot be said.
             numbers = [i for i, words in enumerate(ids) if len(words) == size and bool((words != UNK).all())]
             if numbers:
                 hashes = _hashes(torch.stack([ids[number] for number in numbers]), size)[:, 0]
                 order = hashes.argsort()
-                self._known.append((size, hashes[order], torch.tensor(numbers)[order]))
+                known.append((size, hashes[order], torch.tensor(numbers)[order]))
+        self._known = {torch.device("cpu"): known}
 
     def score(self, tokens: Tensor, length: Tensor | None, facts: Tensor) -> Judgement:
         """The utility of captions, finished or not.
@@ -101,16 +102,24 @@ class FactGrader:
         """The number of the reference with the highest utility of each item, (n,) int64."""
         return _best(self, facts, captions)[1]
 
+    def _on(self, device: torch.device) -> list[tuple[int, Tensor, Tensor]]:
+        """Sizes of facts, the hashes of all facts of the size in order, and their numbers."""
+        if device not in self._known:
+            known = self._known[torch.device("cpu")]
+            self._known[device] = [
+                (size, keys.to(device), numbers.to(device)) for size, keys, numbers in known
+            ]
+        return self._known[device]
+
     def _found(self, words: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
         """How many facts are said that are true, and how many that are not, each (n,) int64."""
         (n, width), none = words.shape, len(self.facts)
         said = torch.zeros((n, none + 1), dtype=torch.bool, device=words.device)
         alone = said.clone()
         covered = torch.zeros((n, width), dtype=torch.bool, device=words.device)
-        for size, keys, numbers in self._known:
+        for size, keys, numbers in self._on(words.device):
             if size > width:
                 continue
-            keys, numbers = keys.to(words.device), numbers.to(words.device)
             spoken = _hashes(words, size)
             place = torch.searchsorted(keys, spoken).clamp(max=len(keys) - 1)
             match = keys[place] == spoken

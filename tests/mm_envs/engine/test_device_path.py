@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from folders import everything
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from trajectories import make
 
 from mm_envs import CONFIGURATIONS
+from mm_envs.data.folder import Folder
 from mm_envs.engine.vector import MultimodalVectorEnv
+from mm_envs.tasks import make_task
 
 # Not the first device: what is cached for it must not meet the real tensors of the test with an accelerator.
 DEVICE = "cuda:7"
@@ -114,6 +118,19 @@ def test_a_step_copies_nothing_to_the_host(name: str, mode: str) -> None:
 )
 def test_nor_does_it_with_other_rewards_and_limits(arguments: dict[str, Any]) -> None:
     assert not copies_of_steps({"task": "caption", **arguments})
+
+
+@needs_fake_tensors
+@pytest.mark.parametrize(
+    ("task", "columns"), [("classify", {}), ("vqa", {}), ("caption", {}), ("caption", {"facts": "label"})]
+)
+def test_nor_does_it_on_folders(tmp_path: Path, task: str, columns: dict[str, str]) -> None:
+    folder = Folder(everything(tmp_path, 12), size=40, frames=2, columns=columns)
+    made = make_task(task, dataset=folder)
+    # What the grader looks up is computed on the host, once an item.
+    fields = made.dataset.batch(torch.arange(12), made.reference)
+    made.oracle(fields)
+    assert not copies_of_steps({"task": made})
 
 
 @needs_fake_tensors

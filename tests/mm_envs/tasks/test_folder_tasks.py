@@ -75,6 +75,32 @@ def test_one_row_is_a_row_of_many(name: str, place: Path) -> None:
         assert all(torch.equal(first[key][5:6], second[key]) for key in first)
 
 
+@pytest.mark.parametrize(
+    ("name", "columns"), [("classify", {}), ("vqa", {}), ("caption", {}), ("caption", {"facts": "label"})]
+)
+def test_the_code_for_accelerators_gives_the_same(name: str, columns: dict[str, str], place: Path) -> None:
+    picked, masked = (made(name, 8, place, feedback="truth", columns=columns) for _ in range(2))
+    masked._pool.ensure(torch.arange(masked._pool.size))
+    masked._compact = False
+    picked.reset(seed=3)
+    masked.reset(seed=3)
+    ended = 0
+    for step in range(16):
+        actions = picked.action_at(picked.task.oracle(picked.reference()))
+        # Every other row writes something else.
+        actions[step % 2 :: 2] = step % 3 + 1 if name == "caption" else step % 3
+        first, reward, *_, info = picked.step(actions)
+        second, same, *_, other = masked.step(actions)
+        assert torch.equal(reward, same)
+        assert all(torch.equal(first[key], second[key]) for key in first)
+        if "final_info" in info:
+            mask = other["_final_info"]
+            ended += int(mask.sum())
+            utility = [one["final_info"]["utility"][mask] for one in (info, other)]
+            assert torch.equal(*utility)
+    assert ended > 8
+
+
 def test_every_modality_is_shown(place: Path) -> None:
     shown = {name: set(make_task(name, dataset="folder", path=place, **SMALL).context) for name in TASKS}
     media = {"image", "video", "audio", "audio_length"}
