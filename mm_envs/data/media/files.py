@@ -150,7 +150,8 @@ def faults(file: File) -> Iterator[None]:
         ) from None
     except Exception:  # decoders raise whatever they like: struct.error, SyntaxError, KeyError, ...
         raise MediaError(
-            f"{_subject(file)}: its content is damaged or breaks off: copy it again, or leave the item out"
+            f"{_subject(file)}: it cannot be decoded (damaged, broken off, or coded in an uncommon way):"
+            " copy it again, convert it, or leave the item out"
         ) from None
 
 
