@@ -103,9 +103,8 @@ def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
         >>> common_subsequence(torch.tensor([[3, 4, 5]]), torch.tensor([[[5, 3, 5], [6, 4, 0]]])).tolist()
         [[2, 1]]
     """
-    n, several, length = references.shape
-    if not words.shape[1] or not length or not several:
-        return words.new_zeros((n, several))
+    if not words.numel() or not references.numel():
+        return words.new_zeros(references.shape[:2])
     return by_rows(_common, words, references)
 
 

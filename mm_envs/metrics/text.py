@@ -106,7 +106,7 @@ class Numbering:
             ValueError: An item is one string instead of a list of strings.
         """
         rows = [[self._number(text) for text in _listed(several, i)] for i, several in enumerate(texts)]
-        width = max((len(row) for row in rows), default=0)
+        width = max((len(row) for row in rows), default=0) or 1
         length = max((len(ids) for row in rows for ids in row), default=0)
         empty = [PAD] * length
         padded = [[ids + empty[len(ids) :] for ids in row] + [empty] * (width - len(row)) for row in rows]
@@ -153,6 +153,11 @@ def as_words(
     if isinstance(response, Tensor) and isinstance(references, Tensor):
         if references.ndim == 2:
             references = references[:, None]
+        if references.ndim != 3 or not references.shape[1] or response.ndim != 2:
+            raise ValueError(
+                f"response has shape {tuple(response.shape)} and references {tuple(references.shape)}: "
+                "give (n, L) and (n, R, any length) with R at least 1"
+            )
         exact = all(small_ids(tokens) for tokens in (response, references))
         return words_of(response), words_of(references), exact
     numbering = Numbering(tokenizer)
