@@ -183,6 +183,9 @@ def words_of(tokens: Tensor) -> Tensor:
     """
     width = tokens.shape[-1]
     words = (tokens != PAD) & ((tokens == EOS).cumsum(-1) == 0)
+    if tokens.device.type == "cpu" and not bool((words[..., 1:] & ~words[..., :-1]).any()):
+        # Nothing to move; elsewhere asking would wait for the device.
+        return tokens.masked_fill(~words, PAD)
     place = torch.where(words, words.cumsum(-1) - 1, width)
     room = tokens.new_zeros((*tokens.shape[:-1], width + 1))
     return room.scatter_(-1, place, tokens)[..., :width].contiguous()

@@ -140,6 +140,19 @@ def test_words_are_what_stands_before_the_end() -> None:
     assert words_of(tokens).tolist() == expected
 
 
+@given(
+    st.lists(st.lists(st.sampled_from([0, 0, 1, 3, 4, 5]), min_size=7, max_size=7), min_size=1, max_size=4)
+)
+@settings(max_examples=100, deadline=None)
+def test_words_are_those_of_a_loop(rows: list[list[int]]) -> None:
+    def said(row: list[int]) -> list[int]:
+        words = [word for word in row[: [*row, 1].index(1)] if word]
+        return words + [0] * (7 - len(words))
+
+    assert words_of(torch.tensor(rows)).tolist() == [said(row) for row in rows]
+    assert [words_of(torch.tensor(row)).tolist() for row in rows] == [said(row) for row in rows]
+
+
 def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
     tokens = torch.tensor([[3, 4]])
     with pytest.raises(ValueError, match="not of one kind"):
