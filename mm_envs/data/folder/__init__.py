@@ -64,8 +64,8 @@ class Folder(Dataset):
         group: A column (speaker, photographer) none of whose values lies in two splits; None: the one that
             the layout names, if it does.
         columns: Our field -> their column, where it has another name: ``{"label": "species"}``.
-        classes: The names of the labels (or, as a mapping, of labels, answers and kinds) in the order of
-            their numbers; None: all that occur, sorted.
+        classes: The names of the labels (or, as a mapping, of labels and answers) in the order of their
+            numbers; None: all that occur, sorted.
         vocabulary: The words in the order of their ids, or the path of a JSON list of them, for captions,
             texts and questions alike or as a mapping; None: those of the training items.
         max_tokens: The length of captions, ``<eos>`` included; None: that of the longest, at most 40.

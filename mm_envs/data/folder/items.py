@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,15 @@ def items_of(
     Raises:
         ValueError: Something is missing, contradicts itself, or lies in two splits.
     """
-    found = _complete(_mapped(records, Columns(columns), faults), faults)
+    found = _grouped(_complete(_mapped(records, Columns(columns), faults), faults), group, faults)
     found, digests = _read(_there(found, faults), faults)
     if not found:
         raise ValueError(
             f"{root} has no item that can be used{_why(faults)}: add one, or correct what is wrong"
         )
-    groups = _groups(found, group, faults)
     contents = [
-        Content(_parts(one, files, root), value)
-        for one, files, value in zip(found, digests, groups, strict=True)
+        Content(_parts(one, files, root), None if group is None else f"{group}={one.columns[group]}")
+        for one, files in zip(found, digests, strict=True)
     ]
     splits = _splits(found, contents, split_by, group, faults)
     items = [
@@ -117,7 +117,7 @@ def _there(records: Sequence[Record], faults: Faults) -> list[Record]:
     """The records whose files are there; nothing is opened for it."""
     made = []
     for one in records:
-        missing = [path for path in one.media.values() if isinstance(path, Path) and not path.is_file()]
+        missing = [path for path in one.media.values() if isinstance(path, Path) and not isfile(path)]
         if missing:
             faults.add(
                 "missing", f"{one.place}: there is no file {missing[0]}: put it there, or correct its name"
@@ -151,16 +151,19 @@ def _read(records: Sequence[Record], faults: Faults) -> tuple[list[Record], list
     return made, digests
 
 
-def _groups(records: Sequence[Record], group: str | None, faults: Faults) -> list[str | None]:
-    if group is None:
-        return [None] * len(records)
+def _grouped(records: Sequence[Record], group: str | None, faults: Faults) -> list[Record]:
+    """The records that say which group they belong to."""
+    if group is None or not records:
+        return list(records)
     if not any(group in one.columns for one in records):
         raise ValueError(f"group={group!r} is no column: there are {_columns(records)}")
-    found = [one.columns.get(group) for one in records]
-    for one, value in zip(records, found, strict=True):
-        if value is None or value == "":
-            raise ValueError(f"{one.place} has no {group}, by which groups are told apart: fill it in")
-    return [f"{group}={value}" for value in found]
+    made = []
+    for one in records:
+        if one.columns.get(group) in (None, ""):
+            faults.add("value", f"{one.place} has no {group}, by which groups are told apart: fill it in")
+        else:
+            made.append(one)
+    return made
 
 
 def _columns(records: Sequence[Record]) -> str:

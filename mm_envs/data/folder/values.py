@@ -13,7 +13,7 @@ from mm_envs.data.folder.texts import Pinned, pinned_for, token_table, vocabular
 from mm_envs.data.text import PAD, Vocabulary
 from mm_envs.names import at_least, whole
 
-CLASS_FIELDS = ("label", "answer", "kind")
+CLASS_FIELDS = ("label", "answer")
 LONGEST_TEXT = 64
 LONGEST_CAPTION = 40
 _ONE_KIND = "question"
@@ -82,7 +82,7 @@ class Classes:
     def __init__(self, items: Sequence[Item], pinned: Mapping[str, tuple[str, ...]]) -> None:
         values = {field: [item.record.values.get(field) for item in items] for field in CLASS_FIELDS}
         if any(values["answer"]):
-            values["kind"] = [kind or _ONE_KIND for kind in values["kind"]]
+            values["kind"] = [item.record.values.get("kind", _ONE_KIND) for item in items]
         self.names: dict[str, tuple[str, ...]] = {}
         self.tables: dict[str, Tensor] = {}
         for field, found in values.items():

@@ -364,3 +364,50 @@ def test_real_sounds_of_speakers() -> None:
     assert folder.spaces["audio"] == Audio(2000, 4000)
     assert sum(map(len, folder.splits.values())) == 2000
     assert all(map(len, folder.splits.values()))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 10**25) | st.floats() | st.text(max_size=5)
+    | st.sampled_from(["a", "train", "test", "!!", "[1]", "a;b", "x" * 300]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=2), values, max_size=1),
+    max_leaves=4,
+)  # fmt: skip
+FILES = st.sampled_from(
+    ["a.png", "b.png", "s.wav", "c.gif", "bad.png", "dir.png", "../x.png", "none.png", ""]
+)
+COLUMNS = (
+    "label", "text", "question", "answer", "answers", "kind", "facts",
+    "caption", "captions", "caption_2", "split", "speaker",
+)  # fmt: skip
+ROWS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(COLUMNS, VALUES)
+    | {f"{kind}file_name": FILES | VALUES for kind in ("", "image_", "audio_", "video_")},
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(ROWS, min_size=1, max_size=4), st.sampled_from(["raise", "skip"]), st.data())
+def test_no_manifest_ends_in_an_exception_of_a_library(
+    tmp_path_factory: pytest.TempPathFactory, rows: Any, on_error: str, data: Any
+) -> None:
+    root = tmp_path_factory.mktemp("fuzz")
+    for number, name in enumerate(("a.png", "b.png")):
+        picture(root / name, number)
+    sound(root / "s.wav", 1)
+    clip(root / "c.gif", 1)
+    (root / "bad.png").write_bytes(b"no picture")
+    (root / "dir.png").mkdir()
+    text = "\n".join(map(json.dumps, rows))  # escaped: half a surrogate pair is for the reader to refuse
+    (root / "metadata.jsonl").write_text(text)
+    arguments = {
+        "group": data.draw(st.sampled_from([None, "speaker"])),
+        "split_by": data.draw(st.sampled_from(["auto", "hash", "split"])),
+    }
+    try:
+        folder = opened(root, on_error=on_error, **arguments)
+    except ValueError as error:
+        if str(error) and "\n" not in str(error) and type(error).__module__.split(".")[0] != "PIL":
+            return
+        raise
+    assert all(len(rows) == folder.report.items for rows in everything_of(folder).values())
