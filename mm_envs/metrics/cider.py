@@ -38,7 +38,7 @@ from mm_envs.metrics.ngrams import (
     occurrences,
     without_padding,
 )
-from mm_envs.metrics.text import Numbering, References, Response, words_of
+from mm_envs.metrics.text import Numbering, References, Response, small_ids, words_of
 
 _PENALTY = -0.5 / 6.0**2
 _COSINE_BITS = 46
@@ -185,6 +185,7 @@ class Cider:
         self._numbering = None if isinstance(references, Tensor) else _numbering(frequency, tokenizer)
         if isinstance(references, Tensor):
             words = words_of(references)
+            _check_small(words, frequency)
         else:
             assert self._numbering is not None
             words = self._numbering.encode(references)
@@ -206,6 +207,7 @@ class Cider:
             vectors = vectors[torch.as_tensor(items, device=vectors.norms.device)]
         if isinstance(response, Tensor):
             words = words_of(response)
+            _check_small(words, self.frequency)
         elif self._numbering is None:
             raise ValueError(
                 "the references were token ids, and the answers are strings: give both as one kind"
@@ -293,6 +295,14 @@ def _numbering(frequency: DocumentFrequency, tokenizer: str) -> Numbering:
             "the document frequency was built from token ids: build it from strings to score strings"
         )
     return Numbering(tokenizer, frequency.words)
+
+
+def _check_small(words: Tensor, frequency: DocumentFrequency) -> None:
+    # Elsewhere looking would wait for the device.
+    if frequency.exact and words.device.type == "cpu" and not small_ids(words):
+        raise ValueError(
+            f"token id {int(words.max())} is not below {EXACT_IDS}: build frequency with exact=False"
+        )
 
 
 def _check_ids(numbering: Numbering, frequency: DocumentFrequency) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import PAD, UNK
+from mm_envs.data.text import PAD, SPECIALS, UNK
 from mm_envs.episodes import Episodes, Judgement, derived
 from mm_envs.metrics.bleu import Smoothing, bleu_of_counts, count
 from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_words
@@ -176,7 +176,8 @@ class Cider(TextFeedback):
         frequency: Another document frequency, of token ids of the same vocabulary.
 
     Raises:
-        ValueError: The answers of the task are not words, or there are no captions to count n-grams in.
+        ValueError: The answers of the task are not words, there are no captions to count n-grams in, or the
+            document frequency is that of another vocabulary.
     """
 
     name = "cider"
@@ -192,6 +193,13 @@ class Cider(TextFeedback):
                     f"feedback={self.name!r} needs captions to count n-grams: give frequency=, or use 'bleu'"
                 )
             frequency = frequency_of(task.dataset, self._exact)
+        elif frequency.words is not None and frequency.words != task.vocabulary.words[len(SPECIALS) :]:  # type: ignore[attr-defined]
+            raise ValueError(
+                "frequency= was built from strings, and its words are not those of the task: build it from "
+                "token ids of the task"
+            )
+        elif frequency.exact > self._exact:
+            raise ValueError("frequency= is for less than 2**16 words: build it with exact=False")
         self.frequency, self._digest = frequency, frequency.digest
 
     def _key(self) -> Hashable:

@@ -15,6 +15,7 @@ from mm_envs.judges import make_feedback
 from mm_envs.metrics.bleu import sentence_bleu
 from mm_envs.metrics.cider import cider, cider_d
 from mm_envs.metrics.feedback import frequency_of
+from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.rouge import rouge_l_coco, rouge_l_google
 from mm_envs.metrics.weighted import WeightedSum
 from mm_envs.random import fold, integers
@@ -193,7 +194,10 @@ def test_arguments_that_do_not_fit_are_refused(task: Task) -> None:
 
 
 def test_document_frequency_is_that_of_the_training_captions(task: Task) -> None:
+    with pytest.raises(ValueError, match="its words are not those of the task"):
+        make_feedback("cider_d", task, frequency=DocumentFrequency.of([["a red dog"]]))
     frequency = frequency_of(task.dataset)
+    assert make_feedback("cider", task, frequency=frequency).frequency is frequency
     assert frequency.documents == len(task.dataset.range("train"))
     assert frequency is frequency_of(make_task("caption", items=ITEMS).dataset)
     assert frequency is not frequency_of(make_task("caption", items=ITEMS // 2).dataset)

@@ -113,6 +113,11 @@ def test_kinds_that_do_not_fit_are_refused_in_one_sentence() -> None:
         CiderD(known, of_tokens).score(response[:3])
     with pytest.raises(ValueError, match="does not know their words"):
         of_tokens.count("w0")
+    with pytest.raises(ValueError, match="token id 65536 is not below 65536: build frequency with exact"):
+        cider_d(torch.full_like(response, 2**16), known, of_tokens)
+    assert not cider_d(
+        torch.full_like(response, 2**16), known, DocumentFrequency.of(known, exact=False)
+    ).any()
     with pytest.raises(ValueError, match="has 5 words: give 1 to 4"):
         of_strings.count("a b c d e")
     with pytest.raises(ValueError, match="tokenizer='words' is not one of whitespace, 13a, alphanumeric"):
