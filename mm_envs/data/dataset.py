@@ -72,6 +72,10 @@ class Dataset(ABC):
     def fingerprint(self) -> str:
         """A digest of everything that decides the items: configuration, names and content."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Dataset:
+        """Itself: nobody changes a dataset, and Gymnasium copies the arguments of every environment."""
+        return self
+
     def range(self, split: str) -> range:
         """The indices of a split.
 

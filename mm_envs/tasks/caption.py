@@ -14,6 +14,7 @@ from mm_envs.tasks.yardsticks import best_constant_words, words_length
 
 _BLIND_ITEMS = 512
 _BLIND_STARTS = 64
+_CURE = "choose one that has, or name the column of a folder (columns={'captions': 'their name'})"
 # With more words than this the search for the best constant caption is held to the most frequent ones.
 _FEW_WORDS = 128
 _FREQUENT, _FREQUENT_ITEMS, _FREQUENT_SWEEPS = 32, 128, 2
@@ -63,7 +64,7 @@ class Caption(TokenTask):
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
         if "caption" not in self.dataset.vocabularies:
-            raise ValueError(f"dataset {self.dataset.name!r} has no captions: choose one that has")
+            raise ValueError(f"dataset {self.dataset.name!r} has no captions: {_CURE}")
         self._show("image", "video", "audio")
         if not self.context:
             raise ValueError(

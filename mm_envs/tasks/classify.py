@@ -21,6 +21,7 @@ from mm_envs.tasks.yardsticks import conditional_majority
 INPUTS = ("image", "video", "text", "audio")
 ANSWERS = ("class", "distribution")
 SCALE = 4.0
+_CURE = "choose one with classes, or name the column of a folder (columns={'label': 'their name'})"
 
 
 class Classify(Task):
@@ -70,7 +71,7 @@ class Classify(Task):
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
         if "label" not in self.dataset.classes:
-            raise ValueError(f"dataset {self.dataset.name!r} has no label: choose one with classes")
+            raise ValueError(f"dataset {self.dataset.name!r} has no label: {_CURE}")
         has = [name for name in INPUTS if name in self.dataset.spaces]
         shown = has if inputs is None else [inputs] if isinstance(inputs, str) else inputs
         for name in shown:

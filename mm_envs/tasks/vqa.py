@@ -18,6 +18,7 @@ from mm_envs.tasks.task import Fields, State, Task, TokenTask
 from mm_envs.tasks.yardsticks import conditional_majority
 
 ANSWERS = ("choice", "tokens")
+_CURE = "choose one that has, or name the columns of a folder (columns={'question': 'their name', ...})"
 
 
 class VQA(TokenTask):
@@ -66,7 +67,7 @@ class VQA(TokenTask):
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
         if "answer" not in self.dataset.classes or "question" not in self.dataset.spaces:
-            raise ValueError(f"dataset {self.dataset.name!r} has no questions: choose one that has")
+            raise ValueError(f"dataset {self.dataset.name!r} has no questions: {_CURE}")
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))
         self._show("image", "video", "audio", "question")

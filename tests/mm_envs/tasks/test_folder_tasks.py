@@ -183,6 +183,15 @@ def test_questions_without_pictures(tmp_path: Path) -> None:
         make_task("caption", dataset="folder", path=captions)
 
 
+def test_a_folder_is_in_memory_once(place: Path) -> None:
+    folder = Folder(place, **SMALL)
+    env = gym.make("MMClassify-v0", dataset=folder)
+    assert env.spec is not None
+    assert env.spec.kwargs["dataset"] is folder
+    table = env.unwrapped.engine._pool.tables["video"]  # type: ignore[attr-defined]
+    assert table.data_ptr() == folder.stored("video").data_ptr()  # type: ignore[union-attr]
+
+
 def test_lengths_and_presence_tell_the_blind_nothing(place: Path) -> None:
     task = make_task("caption", dataset="folder", path=place, **SMALL)
     assert not Baselines(task).visible
