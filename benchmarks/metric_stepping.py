@@ -70,8 +70,10 @@ def stepping_contest(
         verify(items, scorer, {**arguments, **setting.task_arguments})
         progress(f"plain environments with {name}")
         sides.append(_best(name, items, scorer, setting, generator))
+    # The bars are those of CIDEr-D as it is meant: the consensus of all references.
+    duels = [Duel(0, 1, 15, 20), Duel(0, 2, 4)] if setting.references is None else [Duel(0, 1), Duel(0, 2)]
     seen = "all references" if setting.references is None else f"{setting.references} of the references"
-    return Contest(f"stepping MMCaption-v0, {seen}", sides, [Duel(0, 1, 15, 20), Duel(0, 2, 4)])
+    return Contest(f"stepping MMCaption-v0, {seen}", sides, duels)
 
 
 def verify(items: PlainItems, scorer: Scorer, arguments: dict[str, Any], rows: int = 64) -> float:
