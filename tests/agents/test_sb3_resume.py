@@ -27,8 +27,8 @@ MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
 SETTINGS: dict[str, Any] = {
     "ppo": PPOSettings(n_steps=4, n_epochs=2, n_minibatches=2),
     "a2c": A2CSettings(n_steps=4),
-    # A small buffer, so that the ring has gone round; updates and copies of the target within a few rollouts.
-    "dqn": DQNSettings(buffer_size=128, learning_starts=24, batch_size=8, target_update_interval=40),
+    # Kills hit the random start, too; the ring of the buffer goes round; the target is often copied.
+    "dqn": DQNSettings(buffer_size=128, learning_starts=100, batch_size=8, target_update_interval=40),
 }
 STEPS = 320
 
@@ -262,7 +262,7 @@ def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
     checkpoints = Checkpoints(tmp_path, seconds=0)
     for owner, name in ((os, "fsync"), (os, "replace"), (Path, "unlink"), (Path, "write_text")):
         monkeypatch.setattr(owner, name, dying(getattr(owner, name)))
-    learn(agent, 96, checkpoints=checkpoints)  # several checkpoints, so that old ones are removed
+    learn(agent, 128, checkpoints=checkpoints)  # several checkpoints, so that old ones are removed
     assert calls["done"] > 30
     reached, wholes = agent.model.num_timesteps, []
     for last in range(40):
@@ -276,6 +276,7 @@ def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
         except Killed:
             calls["left"] = 10**9
             whole = store.newest(tmp_path)
+            assert whole.step >= before.step
             assert whole.load().keys() == before.load().keys()
             wholes.append(whole.step)
         # Another process goes on from there.
@@ -283,8 +284,8 @@ def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
         checkpoints = Checkpoints(tmp_path, seconds=0)
         checkpoints.restore(agent)
         assert agent.model.num_timesteps == whole.step
-    assert min(wholes) >= 64
-    assert max(wholes) >= reached
+    assert min(wholes) >= reached
+    assert len(set(wholes)) > 1
 
 
 def test_a_damaged_checkpoint_is_passed_over(made: Callable[..., Agent], tmp_path: Path) -> None:
