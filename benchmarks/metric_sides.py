@@ -58,8 +58,8 @@ def bleu_contest(candidates: Sequence[str], references: Sequence[Sequence[str]],
     """Sentence BLEU: of words that stand apart, and of captions as they were written.
 
     Of words, ours is given token ids, as the engine gives them, and sacrebleu texts that it parts at spaces.
-    Of captions, both are given texts and part them by the rules of 13a; sacrebleu remembers how it parted a
-    text that it saw before.
+    Of captions, both are given texts and part them by the rules of 13a; both remember how they parted a text
+    that they saw before.
     """
     words, known = split_all(simple_words, candidates), [split_all(simple_words, r) for r in references]
     numbering = Numbering()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import lru_cache
 from typing import TypeAlias
 
 import torch
@@ -61,9 +62,15 @@ def tokenize_alphanumeric(text: str) -> list[str]:
     return _ALPHANUMERIC.findall(text.lower())
 
 
-TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
+@lru_cache(maxsize=2**16)
+def _remembered_13a(text: str) -> tuple[str, ...]:
+    """Texts come again, references with every answer: sacreBLEU remembers as many of them."""
+    return tuple(tokenize_13a(text))
+
+
+TOKENIZERS: dict[str, Callable[[str], Sequence[str]]] = {
     "whitespace": str.split,
-    "13a": tokenize_13a,
+    "13a": _remembered_13a,
     "alphanumeric": tokenize_alphanumeric,
 }
 
