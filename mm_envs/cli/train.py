@@ -54,7 +54,7 @@ class Train:
         json: Print one JSON object at the end, and progress on standard error.
     """
 
-    id: tyro.conf.Positional[str | None] = None
+    id: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="ID")] = None
     out: Path | None = None
     resume: Path | None = None
     algo: Literal["ppo", "a2c", "dqn"] = field(default=by_default("ppo"))
