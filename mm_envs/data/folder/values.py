@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ CLASS_FIELDS = ("label", "answer")
 LONGEST_TEXT = 64
 LONGEST_CAPTION = 40
 _ONE_KIND = "question"
+_MOST_BYTES = 4 * 10**9  # of one table of words or facts, which is always in memory
 
 
 def pinned_classes(
@@ -156,6 +158,7 @@ class Words:
         if any(facts):
             self.facts = tuple(sorted({fact for row in facts for fact in row}))
             number = {fact: i for i, fact in enumerate(self.facts)}
+            _fits("facts", (len(facts), len(self.facts)), 1)
             self.tables["facts"] = torch.zeros((len(facts), len(self.facts)), dtype=torch.bool)
             for row, known in enumerate(facts):
                 self.tables["facts"][row, [number[fact] for fact in known]] = True
@@ -169,6 +172,7 @@ class Words:
         both = [[*row, *known] for row, known in zip(captions, facts, strict=True)]
         self.vocabularies["caption"] = self._vocabulary("caption", both, nested=True)
         references = max(map(len, captions))
+        _fits("captions", (len(captions), references, self.max_tokens), 8)
         rows = [words for row in captions for words in [*row, *[()] * (references - len(row))]]
         table = token_table(rows, self.vocabularies["caption"], self.max_tokens, eos=True)
         self.tables["captions"] = table.view(len(captions), references, self.max_tokens)
@@ -184,6 +188,16 @@ class Words:
         cut = sum(length > most for length in lengths)
         if cut:
             self._faults.notes.append(f"{cut} of {len(lengths)} {field}s are cut to {most} words")
+
+
+def _fits(name: str, shape: tuple[int, ...], itemsize: int) -> None:
+    """Refuses a table before it fills the memory."""
+    size = prod(shape) * itemsize
+    if size > _MOST_BYTES:
+        raise ValueError(
+            f"{name} of {' x '.join(map(str, shape))} entries take {size / 1e9:.1f} GB, more than "
+            f"{_MOST_BYTES / 1e9:.0f}: give the items fewer of them, or use fewer items"
+        )
 
 
 def _phrases(item: Item, field: str) -> list[tuple[str, ...]]:

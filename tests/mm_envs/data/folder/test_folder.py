@@ -292,6 +292,18 @@ def test_long_captions_are_cut_and_noted(tmp_path: Path) -> None:
     assert "3 of 4 captions are cut to 40 words" in folder.report.notes
 
 
+def test_words_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"text": f"{i}", "captions": ["one word"] * (1 + 99 * (i == 3)), "facts": f"fact {i}"}
+        for i in range(9)
+    ]
+    opened(write_rows(tmp_path, rows))
+    monkeypatch.setattr("mm_envs.data.folder.values._MOST_BYTES", 20_000)
+    assert "captions of 9 x 100 x 3 entries take 0.0 GB" in refused(tmp_path)
+    monkeypatch.setattr("mm_envs.data.folder.values._MOST_BYTES", 80)
+    assert "facts of 9 x 9 entries" in refused(tmp_path)
+
+
 def test_sounds_of_several_rates_and_lengths(tmp_path: Path) -> None:
     rates = [8000] * 12 + [44100] * 8
     rows = [
