@@ -160,14 +160,14 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
         mine, known, *rest = (
             tensor.index_select(0, order[at : at + rows]) for tensor in (words, references, *others)
         )
-        parts.append(score(mine[:, : longest[at]], without_padding(known), *rest))
+        parts.append(score(mine[:, : max(1, longest[at])], without_padding(known), *rest))
         at += rows
     scores = torch.cat(parts)
     return torch.empty_like(scores).index_copy_(0, order, scores)
 
 
 def without_padding(words: Tensor) -> Tensor:
-    """The words, (n, R, M) int64, cut to the longest sentence; as they are on a device, which would wait."""
+    """Words, (n, R, M) int64, cut to the longest sentence, at least to one; on a device as they are."""
     if words.device.type != "cpu" or not words.numel():
         return words
-    return words[..., : int(words.flatten(0, 1).amax(0).count_nonzero())]
+    return words[..., : max(1, int(words.flatten(0, 1).amax(0).count_nonzero()))]
