@@ -33,7 +33,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _CAPTION = re.compile(r"(captions?|caption_\d+)")
-_SEPARATORS = re.compile(r"\s*[;|]\s*")
+_SEPARATORS = re.compile("[;|]")  # without the space around them: a million spaces would take it hours
 
 Mapped = Mapping[str, "str | Sequence[str]"]
 
