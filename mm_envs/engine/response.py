@@ -46,9 +46,9 @@ def read_response(task: Task, response: Any) -> Tensor:
     if isinstance(response, str):
         numbers = _numbers(response)
         response = _named(task, response) if numbers is None else numbers
+    answer, space = _tensor(response), task.action_space
     if in_words(task):
-        return _ended(task, torch.as_tensor(np.asarray(response)), response)
-    answer, space = torch.as_tensor(np.asarray(response)), task.action_space
+        return _ended(task, answer, response)
     if isinstance(space, gym.spaces.Discrete):
         fits, kind = answer.numel() == 1 and not answer.is_floating_point(), f"one of {int(space.n)} classes"
         answer, dtype = answer.flatten()[0] if fits else answer, torch.int64
@@ -66,8 +66,19 @@ def _numbers(text: str) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+
+
+def _tensor(response: Any) -> Tensor:
+    """Numbers as a tensor; what is none of torch's kinds of numbers is no answer to any task."""
+    try:
+        return torch.as_tensor(np.asarray(response))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"response={response!r:.60} holds something else than numbers of one shape: give words, or "
+            "numbers as [5, 3, 1]"
+        ) from None
 
 
 def _named(task: Task, text: str) -> Any:
@@ -84,8 +95,8 @@ def _named(task: Task, text: str) -> Any:
 def _known(word: str, known: Mapping[str, int], kind: str) -> str:
     if word in known:
         return word
-    near = get_close_matches(word, known, n=3) or list(known)[:8]
-    raise ValueError(f"response: {kind} {word!r} is unknown: did you mean {', '.join(near)}?")
+    near = get_close_matches(word[:60], known, n=3) or list(known)[:8]
+    raise ValueError(f"response: {kind} {word!r:.60} is unknown: did you mean {', '.join(near)}?")
 
 
 def _ended(task: TokenTask, ids: Tensor, response: Any) -> Tensor:
