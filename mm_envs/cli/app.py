@@ -17,7 +17,7 @@ from mm_envs.cli.docs import Docs
 from mm_envs.cli.evaluate import Evaluate
 from mm_envs.cli.installation import MISMATCH, pair_message
 from mm_envs.cli.list import List
-from mm_envs.cli.output import console
+from mm_envs.cli.output import console, shown
 from mm_envs.cli.play import Play
 from mm_envs.cli.replay import Replay
 from mm_envs.cli.train import Train
@@ -88,11 +88,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    from rich.markup import escape
-
     if MISMATCH in str(error):
-        return escape(pair_message(error))
+        return shown(pair_message(error))
     said = str(error).strip() or "no message"
     # Our own errors are whole sentences; of others the kind helps to understand them.
     ours = isinstance(error, (ValueError, FileNotFoundError, FileExistsError))
-    return escape(said if ours else f"{type(error).__name__}: {said} (--debug shows where)")
+    return shown(said if ours else f"{type(error).__name__}: {said} (--debug shows where)")

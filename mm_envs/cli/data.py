@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from mm_envs.cli.output import console, print_json
+from mm_envs.cli.output import console, print_json, shown
 from mm_envs.names import at_least, one_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Preview:
             return 0
         out = console()
         out.print(
-            f"[bold]{len(records)}[/] items of {len(source.records)}: [cyan]{self.out}[/]", soft_wrap=True
+            f"[bold]{len(records)}[/] items of {len(source.records)}: [cyan]{shown(self.out)}[/]",
+            soft_wrap=True,
         )
         _print_some(out, "cannot be read", faults)
         return 0
@@ -151,11 +152,11 @@ class Pair:
             return 0
         out = console()
         splits = ", ".join(f"{count:,} {split}" for split, count in pairing.splits().items())
-        out.print(f"[bold]{len(pairing.pairs):,} pairs[/] by {self.by}: {splits}", soft_wrap=True)
+        out.print(f"[bold]{len(pairing.pairs):,} pairs[/] by {shown(self.by)}: {splits}", soft_wrap=True)
         for folder, items, left in zip((self.a, self.b), pairing.items, pairing.left_out(), strict=True):
-            out.print(f"  {left:,} of {items:,} items of {folder} are in no pair", soft_wrap=True)
+            out.print(f"  {left:,} of {items:,} items of {shown(folder)} are in no pair", soft_wrap=True)
         _print_some(out, "left out", pairing.skipped)
-        out.print(f"[dim]next: mm-envs data describe {self.out}[/]", soft_wrap=True)
+        out.print(f"[dim]next: mm-envs data describe {shown(self.out)}[/]", soft_wrap=True)
         return 0
 
 
@@ -180,9 +181,7 @@ class Data:
 
 
 def _print(summary: Summary, out: Console) -> None:
-    from rich.markup import escape
-
-    out.print(f"[bold]{escape(str(summary.path))}[/]: {escape(summary.says)}", soft_wrap=True)
+    out.print(f"[bold]{shown(summary.path)}[/]: {shown(summary.says)}", soft_wrap=True)
     also = f"; {', '.join(summary.others)} would fit, too" if summary.others else ""
     out.print(f"  layout {summary.layout}{also}")
     counts = ", ".join(f"{count:,} {split}" for split, count in summary.items.items())
@@ -191,32 +190,29 @@ def _print(summary: Summary, out: Console) -> None:
     if summary.groups:
         columns = ", ".join(f"{name} ({count:,} values)" for name, count in summary.groups.items())
         kept = f"; {summary.group} by default" if summary.group else ""
-        out.print(f"  group= keeps together in one split: {escape(columns)}{kept}", soft_wrap=True)
+        out.print(f"  group= keeps together in one split: {shown(columns + kept)}", soft_wrap=True)
     out.print(_table(summary))
     for sentence in summary.warnings:
-        out.print(f"[yellow]note:[/] {escape(sentence)}", soft_wrap=True)
+        out.print(f"[yellow]note:[/] {shown(sentence)}", soft_wrap=True)
     _print_some(out, "left out", summary.faults)
     for one in summary.environments:
         out.print(f"[bold]{one['id']}[/] shows {', '.join(one['sees'])}", soft_wrap=True)
-        out.print(f"  [cyan]{escape(one['python'])}[/]\n  [cyan]{escape(one['train'])}[/]", soft_wrap=True)
+        out.print(f"  [cyan]{shown(one['python'])}[/]\n  [cyan]{shown(one['train'])}[/]", soft_wrap=True)
     if not summary.environments:
         out.print("no environment runs on it: items need a label, captions, or a question and an answer")
 
 
 def _print_some(out: Console, what: str, sentences: Sequence[str]) -> None:
-    from rich.markup import escape
-
     if sentences:
         out.print(f"[yellow]{len(sentences):,} {what}:[/]")
         for sentence in sentences[:_FEW]:
-            out.print(f"  {escape(sentence)}", soft_wrap=True)
+            out.print(f"  {shown(sentence)}", soft_wrap=True)
         if len(sentences) > _FEW:
             out.print(f"  and {len(sentences) - _FEW:,} more (--json shows all)")
 
 
 def _table(summary: Summary) -> Table:
     from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -229,7 +225,7 @@ def _table(summary: Summary) -> Table:
             f"{one['least']} to {one['most']} each" if "least" in one else f"{one['different']:,} different"
         )
         examples = " | ".join(str(example) for example in one["examples"])
-        table.add_row(name, f"{one['items']:,}", many, escape(examples[:200]))
+        table.add_row(name, f"{one['items']:,}", many, shown(examples[:200]))
     return table
 
 

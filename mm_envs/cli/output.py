@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+
+# What moves the cursor, colours or renames the terminal, or turns the direction of writing.
+_COMMANDS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 
 
 def console(json_output: bool = False) -> Console:
     """Where a command talks to people: standard output, or standard error if that is taken by JSON."""
     return Console(stderr=json_output, highlight=False)
+
+
+def shown(text: object) -> str:
+    r"""Words of somebody else as they may be printed: no markup of ours, and no commands to the terminal.
+
+    Example:
+        >>> print(shown("[bold]tern\x1b[2J"))
+        \[bold]tern\x1b[2J
+    """
+    return escape(_COMMANDS.sub(lambda found: ascii(found[0])[1:-1], str(text)))
 
 
 def print_json(value: Any) -> None:

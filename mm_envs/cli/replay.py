@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from mm_envs.cli.arguments import key_values
-from mm_envs.cli.output import console, print_json
+from mm_envs.cli.output import console, print_json, shown
 
 if TYPE_CHECKING:
     from mm_envs.engine.replay import Replay as Replayed
@@ -74,20 +74,16 @@ def _described(again: Replayed, out: Path | None) -> dict[str, Any]:
 
 
 def _print(again: Replayed, out: Path | None) -> None:
-    from rich.markup import escape
-
     said, page = again.ticket, console()
-    page.print(
-        f"[bold]{escape(said.id)}[/], item {said.item} of {said.split}, dataset {escape(said.dataset)}"
-    )
+    page.print(f"[bold]{shown(said.id)}[/], item {said.item} of {said.split}, dataset {shown(said.dataset)}")
     page.print(f"seed {said.seed}, row {said.row}, episode {said.episode}", style="dim")
     for name, text in again.lines():
-        page.print(f"  {name:14} {escape(text)}", soft_wrap=True)
+        page.print(f"  {name:14} {shown(text)}", soft_wrap=True)
     if again.outcome is None:
         page.print("  --response says how to answer", style="dim")
     else:
         for owner in ("reward_parts", "utility_parts"):
             for name, value in getattr(again.outcome, owner).items():
-                page.print(f"  {owner[:-1].replace('_', ' '):14} {escape(name)} {value:.6g}", style="dim")
+                page.print(f"  {owner[:-1].replace('_', ' '):14} {shown(name)} {value:.6g}", style="dim")
     if out is not None:
-        page.print(f"  picture        [cyan]{escape(str(out))}[/]", soft_wrap=True)
+        page.print(f"  picture        [cyan]{shown(out)}[/]", soft_wrap=True)

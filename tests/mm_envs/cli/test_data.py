@@ -141,6 +141,21 @@ def test_for_people(make: Callable[[str], Path], capsys: Capture) -> None:
     assert 'gym.make("MMVQA-v0", dataset="folder", path=' in out
 
 
+def test_words_of_strangers_command_no_terminal(tmp_path: Path, capsys: Capture) -> None:
+    rename, turn = "\x1b]0;mine\x07", "\u202e"
+    folder = tmp_path / "[red]"
+    folder.mkdir()
+    rows = [
+        {"text": f"{rename}{i}", f"of{turn}whom": i % 3, "label": f"[bold]{rename}{i % 2}"} for i in range(9)
+    ]
+    lines = [*map(json.dumps, rows), json.dumps({rename: 1})]
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    status, out, err = run(capsys, "describe", folder)
+    assert status == 0
+    assert not {"\x1b", "\x07", turn} & {*out, *err}
+    assert all(said in out for said in ("[red]", "[bold]\\x1b]0;mine\\x07", "of\\u202ewhom"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
