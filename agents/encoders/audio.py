@@ -14,6 +14,7 @@ _FLOOR = 1e-5
 _CHANNELS = (16, 32, 48)
 _PLACES = (5, 4)  # in frequency and in time
 _LEAST_DEVIATION = 0.05
+_MOST_FRAMES = 64
 
 
 def mel_filters(bands: int, window: int, sample_rate: int) -> Tensor:
@@ -64,7 +65,9 @@ class LogMel(nn.Module):
         """Log energies (n, bands, frames), roughly -1 to 2, of samples (n, samples) in -1 to 1."""
         missing = max(0, self.window - samples.shape[1])
         frames = nn.functional.pad(samples, (0, missing)).unfold(1, self.window, self.window // 2)
-        energy = torch.fft.rfft(frames * self.hann).abs().square() @ self.filters
+        spectrum = torch.fft.rfft(frames * self.hann)
+        # The square of the absolute value, without its root.
+        energy = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
         log_mel: Tensor = (energy + _FLOOR).log().transpose(1, 2) / -math.log(_FLOOR)
         return log_mel
 
@@ -75,7 +78,8 @@ class AudioEncoder(nn.Module):
     The spectrogram is shifted and scaled to mean 0 and deviation 1 sound by sound, so that neither loudness
     nor steady noise hides what is said; both numbers go on beside it. The convolutions see a pattern wherever
     it lies, since another voice moves it up or down. Its place is kept to a fifth of the mel scale and a
-    quarter of the time, of which the loudest response counts.
+    quarter of the time, of which the loudest response counts. Sounds of more than about a second are taken in
+    64 steps of equal length, so that a long one costs no more.
 
     Args:
         space: The space of one sound; its sample rate decides the windows and filters.
@@ -111,6 +115,8 @@ class AudioEncoder(nn.Module):
         if length is not None:
             audio = audio * (torch.arange(audio.shape[1], device=audio.device) < length.reshape(-1, 1))
         log_mel = self.spectrogram(audio)
+        if log_mel.shape[2] > _MOST_FRAMES:
+            log_mel = nn.functional.adaptive_avg_pool1d(log_mel, _MOST_FRAMES)
         mean = log_mel.mean((1, 2), keepdim=True)
         deviation = (log_mel - mean).square().mean((1, 2), keepdim=True).sqrt()
         picture = ((log_mel - mean) / (deviation + _LEAST_DEVIATION))[:, None]

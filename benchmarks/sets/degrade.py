@@ -26,7 +26,7 @@ def covered(picture: NDArray[np.uint8], width: int, generator: np.random.Generat
     """
     while True:
         upright = bool(generator.random() < 0.5)
-        hidden = picture.T.copy() if upright else picture.copy()
+        hidden: NDArray[np.uint8] = picture.T.copy() if upright else picture.copy()
         start = int(generator.integers(0, len(hidden) - width + 1))
         hidden[start : start + width] = 0
         if 3 * int(hidden.sum()) >= int(picture.sum()):
@@ -41,7 +41,8 @@ def faster(sound: Sound, factor: float) -> Sound:
         [0.0, 2.0, 4.0, 6.0]
     """
     places = np.arange(0, len(sound) - 1, factor)
-    return np.interp(places, np.arange(len(sound)), sound).astype(np.float32)
+    played: Sound = np.interp(places, np.arange(len(sound)), sound).astype(np.float32)
+    return played
 
 
 def in_noise(sound: Sound, samples: int, decibels: float, generator: np.random.Generator) -> Sound:
@@ -63,4 +64,5 @@ def in_noise(sound: Sound, samples: int, decibels: float, generator: np.random.G
     loudness = float(np.sqrt(np.mean(np.square(sound)))) or 1.0
     mixed = generator.standard_normal(samples).astype(np.float32) * np.float32(10 ** (-decibels / 20))
     mixed[start : start + len(sound)] += sound / np.float32(loudness)
-    return mixed / np.float32(np.abs(mixed).max())
+    mixed /= np.float32(np.abs(mixed).max())
+    return mixed

@@ -1,7 +1,7 @@
 """Handwritten digits with spoken ones, and a word that says odd or even: none alone is enough.
 
-Pictures of the MNIST family and recordings of the Free Spoken Digit Dataset are read by their layouts, spoilt,
-paired by digit and written as files, with a ``metadata.jsonl`` that ``mm_envs.data.folder.Folder`` reads.
+Pictures of the MNIST family and recordings of the Free Spoken Digit Dataset are read by their layouts,
+spoilt, paired by digit and written as files, with a ``metadata.jsonl`` that ``Folder`` reads.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Recipe:
     validation: int = 500
     test: int = 2_000
     speaker: str = "theo"
-    band: int = 5
-    noise: tuple[float, float] = (-9.0, 0.0)
-    test_noise: float = 0.0
+    band: int = 4
+    noise: tuple[float, float] = (-9.0, 3.0)
+    test_noise: float = 4.0
     octaves: float = 0.4
     seconds: float = 0.625
     seed: int = 0
@@ -153,10 +153,11 @@ def _pairs(
     images: Sequence[Record], sounds: Sequence[Record], recipe: Recipe
 ) -> Iterator[tuple[str, Record, Record]]:
     """The name of its part, the picture and the recording of every item."""
+    held_out = recipe.test + recipe.validation
+    if len(images) <= held_out:
+        raise ValueError(f"{len(images)} pictures are too few for {held_out} held-out items: hold out fewer")
     order: NDArray[np.int64] = np.random.default_rng([recipe.seed, 0]).permutation(len(images))
-    test, validation, train = np.split(order, [recipe.test, recipe.test + recipe.validation])
-    if not len(train):
-        raise ValueError(f"{len(images)} pictures are too few for {len(order) - len(train)} held-out items")
+    test, validation, train = np.split(order, [recipe.test, held_out])
     parts = (
         ("train", np.resize(train, recipe.training)),
         ("validation", validation),

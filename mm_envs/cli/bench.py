@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, str] = {
     "metric-speed": "benchmarks.metric_speed:bench",
     "kills": "benchmarks.kills:bench",
     "malformed": "benchmarks.malformed:bench",
+    "modalities": "benchmarks.three_modalities:bench",
+    "real-sets": "benchmarks.real_sets:bench",
 }
 
 
@@ -58,7 +60,9 @@ class Bench:
             implementations, their authors' scores and people's judgements. "metric-speed": their speed
             beside the same. "kills": trainings that are killed at random moments and resumed, beside those
             that nobody killed. "malformed": broken files and manifests, each of which has to be refused in
-            one clear sentence.
+            one clear sentence. "modalities": PPO on digits that are written, spoken and called odd or even,
+            with every combination of the three. "real-sets": PPO on five small sets of real pictures, sounds
+            and videos, beside policies that do not look.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.

@@ -1,0 +1,54 @@
+"""Flags with sentences about the countries they stand for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mm_envs.data.records import Record, Source
+
+
+def flags(root: Path) -> Source:
+    """The flags of ``country-flags`` with captions and facts from the table of ``mledoze/countries``.
+
+    The facts are region, subregion and whether the country lies by the sea; three captions say them in
+    different words. Nothing in them can be read off a flag with certainty: neighbours have similar flags.
+
+    Equal flags are one group.
+
+    Args:
+        root: The folder that holds ``countries.json`` and ``png250px/``.
+
+    Raises:
+        FileNotFoundError: There is no such table.
+    """
+    path = root / "countries.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: docs/public_sets.md says where it can be had")
+    countries = json.loads(path.read_text(encoding="utf-8"))
+    records = []
+    for country in countries:
+        flag = root / "png250px" / f"{country['cca2'].lower()}.png"
+        if flag.is_file():
+            values = _said(country)
+            # Several territories fly the flag of another country, file for file.
+            flown = hashlib.sha256(flag.read_bytes()).hexdigest()
+            columns = {"country": country["name"]["common"], "flag": flown}
+            place = f"countries.json, {country['cca2']}"
+            records.append(Record(place, {"image": flag}, values, None, columns))
+    return Source("flags", root, records, says=f"{len(records)} flags with facts", group="flag")
+
+
+def _said(country: Mapping[str, Any]) -> dict[str, list[str]]:
+    region = country["region"].lower()
+    part = (country["subregion"] or country["region"]).lower().replace("-", " ")
+    coast = "landlocked" if country["landlocked"] else "by the sea"
+    captions = [
+        f"a country of {region} {coast} in {part}",
+        f"the flag of a country in {part} {coast}",
+        f"a flag from {region}",
+    ]
+    return {"captions": captions, "facts": sorted({region, part, coast})}
