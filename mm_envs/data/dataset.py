@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from inspect import signature
 from typing import Any
 
 import gymnasium as gym
@@ -102,6 +103,9 @@ def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
     factory, known = resolve("dataset", dataset, DATASETS), arguments_of(dataset)
     if known is not None:
         refuse_unknown(f"dataset {dataset!r}", arguments, known)
+        for name, one in signature(factory).parameters.items():
+            if one.default is one.empty and name in known and name not in arguments:
+                raise ValueError(f"dataset {dataset!r} needs {name}: give {name}=...")
     built = factory(**arguments)
     if not isinstance(built, Dataset):
         raise ValueError(f"dataset={dataset!r} gives {type(built).__name__}: it has to give a Dataset")

@@ -88,7 +88,7 @@ class Columns:
         for field in self.mapped:
             if field not in FIELDS:
                 raise ValueError(one_of("columns", field, FIELDS))
-        self._taken = {name for names in self.mapped.values() for name in names}
+        self.taken = {name for names in self.mapped.values() for name in names}
         self._plans: dict[tuple[str, ...], _Plan] = {}
 
     def record(self, place: str, folder: Path, row: Mapping[str, Any]) -> Record:
@@ -109,7 +109,7 @@ class Columns:
                 if kind in media:
                     raise ValueError(f"there are two files for {kind}: give each item one")
                 media[kind] = safe_path(folder, name)
-        split = split_name(row["split"]) if "split" in row and "split" not in self._taken else None
+        split = split_name(row["split"]) if "split" in row and "split" not in self.taken else None
         return Record(place, media, self.values(row), split, row)
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,10 +136,10 @@ class Columns:
         Raises:
             ValueError: A column is missing, or holds a value of another kind.
         """
-        missing = [name for name in self._taken if name not in row]
+        missing = [name for name in self.taken if name not in row]
         if missing:
             raise ValueError(f"there is no column {missing[0]!r}: it has {', '.join(row)}")
-        return self.values({name: row[name] for name in row if name in self._taken})
+        return self.values({name: row[name] for name in row if name in self.taken})
 
     def _plan(self, row: Mapping[str, Any]) -> _Plan:
         names = tuple(row)
@@ -152,7 +152,7 @@ class Columns:
             for name in wanted:
                 if name not in names:
                     raise ValueError(f"there is no column {name!r} for {field}: it has {', '.join(names)}")
-        free = [name for name in names if name not in self._taken]
+        free = [name for name in names if name not in self.taken]
         files = [
             (field, name, False)
             for field in MEDIA_FIELDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 
 from mm_envs.data.folder.faults import Faults
@@ -30,7 +30,7 @@ def sides(size: int | Sequence[int]) -> tuple[int, int]:
         >>> sides(64), sides((48, 64))
         ((64, 64), (48, 64))
     """
-    both = (size, size) if isinstance(size, int) else tuple(size)
+    both = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if len(both) != 2:
         raise ValueError(f"size={size!r} is neither one number nor (height, width)")
     for side in both:
@@ -83,8 +83,10 @@ def _sounds(
         seconds = min(LONGEST_SECONDS, lengths[ceil(_SHARE * len(lengths)) - 1])
     whole("sample_rate", sample_rate)
     at_least("sample_rate", sample_rate, 1)
-    if not seconds > 0:
-        raise ValueError(f"seconds={seconds!r} is not above 0: leave it out for the length of the files")
+    if not 0 < seconds < inf:
+        raise ValueError(
+            f"seconds={seconds!r} is not above 0, or has no end: leave it out for the length of the files"
+        )
     return left, Form("audio", (max(1, round(seconds * sample_rate)),), sample_rate=int(sample_rate))
 
 

@@ -52,7 +52,8 @@ def items_of(
     Raises:
         ValueError: Something is missing, contradicts itself, or lies in two splits.
     """
-    found = _grouped(_complete(_mapped(records, Columns(columns), faults), faults), group, faults)
+    known = Columns(columns)
+    found = _grouped(_complete(_mapped(records, known, faults), faults), group, faults)
     found, digests = _read(_there(found, faults), faults)
     if not found:
         raise ValueError(
@@ -62,13 +63,20 @@ def items_of(
         Content(_parts(one, files, root), None if group is None else f"{group}={one.columns[group]}")
         for one, files in zip(found, digests, strict=True)
     ]
-    splits = _splits(found, contents, split_by, group, faults)
+    if split_by == "auto" and not any(one.split or _said_split(one, known) for one in found):
+        split_by = "hash"
+    splits = _splits(found, contents, split_by, faults)
     items = [
         Item(one, files, split, _said(one, files, root))
         for one, files, split in zip(found, digests, splits, strict=True)
         if split is not None
     ]
     return sorted(items, key=lambda item: (SPLITS.index(item.split), item.said))
+
+
+def _said_split(one: Record, columns: Columns) -> bool:
+    """Whether an item names a split, be it one that nobody knows."""
+    return "split" not in columns.taken and bool(str(one.columns.get("split") or "").strip())
 
 
 def _said(one: Record, digests: Mapping[str, str], root: Path) -> str:
@@ -144,7 +152,7 @@ def _read(records: Sequence[Record], faults: Faults) -> tuple[list[Record], list
         results = {field: found[first[key]] for field, key in keys.items()}
         bad = [str(result) for result in results.values() if isinstance(result, Exception)]
         if bad:
-            faults.add("media", f"{one.place}: {bad[0]}: make the file readable")
+            faults.add("media", f"{one.place}: {bad[0]}")
         else:
             made.append(one)
             digests.append({field: str(result) for field, result in results.items()})
@@ -185,11 +193,11 @@ def name_of(media: Any, root: Path) -> str:
 
 
 def _splits(
-    records: Sequence[Record], contents: Sequence[Content], split_by: str, group: str | None, faults: Faults
+    records: Sequence[Record], contents: Sequence[Content], split_by: str, faults: Faults
 ) -> list[str | None]:
-    if split_by == "auto" and any(one.split for one in records):
+    if split_by == "auto":
         splits = by_column(records, "auto", faults)
-    elif split_by in ("auto", "hash"):
+    elif split_by == "hash":
         found, notes = by_hash(contents)
         faults.notes += notes
         return list(found)

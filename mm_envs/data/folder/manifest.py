@@ -11,10 +11,11 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from os.path import isfile, splitext
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mm_envs.data.folder.columns import Columns, Mapped, split_name
+from mm_envs.data.folder.columns import KINDS, Columns, Mapped, split_name
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.records import MEDIA_FIELDS, Record, Source
 
@@ -52,6 +53,7 @@ def read(root: Path, on_error: str = "raise", columns: Mapped | None = None) -> 
     for path in manifests:
         folder_split = split_name(path.parent.name) if path.parent != root else None
         records += _records(path, root, known, folder_split, faults)
+    _refuse_unseen_files(records, root)
     records = _split_by_folder(records, root)
     says = f"{recognise(root)}: {len(records)} items"
     return Source("metadata", root, records, tuple(faults.sentences), says)
@@ -93,15 +95,34 @@ def _records(path: Path, root: Path, columns: Columns, split: str | None, faults
         if not one.media and not one.values:
             faults.add("line", f"{place}: {_nothing(row)}")
             continue
+        if split and one.split and split != one.split:
+            faults.add("line", f"{place}: split={row['split']!r} in the folder {path.parent.name}: keep one")
+            continue
         made.append(Record(place, one.media, one.values, split or one.split, row))
     return made
 
 
 def _nothing(row: Mapping[str, Any]) -> str:
+    if len(row) == 1 and any(sign in next(iter(row)) for sign in ";\t"):
+        return f"there is one column, {next(iter(row))!r}: part columns by commas"
     return (
         f"there is no file_name (nor {', '.join(f'{field}_file_name' for field in MEDIA_FIELDS)}) among "
         f"{', '.join(map(repr, row))}: add the column, or name it with columns={{'image': 'their name'}}"
     )
+
+
+def _refuse_unseen_files(records: list[Record], root: Path) -> None:
+    """Refuses files that stand in a column of another name, where they would be left out in silence."""
+    if not records or any(one.media for one in records):
+        return
+    first = records[0]
+    for name, value in first.columns.items():
+        ending = splitext(value)[1].lower() if isinstance(value, str) else ""
+        if ending in KINDS and isfile((root / first.place).parent / value):
+            raise ValueError(
+                f"{first.place}: column {name!r} holds the file {value!r}, and no column holds files by its "
+                f"name: call it file_name, or give columns={{{KINDS[ending]!r}: {name!r}}}"
+            )
 
 
 def _split_by_folder(records: list[Record], root: Path) -> list[Record]:
@@ -232,7 +253,7 @@ def _cells(reader: Any, bad: dict[int, str], name: str) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            cells = f'{error}: put text that holds commas, quotes or new lines into "quotes"'
+            cells = _csv_fault(str(error))
         wrong = next((f"{bad[n]}" for n in range(line, reader.line_num + 1) if n in bad), None)
         if header is None:
             header = _header(wrong or cells, f"{name}, line {line}")
@@ -243,6 +264,15 @@ def _cells(reader: Any, bad: dict[int, str], name: str) -> Iterator[Row]:
             yield line, f"there are {len(cells)} cells for {len(header)} columns: {advice}"
         elif cells:
             yield line, dict(zip(header, cells, strict=True))
+
+
+def _csv_fault(said: str) -> str:
+    """What the reader of CSV says, in words of people who do not program."""
+    if "unexpected end" in said or "field larger" in said:
+        return 'a quote that begins here is not closed, or a cell has over 131,072 letters: close it with "'
+    if "new-line character" in said:
+        return "lines end in the old way of the Macintosh: save the file with line ends of Unix or Windows"
+    return f'{said}: put text that holds commas, quotes or new lines into "quotes"'
 
 
 def _header(cells: list[str] | str, place: str) -> list[str]:

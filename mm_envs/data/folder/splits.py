@@ -49,7 +49,7 @@ def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[
             said = one.columns.get(column)
             faults.add(
                 "split",
-                f"{one.place}: {column}={said!r} names no split, as others do: write one of "
+                f"{one.place}: {column}={said!r} names no split: write one of "
                 f"{', '.join(SPLIT_NAMES)}, or give split_by='hash'",
             )
         found.append(split)

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.media import read_audio, read_image, read_video
+from mm_envs.data.media.files import read_bytes
 from mm_envs.data.records import Media, Record
 
 _FORMAT = 1  # of the cache, and of what decoding gives: another number is another cache
@@ -99,14 +101,10 @@ def digest_of(media: Media) -> str:
 
     Raises:
         FileNotFoundError: There is no such file.
-        OSError: It cannot be read.
+        MediaError: It cannot be read, or is larger than any that is: a small archive may hold huge files.
     """
     if isinstance(media, Path):
-        digest = hashlib.sha256()
-        with media.open("rb") as file:
-            while part := file.read(2**20):
-                digest.update(part)
-        return digest.hexdigest()
+        return hashlib.sha256(read_bytes(media)).hexdigest()
     return hashlib.sha256(f"{media.shape}".encode() + np.ascontiguousarray(media).tobytes()).hexdigest()
 
 
@@ -242,8 +240,7 @@ def _on_disk(
         for row in tables.bad:
             fault(row, f"{records[row].place}: {_why(records[row], forms)}")
         return tables
-    _make_room(cache, size, memory_gb)
-    work = Path(tempfile.mkdtemp(prefix=f"{key[:32]}.", suffix=".part", dir=cache))
+    work = _make_room(cache, key, size, memory_gb)
     try:
         fields = {name: _new(work / f"{name}.bin", form, len(records)) for name, form in forms.items()}
         made = _filled(records, digests, forms, fields, fault)
@@ -264,11 +261,24 @@ def _on_disk(
     return _mapped(target, forms, len(records))
 
 
-def _make_room(cache: Path, size: int, memory_gb: float) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    for left in cache.glob("*.part"):
-        if time() - left.stat().st_mtime > _STALE:
-            shutil.rmtree(left, ignore_errors=True)
+def _make_room(cache: Path, key: str, size: int, memory_gb: float) -> Path:
+    """A new folder in the cache, to be renamed when it is whole."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        for left in cache.glob("*.part"):
+            with suppress(FileNotFoundError):  # another process removed it
+                if time() - left.stat().st_mtime > _STALE:
+                    shutil.rmtree(left, ignore_errors=True)
+        _refuse_full(cache, size, memory_gb)
+        return Path(tempfile.mkdtemp(prefix=f"{key[:32]}.", suffix=".part", dir=cache))
+    except OSError as error:
+        raise ValueError(
+            f"cache={str(cache)!r} cannot be written to ({error.strerror}): name another folder, or give "
+            f"memory_gb of {size / _GB:.2g} or more"
+        ) from None
+
+
+def _refuse_full(cache: Path, size: int, memory_gb: float) -> None:
     free = shutil.disk_usage(cache).free
     if size > free:
         raise ValueError(

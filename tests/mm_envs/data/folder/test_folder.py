@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shared_data import shared
 
+from mm_envs.data.dataset import make_dataset
 from mm_envs.data.folder import Folder
 from mm_envs.data.records import Record, Source
 from mm_envs.engine.pool import ItemPool
@@ -205,6 +206,10 @@ def test_a_named_split_is_taken_and_checked(tmp_path: Path) -> None:
     assert opened(tmp_path, split_by="fold", on_error="skip").report.faults == {"split": 1}
     rows[4]["fold"] = "somewhere"
     assert "line 5: fold='somewhere' names no split" in refused(write_rows(tmp_path, rows), split_by="fold")
+    # A column called split is never passed over.
+    rows = [{**row, "split": "fold 1"} for row in rows]
+    assert "line 1: split='fold 1' names no split" in refused(write_rows(tmp_path, rows))
+    opened(tmp_path, columns={"text": "split"})
     assert "split_by='folds' is neither auto, hash nor a column: there are file_name" in refused(
         tmp_path, split_by="folds"
     )
@@ -335,6 +340,11 @@ def test_the_pool_reads_what_is_stored(place: Path) -> None:
     )
 
 
+def test_a_folder_without_a_path_is_asked_for() -> None:
+    with pytest.raises(ValueError, match=r"dataset 'folder' needs path: give path=\.\.\."):
+        make_dataset("folder")
+
+
 def test_mapped_folders_are_the_same_dataset(place: Path, tmp_path: Path) -> None:
     whole = opened(place)
     from mm_envs.data.folder import store
@@ -355,6 +365,8 @@ def test_mapped_folders_are_the_same_dataset(place: Path, tmp_path: Path) -> Non
         ({"channels": 2}, "neither 1 (grey) nor 3"),
         ({"frames": 0}, "frames=0 is below 1"),
         ({"seconds": -1}, "seconds=-1 is not above 0"),
+        ({"seconds": float("inf")}, "seconds=inf is not above 0, or has no end"),
+        ({"size": 40.5}, "size=40.5 is not a whole number"),
         ({"on_error": "ignore"}, "on_error='ignore' is not one of raise, skip"),
         ({"group": "author"}, "group='author' is no column: there are image_file_name"),
         ({"columns": {"label": "colour"}}, "line 1: there is no column 'colour' for label"),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folders import write_rows
+from folders import picture, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +96,7 @@ def test_encodings(tmp_path: Path, form: str) -> None:
         ('{"file_name": "a.xyz"}', "by its ending '.xyz'"),
         ('{"file_name": "a.png", "image_file_name": "b.png"}', "two files for image"),
         ('{"name": "a.png"}', "there is no file_name"),
+        ('{"file_name;label": "a.png;1"}', "there is one column, 'file_name;label': part columns by commas"),
     ],
 )  # fmt: skip
 def test_every_fault_names_its_line(tmp_path: Path, line: str, says: str) -> None:
@@ -113,8 +114,8 @@ def test_every_fault_names_its_line(tmp_path: Path, line: str, says: str) -> Non
     [
         ("text,text\na,b\n", "line 1: column 'text' stands twice"),
         ("text,label\na,b,c\n", "line 2: there are 3 cells for 2 columns"),
-        ('text,label\n"a\nb",c\n"d,e\n', "line 4: unexpected end of data"),
-        ("file_name;label\na.png;b\n", "line 2: there is no file_name"),
+        ('text,label\n"a\nb",c\n"d,e\n', "line 4: a quote that begins here is not closed"),
+        ("file_name;label\na.png;b\n", "line 2: there is one column, 'file_name;label': part columns"),
         ('text,facts\na,"[1, 2"\n', "is no JSON list"),
     ],
 )
@@ -172,6 +173,22 @@ def test_values_in_one_form() -> None:
         "label": "true", "text": "a", "answers": ["no", "yes", "yes"], "answer": "yes",
         "captions": ["x", "y", "z"], "facts": ["red", "two legs", "tall"], "kind": "3",
     }  # fmt: skip
+
+
+def test_files_in_a_column_of_another_name_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", 0)
+    write_rows(tmp_path, [{"image": "a.png", "label": "x"}])
+    assert "column 'image' holds the file 'a.png'" in fault(tmp_path)
+    assert read(tmp_path, columns={"image": "image"}).records[0].media == {"image": tmp_path / "a.png"}
+    # A name without a file is a text like any other.
+    (tmp_path / "a.png").unlink()
+    assert read(tmp_path).records[0].values == {"label": "x"}
+
+
+def test_a_folder_and_its_column_do_not_contradict_each_other(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    write_rows(tmp_path / "train", [{"text": "a", "split": "train"}, {"text": "b", "split": "test"}])
+    assert "train/metadata.jsonl, line 2: split='test' in the folder train" in fault(tmp_path)
 
 
 def test_a_long_gap_in_a_list_takes_no_time() -> None:

@@ -138,6 +138,22 @@ def test_beyond_the_disk_it_is_refused_with_the_number(
         made(items, 0.0, tmp_path / "cache")
 
 
+def test_a_cache_that_cannot_be_written_is_named(items: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for cache in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            ValueError, match=r"cache=.*file.* cannot be written to \(.*\): name another folder"
+        ):
+            made(items, 0.0, cache)
+
+
+def test_huge_files_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(2**40)  # takes no room on most disks, and hours to read
+    with pytest.raises(ValueError, match=r"huge\.png has 1,099,511,627,776 bytes, more than"):
+        digest_of(tmp_path / "huge.png")
+
+
 def test_a_damaged_cache_is_named(items: Any, tmp_path: Path) -> None:
     tables = made(items, 0.0, tmp_path / "cache")
     (tables.path / "image.bin").write_bytes(b"short")
