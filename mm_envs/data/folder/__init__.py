@@ -13,6 +13,7 @@ from torch import Tensor
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.folder import manifest
 from mm_envs.data.folder.columns import Mapped
+from mm_envs.data.folder.copies import notes_on_copies
 from mm_envs.data.folder.faults import Faults, Report
 from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
@@ -129,6 +130,8 @@ class Folder(Dataset):
         # Kept as long as this, so that another folder of the same files shares it.
         self._store, items = _decode(items, forms, memory_gb, cache, faults)
         self.splits = _ranges(items, source.root)
+        if self._store.path is None:  # beyond the memory it would be read twice
+            faults.notes += notes_on_copies(items, self._store.fields)
         self.places = tuple(item.record.place for item in items)
         words = Words(items, vocabulary, max_tokens, faults)
         self.spaces = self._set_fields(items, Classes(items, pinned), words, spaces)

@@ -110,6 +110,8 @@ def _complete(records: Sequence[Record], faults: Faults) -> list[Record]:
     made = []
     for one in records:
         missing = [field for field in needed if not one.values.get(field)]
+        if "facts" in missing and "facts" in one.values:
+            missing.remove("facts")  # an empty list: of a photo with nothing in it
         if missing:
             faults.add(
                 "value",

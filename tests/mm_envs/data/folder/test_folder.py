@@ -10,6 +10,7 @@ import torch
 from folders import clip, everything, picture, sound, write_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image as Picture
 from shared_data import shared
 
 from mm_envs.data.dataset import make_dataset
@@ -338,6 +339,29 @@ def test_the_pool_reads_what_is_stored(place: Path) -> None:
     assert torch.equal(
         pool.rows("image", torch.tensor([3])), folder.batch(torch.tensor([3]), ["image"])["image"]
     )
+
+
+def test_copies_that_were_saved_again_are_noted(tmp_path: Path) -> None:
+    _, rows = labelled(tmp_path)
+    Picture.open(tmp_path / "0.png").save(tmp_path / "copy.bmp")
+    splits = [*["train"] * 9, "test"]
+    rows = [
+        {**row, "split": split}
+        for row, split in zip([*rows, {"file_name": "copy.bmp", "label": "0"}], splits, strict=True)
+    ]
+    (note,) = opened(write_rows(tmp_path, rows)).report.notes
+    assert "1 files of image are, once decoded, equal to one in another split" in note
+    assert "metadata.jsonl, line 10 and metadata.jsonl, line 1" in note
+    assert opened(write_rows(tmp_path, rows[:9])).report.notes == ()
+
+
+def test_photos_with_nothing_in_them_are_items(tmp_path: Path) -> None:
+    records = [
+        Record(f"{i}", {"image": np.full((40, 40), i, np.uint8)}, {"facts": ["cat"] * (i % 2)})
+        for i in range(8)
+    ]
+    folder = opened(Source("made", tmp_path, records))
+    assert sorted(folder._tables["facts"].sum(1).tolist()) == [0] * 4 + [1] * 4
 
 
 def test_a_folder_without_a_path_is_asked_for() -> None:

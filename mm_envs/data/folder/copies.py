@@ -1,0 +1,41 @@
+"""Files of other bytes that are the same picture or sound: copies saved again, flags of two lands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+from torch import Tensor
+
+from mm_envs.data.folder.items import Item
+from mm_envs.data.records import MEDIA_FIELDS
+
+
+def notes_on_copies(items: Sequence[Item], tables: Mapping[str, Tensor]) -> list[str]:
+    """What lies in two splits though the bytes of its files differ, found by what decoding gave.
+
+    It may be right so (two flags that are alike once they are small), hence it is said and not refused.
+
+    Args:
+        items: The items.
+        tables: Field -> what their files became, one row an item.
+
+    Returns:
+        One sentence for each field with such files.
+    """
+    notes = []
+    for field in MEDIA_FIELDS:
+        first: dict[bytes, Item] = {}
+        found: list[tuple[Item, Item]] = []
+        for item, row in zip(items, tables[field].numpy() if field in tables else (), strict=False):
+            if field in item.record.media:
+                other = first.setdefault(blake2b(row, digest_size=16).digest(), item)
+                if other.split != item.split:
+                    found.append((item, other))
+        if found:
+            one, other = found[0]
+            notes.append(
+                f"{len(found)} files of {field} are, once decoded, equal to one in another split, e.g. "
+                f"{one.record.place} and {other.record.place}: remove copies, or tie them by group"
+            )
+    return notes
