@@ -186,7 +186,13 @@ def _with_task(ticket: Ticket, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
     engine = {name: value for name, value in kwargs.items() if name in ENGINE_ARGUMENTS}
     rest = {name: value for name, value in kwargs.items() if name not in ENGINE_ARGUMENTS}
-    task = make_task(engine.pop("task", ENGINE_ARGUMENTS["task"]), **rest)
+    try:
+        task = make_task(engine.pop("task", ENGINE_ARGUMENTS["task"]), **rest)
+    except TypeError as error:
+        raise ValueError(
+            f"an argument of the ticket is of another kind than its task takes ({error}): "
+            "make the environment yourself in Python"
+        ) from None
     ticket.compare(task.dataset)
     size = sum(prod(one.shape or ()) * _size(one.dtype) for one in task.observation_space.spaces.values())
     if size > _LARGEST:

@@ -15,7 +15,7 @@ from pathlib import Path
 from mm_envs.data.folder.columns import split_name
 from mm_envs.data.layouts.entries import Entry, json_of
 from mm_envs.data.layouts.files import Files, listed, relative
-from mm_envs.data.layouts.reading import Gatherer
+from mm_envs.data.layouts.reading import Gatherer, shown
 from mm_envs.data.records import Record, Source
 
 _PLACES = ("annotations", ".")
@@ -70,7 +70,7 @@ def _gather(file: Entry, pictures: Files, split: str | None, gatherer: Gatherer)
         with gatherer.item():
             number = image.get("id", int)
             if number in seen:
-                raise image.fault(f"id={number} stands twice: keep one of them")
+                raise image.fault(f"id={shown(number)} stands twice: keep one of them")
             seen.add(number)
             gatherer.records.append(_record(image, number, captions, pictures, split))
 
@@ -80,7 +80,7 @@ def _record(
 ) -> Record:
     name = image.get("file_name", str)
     if number not in captions:
-        raise image.fault(f"picture {number} has no caption: add one, or use on_error='skip'")
+        raise image.fault(f"picture {shown(number)} has no caption: add one, or use on_error='skip'")
     columns = {"image_id": number, "file_name": name}
     picture = pictures.take(name, image.place)
     return Record(image.place, {"image": picture}, {"captions": captions[number]}, split, columns)

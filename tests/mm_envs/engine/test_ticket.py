@@ -406,6 +406,7 @@ _DATASET, _KEY = "scenes.8192-2048-2048.0123456789abcdef", "train.5:7.3.12"
             "feedback='os:system' is not one of",
         ),
         ("mm1:MMVQA-v0:kinds=%5B%22os%3Asystem%22%5D:" + _DATASET + ":" + _KEY, "which could run code"),
+        ("mm1:MMVQA-v0:kinds=5:" + _DATASET + ":" + _KEY, "of another kind than its task takes"),
         ("mm1:MMVQA-v0:path=flags:" + _DATASET + ":" + _KEY, "a place on a disk"),
         ("mm1:MMVQA-v0:kinds=%22%2Fetc%22:" + _DATASET + ":" + _KEY, "a place on a disk"),
         ("mm1:MMVQA-v0:vocabulary=words.json:" + _DATASET + ":" + _KEY, "a place on a disk"),
