@@ -9,6 +9,7 @@ from typing import Annotated, Protocol
 
 import tyro
 
+from mm_envs.cli.arguments import UsageError
 from mm_envs.cli.bench import Bench
 from mm_envs.cli.check import Check
 from mm_envs.cli.data import Data
@@ -84,7 +85,7 @@ def run(argv: Sequence[str]) -> int:
             traceback.print_exc()
         else:
             console(json_output=True).print(f"[bold red]mm-envs:[/] {_sentence(error)}", soft_wrap=True)
-        return 2 if MISMATCH in str(error) else 1
+        return 2 if MISMATCH in str(error) or isinstance(error, UsageError) else 1
 
 
 def _sentence(error: Exception) -> str:

@@ -12,6 +12,10 @@ from mm_envs.tasks import CONFIGURATIONS
 from mm_envs.values import tuples
 
 
+class UsageError(ValueError):
+    """The command is not one that could be done: a word is missing."""
+
+
 def known_id(name: str) -> str:
     """The id, if it is one.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_envs.cli import runs
-from mm_envs.cli.arguments import is_given, key_values, known_id, with_data
+from mm_envs.cli.arguments import UsageError, is_given, key_values, known_id, with_data
 from mm_envs.names import at_least, one_of
 from mm_envs.values import tuples
 
@@ -96,7 +96,7 @@ def plan_of(options: Train) -> Plan:
 def _fresh(options: Train) -> Plan:
     if options.id is None or options.out is None:
         missing = "ID" if options.id is None else "--out"
-        raise ValueError(
+        raise UsageError(
             f"{missing} is missing: mm-envs train ID --out FOLDER, or mm-envs train --resume FOLDER"
         )
     kept = {name: getattr(options, name) for name in _KEPT}
