@@ -12,12 +12,10 @@ from mm_envs.data.records import Record, Source
 
 
 def flags(root: Path) -> Source:
-    """The flags of ``country-flags`` with captions and facts from the table of ``mledoze/countries``.
+    """The flags of ``country-flags`` with captions from the table of ``mledoze/countries``.
 
-    The facts are region, subregion and whether the country lies by the sea; three captions say them in
-    different words. Nothing in them can be read off a flag with certainty: neighbours have similar flags.
-
-    Equal flags are one group.
+    Three captions say region, subregion and whether the country lies by the sea. Nothing of it can be read
+    off a flag with certainty, though neighbours have similar flags. Equal flags are one group.
 
     Args:
         root: The folder that holds ``countries.json`` and ``png250px/``.
@@ -39,16 +37,13 @@ def flags(root: Path) -> Source:
             columns = {"country": country["name"]["common"], "flag": flown}
             place = f"countries.json, {country['cca2']}"
             records.append(Record(place, {"image": flag}, values, None, columns))
-    return Source("flags", root, records, says=f"{len(records)} flags with facts", group="flag")
+    return Source("flags", root, records, says=f"{len(records)} flags with captions", group="flag")
 
 
 def _said(country: Mapping[str, Any]) -> dict[str, list[str]]:
     region = country["region"].lower()
     part = (country["subregion"] or country["region"]).lower().replace("-", " ")
-    coast = "landlocked" if country["landlocked"] else "by the sea"
-    captions = [
-        f"a country of {region} {coast} in {part}",
-        f"the flag of a country in {part} {coast}",
-        f"a flag from {region}",
-    ]
-    return {"captions": captions, "facts": sorted({region, part, coast})}
+    whole = part if region in part else f"{part} {region}"
+    coast = "landlocked" if country["landlocked"] else "coastal"
+    captions = [f"a {coast} country in {whole}", f"a flag of {whole}", f"a country in {region}"]
+    return {"captions": captions}

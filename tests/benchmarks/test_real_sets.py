@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from shared_data import shared
 
@@ -18,7 +17,6 @@ from benchmarks.real_sets import TRIALS, Outcome, Trial, attempt, report
 from benchmarks.sets.clips import clips
 from benchmarks.sets.flags import flags
 from benchmarks.sets.folds import group_of, held_out_fold
-from mm_envs.data.folder import Folder
 from mm_envs.data.records import Record, Source
 
 
@@ -62,18 +60,16 @@ def test_every_item_is_held_out_once_and_groups_stay_whole() -> None:
     assert set(times.values()) == {1}
 
 
-def test_flags_carry_what_their_captions_say(flag_folder: Path) -> None:
+def test_captions_of_flags_say_where_the_country_lies(flag_folder: Path) -> None:
     source = flags(flag_folder)
     assert len(source.records) == 12
-    for record in source.records:
-        full = record.values["captions"][0]
-        assert all(fact in full for fact in record.values["facts"])
     assert len({record.columns["flag"] for record in source.records}) == 11
-    folder = Folder(held_out_fold(source, 0, 3), size=(40, 60))
-    grader = folder.caption_grader()
-    captions = folder.batch(torch.tensor(folder.range("train")), ["captions", "facts"])
-    judged = grader.score(captions["captions"][:, 0], None, captions["facts"])
-    assert judged.reward.tolist() == [1.0] * len(folder.range("train"))
+    assert source.records[0].values["captions"] == [
+        "a landlocked country in western europe",
+        "a flag of western europe",
+        "a country in europe",
+    ]
+    assert source.records[2].values["captions"][1] == "a flag of antarctic"
 
 
 def test_clips_are_labelled_by_their_family(tmp_path: Path) -> None:
