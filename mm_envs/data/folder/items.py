@@ -15,6 +15,7 @@ from mm_envs.data.folder.columns import Columns, Mapped
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.splits import Content, by_column, by_hash, refuse_shared
 from mm_envs.data.folder.store import digest_of, in_threads
+from mm_envs.data.folder.texts import words_of
 from mm_envs.data.records import Media, Record
 
 _NEEDED = ("label", "question", "answer", "captions", "facts")
@@ -118,6 +119,12 @@ def _complete(records: Sequence[Record], faults: Faults) -> list[Record]:
                 f"{one.place} has no {missing[0]}, as others do: fill it in, or leave such items out with "
                 "on_error='skip'",
             )
+        elif (captions := one.values.get("captions")) and not any(map(words_of, captions)):
+            faults.add(
+                "value",
+                f"{one.place}: there is no word in caption {captions[0]!r:.40}, so that nothing could be "
+                "like it: write one, or leave such items out with on_error='skip'",
+            )
         else:
             made.append(one)
     return made
@@ -182,7 +189,9 @@ def _columns(records: Sequence[Record]) -> str:
 
 def _parts(one: Record, digests: Mapping[str, str], root: Path) -> dict[str, str]:
     if not digests:
-        said = json.dumps(one.values, sort_keys=True, default=str)
+        # What is read, not what is answered: equal texts are one content whatever their labels are.
+        read = {field: one.values[field] for field in ("text", "question") if field in one.values}
+        said = json.dumps(read or one.values, sort_keys=True, default=str)
         return {sha256(said.encode()).hexdigest(): "the text"}
     return {digest: name_of(one.media[field], root) or field for field, digest in digests.items()}
 

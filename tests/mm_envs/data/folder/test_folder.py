@@ -355,6 +355,27 @@ def test_copies_that_were_saved_again_are_noted(tmp_path: Path) -> None:
     assert opened(write_rows(tmp_path, rows[:9])).report.notes == ()
 
 
+def test_equal_texts_are_one_content_whatever_their_labels(tmp_path: Path) -> None:
+    rows = [{"text": f"text {i % 9}", "label": i % 2} for i in range(36)]
+    folder = opened(write_rows(tmp_path, rows))
+    tables = everything_of(folder)
+    seen = {name: {tuple(tables["text"][i].tolist()) for i in split} for name, split in folder.splits.items()}
+    assert not seen["train"] & (seen["validation"] | seen["test"])
+    sentence = refused(
+        write_rows(
+            tmp_path,
+            [{**row, "split": name} for row, name in zip(rows[::9], ("train", "test"), strict=False)],
+        )
+    )
+    assert "the text has the content of the text" in sentence
+
+
+def test_captions_without_a_word_are_refused(tmp_path: Path) -> None:
+    rows = [{**row, "caption": "..." if i == 4 else "a dog"} for i, row in enumerate(labelled(tmp_path)[1])]
+    assert "line 5: there is no word in caption '...'" in refused(write_rows(tmp_path, rows))
+    assert opened(tmp_path, on_error="skip").report.faults == {"value": 1}
+
+
 def test_photos_with_nothing_in_them_are_items(tmp_path: Path) -> None:
     records = [
         Record(f"{i}", {"image": np.full((40, 40), i, np.uint8)}, {"facts": ["cat"] * (i % 2)})
