@@ -145,11 +145,13 @@ def report(found: Findings, recipe: Recipe, training: Training, busy: Sequence[s
 def _table(found: Findings, part: str) -> Table:
     rows = []
     for inputs in found.right:
-        target = f"at least {LEAST_ACCURACY}" if inputs == ALL else "gain above 0"
-        gain = "" if inputs == ALL else _said(found.gain(inputs, part), "+.4f")
-        rows.append((" + ".join(inputs), _said(found.accuracy(inputs, part), ".4f"), gain, target))
-    title = f"Held-out accuracy, {part} ({sum(name == part for name in found.sets):,} items)"
-    return Table(title, ("modalities", "accuracy", "gain of all three", "target"), rows)
+        gain = "" if inputs == ALL else _said(found.gain(inputs, part), "+.3f")
+        rows.append((" + ".join(inputs), _said(found.accuracy(inputs, part), ".3f"), gain))
+    title = (
+        f"Held-out accuracy, {part}, {sum(name == part for name in found.sets):,} items; target: at least "
+        f"{LEAST_ACCURACY} with all three, and every gain above 0"
+    )
+    return Table(title, ("modalities", "accuracy", "gain of all three"), rows)
 
 
 def _said(estimate: Estimate, form: str) -> str:

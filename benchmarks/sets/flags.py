@@ -10,12 +10,14 @@ from typing import Any
 
 from mm_envs.data.records import Record, Source
 
+_SHORTER = {"Americas": "america", "Australia and New Zealand": "australasia"}
+
 
 def flags(root: Path) -> Source:
     """The flags of ``country-flags`` with captions from the table of ``mledoze/countries``.
 
-    Three captions say region, subregion and whether the country lies by the sea. Nothing of it can be read
-    off a flag with certainty, though neighbours have similar flags. Equal flags are one group.
+    Three short captions say region, subregion and whether the country lies by the sea. Nothing of it can be
+    read off a flag with certainty, though neighbours have similar flags. Equal flags are one group.
 
     Args:
         root: The folder that holds ``countries.json`` and ``png250px/``.
@@ -41,9 +43,9 @@ def flags(root: Path) -> Source:
 
 
 def _said(country: Mapping[str, Any]) -> dict[str, list[str]]:
-    region = country["region"].lower()
-    part = (country["subregion"] or country["region"]).lower().replace("-", " ")
+    region = _SHORTER.get(country["region"], country["region"].lower())
+    subregion = country["subregion"] or region
+    part = _SHORTER.get(subregion, subregion.lower().replace("-", " "))
     whole = part if region in part else f"{part} {region}"
     coast = "landlocked" if country["landlocked"] else "coastal"
-    captions = [f"a {coast} country in {whole}", f"a flag of {whole}", f"a country in {region}"]
-    return {"captions": captions}
+    return {"captions": [whole, f"{coast} {whole}", f"{coast} {region}"]}
