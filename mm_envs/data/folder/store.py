@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from time import time
+from uuid import uuid4
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -270,7 +270,9 @@ def _make_room(cache: Path, key: str, size: int, memory_gb: float) -> Path:
                 if time() - left.stat().st_mtime > _STALE:
                     shutil.rmtree(left, ignore_errors=True)
         _refuse_full(cache, size, memory_gb)
-        return Path(tempfile.mkdtemp(prefix=f"{key[:32]}.", suffix=".part", dir=cache))
+        # Not by tempfile, whose folders nobody else may read: several users may share a cache.
+        (work := cache / f"{key[:32]}.{uuid4().hex}.part").mkdir()
+        return work
     except OSError as error:
         raise ValueError(
             f"cache={str(cache)!r} cannot be written to ({error.strerror}): name another folder, or give "

@@ -39,11 +39,11 @@ def safe_path(root: str | Path, name: object) -> Path:
     path = Path(root)
     for part in PurePosixPath(name).parts:
         path = path / part
-        if part == ".." or _leads_out(path, Path(root)):
-            raise MediaError(
-                f"file name {name!r} leaves its folder {shown(root)}: put the file into the folder and name"
-                " it from there"
-            )
+        linked = _leads_out(path, Path(root))
+        if part == ".." or linked:
+            link = " by a symbolic link: copy the folder with what its links lead to (cp -rL)"
+            move = ": put the file into the folder and name it from there"
+            raise MediaError(f"file name {name!r} leaves its folder {shown(root)}{link if linked else move}")
     return path
 
 

@@ -147,6 +147,12 @@ def test_a_cache_that_cannot_be_written_is_named(items: Any, tmp_path: Path) -> 
             made(items, 0.0, cache)
 
 
+def test_others_may_read_a_shared_cache(items: Any, tmp_path: Path) -> None:
+    (tmp_path / "usual").mkdir()
+    tables = made(items, 0.0, tmp_path / "cache")
+    assert tables.path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_huge_files_are_refused_before_they_are_read(tmp_path: Path) -> None:
     with (tmp_path / "huge.png").open("wb") as file:
         file.truncate(2**40)  # takes no room on most disks, and hours to read
