@@ -45,7 +45,7 @@ def test_links_may_lead_about_the_folder_but_not_out_of_it(tmp_path: Path) -> No
     (inside / "loop").symlink_to(inside / "loop")
     assert safe_path(inside, "same") == inside / "same"
     assert safe_path(inside, "loop") == inside / "loop"  # opening it fails
-    with pytest.raises(MediaError, match="leaves its folder .* by a symbolic link: copy the folder"):
+    with pytest.raises(MediaError, match=r"leaves its folder .* by a symbolic link: copy the folder"):
         safe_path(inside, "away/b.png")
 
 
