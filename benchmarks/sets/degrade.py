@@ -62,7 +62,7 @@ def in_noise(sound: Sound, samples: int, decibels: float, generator: np.random.G
     sound = sound[:samples]
     start = int(generator.integers(0, samples - len(sound) + 1))
     loudness = float(np.sqrt(np.mean(np.square(sound)))) or 1.0
-    mixed = generator.standard_normal(samples).astype(np.float32) * np.float32(10 ** (-decibels / 20))
+    mixed: Sound = generator.standard_normal(samples).astype(np.float32) * np.float32(10 ** (-decibels / 20))
     mixed[start : start + len(sound)] += sound / np.float32(loudness)
     mixed /= np.float32(np.abs(mixed).max())
     return mixed
