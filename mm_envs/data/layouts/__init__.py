@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mm_envs.data.layouts.files import folders, links_passed_over, listed, relative
 from mm_envs.data.records import Source
 from mm_envs.names import one_of
 
@@ -97,13 +98,28 @@ def _only(names: list[str], root: Path) -> str:
     """The one layout to take; several that are equally good are for the user to decide."""
     if not names:
         looked = "; ".join(SIGNS[name] for name in LAYOUTS)
-        raise ValueError(f"{root}: no known layout (looked for {looked}): write a metadata.csv into it")
+        raise ValueError(f"{root}: no known layout (looked for {looked}): {_cure(root)}")
     named = [name for name in names if name not in (FIRST, LAST)]
     if FIRST in names or not named:
         return names[0]
     if len(named) > 1:
         raise ValueError(f"{root}: layouts {', '.join(named)} fit: choose one with layout={named[0]!r}")
     return named[0]
+
+
+def _cure(root: Path) -> str:
+    """What to do about a folder that nothing fits, by what is in it instead."""
+    near = [relative(path, root) for place in (root, *folders(root)) for path in listed(place) if _near(path)]
+    tables = [name for name in near if name.endswith(".parquet")]
+    if tables:
+        return f"{tables[0]} is not read: save it as metadata.csv or metadata.jsonl"
+    if near:
+        return f"{near[0]} is not read by that name: make it metadata.csv or metadata.jsonl, in lower case"
+    return links_passed_over(root) or "write a metadata.csv into it"
+
+
+def _near(path: Path) -> bool:
+    return path.suffix == ".parquet" or path.stem.lower() == "metadata"
 
 
 def _function(name: str, function: str) -> Callable[..., Any]:

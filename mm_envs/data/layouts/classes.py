@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mm_envs.data.folder.columns import KINDS, split_name
-from mm_envs.data.layouts.files import folders, listed, relative
+from mm_envs.data.layouts.files import folders, links_passed_over, listed, relative
 from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
 
@@ -33,7 +33,8 @@ def read(root: Path, on_error: str) -> Source:
             media = {KINDS[path.suffix.lower()]: path}
             gatherer.records.append(Record(columns["file"], media, {"label": folder.name}, split, columns))
     if not gatherer.records:
-        raise FileNotFoundError(f"{root}: no directory with pictures or sounds: make one for each class")
+        cure = links_passed_over(root) or "make one for each class"
+        raise FileNotFoundError(f"{root}: no directory with pictures or sounds: {cure}")
     return gatherer.source("classes", root, recognise(root) or "files of one class")
 
 

@@ -34,6 +34,20 @@ def folders(root: Path, place: str = ".") -> list[Path]:
     return [root / place / name for name in _names(root, place, "folder")]
 
 
+def links_passed_over(root: Path) -> str:
+    """How many links a folder and the two levels of directories in it have, with the cure; empty for none.
+
+    All are passed over, those to files of the folder itself, too: what they lead to may change.
+    """
+    below = folders(root)
+    places = (root, *below, *(folder for above in below for folder in folders(above)))
+    links = [path for place in places for path in place.iterdir() if path.is_symlink()]
+    if not links:
+        return ""
+    many = "1 link is" if len(links) == 1 else f"{len(links):,} links are"
+    return f"{many} passed over, such as {relative(links[0], root)}: copy it with links followed (cp -rL)"
+
+
 def leads_out(root: Path, place: str) -> bool:
     """Whether a directory of the folder is, by a link, somewhere else."""
     top, real = os.path.realpath(root), os.path.realpath(root / place)

@@ -203,6 +203,37 @@ def test_unknown_folders_and_names_are_refused(tmp_path: Path, make: Make) -> No
         read_source(root, on_error="ignore")
 
 
+def test_a_folder_of_links_is_told_how_to_copy_it(tmp_path: Path, make: Make) -> None:
+    root, linked = make("classes"), tmp_path / "linked"
+    for file in files(root):
+        link = linked / file.relative_to(root)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    said = rf"{len(files(root))} links are passed over, such as train/.*\(cp -rL\)"
+    with pytest.raises(ValueError, match=f"no known layout .*{said}"):
+        read_source(linked)
+    with pytest.raises(FileNotFoundError, match=said):
+        read_source(linked, "classes")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("metadata.parquet", "metadata.parquet is not read: save it as metadata.csv"),
+        ("train/data-00000.parquet", "train/data-00000.parquet is not read: save it as"),
+        ("Metadata.CSV", "Metadata.CSV is not read by that name: make it metadata.csv"),
+        ("metadata.tsv", "metadata.tsv is not read by that name: make it metadata.csv"),
+    ],
+)
+def test_tables_by_names_that_are_not_read(name: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("file_name,label\n")
+    if (tmp_path / "metadata.csv").exists():
+        pytest.skip("this disk does not tell capital letters from small ones")
+    with pytest.raises(ValueError, match=f"no known layout .*: {says}"):
+        read_source(tmp_path)
+
+
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
 def test_a_layout_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises((ValueError, FileNotFoundError)) as error:
