@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from os.path import splitext
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from mm_envs.data.media import safe_path
 from mm_envs.data.records import MEDIA_FIELDS, Record
@@ -46,6 +47,18 @@ def split_name(value: Any) -> str | None:
         ('validation', None)
     """
     return SPLIT_NAMES.get(str(value).strip().lower())
+
+
+def composed(text: str) -> str:
+    r"""A text in the Unicode form NFC: what looks the same is the same, whichever system wrote it.
+
+    Names of files are never changed: a disk tells the forms apart.
+
+    Example:
+        >>> composed("cafe\u0301") == "caf\u00e9"
+        True
+    """
+    return normalize("NFC", text)
 
 
 def kind_of(name: str) -> str:
@@ -113,14 +126,14 @@ class Columns:
         return Record(place, media, self.values(row), split, row)
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a row by our fields: strings, and lists of strings.
+        """The values of a row by our fields: strings, and lists of strings, in the Unicode form NFC.
 
         Raises:
             ValueError: A value is of another kind, or a column that was named is missing.
         """
         made: dict[str, Any] = {}
         for field, column in self._plan(row).values:
-            entries = _entries(column, row[column], field)
+            entries = [composed(entry) for entry in _entries(column, row[column], field)]
             if entries and field in MANY:
                 made.setdefault(field, []).extend(entries)
             elif entries:

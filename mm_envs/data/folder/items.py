@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.folder.columns import Columns, Mapped
+from mm_envs.data.folder.columns import Columns, Mapped, composed
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.splits import Content, by_column, by_hash, refuse_shared
 from mm_envs.data.folder.store import digest_of, in_threads
@@ -61,7 +61,9 @@ def items_of(
             f"{root} has no item that can be used{_why(faults)}: add one, or correct what is wrong"
         )
     contents = [
-        Content(_parts(one, files, root), None if group is None else f"{group}={one.columns[group]}")
+        Content(
+            _parts(one, files, root), None if group is None else composed(f"{group}={one.columns[group]}")
+        )
         for one, files in zip(found, digests, strict=True)
     ]
     if split_by == "auto" and not any(one.split or _said_split(one, known) for one in found):

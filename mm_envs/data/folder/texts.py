@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mm_envs.data.folder.columns import composed
 from mm_envs.data.text import EOS, PAD, SPECIALS, UNK, Vocabulary
 
 Pinned = str | Path | Sequence[str]
@@ -92,7 +93,7 @@ def _vocabulary(words: object) -> Vocabulary:
     """The vocabulary of a list of words, which may begin with the special ones."""
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise ValueError(f"{words!r:.60} is no list of words: give a list of strings")
-    given = tuple(words)
+    given = tuple(map(composed, words))
     return Vocabulary(given) if given[: len(SPECIALS)] == SPECIALS else Vocabulary.of(given)
 
 

@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from mm_envs.data.folder.columns import composed
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.items import Item
 from mm_envs.data.folder.texts import Pinned, pinned_for, token_table, vocabulary_of, words_of
@@ -36,7 +37,7 @@ def pinned_classes(
         classes = {field: classes}
     made = {}
     for field, names in classes.items():
-        listed = tuple(str(name) for name in names)
+        listed = tuple(composed(str(name)) for name in names)
         if field not in CLASS_FIELDS:
             raise ValueError(f"classes are given for {field!r}: there are some of {', '.join(CLASS_FIELDS)}")
         if isinstance(names, str) or len(set(listed)) != len(listed) or not listed:

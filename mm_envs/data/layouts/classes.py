@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mm_envs.data.folder.columns import KINDS, split_name
+from mm_envs.data.folder.columns import KINDS, composed, split_name
 from mm_envs.data.layouts.files import folders, links_passed_over, listed, relative
 from mm_envs.data.layouts.reading import Gatherer
 from mm_envs.data.records import Record, Source
@@ -12,7 +12,7 @@ from mm_envs.data.records import Record, Source
 
 def recognise(root: Path) -> str | None:
     """How many classes there are, if there are two or more."""
-    classes = {folder.name for folder, _ in _directories(root) if listed(folder, suffixes=KINDS)}
+    classes = {composed(folder.name) for folder, _ in _directories(root) if listed(folder, suffixes=KINDS)}
     return f"a directory of files for each of {len(classes)} classes" if len(classes) > 1 else None
 
 
@@ -31,7 +31,9 @@ def read(root: Path, on_error: str) -> Source:
         for path in listed(folder, suffixes=KINDS):
             columns = {"class": folder.name, "file": relative(path, root)}
             media = {KINDS[path.suffix.lower()]: path}
-            gatherer.records.append(Record(columns["file"], media, {"label": folder.name}, split, columns))
+            gatherer.records.append(
+                Record(columns["file"], media, {"label": composed(folder.name)}, split, columns)
+            )
     if not gatherer.records:
         cure = links_passed_over(root) or "make one for each class"
         raise FileNotFoundError(f"{root}: no directory with pictures or sounds: {cure}")

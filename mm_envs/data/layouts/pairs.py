@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mm_envs.data.folder.columns import FIELDS
+from mm_envs.data.folder.columns import FIELDS, composed
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.records import Media, Source
@@ -162,7 +162,7 @@ def _value(item: Item, by: str, source: Source) -> str:
     if value is None or isinstance(value, (list, dict)):
         known = sorted({*record.values, *record.columns})
         raise ValueError(f"{source.root / record.place}: {one_of('by', by, known)}")
-    return str(value)
+    return composed(str(value))
 
 
 def _order(seed: int, split: str, value: str, item: Item) -> bytes:

@@ -370,6 +370,21 @@ def test_equal_texts_are_one_content_whatever_their_labels(tmp_path: Path) -> No
     assert "the text has the content of the text" in sentence
 
 
+def test_values_in_two_unicode_forms_are_one_and_names_of_files_stay(tmp_path: Path) -> None:
+    forms = ["caf\u00e9", "cafe\u0301"]
+    rows = [
+        {"file_name": picture(tmp_path / f"{i}{forms[1]}.png", i), "label": forms[i % 2], "by": forms[i % 2]}
+        for i in range(4)
+    ]
+    rows += [{"file_name": picture(tmp_path / f"{i}.png", i), "label": "tea", "by": i} for i in range(4, 9)]
+    folder = opened(write_rows(tmp_path, rows), group="by", classes=["tea", forms[1]])
+    assert folder.classes["label"] == ("tea", forms[0])
+    assert len(folder.places) == 9
+    tied = {split for split, rows in folder.splits.items() for row in rows
+            if int(folder.places[row].split()[-1]) <= 4}  # fmt: skip
+    assert len(tied) == 1
+
+
 def test_captions_without_a_word_are_refused(tmp_path: Path) -> None:
     rows = [{**row, "caption": "..." if i == 4 else "a dog"} for i, row in enumerate(labelled(tmp_path)[1])]
     assert "line 5: there is no word in caption '...'" in refused(write_rows(tmp_path, rows))

@@ -234,6 +234,16 @@ def test_tables_by_names_that_are_not_read(name: str, says: str, tmp_path: Path)
         read_source(tmp_path)
 
 
+def test_directories_of_one_class_in_two_unicode_forms(tmp_path: Path, make: Make) -> None:
+    picture = next(make("classes").rglob("*.png"))
+    for name in ("train/caf\u00e9/a.png", "test/cafe\u0301/b.png", "train/tea/c.png"):
+        (tmp_path / "forms" / name).parent.mkdir(parents=True)
+        (tmp_path / "forms" / name).write_bytes(picture.read_bytes())
+    source = read_source(tmp_path / "forms")
+    assert {record.values["label"] for record in source.records} == {"caf\u00e9", "tea"}
+    assert "of 2 classes" in source.says
+
+
 @pytest.mark.parametrize("name", sorted(LAYOUTS))
 def test_a_layout_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises((ValueError, FileNotFoundError)) as error:
