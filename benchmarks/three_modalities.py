@@ -133,7 +133,8 @@ def report(found: Findings, recipe: Recipe, training: Training, busy: Sequence[s
     }
     said = (
         f"{recipe.training:,} training items; bands of {recipe.band} of 28 pixels; speech "
-        f"{recipe.test_noise:g} dB over the noise; {recipe.speaker} is never heard in training.",
+        f"{recipe.known_noise:g} dB over the noise with known speakers and {recipe.other_noise:g} dB with "
+        f"{recipe.speaker}, who is never heard in training.",
         f"PPO through Stable-Baselines3, {training.steps:,} steps on the noisy rater each, "
         f"seed {training.seed}.",
         "Intervals are of 95 %, with recordings as clusters; gains are of all three over the combination, on "
