@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -256,6 +257,8 @@ def _on_disk(
             if not target.is_dir():
                 raise
             # Another process was quicker: it has written the same.
+    except OSError as error:
+        raise _cannot_write(cache, error, size) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return _mapped(target, forms, len(records))
@@ -274,10 +277,14 @@ def _make_room(cache: Path, key: str, size: int, memory_gb: float) -> Path:
         (work := cache / f"{key[:32]}.{uuid4().hex}.part").mkdir()
         return work
     except OSError as error:
-        raise ValueError(
-            f"cache={str(cache)!r} cannot be written to ({error.strerror}): name another folder, or give "
-            f"memory_gb of {size / _GB:.2g} or more"
-        ) from None
+        raise _cannot_write(cache, error, size) from None
+
+
+def _cannot_write(cache: Path, error: OSError, size: int) -> ValueError:
+    return ValueError(
+        f"cache={str(cache)!r} cannot be written to ({error.strerror}): name another folder, or give "
+        f"memory_gb of {size / _GB:.2g} or more"
+    )
 
 
 def _refuse_full(cache: Path, size: int, memory_gb: float) -> None:
@@ -296,8 +303,20 @@ def _read(size: float) -> str:
 
 
 def _new(path: Path, form: Form, rows: int) -> Tensor:
+    with path.open("wb") as file:
+        _reserve(file.fileno(), rows * form.row_bytes)
     shape = (rows, *form.shape)
-    return torch.from_numpy(np.memmap(path, dtype=_numpy(form), mode="w+", shape=shape))
+    return torch.from_numpy(np.memmap(path, dtype=_numpy(form), mode="r+", shape=shape))
+
+
+def _reserve(file: int, size: int) -> None:
+    """Takes the room of a file on the disk: a mapped file that finds none later kills the process."""
+    if hasattr(os, "posix_fallocate") and size:
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # some disks cannot reserve
+                raise
 
 
 def _mapped(folder: Path, forms: Mapping[str, Form], rows: int) -> Tables:

@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,6 +147,22 @@ def test_a_cache_that_cannot_be_written_is_named(items: Any, tmp_path: Path) -> 
             ValueError, match=r"cache=.*file.* cannot be written to \(.*\): name another folder"
         ):
             made(items, 0.0, cache)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve room on a disk")
+def test_room_is_reserved_on_the_disk(items: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int) -> Any:
+        def reserve(*_: Any) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return reserve
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse(errno.ENOSPC))
+    with pytest.raises(ValueError, match=r"cache=.* cannot be written to \(No space left .*\): name another"):
+        made(items, 0.0, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+    monkeypatch.setattr(os, "posix_fallocate", refuse(errno.EOPNOTSUPP))  # a disk that cannot
+    assert same(made(items, 0.0, tmp_path / "cache").fields, made(items, 1.0).fields)
 
 
 def test_others_may_read_a_shared_cache(items: Any, tmp_path: Path) -> None:
