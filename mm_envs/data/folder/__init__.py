@@ -20,7 +20,7 @@ from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.folder.store import Form, Tables, decoded
 from mm_envs.data.folder.texts import Pinned
-from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, pinned_classes
+from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, named_labels, pinned_classes
 from mm_envs.data.records import Source
 from mm_envs.names import one_of
 from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox, Video
@@ -66,7 +66,8 @@ class Folder(Dataset):
             the layout names, if it does.
         columns: Our field -> their column, where it has another name: ``{"label": "species"}``.
         classes: The names of the labels (or, as a mapping, of labels and answers) in the order of their
-            numbers; None: all that occur, sorted.
+            numbers; None: all that occur, sorted. Labels that are all such numbers, from 0 (those of a
+            ``ClassLabel`` of Hugging Face), become the names.
         vocabulary: The words in the order of their ids, or the path of a JSON list of them, for captions,
             texts and questions alike or as a mapping; None: those of the training items.
         max_tokens: The length of captions, ``<eos>`` included; None: that of the longest, at most 40.
@@ -124,7 +125,7 @@ class Folder(Dataset):
         group = source.group if group is None else group
         items = items_of(source.records, source.root, split_by, group, columns, faults)
         pinned = pinned_classes(classes, items)
-        items = drop_unknown_classes(items, pinned, faults)
+        items = drop_unknown_classes(named_labels(items, pinned), pinned, faults)
         forms, items = forms_of(items, sides(size), channels, fit, sample_rate, seconds, frames, faults)
         spaces = _media_spaces(forms)  # refuses what no space can be before anything is decoded
         # Kept as long as this, so that another folder of the same files shares it.

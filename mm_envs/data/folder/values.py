@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 
 import torch
@@ -44,6 +45,25 @@ def pinned_classes(
             raise ValueError(f"classes={names!r} of {field} is no list of different names")
         made[field] = listed
     return made
+
+
+def named_labels(items: Sequence[Item], pinned: Mapping[str, tuple[str, ...]]) -> list[Item]:
+    """The items with names for labels, where all labels are numbers of the classes that are given.
+
+    A table that was saved from a set of Hugging Face holds the numbers of a ``ClassLabel``, from 0. Labels
+    stay as they are where one of them is the name of a class, or no number of one.
+    """
+    names = pinned.get("label", ())
+    number = {str(i): name for i, name in enumerate(names)}
+    labels = {item.record.values["label"] for item in items if "label" in item.record.values}
+    if not labels or not labels <= number.keys() or labels & set(names):
+        return list(items)
+    return [_with_label(item, number) if "label" in item.record.values else item for item in items]
+
+
+def _with_label(item: Item, number: Mapping[str, str]) -> Item:
+    values = {**item.record.values, "label": number[item.record.values["label"]]}
+    return replace(item, record=replace(item.record, values=values))
 
 
 def drop_unknown_classes(

@@ -385,6 +385,20 @@ def test_values_in_two_unicode_forms_are_one_and_names_of_files_stay(tmp_path: P
     assert len(tied) == 1
 
 
+def test_numbers_of_classes_become_their_names(tmp_path: Path) -> None:
+    place, _ = labelled(tmp_path)  # labels 0, 1 and 2
+    plain, named = opened(place), opened(place, classes=["tern", "cat", "dog"])
+    assert named.classes["label"] == ("tern", "cat", "dog")
+    rows = torch.arange(9)
+    assert named.places == plain.places
+    assert torch.equal(named.batch(rows, ["label"])["label"], plain.batch(rows, ["label"])["label"])
+    # Names that are numbers themselves are names.
+    backwards = opened(place, classes=["2", "1", "0"]).batch(rows, ["label"])["label"]
+    assert torch.equal(backwards, 2 - plain.batch(rows, ["label"])["label"])
+    assert " is not one of the classes cat, 2, dog" in refused(place, classes=["cat", "2", "dog"])
+    assert "is not one of the classes cat, dog" in refused(place, classes=["cat", "dog"])
+
+
 def test_captions_without_a_word_are_refused(tmp_path: Path) -> None:
     rows = [{**row, "caption": "..." if i == 4 else "a dog"} for i, row in enumerate(labelled(tmp_path)[1])]
     assert "line 5: there is no word in caption '...'" in refused(write_rows(tmp_path, rows))
