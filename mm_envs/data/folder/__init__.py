@@ -18,6 +18,7 @@ from mm_envs.data.folder.faults import Faults, Report
 from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
 from mm_envs.data.folder.items import Item, items_of
+from mm_envs.data.folder.splits import SplitBy
 from mm_envs.data.folder.store import Form, Tables, decoded
 from mm_envs.data.folder.texts import Pinned
 from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, named_labels, pinned_classes
@@ -61,7 +62,8 @@ class Folder(Dataset):
             of 95 % of them, at most 5.
         frames: Of videos, taken evenly over the clip.
         split_by: ``"auto"``: the split that the source says, else by hash; ``"hash"``: 75, 12.5 and 12.5 % by
-            the content of the files; or a column that holds train, validation (val, dev) or test.
+            the content of the files; a column that holds train, validation (val, dev) or test; or a column
+            with the splits of some values, all others being for training: ``{"fold": {"5": "test"}}``.
         group: A column (speaker, photographer) none of whose values lies in two splits; None: the one that
             the layout names, if it does.
         columns: Our field -> their column, where it has another name: ``{"label": "species"}``.
@@ -107,7 +109,7 @@ class Folder(Dataset):
         sample_rate: int | None = None,
         seconds: float | None = None,
         frames: int = 8,
-        split_by: str = "auto",
+        split_by: SplitBy = "auto",
         group: str | None = None,
         columns: Mapped | None = None,
         classes: Sequence[str] | Mapping[str, Sequence[str]] | None = None,

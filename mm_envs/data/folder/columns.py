@@ -61,6 +61,19 @@ def composed(text: str) -> str:
     return normalize("NFC", text)
 
 
+def plain(column: str, value: Any) -> str | None:
+    """A value as text, a whole number as its digits; None where it is missing.
+
+    Raises:
+        ValueError: It is neither.
+
+    Example:
+        >>> plain("fold", 5.0), plain("fold", " a "), plain("fold", None)
+        ('5', 'a', None)
+    """
+    return next(map(composed, _entries(column, value, "")), None)
+
+
 def kind_of(name: str) -> str:
     """The field that holds a file, by the ending of its name; a GIF is a video.
 

@@ -13,7 +13,15 @@ from typing import Any
 from mm_envs.data.dataset import SPLITS
 from mm_envs.data.folder.columns import Columns, Mapped, composed
 from mm_envs.data.folder.faults import Faults
-from mm_envs.data.folder.splits import Content, by_column, by_hash, refuse_shared
+from mm_envs.data.folder.splits import (
+    Content,
+    SplitBy,
+    by_column,
+    by_hash,
+    by_values,
+    columns_of,
+    refuse_shared,
+)
 from mm_envs.data.folder.store import digest_of, in_threads
 from mm_envs.data.folder.texts import words_of
 from mm_envs.data.records import Media, Record
@@ -41,7 +49,7 @@ class Item:
 def items_of(
     records: Iterable[Record],
     root: Path,
-    split_by: str,
+    split_by: SplitBy,
     group: str | None,
     columns: Mapped | None,
     faults: Faults,
@@ -175,7 +183,7 @@ def _grouped(records: Sequence[Record], group: str | None, faults: Faults) -> li
     if group is None or not records:
         return list(records)
     if not any(group in one.columns for one in records):
-        raise ValueError(f"group={group!r} is no column: there are {_columns(records)}")
+        raise ValueError(f"group={group!r} is no column: there are {columns_of(records)}")
     made = []
     for one in records:
         if one.columns.get(group) in (None, ""):
@@ -183,10 +191,6 @@ def _grouped(records: Sequence[Record], group: str | None, faults: Faults) -> li
         else:
             made.append(one)
     return made
-
-
-def _columns(records: Sequence[Record]) -> str:
-    return ", ".join(dict.fromkeys(name for one in records[:100] for name in one.columns)) or "none"
 
 
 def _parts(one: Record, digests: Mapping[str, str], root: Path) -> dict[str, str]:
@@ -206,9 +210,11 @@ def name_of(media: Any, root: Path) -> str:
 
 
 def _splits(
-    records: Sequence[Record], contents: Sequence[Content], split_by: str, faults: Faults
+    records: Sequence[Record], contents: Sequence[Content], split_by: SplitBy, faults: Faults
 ) -> list[str | None]:
-    if split_by == "auto":
+    if isinstance(split_by, Mapping):
+        splits = by_values(records, split_by, faults)
+    elif split_by == "auto":
         splits = by_column(records, "auto", faults)
     elif split_by == "hash":
         found, notes = by_hash(contents)
@@ -218,7 +224,7 @@ def _splits(
         splits = by_column(records, split_by, faults)
     else:
         raise ValueError(
-            f"split_by={split_by!r} is neither auto, hash nor a column: there are {_columns(records)}"
+            f"split_by={split_by!r} is neither auto, hash nor a column: there are {columns_of(records)}"
         )
     refuse_shared(records, contents, splits, faults)
     _need_training(splits, records, "write 'train' into the column of the split, or give split_by='hash'")

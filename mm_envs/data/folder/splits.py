@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.folder.columns import SPLIT_NAMES, split_name
+from mm_envs.data.folder.columns import SPLIT_NAMES, composed, plain, split_name
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.records import Record
 
+# "auto", "hash", a column, or a column with the splits of its values.
+SplitBy = str | Mapping[str, Mapping[str, str]]
+
+_SHOWN = 12
 _EIGHTHS = ("train",) * 6 + ("validation", "test")
 
 
@@ -54,6 +58,61 @@ def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[
             )
         found.append(split)
     return found
+
+
+def by_values(
+    records: Sequence[Record], split_by: Mapping[str, Mapping[str, str]], faults: Faults
+) -> list[str | None]:
+    """The split that the value of a column stands for; training for values that are not listed.
+
+    Args:
+        records: The items.
+        split_by: One column -> its values -> the split of each: ``{"fold": {"5": "test"}}``.
+        faults: What to do with an item that has no value.
+
+    Raises:
+        ValueError: It is no such mapping, or names a column, a value or a split that there is not.
+    """
+    column, splits = _value_splits(split_by)
+    if not any(column in one.columns for one in records):
+        raise ValueError(f"split_by: {column!r} is no column: there are {columns_of(records)}")
+    values: list[str | None] = []
+    for one in records:
+        try:
+            value, what = (
+                plain(column, one.columns.get(column)),
+                f"it has no {column}, which tells the split",
+            )
+        except ValueError as error:
+            value, what = None, str(error)
+        if value is None:
+            faults.add("split", f"{one.place}: {what}: fill it in")
+        values.append(value)
+    known = dict.fromkeys(value for value in values if value is not None)
+    for value in splits:
+        if value not in known:
+            few = ", ".join(list(known)[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+            raise ValueError(f"split_by: no item has {column}={value!r}: there are {few}")
+    return [None if value is None else splits.get(value, "train") for value in values]
+
+
+def _value_splits(split_by: Mapping[str, Mapping[str, str]]) -> tuple[str, dict[str, str]]:
+    example = "give for instance {'fold': {'5': 'test', '4': 'validation'}}"
+    if len(split_by) != 1 or not all(isinstance(values, Mapping) for values in split_by.values()):
+        raise ValueError(f"split_by={split_by!r:.80} is not one column with splits for values: {example}")
+    (column, values), *_ = split_by.items()
+    made: dict[str, str] = {}
+    for value, name in values.items():
+        split = split_name(name)
+        if split is None:
+            raise ValueError(f"split_by: {name!r} of {column}={value!r} names no split: {example}")
+        made[composed(str(value).strip())] = split
+    return column, made
+
+
+def columns_of(records: Sequence[Record]) -> str:
+    """The columns that the first items have, for messages."""
+    return ", ".join(dict.fromkeys(name for one in records[:100] for name in one.columns)) or "none"
 
 
 def refuse_shared(

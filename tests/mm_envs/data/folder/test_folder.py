@@ -216,6 +216,33 @@ def test_a_named_split_is_taken_and_checked(tmp_path: Path) -> None:
     )
 
 
+def test_values_of_a_column_stand_for_splits(tmp_path: Path) -> None:
+    rows = [
+        {"file_name": picture(tmp_path / f"{i}.png", i), "label": f"{i % 2}", "fold": fold}
+        for i, fold in enumerate([1, 2, 3.0, "4", 5, 5, 1, 4, 2])
+    ]
+    write_rows(tmp_path, rows)
+    split_by = json.loads('{"fold": {"5": "test", "4": "val"}}')  # as a file or the command line holds it
+    folder = opened(tmp_path, split_by=split_by)
+    lines = {name: sorted(int(folder.places[i].split()[-1]) for i in s) for name, s in folder.splits.items()}
+    assert lines == {"train": [1, 2, 3, 7, 9], "validation": [4, 8], "test": [5, 6]}
+    assert opened(tmp_path, split_by={"fold": {5: "test", 4: "val"}}).fingerprint() == folder.fingerprint()
+    for wrong, says in [
+        ({"fold": {"6": "test"}}, "split_by: no item has fold='6': there are 1, 2, 3, 4, 5"),
+        (
+            {"fold": {"5": "tests"}},
+            "'tests' of fold='5' names no split: give for instance {'fold': {'5': 'test'",
+        ),
+        ({"fould": {"5": "test"}}, "split_by: 'fould' is no column: there are file_name, label, fold"),
+        ({"fold": "test"}, "is not one column with splits for values"),
+        ({"fold": dict.fromkeys("12345", "test")}, "none of 9 items is for training"),
+    ]:
+        assert says in refused(tmp_path, split_by=wrong)
+    write_rows(tmp_path, [*rows, {**rows[0], "fold": 5}, {**rows[1], "fold": None}])
+    assert "line 11: it has no fold, which tells the split" in refused(tmp_path, split_by=split_by)
+    assert opened(tmp_path, split_by=split_by, on_error="skip").report.faults == {"split": 2}
+
+
 def test_splits_that_have_nothing(tmp_path: Path) -> None:
     _, rows = labelled(tmp_path, 3)
     folder = opened(write_rows(tmp_path, [{**row, "split": "train"} for row in rows]))
