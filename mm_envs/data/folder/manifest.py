@@ -11,6 +11,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from math import isfinite
 from os.path import isfile, splitext
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -194,7 +195,7 @@ def _json_rows(lines: Iterable[bytes]) -> Iterator[Row]:
 
 def _object(text: str) -> dict[str, Any] | str:
     try:
-        row = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        row = json.loads(text, object_pairs_hook=_once, parse_constant=no_number, parse_float=finite)
         if "\\u" in text:
             json.dumps(row, ensure_ascii=False).encode()  # half of a surrogate pair is no character
     except json.JSONDecodeError as error:
@@ -220,8 +221,24 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _no_number(name: str) -> Any:
+def no_number(name: str) -> Any:
+    """Refuses NaN and Infinity, for ``parse_constant`` of ``json.loads``: they are no JSON.
+
+    Raises:
+        ValueError: Always.
+    """
     raise ValueError(f"{name} is not a number")
+
+
+def finite(digits: str) -> float:
+    """A number that has an end, for ``parse_float`` of ``json.loads``, which takes 1e999 for infinity.
+
+    Raises:
+        ValueError: It is larger than any float.
+    """
+    if not isfinite(number := float(digits)):
+        raise ValueError(f"{digits:.40} is too large a number")
+    return number
 
 
 def _not_utf8(error: UnicodeDecodeError) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mm_envs.data.folder.manifest import finite, no_number
 from mm_envs.data.layouts.files import relative
 from mm_envs.data.layouts.reading import Gatherer, shown, text_of
 
@@ -117,7 +118,7 @@ def json_lines(path: Path, root: Path, gatherer: Gatherer) -> Iterator[Entry]:
 
 def _parsed(text: str, where: str, lines: bool = True) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=no_number, parse_float=finite)
     except json.JSONDecodeError as error:
         place = f", line {error.lineno}" if lines else ""
         raise ValueError(
@@ -125,5 +126,5 @@ def _parsed(text: str, where: str, lines: bool = True) -> Any:
         ) from None
     except (ValueError, RecursionError):
         raise ValueError(
-            f"{where}: no JSON of a data set (too deep, or too long a number): mend it"
+            f"{where}: no JSON of a data set (too deep, or a number that is none or too large): mend it"
         ) from None

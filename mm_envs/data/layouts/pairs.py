@@ -125,18 +125,27 @@ def write(pairing: Pairing, roots: tuple[Path, Path], out: Path, link: str = "co
     written: dict[Any, str] = {}
     clashes = _clashes(pairing)
     path = out / "metadata.jsonl"
-    with path.open("w", encoding="utf-8") as file:
-        for both, value in zip(pairing.pairs, pairing.values, strict=True):
-            row: dict[str, Any] = {}
-            for item, root in zip(both, roots, strict=True):
-                for name, media in item.record.media.items():
-                    key = (name, media if isinstance(media, Path) else id(media))
-                    if key not in written:
-                        written[key] = _put(media, name, root, out, len(written), link)
-                    row[f"{name}_file_name"] = written[key]
-            row |= {pairing.by: value, "split": both[0].split, **_carried(both, pairing.by, clashes)}
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    lines = []
+    for both, value in zip(pairing.pairs, pairing.values, strict=True):
+        said = {pairing.by: value, "split": both[0].split, **_carried(both, pairing.by, clashes)}
+        row: dict[str, Any] = {}
+        for item, root in zip(both, roots, strict=True):
+            for name, media in item.record.media.items():
+                key = (name, media if isinstance(media, Path) else id(media))
+                if key not in written:
+                    written[key] = _put(media, name, root, out, len(written), link)
+                row[f"{name}_file_name"] = written[key]
+        lines.append(_line(row | said, both))
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")
     return path
+
+
+def _line(row: Mapping[str, Any], both: tuple[Item, Item]) -> str:
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False) + "\n"
+    except ValueError:
+        places = " or ".join(item.record.place for item in both)
+        raise ValueError(f"{places}: a number is infinite or none (NaN): mend it or leave it out") from None
 
 
 def _refuse_same_media(one: Source, other: Source) -> None:
@@ -181,11 +190,11 @@ def _put(media: Media, name: str, root: Path, out: Path, number: int, link: str)
         from PIL import Image
 
         made = f"{name}/{number:06}.png"
-        (out / made).parent.mkdir(parents=True, exist_ok=True)
+        _clear(out / made)
         Image.fromarray(media).save(out / made)
         return made
     made = f"{name}/{media.relative_to(root).as_posix()}"
-    (out / made).parent.mkdir(parents=True, exist_ok=True)
+    _clear(out / made)
     if link == "copy":
         shutil.copyfile(media, out / made)
         return made
@@ -194,6 +203,12 @@ def _put(media: Media, name: str, root: Path, out: Path, number: int, link: str)
     except OSError as error:
         raise ValueError(f"{media} cannot be linked to {out} ({error.strerror}): use link='copy'") from None
     return made
+
+
+def _clear(path: Path) -> None:
+    """Makes room for a file: one that is there may be a hard link, and writing would change what it is of."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _facts(item: Item, by: str) -> Iterator[tuple[str, Any]]:

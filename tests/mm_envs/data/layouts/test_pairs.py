@@ -168,6 +168,44 @@ def test_columns_that_a_reader_would_take_for_something_else_stay_behind(make: M
         assert {"captions", "label", "image_id", "source"} <= row.keys()
 
 
+@pytest.mark.parametrize("link", ["hard", "copy"])
+def test_a_folder_that_is_written_again(two: tuple[Source, Source], tmp_path: Path, link: str) -> None:
+    one, other = two
+    pairing, roots = pair(one, other), (one.root, other.root)
+    (out := tmp_path / "out").mkdir()
+    write(pairing, roots, out, "hard")
+    place = next(path for path in out.rglob("*.wav"))
+    source = next(other.root.rglob(place.name))
+    assert place.samefile(source)
+    content = source.read_bytes()
+    first = rows(out)
+    write(pairing, roots, out, link)
+    assert rows(out) == first
+    assert place.samefile(source) == (link == "hard")
+    assert source.read_bytes() == place.read_bytes() == content
+
+
+def test_numbers_without_an_end_are_neither_written_nor_read(
+    two: tuple[Source, Source], make: Make, tmp_path: Path
+) -> None:
+    one, other = two
+    records = [replace(record, columns={"weight": float("nan")}) for record in one.records]
+    (out := tmp_path / "out").mkdir()
+    with pytest.raises(ValueError, match=r"a number is infinite or none \(NaN\): mend it"):
+        write(pair(replace(one, records=records), other), (one.root, other.root), out)
+    assert not (out / "metadata.jsonl").exists()
+    root = make("coco")
+    text = next(root.glob("annotations/captions_*.json")).read_text()
+    for number, says in [("NaN", "NaN is not a number"), ("1e999", "1e999 is too large a number")]:
+        (out / "metadata.jsonl").write_text(f'{{"text": "a", "weight": {number}}}\n')
+        with pytest.raises(ValueError, match=f"metadata.jsonl, line 1: {says}"):
+            read_source(out)
+        path = next(root.glob("annotations/captions_*.json"))
+        path.write_text(text.replace("{", f'{{"weight": {number}, ', 1))
+        with pytest.raises(ValueError, match="no JSON of a data set"):
+            read_source(root, "coco")
+
+
 def test_links_between_disks_and_unknown_ones(
     two: tuple[Source, Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
