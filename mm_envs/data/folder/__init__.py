@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.folder import manifest
+from mm_envs.data.folder.arguments import refuse_wrong_kinds
 from mm_envs.data.folder.columns import Mapped
 from mm_envs.data.folder.copies import notes_on_copies
 from mm_envs.data.folder.faults import Faults, Report
@@ -119,6 +120,13 @@ class Folder(Dataset):
         memory_gb: float = 2.0,
         cache: str | Path | None = None,
     ) -> None:
+        refuse_wrong_kinds(
+            {
+                "path": path, "layout": layout, "channels": channels, "seconds": seconds,
+                "split_by": split_by, "group": group, "columns": columns, "classes": classes,
+                "memory_gb": memory_gb, "cache": cache,
+            }
+        )  # fmt: skip
         faults = Faults(on_error)
         source = path if isinstance(path, Source) else _source(Path(path), layout, on_error, columns)
         for sentence in source.skipped:

@@ -11,6 +11,7 @@ from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.items import Item
 from mm_envs.data.folder.store import Form, in_threads
 from mm_envs.data.media import MediaInfo, probe
+from mm_envs.data.media.limits import MAX_RATE, MIN_RATE
 from mm_envs.data.records import MEDIA_FIELDS
 from mm_envs.names import at_least, one_of, whole
 
@@ -82,7 +83,11 @@ def _sounds(
         lengths = sorted(length for _, length in probed)
         seconds = min(LONGEST_SECONDS, lengths[ceil(_SHARE * len(lengths)) - 1])
     whole("sample_rate", sample_rate)
-    at_least("sample_rate", sample_rate, 1)
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise ValueError(
+            f"sample_rate={sample_rate!r} is not between {MIN_RATE:,} and {MAX_RATE:,} hertz: give for "
+            "instance 16000, or leave it out for that of the files"
+        )
     if not 0 < seconds < inf:
         raise ValueError(
             f"seconds={seconds!r} is not above 0, or has no end: leave it out for the length of the files"

@@ -475,10 +475,27 @@ def test_mapped_folders_are_the_same_dataset(place: Path, tmp_path: Path) -> Non
         ({"classes": {"colour": ["red"]}}, "classes are given for 'colour'"),
         ({"layout": "nothing"}, "layout='nothing' is not one of"),
         ({"max_tokens": 0}, "max_tokens=0 is below 1"),
+        ({"classes": 5}, "classes=5 is not a list of names: give ['cat', 'dog']"),
+        ({"classes": {"label": None}}, "classes={'label': None} is not a list of names"),
+        ({"classes": "red"}, "classes='red' is not a list of names"),
+        ({"memory_gb": "2"}, "memory_gb='2' is not a number from 0 on: give gigabytes"),
+        ({"memory_gb": float("nan")}, "memory_gb=nan is not a number from 0 on"),
+        ({"memory_gb": -1}, "memory_gb=-1 is not a number from 0 on"),
+        ({"path": None}, "path=None is not the path of a folder: give the one"),
+        ({"path": b"folder"}, "path=b'folder' is not the path of a folder"),
+        ({"cache": 5}, "cache=5 is not the path of a folder"),
+        ({"columns": "label"}, "columns='label' is not names of ours with their columns"),
+        ({"columns": {"label": 5}}, "columns={'label': 5} is not names of ours"),
+        ({"split_by": ["split"]}, "split_by=['split'] is not 'auto', 'hash', a column"),
+        ({"group": ["speaker"]}, "group=['speaker'] is not the name of a column"),
+        ({"layout": ["idx"]}, "layout=['idx'] is not the name of a layout"),
+        ({"seconds": "5"}, "seconds='5' is not a number of seconds"),
+        ({"channels": 1.0}, "channels=1.0 is not a whole number"),
+        ({"sample_rate": 1}, "sample_rate=1 is not between 1,000 and 384,000 hertz: give"),
     ],
 )
 def test_arguments_that_do_not_fit(place: Path, arguments: Any, says: str) -> None:
-    assert says in refused(place, **arguments)
+    assert says in refused(**{"path": place, **arguments})
 
 
 def test_real_sounds_of_speakers() -> None:
