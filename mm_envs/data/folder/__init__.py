@@ -50,7 +50,8 @@ class Folder(Dataset):
 
     **Words.** The words of each field are those of its training items, the most frequent first; others are
     ``<unk>``, which matches nothing, not even another ``<unk>``. So the words that an agent can say do not
-    change with what is held out, and no test item tells anything about itself.
+    change with what is held out, and no test item tells anything about itself. Texts and questions are as
+    long as the longest, at most 64 words; ``report`` notes how many are cut.
 
     Args:
         path: The folder, or a ``Source`` that has been read.

@@ -323,6 +323,11 @@ def test_long_captions_are_cut_and_noted(tmp_path: Path) -> None:
     folder = opened(write_rows(tmp_path, rows))
     assert folder.max_tokens == 40
     assert "3 of 4 captions are cut to 40 words" in folder.report.notes
+    texts = opened(
+        write_rows(tmp_path / "texts", [{"text": f"{i} " * 65, "label": f"{i}"} for i in range(4)])
+    )
+    assert texts.spaces["text"].shape == (64,)  # as the documentation of Folder says
+    assert "4 of 4 texts are cut to 64 words" in texts.report.notes
 
 
 def test_words_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
