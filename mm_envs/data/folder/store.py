@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mm_envs.data.folder.budget import Budget
 from mm_envs.data.media import read_audio, read_image, read_video
 from mm_envs.data.media.files import read_bytes
 from mm_envs.data.records import Media, Record
@@ -29,6 +30,8 @@ _FORMAT = 1  # of the cache, and of what decoding gives: another number is anoth
 _STALE = 24 * 3600.0  # seconds after which what a killed process left is removed
 _CHUNK = 2**26
 _GB = 1e9
+_AT_ONCE = 10**9  # bytes of all files that are decoded at the same time
+_PACKED = 16  # how much larger a JPEG or an OGG usually becomes
 
 Decoder = Callable[[Media], "tuple[Tensor, int]"]
 
@@ -192,12 +195,14 @@ def _filled(
     for row, files in enumerate(digests):
         for name, digest in files.items():
             jobs.setdefault((name, digest), []).append(row)
-    todo = list(jobs.items())
+    todo, budget = list(jobs.items()), Budget(_AT_ONCE)
 
     def decode(number: int) -> None:
         # Equal files are decoded once.
         (name, _), rows = todo[number]
-        value, length = forms[name].decode(records[rows[0]].media[name])
+        media = records[rows[0]].media[name]
+        with budget.part(_needed(media, forms[name])):
+            value, length = forms[name].decode(media)
         for row in rows:
             fields[name][row] = value
             if name == "audio":
@@ -219,6 +224,15 @@ def _filled(
                 part = kept[at : at + 256]
                 table[at : at + len(part)] = table[part]
     return Tables(fields, sorted(bad))
+
+
+def _needed(media: Media, form: Form) -> int:
+    """About how many bytes are in memory while a file is decoded."""
+    if isinstance(media, Path):
+        size = media.stat().st_size if media.is_file() else 0  # who decodes it says better what it misses
+    else:
+        size = media.nbytes
+    return size * (1 + _PACKED) + form.row_bytes
 
 
 # On disk ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -176,6 +177,29 @@ def test_huge_files_are_refused_before_they_are_read(tmp_path: Path) -> None:
         file.truncate(2**40)  # takes no room on most disks, and hours to read
     with pytest.raises(ValueError, match=r"huge\.png has 1,099,511,627,776 bytes, more than"):
         digest_of(tmp_path / "huge.png")
+
+
+def test_large_files_are_decoded_one_at_a_time(
+    items: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, decode, running, most = made(items, 1.0), Form.decode, [], []
+
+    def watched(form: Form, media: Any) -> Any:
+        running.append(media)
+        most.append(len(running))
+        sleep(0.01)  # long enough for another thread to begin, if it may
+        running.remove(media)
+        return decode(form, media)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(Form, "decode", watched)
+    monkeypatch.setattr(store, "_AT_ONCE", 1)
+    assert same(made(items, 1.0).fields, usual.fields)
+    assert set(most) == {1}
+    (tmp_path / "0.png").write_bytes(b"none")  # a fault gives its part back
+    says: list[Any] = []
+    made(items, 1.0, says=says)
+    assert [row for row, _ in says] == [0]
 
 
 def test_a_damaged_cache_is_named(items: Any, tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""How much several threads may have in memory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+
+class Budget:
+    """An amount that threads take parts of; who finds too little left waits until others give theirs back.
+
+    Args:
+        size: The whole amount. Who asks for more gets all of it, alone.
+
+    Example:
+        >>> budget = Budget(10)
+        >>> with budget.part(20):
+        ...     budget.left
+        0
+        >>> budget.left
+        10
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = self.left = size
+        self._changed = Condition()
+
+    @contextmanager
+    def part(self, size: int) -> Iterator[None]:
+        """Around what needs a part: waits for it, and gives it back at the end."""
+        size = min(size, self.size)
+        with self._changed:
+            self._changed.wait_for(lambda: self.left >= size)
+            self.left -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.left += size
+                self._changed.notify_all()
