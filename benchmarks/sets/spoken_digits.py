@@ -58,7 +58,7 @@ class Recipe:
     speaker: str = "theo"
     band: int = 4
     noise: tuple[float, float] = (-9.0, 3.0)
-    known_noise: float = -4.0
+    known_noise: float = -5.0
     other_noise: float = 4.0
     octaves: float = 0.4
     seconds: float = 0.625
