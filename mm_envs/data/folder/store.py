@@ -228,10 +228,10 @@ def _filled(
 
 def _needed(media: Media, form: Form) -> int:
     """About how many bytes are in memory while a file is decoded."""
-    if isinstance(media, Path):
-        size = media.stat().st_size if media.is_file() else 0  # who decodes it says better what it misses
-    else:
-        size = media.nbytes
+    try:
+        size = media.stat().st_size if isinstance(media, Path) else media.nbytes
+    except OSError:
+        size = 0  # who decodes it says what is wrong with it
     return size * (1 + _PACKED) + form.row_bytes
 
 
