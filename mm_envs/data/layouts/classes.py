@@ -46,4 +46,6 @@ def _directories(root: Path) -> list[tuple[Path, str | None]]:
     below: list[tuple[Path, str | None]] = [
         (folder, split) for above, split in splits if split for folder in folders(above)
     ]
+    if all(split for _, split in splits):
+        return below  # files in train/ and test/ without a class: these are no names of classes
     return below or [(folder, None) for folder, _ in splits]

@@ -234,6 +234,16 @@ def test_tables_by_names_that_are_not_read(name: str, says: str, tmp_path: Path)
         read_source(tmp_path)
 
 
+def test_splits_are_not_taken_for_classes(tmp_path: Path, make: Make) -> None:
+    picture = next(make("classes").rglob("*.png"))
+    for name in ("train", "test"):
+        (tmp_path / "splits" / name).mkdir(parents=True)
+        (tmp_path / "splits" / name / "a.png").write_bytes(picture.read_bytes())
+    (tmp_path / "splits" / "metadata.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no known layout .*metadata\.parquet is not read"):
+        read_source(tmp_path / "splits")
+
+
 def test_directories_of_one_class_in_two_unicode_forms(tmp_path: Path, make: Make) -> None:
     picture = next(make("classes").rglob("*.png"))
     for name in ("train/caf\u00e9/a.png", "test/cafe\u0301/b.png", "train/tea/c.png"):
