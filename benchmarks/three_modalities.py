@@ -106,8 +106,8 @@ def measure(
 
 def bench(options: Options, progress: Callable[[str], None]) -> Report:
     """``mm-envs bench modalities``: accuracy of every combination, known speakers and one never heard."""
-    # What the recipe says was chosen on the draws of seed 0: here are other pictures, pairs and noise.
-    recipe, training = Recipe(seed=1), Training(120_000, settings=_SETTINGS)
+    # The recipe was chosen on the draws of seeds 0 and 1: here are other pictures, pairs and noise.
+    recipe, training = Recipe(seed=2), Training(120_000, settings=_SETTINGS)
     if options.quick:
         recipe = replace(recipe, training=256, validation=16, test=32)
         training = training.short()
@@ -135,10 +135,11 @@ def report(found: Findings, recipe: Recipe, training: Training, busy: Sequence[s
     said = (
         f"{recipe.training:,} training items; bands of {recipe.band} of 28 pixels; speech "
         f"{recipe.known_noise:g} dB over the noise with known speakers and {recipe.other_noise:g} dB with "
-        f"{recipe.speaker}, who is never heard in training.",
+        f"{recipe.speaker}, who is never heard in training. Training sounds pass a random equaliser of up to "
+        f"{recipe.equaliser:g} dB.",
         f"PPO through Stable-Baselines3, {training.steps:,} steps on the noisy rater each, "
-        f"seed {training.seed}. Noise, bands and steps were chosen on another draw of pictures, pairs and "
-        f"noise (seed 0 of the recipe; this is seed {recipe.seed}).",
+        f"seed {training.seed}. Degradations and steps were chosen on other draws of "
+        f"pictures, pairs and noise (seeds 0 and 1 of the recipe; this is seed {recipe.seed}).",
         "Intervals are of 95 %, with recordings as clusters; gains are of all three over the combination, on "
         "the same items.",
     )

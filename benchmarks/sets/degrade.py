@@ -1,4 +1,4 @@
-"""Pictures partly covered, sounds at another pitch and in noise."""
+"""Pictures partly covered, sounds at another pitch, through an equaliser and in noise."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Sound = NDArray[np.float32]
+_EQUALISER_POINTS = 6
 
 
 def covered(picture: NDArray[np.uint8], width: int, generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -43,6 +44,29 @@ def faster(sound: Sound, factor: float) -> Sound:
     places = np.arange(0, len(sound) - 1, factor)
     played: Sound = np.interp(places, np.arange(len(sound)), sound).astype(np.float32)
     return played
+
+
+def equalised(sound: Sound, decibels: float, generator: np.random.Generator) -> Sound:
+    """A sound through a random equaliser: another microphone, or another voice of equal pitch, roughly.
+
+    The gain is drawn at six frequencies from 0 to half the sample rate, and linear in decibels between them.
+
+    Args:
+        sound: Samples, at least one.
+        decibels: The largest gain, and the largest loss.
+        generator: Where the gains are drawn from.
+
+    Example:
+        >>> tone = np.sin(np.arange(400, dtype=np.float32))
+        >>> bool(np.allclose(equalised(tone, 0.0, np.random.default_rng(0)), tone, atol=1e-5))
+        True
+    """
+    spectrum = np.fft.rfft(sound)
+    points = np.linspace(0, len(spectrum) - 1, _EQUALISER_POINTS)
+    gains = generator.uniform(-decibels, decibels, _EQUALISER_POINTS)
+    curve = 10 ** (np.interp(np.arange(len(spectrum)), points, gains) / 20)
+    heard: Sound = np.fft.irfft(spectrum * curve, len(sound)).astype(np.float32)
+    return heard
 
 
 def in_noise(sound: Sound, samples: int, decibels: float, generator: np.random.Generator) -> Sound:

@@ -18,7 +18,7 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.sets.degrade import Sound, covered, faster, in_noise
+from benchmarks.sets.degrade import Sound, covered, equalised, faster, in_noise
 from mm_envs.data.layouts import read_source
 from mm_envs.data.media import read_audio
 from mm_envs.data.records import Record
@@ -34,7 +34,7 @@ class Recipe:
     """What is made of the two sets.
 
     Every picture and every recording belongs to one split. Training items use each many times, with another
-    band, another pitch and other noise; a test picture is used once with a known speaker and once with the
+    band, pitch, equaliser and noise; a test picture is used once with a known speaker and once with the
     one that is never heard in training.
 
     Attributes:
@@ -48,6 +48,8 @@ class Recipe:
         other_noise: The same for the speaker that is never heard in training. A voice that is known is
             understood in more noise; with equal noise picture and sound would do without the word.
         octaves: Training recordings are played faster or slower by up to so many octaves.
+        equaliser: Frequencies of training recordings are made louder or softer by up to so many decibels.
+            Without it the sound of a speaker never heard is trusted too much.
         seconds: The length of sounds.
         seed: Decides the splits of the pictures, the pairs and all that is drawn for them.
     """
@@ -56,11 +58,12 @@ class Recipe:
     validation: int = 500
     test: int = 2_000
     speaker: str = "theo"
-    band: int = 4
-    noise: tuple[float, float] = (-9.0, 3.0)
+    band: int = 5
+    noise: tuple[float, float] = (-9.0, 6.0)
     known_noise: float = -5.0
     other_noise: float = 4.0
-    octaves: float = 0.4
+    octaves: float = 0.5
+    equaliser: float = 8.0
     seconds: float = 0.625
     seed: int = 0
 
@@ -130,6 +133,7 @@ def _write(
     decibels = recipe.other_noise if row["set"] == NEVER_HEARD else recipe.known_noise
     if row["split"] == "train":
         speech = faster(speech, float(2 ** generator.uniform(-recipe.octaves, recipe.octaves)))
+        speech = equalised(speech, recipe.equaliser, generator)
         decibels = float(generator.uniform(*recipe.noise))
     mixed = in_noise(speech, round(RATE * recipe.seconds), decibels, generator)
     # Through memory: soundfile waits for the disk after every file of its own.

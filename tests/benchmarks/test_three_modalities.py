@@ -15,7 +15,7 @@ from PIL import Image
 from agents.sb3.settings import PPOSettings
 from benchmarks.clusters import clustered
 from benchmarks.held_out import Training
-from benchmarks.sets.degrade import covered, in_noise
+from benchmarks.sets.degrade import covered, equalised, in_noise
 from benchmarks.sets.spoken_digits import KNOWN, NEVER_HEARD, Recipe, prepare
 from benchmarks.three_modalities import ALL, COMBINATIONS, Findings, measure, report
 
@@ -102,6 +102,18 @@ def test_noise_is_as_loud_as_it_is_called(decibels: float) -> None:
     share = (mixed @ tone) ** 2 / (tone @ tone) / (mixed @ mixed)
     power = 10 ** (decibels / 10)
     assert share == pytest.approx(power / (1 + power), rel=0.05)
+
+
+@pytest.mark.parametrize("length", [401, 1000])
+def test_an_equaliser_changes_frequencies_by_no_more_than_it_is_told(length: int) -> None:
+    generator = np.random.default_rng(0)
+    sound = generator.standard_normal(length).astype(np.float32)
+    heard = equalised(sound, 8.0, generator)
+    assert heard.shape == sound.shape
+    assert heard.dtype == np.float32
+    change = 20 * np.log10(np.abs(np.fft.rfft(heard)) / np.abs(np.fft.rfft(sound)))
+    assert np.abs(change).max() < 8.1
+    assert np.ptp(change) > 1.0
 
 
 def test_a_band_of_written_pictures_is_black(sets: tuple[Path, Path], tmp_path: Path) -> None:
