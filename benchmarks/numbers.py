@@ -226,8 +226,8 @@ NUMBERS = (
     *(
         Number(title, f"mm-envs bench {name}{' --data DATA' * data} --json", from_json, report_lines)
         for title, name, data in (
-            ("Three modalities, each of them needed", "modalities", True),
-            ("Real pictures, sounds and videos with words", "real-sets", True),
+            ("Three modalities, each of them needed", "modalities --threads 1", True),
+            ("Real pictures, sounds and videos with words", "real-sets --threads 1", True),
             ("Metrics agree with their authors and with people", "metrics", True),
             ("Speed of the metrics", "metric-speed", True),
             ("Malformed files are refused in one sentence", "malformed", False),
