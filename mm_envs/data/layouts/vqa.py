@@ -101,9 +101,10 @@ def _of_people(one: Entry) -> list[str]:
     try:
         found = [intern(person["answer"]) for person in one.get("answers", list)]
         "".join(found).encode()
+        return found
     except (TypeError, KeyError, UnicodeEncodeError):
-        return [person.get("answer", str) for person in one.entries("answers")]
-    return found
+        pass  # What is said below stands alone, not on top of this.
+    return [person.get("answer", str) for person in one.entries("answers")]
 
 
 def _files(root: Path, kind: str) -> dict[str, Path]:
