@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from bench_options import QuickOptions
 from shared_data import ROOT, shared
 
 from benchmarks import human_judgements as people
@@ -16,15 +16,6 @@ from benchmarks import metric_agreement
 from benchmarks.caption_words import cider_words, simple_words, treebank_words
 from benchmarks.human_agreement import EXPECTED, METRICS, Agreement, in_buckets
 from benchmarks.metric_agreement import differences, random_characters, random_words
-
-
-@dataclass(frozen=True)
-class _Options:
-    quick: bool = True
-    threads: int = 1
-
-    def folder(self, name: str) -> Path:
-        return shared(name)
 
 
 @pytest.fixture
@@ -159,7 +150,7 @@ def test_a_difference_is_seen() -> None:
 def test_the_benchmark_runs_on_real_sets() -> None:
     for name in ("caption_metric_yardsticks", "flickr8k_human_judgements", "pascal50s_human_pairs"):
         shared(name)
-    report = metric_agreement.bench(_Options(), lambda _: None)
+    report = metric_agreement.bench(QuickOptions(), lambda _: None)
     assert ROOT.is_dir()
     assert all(one["met"] for one in report.values["differences"])
     assert len(report.values["people"]) == len(EXPECTED) * len(METRICS)

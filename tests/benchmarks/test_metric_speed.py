@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from bench_options import QuickOptions
 from shared_data import shared
 
 from benchmarks import metric_speed
@@ -27,15 +26,6 @@ REFERENCES = [
     ["a man runs", "men"],
     ["a ball", "grass"],
 ]
-
-
-@dataclass(frozen=True)
-class _Options:
-    quick: bool = True
-    threads: int = 1
-
-    def folder(self, name: str) -> Path:
-        return shared(name)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +92,7 @@ def test_a_ratio_without_a_bar_is_never_missed() -> None:
 @pytest.mark.slow
 def test_the_benchmark_runs() -> None:
     shared("flickr8k_human_judgements")
-    report = metric_speed.bench(_Options(), lambda _: None)
+    report = metric_speed.bench(QuickOptions(), lambda _: None)
     assert len(report.values["ratios"]) == 2 + 2 + 3 + 2 + 2
     assert report.met == all(one["met"] for one in report.values["ratios"])
     json.dumps(report.to_dict(), allow_nan=False)

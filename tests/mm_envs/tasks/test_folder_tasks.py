@@ -237,7 +237,13 @@ def test_stock_stable_baselines_trains_on_it(place: Path) -> None:
     from stable_baselines3 import PPO
 
     env = gym.make("MMClassify-v0", dataset="folder", path=str(place), **SMALL)
-    PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, n_epochs=1, device="cpu").learn(16)
+    model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, n_epochs=1, device="cpu")
+    before = torch.nn.utils.parameters_to_vector(model.policy.parameters()).detach().clone()
+    model.learn(16)
+    after = torch.nn.utils.parameters_to_vector(model.policy.parameters())
+    assert model.num_timesteps == 16
+    assert bool(torch.isfinite(after).all())
+    assert not torch.equal(before, after)
 
 
 def test_a_published_set_of_sounds() -> None:
