@@ -69,6 +69,41 @@ class Episodes:
         return replace(self, context=dict(self.context), reference=None, key=None, truth=None)
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """What n episodes ask, before anybody has answered; every tensor has leading dimension n.
+
+    Attributes:
+        context: What is seen and stays the same for the whole episode, by observation key.
+        reference: The hidden truth, by field name.
+        key: Seed, row and episode number, (n, 3) int64.
+        item: The index of the item in the dataset, (n,) int64.
+    """
+
+    context: Mapping[str, Tensor]
+    reference: Mapping[str, Tensor]
+    key: Tensor
+    item: Tensor
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def take(self, rows: Tensor) -> Prompts:
+        """Those of some rows, (m,) int64, in that order; a row may be taken several times."""
+        context = {name: value[rows] for name, value in self.context.items()}
+        reference = {name: value[rows] for name, value in self.reference.items()}
+        return Prompts(context, reference, self.key[rows], self.item[rows])
+
+    def answered(self, response: Tensor, length: Tensor | None = None) -> Episodes:
+        """The episodes in which each of the n rows is given one answer.
+
+        Args:
+            response: (n, ...), as ``Episodes.response``.
+            length: (n,) int64 for words, else None.
+        """
+        return Episodes(self.context, response, length, self.reference, self.key)
+
+
 def derived(
     fields: Mapping[str, Tensor],
     name: Hashable,

@@ -19,7 +19,7 @@ from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
 from mm_envs.engine.rows import Rows, take
 from mm_envs.engine.snapshot import restore_snapshot, take_snapshot
-from mm_envs.episodes import Episodes, Feedback, Judgement
+from mm_envs.episodes import Episodes, Feedback, Judgement, Prompts
 from mm_envs.judges import judge, make_feedback
 from mm_envs.names import one_of
 from mm_envs.tasks import Task, make_task
@@ -319,6 +319,27 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     def reference(self) -> PoolFields:
         """The hidden truth of the episodes now running: for yardsticks and tests, not for agents."""
         return self._fields_of({name: name for name in self.task.reference}, self._rows.item)
+
+    def prompts(self) -> Prompts:
+        """What every row is asked in the episode it is at, with the hidden truth: new tensors.
+
+        For those who collect answers and labels; agents get observations.
+
+        Raises:
+            gymnasium.error.ResetNeeded: Before the first reset.
+
+        Example:
+            >>> envs = MultimodalVectorEnv(3, "classify", dataset="digits")
+            >>> _ = envs.reset(seed=7)
+            >>> tuple(envs.prompts().context["image"].shape)
+            (3, 1, 40, 40)
+        """
+        if not self.started:
+            raise gym.error.ResetNeeded("Cannot call envs.prompts() before calling envs.reset()")
+        item = self._rows.item
+        context = dict(self._fields_of(self.task.context, item))
+        reference = dict(self._fields_of({name: name for name in self.task.reference}, item))
+        return Prompts(context, reference, self._rows.key.clone(), self._rows.item_index())
 
     # Snapshots ------------------------------------------------------------------------------------------
 

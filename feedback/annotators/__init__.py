@@ -1,0 +1,5 @@
+"""Simulated annotators: the true utility seen through a person's eyes."""
+
+from feedback.annotators.rater import SimulatedRater
+
+__all__ = ["SimulatedRater"]

@@ -1,0 +1,44 @@
+"""What every annotator can be asked, simulated or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from mm_envs.episodes import Episodes
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an annotator said of n pairs of answers.
+
+    Attributes:
+        choice: ``feedback.preferences`` FIRST, SECOND, TIE or SKIP, (n,) int64.
+        latency: Seconds until the answer came, (n,) float32.
+    """
+
+    choice: Tensor
+    latency: Tensor
+
+
+class Comparer(Protocol):
+    """A pairwise judge.
+
+    Attributes:
+        name: Who it is, in records.
+    """
+
+    name: str
+
+    def compare(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Comparison:
+        """Says which of two answers to the same question is better.
+
+        Args:
+            first: The answers that are displayed first, n episodes with reference and key.
+            second: The answers that are displayed second: same contexts, references and keys.
+            label: How many labels the annotator has given before each one, (n,) int64 (fatigue depends on
+                it); None for 0.
+        """
+        ...

@@ -1,0 +1,206 @@
+"""Feedback as tensors: a table of answers, and labels that name rows of it.
+
+Every label refers to answers by their row, whatever its kind. So an answer is scored once however many labels
+speak of it, a context is encoded once for all its answers, and mixed labels train one model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+FIRST, SECOND, TIE, SKIP = range(4)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers to m contexts.
+
+    Attributes:
+        contexts: What was asked, by observation key; each tensor has leading dimension m.
+        context: The context of each answer, (a,) int64, a row of ``contexts``.
+        response: The answers, (a, ...), as ``Episodes.response``.
+        length: How many words each answer has, (a,) int64; None for answers that are not words.
+    """
+
+    contexts: Mapping[str, Tensor]
+    context: Tensor
+    response: Tensor
+    length: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.context)
+
+    def take(self, rows: Tensor) -> Answers:
+        """Some answers, (k,) int64, in that order, with the contexts that they need and no others."""
+        needed, context = torch.unique(self.context[rows], return_inverse=True)
+        contexts = {key: value[needed] for key, value in self.contexts.items()}
+        length = None if self.length is None else self.length[rows]
+        return Answers(contexts, context, self.response[rows], length)
+
+    def to(self, device: torch.device | str) -> Answers:
+        """The same on a device."""
+        contexts = {key: value.to(device) for key, value in self.contexts.items()}
+        length = None if self.length is None else self.length.to(device)
+        return Answers(contexts, self.context.to(device), self.response.to(device), length)
+
+    @classmethod
+    def of(cls, contexts: Mapping[str, Tensor], response: Tensor, length: Tensor | None = None) -> Answers:
+        """The table of k answers to each of m contexts: the answers of context i are rows ``i * k`` on.
+
+        Args:
+            contexts: Leading dimension m.
+            response: (m, k, ...).
+            length: (m, k) int64, or None.
+        """
+        m, k = response.shape[:2]
+        context = torch.arange(m, device=response.device).repeat_interleave(k)
+        return cls(contexts, context, response.flatten(0, 1), None if length is None else length.flatten())
+
+
+@dataclass(frozen=True)
+class Labels:
+    """n labels; subclasses say what they label.
+
+    Attributes:
+        annotator: Who gave each label, (n,) int64, a place in ``Labelled.annotators``.
+    """
+
+    annotator: Tensor
+
+    def __len__(self) -> int:
+        return len(self.annotator)
+
+    def take(self, rows: Tensor) -> Labels:
+        """Some labels, (k,) int64 or a mask, in that order."""
+        return replace(self, **{name: value[rows] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Pairs(Labels):
+    """Which of two answers is better.
+
+    Attributes:
+        first: A row of the answers, (n,) int64.
+        second: Another one.
+        choice: FIRST, SECOND, TIE or SKIP, (n,) int64.
+        shown_first: Whether ``first`` was displayed first, (n,) bool.
+    """
+
+    first: Tensor
+    second: Tensor
+    choice: Tensor
+    shown_first: Tensor
+
+    @property
+    def target(self) -> Tensor:
+        """1 for FIRST, 0 for SECOND, 0.5 for TIE and SKIP, (n,) float32."""
+        return torch.tensor([1.0, 0.0, 0.5, 0.5], device=self.choice.device)[self.choice]
+
+
+@dataclass(frozen=True)
+class Rankings(Labels):
+    """All answers to a question in order.
+
+    Attributes:
+        order: Rows of the answers, best first, (n, K) int64; -1 beyond the end of a shorter ranking.
+    """
+
+    order: Tensor
+
+
+@dataclass(frozen=True)
+class Ratings(Labels):
+    """One answer on a scale.
+
+    Attributes:
+        answer: A row of the answers, (n,) int64.
+        rating: (n,) float32 in [0, 1]: 0 is the worst of the annotator's scale, 1 its best.
+    """
+
+    answer: Tensor
+    rating: Tensor
+
+
+@dataclass(frozen=True)
+class Approvals(Labels):
+    """One answer, good enough or not.
+
+    Attributes:
+        answer: A row of the answers, (n,) int64.
+        approved: (n,) bool.
+    """
+
+    answer: Tensor
+    approved: Tensor
+
+
+@dataclass(frozen=True)
+class Corrections(Labels):
+    """One answer, and how it should be.
+
+    Attributes:
+        answer: A row of the answers, (n,) int64.
+        corrected: The row of the answer as it should be, (n,) int64.
+    """
+
+    answer: Tensor
+    corrected: Tensor
+
+
+@dataclass(frozen=True)
+class Demonstrations(Labels):
+    """An answer that was given, among others that could have been.
+
+    Attributes:
+        answer: A row of the answers, (n,) int64.
+        others: Rows of the answers, (n, K) int64; -1 beyond the end of a shorter list.
+    """
+
+    answer: Tensor
+    others: Tensor
+
+
+@dataclass(frozen=True)
+class Critiques(Labels):
+    """A part of one answer, good or bad.
+
+    Attributes:
+        answer: A row of the answers, (n,) int64.
+        without: The row of the answer without the part, (n,) int64.
+        good: (n,) bool.
+    """
+
+    answer: Tensor
+    without: Tensor
+    good: Tensor
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Answers with labels of any kinds.
+
+    Attributes:
+        answers: The table that all labels refer to.
+        annotators: The names of those who labelled.
+        labels: At most one batch a kind.
+    """
+
+    answers: Answers
+    annotators: tuple[str, ...]
+    labels: tuple[Labels, ...]
+
+    @property
+    def pairs(self) -> Pairs:
+        """The pairs.
+
+        Raises:
+            ValueError: There are none.
+        """
+        for labels in self.labels:
+            if isinstance(labels, Pairs):
+                return labels
+        raise ValueError("there are no pairs among the labels: collect some, or use another loss")
