@@ -1,0 +1,113 @@
+"""Words out of features: a recurrent decoder that is told the context at every word."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mm_envs.data.text import EOS, PAD
+from mm_envs.names import at_least
+
+
+class Decoder(nn.Module):
+    """Predicts each word from the context and the words before it.
+
+    A gated recurrent unit (Cho et al., 2014, arXiv 1406.1078) reads the word before, beside the context; the
+    context is its first state as well. ``<pad>`` stands before the first word.
+
+    Args:
+        features: Numbers per context.
+        words: The size of the vocabulary.
+        hidden: H, the width of the hidden state.
+        width: Numbers per word.
+
+    Attributes:
+        out: The linear layer from a hidden state (n, H) to the logits of the next word (n, words).
+
+    Example:
+        >>> decoder = Decoder(features=8, words=5, hidden=16)
+        >>> context, tokens = torch.zeros(3, 8), torch.tensor([[3, 4, 1, 0]] * 3)
+        >>> decoder.hidden(context, tokens).shape, decoder(context, tokens).shape
+        (torch.Size([3, 4, 16]), torch.Size([3, 4, 5]))
+    """
+
+    def __init__(self, features: int, words: int, hidden: int = 256, width: int = 64) -> None:
+        super().__init__()
+        for name, value in (("features", features), ("words", words), ("hidden", hidden), ("width", width)):
+            at_least(name, value, 1)
+        self.words = nn.Embedding(words, width)
+        self.context = nn.Linear(features, width)
+        self.first = nn.Linear(features, hidden)
+        self.cell = nn.GRU(width, hidden, batch_first=True)
+        self.out = nn.Linear(hidden, words)
+
+    def hidden(self, context: Tensor, tokens: Tensor) -> Tensor:
+        """The state from which the word at each place is predicted, all places at once (teacher forcing).
+
+        The state at a place depends on the context and the words before that place alone.
+
+        Args:
+            context: (n, features).
+            tokens: The words that were written, (n, L) int64.
+
+        Returns:
+            (n, L, H).
+        """
+        before = torch.cat([torch.full_like(tokens[:, :1], PAD), tokens[:, :-1]], 1)
+        hidden, _ = self._read(context, before, self.start(context))
+        return hidden
+
+    def forward(self, context: Tensor, tokens: Tensor) -> Tensor:
+        """The logits of the word at each place, (n, L, words); the arguments are those of ``hidden``."""
+        logits: Tensor = self.out(self.hidden(context, tokens))
+        return logits
+
+    def start(self, context: Tensor) -> Tensor:
+        """The state before the first word, (1, n, H)."""
+        state: Tensor = self.first(context).tanh()
+        return state[None]
+
+    def step(self, context: Tensor, before: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One word further.
+
+        Args:
+            context: (n, features).
+            before: The word before, (n,) int64; ``<pad>`` at the first place.
+            state: What ``start`` or the last step gave.
+
+        Returns:
+            The logits of the next word, (n, words), and the state after it.
+        """
+        hidden, state = self._read(context, before[:, None], state)
+        return self.out(hidden[:, 0]), state
+
+    def _read(self, context: Tensor, before: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        read: tuple[Tensor, Tensor] = self.cell(self.words(before) + self.context(context)[:, None], state)
+        return read
+
+
+def written(length: Tensor, places: int) -> Tensor:
+    """Which places of answers were written, ``<eos>`` included: (n, places) bool.
+
+    Args:
+        length: Words before ``<eos>``, (n,) int64; ``places`` where there is no ``<eos>``.
+        places: The number of places.
+
+    Example:
+        >>> written(torch.tensor([0, 2, 3]), 3).int().tolist()
+        [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
+    """
+    return torch.arange(places, device=length.device) <= length[:, None]
+
+
+def lengths(tokens: Tensor) -> Tensor:
+    """The number of words before ``<eos>``, (n,) int64: all places where there is none.
+
+    Args:
+        tokens: (n, L) int64.
+
+    Example:
+        >>> lengths(torch.tensor([[3, 4, 1, 0], [1, 0, 0, 0], [3, 4, 5, 6]])).tolist()
+        [2, 0, 4]
+    """
+    return ((tokens == EOS).cumsum(1) == 0).sum(1)
