@@ -1,0 +1,242 @@
+"""Losses of pairs: minus the logarithm of how likely it was that an annotator chose as they did.
+
+All work on the difference of two scores, d = r1 - r2, and stay finite with finite gradients whatever its
+size: probabilities are never formed, only their logarithms. None is averaged: one number a pair.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+
+from feedback.preferences import FIRST, SECOND, SKIP
+from mm_envs.names import one_of
+
+
+def bradley_terry(difference: Tensor, target: Tensor) -> Tensor:
+    """-[p log s(d) + (1 - p) log s(-d)], s the logistic function (Bradley and Terry, 1952).
+
+    A tie as the target 0.5 is the "half label" of B-Pref (Lee et al., 2021, arXiv:2111.03026): it draws the
+    two scores together but gives ties no probability of their own; ``rao_kupper`` and ``davidson`` do.
+
+    Args:
+        difference: d = r1 - r2, (n,) float.
+        target: p, how sure it is that the first is better, (n,) float in [0, 1].
+
+    Returns:
+        (n,) float.
+
+    Example:
+        >>> bradley_terry(torch.tensor([0.0, 1e4]), torch.tensor([0.5, 1.0]))
+        tensor([0.6931, 0.0000])
+    """
+    return binary_cross_entropy_with_logits(difference, target, reduction="none")
+
+
+def bradley_terry_with_margin(difference: Tensor, target: Tensor, margin: Tensor | float) -> Tensor:
+    """-[p log s(d - m) + (1 - p) log s(-d - m)]: the better answer has to lead by m (Touvron et al., 2023,
+    arXiv:2307.09288; the ``margin`` of TRL's ``RewardTrainer``).
+
+    Args:
+        difference: d = r1 - r2, (n,) float.
+        target: p, (n,) float in [0, 1].
+        margin: m >= 0: one number, or (n,), such as the distance of two ratings.
+
+    Returns:
+        (n,) float.
+
+    Example:
+        >>> bradley_terry_with_margin(torch.tensor([2.0]), torch.tensor([1.0]), 2.0)
+        tensor([0.6931])
+    """
+    return -target * logsigmoid(difference - margin) - (1 - target) * logsigmoid(-difference - margin)
+
+
+def label_smoothing(difference: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    """Bradley-Terry with the target (1 - e) p + e (1 - p): "conservative" (Mitchell, 2023, a note on DPO).
+
+    The gradient of a pair that the scores contradict grossly stays 1 - e: one wrong label pulls for ever. A
+    model of wrong labels is ``noise_mix``, which is another loss.
+
+    Args:
+        difference: d = r1 - r2, (n,) float.
+        target: p, (n,) float in [0, 1].
+        epsilon: e in [0, 0.5].
+
+    Returns:
+        (n,) float.
+
+    Raises:
+        ValueError: ``epsilon`` is out of its range.
+
+    Example:
+        >>> label_smoothing(torch.tensor([0.0]), torch.tensor([1.0]), 0.1)
+        tensor([0.6931])
+    """
+    if not 0 <= epsilon <= 0.5:
+        raise ValueError(f"epsilon={epsilon} is not within 0 to 0.5: 0 smoothes nothing")
+    return bradley_terry(difference, (1 - epsilon) * target + epsilon * (1 - target))
+
+
+def noise_mix(difference: Tensor, target: Tensor, eta: float) -> Tensor:
+    """-[p log P(d) + (1 - p) log P(-d)], P(d) = eta / 2 + (1 - eta) s(d).
+
+    With probability eta the annotator flips a coin (Christiano et al., 2017, arXiv:1706.03741, section 2.2.3,
+    with eta = 0.1; ``noise_prob`` of imitation's ``PreferenceModel``). The gradient of a pair that the scores
+    contradict grossly descends to 0 again: it was the coin.
+
+    Args:
+        difference: d = r1 - r2, (n,) float.
+        target: p, (n,) float in [0, 1].
+        eta: How often the coin decides, in [0, 1).
+
+    Returns:
+        (n,) float.
+
+    Raises:
+        ValueError: ``eta`` is out of its range.
+
+    Example:
+        >>> noise_mix(torch.tensor([-1e4]), torch.tensor([1.0]), 0.5)
+        tensor([1.3863])
+    """
+    if not 0 <= eta < 1:
+        raise ValueError(f"eta={eta} is not within 0 to 1: 0.1 is customary")
+    if eta == 0:
+        return bradley_terry(difference, target)
+    coin, looked = math.log(eta / 2), math.log1p(-eta)
+    first = _log_add(looked + logsigmoid(difference), coin)
+    second = _log_add(looked + logsigmoid(-difference), coin)
+    return -target * first - (1 - target) * second
+
+
+def reliability(difference: Tensor, target: Tensor, logit: Tensor) -> Tensor:
+    """-[p log P(d) + (1 - p) log P(-d)], P(d) = e s(d) + (1 - e) s(-d), e = s(logit).
+
+    With probability 1 - e an annotator says the opposite of what they see (Chen et al., 2013, "Pairwise
+    ranking aggregation in a crowdsourced setting", WSDM). e = 1 is Bradley-Terry, 1/2 a coin, 0 an adversary.
+
+    Args:
+        difference: d = r1 - r2, (n,) float.
+        target: p, (n,) float in [0, 1].
+        logit: The logit of e, (n,) float.
+
+    Returns:
+        (n,) float.
+
+    Example:
+        >>> reliability(torch.tensor([1e4, -1e4]), torch.tensor([1.0, 1.0]), torch.tensor([0.0, -1e4]))
+        tensor([0.6931, 0.0000])
+    """
+    right, wrong = logsigmoid(logit), logsigmoid(-logit)
+    better, worse = logsigmoid(difference), logsigmoid(-difference)
+    first = torch.logaddexp(right + better, wrong + worse)
+    second = torch.logaddexp(right + worse, wrong + better)
+    return -target * first - (1 - target) * second
+
+
+def rao_kupper(difference: Tensor, choice: Tensor, width: Tensor | float) -> Tensor:
+    """Ties are scores too close to tell apart (Rao and Kupper, 1967).
+
+    P(first) = s(d - w), P(second) = s(-d - w), P(tie) = 1 - both, which is
+    (e^(2w) - 1) s(d - w) s(-d - w). w = log theta of the paper.
+
+    Args:
+        difference: d = r1 - r2, (n,) float.
+        choice: FIRST, SECOND or TIE, (n,) int64; a SKIP says nothing and costs 0.
+        width: w > 0, one number or (n,).
+
+    Returns:
+        (n,) float.
+
+    Example:
+        >>> torch.exp(-rao_kupper(torch.zeros(3), torch.arange(3), 1.0))
+        tensor([0.2689, 0.2689, 0.4621])
+    """
+    width = torch.as_tensor(width, dtype=difference.dtype, device=difference.device)
+    first, second = logsigmoid(difference - width), logsigmoid(-difference - width)
+    tie = 2 * width + torch.log(-torch.expm1(-2 * width)) + first + second
+    return -_chosen(choice, first, second, tie)
+
+
+def davidson(difference: Tensor, choice: Tensor, log_nu: Tensor | float) -> Tensor:
+    """Ties have a strength of their own, the geometric mean of both times nu (Davidson, 1970).
+
+    P(tie) : P(first) : P(second) = nu sqrt(e^r1 e^r2) : e^r1 : e^r2. Without ties it is Bradley-Terry.
+
+    Args:
+        difference: d = r1 - r2, (n,) float.
+        choice: FIRST, SECOND or TIE, (n,) int64; a SKIP says nothing and costs 0.
+        log_nu: The logarithm of nu, one number or (n,).
+
+    Returns:
+        (n,) float.
+
+    Example:
+        >>> torch.exp(-davidson(torch.zeros(3), torch.arange(3), 0.0))
+        tensor([0.3333, 0.3333, 0.3333])
+    """
+    return -_chosen(choice, *davidson_log_probabilities(difference, log_nu).unbind(-1))
+
+
+def davidson_log_probabilities(difference: Tensor, log_nu: Tensor | float) -> Tensor:
+    """The logarithms of the chances of first, second and tie, (n, 3) float; see ``davidson``."""
+    tie = torch.as_tensor(log_nu, dtype=difference.dtype, device=difference.device).expand_as(difference)
+    return torch.stack([difference / 2, -difference / 2, tie], -1).log_softmax(-1)
+
+
+def centring(first: Tensor, second: Tensor, coefficient: float = 0.01) -> Tensor:
+    """Adds c (r1 + r2)^2, which holds scores about 0: pairs leave that open (Eisenstein et al., 2023,
+    arXiv:2312.09244; ``center_rewards_coefficient`` of TRL's ``RewardTrainer``).
+
+    Args:
+        first: r1, (n,) float.
+        second: r2, (n,) float.
+        coefficient: c.
+
+    Returns:
+        (n,) float, to be added to a loss of the pairs.
+
+    Example:
+        >>> centring(torch.tensor([3.0]), torch.tensor([1.0]))
+        tensor([0.1600])
+    """
+    return coefficient * (first + second).square()
+
+
+# Losses of a pair that need nothing beside a number: name, and what the number is called.
+PAIR_LOSSES = {
+    "bradley_terry": None,
+    "margin": bradley_terry_with_margin,
+    "label_smoothing": label_smoothing,
+    "noise_mix": noise_mix,
+}
+
+
+def pair_loss(name: str, difference: Tensor, target: Tensor, amount: float) -> Tensor:
+    """A loss of pairs by its name; ``amount`` is its margin, epsilon or eta.
+
+    Raises:
+        ValueError: There is no such loss.
+
+    Example:
+        >>> pair_loss("noise_mix", torch.tensor([0.0]), torch.tensor([1.0]), 0.1)
+        tensor([0.6931])
+    """
+    if name not in PAIR_LOSSES:
+        raise ValueError(one_of("loss", name, PAIR_LOSSES))
+    loss = PAIR_LOSSES[name]
+    return bradley_terry(difference, target) if loss is None else loss(difference, target, amount)
+
+
+def _log_add(logarithm: Tensor, constant: float) -> Tensor:
+    return torch.logaddexp(logarithm, torch.full_like(logarithm, constant))
+
+
+def _chosen(choice: Tensor, first: Tensor, second: Tensor, tie: Tensor) -> Tensor:
+    said = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
+    # A skipped pair says nothing.
+    return torch.where(choice == SKIP, torch.zeros_like(said), said)

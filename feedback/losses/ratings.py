@@ -1,0 +1,79 @@
+"""Losses of ratings on an ordered scale, and of approvals."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pad
+
+
+def cumulative_logits(score: Tensor, level: Tensor, cuts: Tensor) -> Tensor:
+    """-log P(level k), where P(level <= k) = s(c_k - r) with ordered cut-points c (McCullagh, 1980).
+
+    A rating is the score plus logistic noise; the cut-points divide the line into the levels of the scale. The
+    chance of a level between two cuts is s(c_k - r) - s(c_(k-1) - r), which is the product
+    s(c_k - r) s(r - c_(k-1)) (1 - e^(c_(k-1) - c_k)): its logarithm needs no difference of near numbers.
+
+    Args:
+        score: r, (n,) float.
+        level: k, (n,) int64 in 0 .. K - 1, 0 the worst.
+        cuts: Ascending, (K - 1,) float, or (n, K - 1) where each label has its own.
+
+    Returns:
+        (n,) float.
+
+    Example:
+        >>> cuts = torch.tensor([-1.0, 1.0])
+        >>> torch.exp(-cumulative_logits(torch.zeros(3), torch.arange(3), cuts))
+        tensor([0.2689, 0.4621, 0.2689])
+    """
+    cuts = cuts.expand(len(score), -1)
+    least, most = level == 0, level == cuts.shape[1]
+    # The outer levels have one cut only; the other stands in for it, and is not used.
+    lower = cuts.gather(1, (level - 1).clamp(min=0)[:, None])[:, 0]
+    upper = cuts.gather(1, level.clamp(max=cuts.shape[1] - 1)[:, None])[:, 0]
+    inner = ~(least | most)
+    width = torch.where(inner, upper - lower, 1.0)
+    below, above = logsigmoid(upper - score), logsigmoid(score - lower)
+    between = torch.log(-torch.expm1(-width))
+    nothing = torch.zeros_like(score)
+    return -(
+        torch.where(most, nothing, below)
+        + torch.where(least, nothing, above)
+        + torch.where(inner, between, nothing)
+    )
+
+
+def ordered_cuts(first: Tensor, log_widths: Tensor) -> Tensor:
+    """Ascending cut-points from free parameters: the first, and the logarithms of the widths between them.
+
+    Args:
+        first: () float.
+        log_widths: (K - 2,) float.
+
+    Returns:
+        (K - 1,) float.
+
+    Example:
+        >>> ordered_cuts(torch.tensor(-1.0), torch.zeros(2))
+        tensor([-1.,  0.,  1.])
+    """
+    return first + pad(log_widths.exp().cumsum(0), (1, 0))
+
+
+def approval(score: Tensor, approved: Tensor, threshold: Tensor | float) -> Tensor:
+    """-log s(r - t) of what was approved, -log s(t - r) of what was not: cross-entropy with a threshold.
+
+    Args:
+        score: r, (n,) float.
+        approved: (n,) bool.
+        threshold: t, one number or (n,).
+
+    Returns:
+        (n,) float.
+
+    Example:
+        >>> approval(torch.tensor([0.0, 1e4]), torch.tensor([True, False]), 0.0)
+        tensor([6.9315e-01, 1.0000e+04])
+    """
+    return binary_cross_entropy_with_logits(score - threshold, approved.to(score.dtype), reduction="none")
