@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,16 @@ class Ratings:
         references: What people wrote of the same picture, for each candidate.
         scores: The ratings, (n,) float64; more is better.
         groups: Who wrote each candidate; empty if nobody says.
+        images: The picture that each candidate is about.
+        people: How many people stand behind each rating; empty for one each.
     """
 
     candidates: list[str]
     references: list[References]
     scores: NDArray[np.float64]
     groups: list[str]
+    images: list[str] = field(default_factory=list)
+    people: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,13 @@ class Preferences:
         first: One caption of each pair.
         second: The other one.
         references: What people wrote of the same picture or sound, for each pair.
-        votes: Votes for the first caption minus votes for the second, (n,) int64; never 0.
+        votes: Votes for the first caption minus votes for the second, (n,) int64; 0 only where a reader is
+            asked to keep such pairs.
         groups: The category of each pair, such as HC: both by people and correct; HI: one of another
             picture; HM: a person and a machine; MM: two machines.
+        images: The picture or sound of each pair.
+        given: Every vote as it was given: 1 for the first caption, -1 for the second, 0 for neither. Nobody
+            says whether a place in the list is a person.
     """
 
     first: list[str]
@@ -55,6 +63,8 @@ class Preferences:
     references: list[References]
     votes: NDArray[np.int64]
     groups: list[str]
+    images: list[str] = field(default_factory=list)
+    given: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -81,14 +91,15 @@ def flickr8k_expert(folder: Path) -> Ratings:
     of its own (the protocol of SPICE, 2016, arXiv:1607.08822).
     """
     captions = _flickr8k_captions(folder)
-    candidates, references, scores = [], [], []
+    candidates, references, scores, images = [], [], [], []
     for image, caption, *given in _columns(folder / "ExpertAnnotations.txt", 5):
         own = [captions[f"{image}#{i}"] for i in range(5)]
         if captions[caption] not in own:
             candidates += [captions[caption]] * len(given)
             references += [own] * len(given)
             scores += [float(score) for score in given]
-    return Ratings(candidates, references, np.array(scores), [])
+            images += [image] * len(given)
+    return Ratings(candidates, references, np.array(scores), [], images)
 
 
 def flickr8k_crowd(folder: Path) -> Ratings:
@@ -107,7 +118,9 @@ def flickr8k_crowd(folder: Path) -> Ratings:
         for image, texts in judged.items()
     }
     references = [kept[image] for image, *_ in rows]
-    return Ratings(candidates, references, np.array([float(share) for _, _, share, *_ in rows]), [])
+    shares = np.array([float(share) for _, _, share, *_ in rows])
+    people = [int(yes) + int(no) for *_, yes, no in rows]
+    return Ratings(candidates, references, shares, [], [image for image, *_ in rows], people)
 
 
 def thumb(folder: Path) -> Ratings:
@@ -119,6 +132,7 @@ def thumb(folder: Path) -> Ratings:
         [known[row["seg_id"]] for row in rows],
         np.array([row["human_score"] for row in rows]),
         [row["SYS"] for row in rows],
+        [row["seg_id"] for row in rows],
     )
 
 
@@ -138,26 +152,34 @@ def pascal50s(folder: Path, references: int = 5) -> Preferences:
         [known[row["image"]][:references] for row in rows],
         np.array([sum(row["votes"]) for row in rows]),
         [names[row["category"]] for row in rows],
+        [row["image"] for row in rows],
+        [row["votes"] for row in rows],
     )
 
 
-def fense(folder: Path) -> Preferences:
+def fense(folder: Path, ties: bool = False) -> Preferences:
     """AudioCaps-Eval (Zhou et al., "FENSE", 2022, arXiv:2110.04684): captions of sounds.
 
-    Pairs with as many votes for one as for the other are left out; a caption of the pair is taken out of the
-    references.
+    A caption of the pair is taken out of the references.
+
+    Args:
+        folder: The folder of the set.
+        ties: Whether to keep pairs with as many votes for one as for the other.
     """
-    first, second, references, votes, groups = [], [], [], [], []
+    found = Preferences([], [], [], np.empty(0, dtype=np.int64), [])
+    votes = []
     for clip in json.loads((folder / "audiocaps_eval.json").read_text(encoding="utf-8")):
         for key, pair in clip.items():
-            if key[:2] not in ("HC", "HI", "HM", "MM") or not pair or not sum(pair[-1]):
+            if key[:2] not in ("HC", "HI", "HM", "MM") or not pair or not (ties or sum(pair[-1])):
                 continue
-            first.append(pair[0])
-            second.append(pair[1])
-            references.append([text for text in clip["references"] if text not in pair[:2]])
+            found.first.append(pair[0])
+            found.second.append(pair[1])
+            found.references.append([text for text in clip["references"] if text not in pair[:2]])
             votes.append(sum(pair[-1]))
-            groups.append(key[:2])
-    return Preferences(first, second, references, np.array(votes), groups)
+            found.groups.append(key[:2])
+            found.images.append(clip["audio_id"])
+            found.given.append(pair[-1])
+    return replace(found, votes=np.array(votes, dtype=np.int64))
 
 
 def author_scores(folder: Path) -> AuthorScores:

@@ -54,7 +54,7 @@ def test_ratings_of_systems(tmp_path: Path) -> None:
     row = {"SYS": "Human", "seg_id": "7", "hyp": "a cat", "human_score": 4.5}
     (tmp_path / "mscoco_THumB-1.0.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "mscoco_references.json").write_text(json.dumps({"seg_id": "7", "refs": ["a dog"]}) + "\n")
-    assert people.thumb(tmp_path) == people.Ratings(["a cat"], [["a dog"]], np.array([4.5]), ["Human"])
+    assert people.thumb(tmp_path) == people.Ratings(["a cat"], [["a dog"]], np.array([4.5]), ["Human"], ["7"])
 
 
 def test_pairs_without_a_majority_are_left_out_and_so_are_own_references(tmp_path: Path) -> None:
@@ -63,6 +63,7 @@ def test_pairs_without_a_majority_are_left_out_and_so_are_own_references(tmp_pat
         "MM_1": ["a bell", "a drum", "x", "y", [1, -1, 1, -1]],
         "MM_2": ["a drum", "a car", "x", "y", [0, -1, 0, -1]],
         "HM": None,
+        "audio_id": "clip",
         "references": ["a bell", "ringing"],
     }
     (tmp_path / "audiocaps_eval.json").write_text(json.dumps([clip]))
