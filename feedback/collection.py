@@ -1,0 +1,125 @@
+"""What people are asked: questions of an environment, drawn before anybody has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+import mm_envs
+from mm_envs.engine.ticket import Ticket
+from mm_envs.engine.vector import MultimodalVectorEnv
+from mm_envs.episodes import Prompts
+from mm_envs.names import at_least
+from mm_envs.tasks.task import Task
+
+_BLOCK = 1024
+
+
+class Tickets:
+    """The tickets of some prompts, each written when it is asked for.
+
+    Args:
+        envs: An environment in which the first of the prompts was asked, made by its id.
+        prompts: The prompts.
+
+    Attributes:
+        task: The task whose prompts they are.
+    """
+
+    def __init__(self, envs: MultimodalVectorEnv, prompts: Prompts) -> None:
+        self.task, self._envs = envs.task, envs
+        self._item, self._key = prompts.item, prompts.key
+
+    def __len__(self) -> int:
+        return len(self._item)
+
+    def __getitem__(self, row: int) -> str:
+        """The ticket of one prompt.
+
+        Raises:
+            ValueError: The task was not made by the id of an environment.
+            IndexError: There is no such row.
+        """
+        seed, number, episode = self._key[row].tolist()
+        item = int(self._item[row])
+        return str(replace(self._first, item=item, seed=seed % 2**64, row=number, episode=episode))
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
+
+    @cached_property
+    def _first(self) -> Ticket:
+        return Ticket.parse(mm_envs.ticket(self._envs, 0))
+
+
+def draw_prompts(
+    task: str | Task,
+    n: int,
+    split: str = "train",
+    seed: int = 0,
+    *,
+    items: Tensor | None = None,
+    device: torch.device | str = "cpu",
+    **arguments: Any,
+) -> tuple[Prompts, Tickets]:
+    """What the first n rows of an environment are asked in their first episode.
+
+    Row i depends on the seed and i alone, whatever n is. Items are drawn with replacement.
+
+    Args:
+        task: The id of an environment, or a task.
+        n: How many.
+        split: Which items: "train", "validation" or "test".
+        seed: Decides the items, and the key of each prompt.
+        items: The items to ask about instead, (n,) int64 indices of the dataset.
+        device: Where the tensors live.
+        arguments: Further arguments of the environment, if ``task`` is an id.
+
+    Returns:
+        The prompts, and their tickets (``tickets.task`` is the task).
+
+    Raises:
+        ValueError: ``n`` is below 1, or the environment refuses its arguments.
+
+    Example:
+        >>> prompts, tickets = draw_prompts("MMVQA-v0", 3, seed=5)
+        >>> len(prompts), len(tickets), tickets[2].split(":")[5]
+        (3, 3, '5.2.0')
+    """
+    at_least("n", n, 1, "draw at least one")
+    first: MultimodalVectorEnv | None = None
+    blocks = []
+    for start in range(0, n, _BLOCK):
+        rows = slice(start, min(n, start + _BLOCK))
+        engine = {"num_envs": rows.stop - start, "first_row": start, "split": split, "device": device}
+        envs = _environment(task, {**engine, **arguments})
+        envs.reset(seed=seed, options={} if items is None else {"items": items[rows]})
+        blocks.append(envs.prompts())
+        first = first or envs
+    assert first is not None
+    prompts = _joined(blocks)
+    return prompts, Tickets(first, prompts)
+
+
+def _environment(task: str | Task, arguments: dict[str, Any]) -> MultimodalVectorEnv:
+    if isinstance(task, Task):
+        return MultimodalVectorEnv(task=task, feedback="truth", **arguments)
+    envs: Any = gym.make_vec(task, **arguments).unwrapped
+    if not isinstance(envs, MultimodalVectorEnv):
+        raise ValueError(f"task={task!r} makes a {type(envs).__name__}: name an environment of mm-envs")
+    return envs
+
+
+def _joined(blocks: list[Prompts]) -> Prompts:
+    if len(blocks) == 1:
+        return blocks[0]
+    context = {key: torch.cat([one.context[key] for one in blocks]) for key in blocks[0].context}
+    reference = {key: torch.cat([one.reference[key] for one in blocks]) for key in blocks[0].reference}
+    key, item = torch.cat([one.key for one in blocks]), torch.cat([one.item for one in blocks])
+    return Prompts(context, reference, key, item)
