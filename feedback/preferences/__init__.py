@@ -16,6 +16,8 @@ from feedback.preferences.batches import (
     Rankings,
     Ratings,
 )
+from feedback.preferences.items import Item
+from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
 from feedback.preferences.records import (
     CHOICES,
     KINDS,
@@ -28,6 +30,7 @@ from feedback.preferences.records import (
     Rating,
     Record,
 )
+from feedback.preferences.serial import from_json, query_id, record_id, same, to_json
 
 __all__ = [
     "CHOICES",
@@ -45,6 +48,9 @@ __all__ = [
     "Critiques",
     "Demonstration",
     "Demonstrations",
+    "Header",
+    "Imported",
+    "Item",
     "Labelled",
     "Labels",
     "Pairs",
@@ -54,4 +60,11 @@ __all__ = [
     "Rating",
     "Ratings",
     "Record",
+    "from_json",
+    "query_id",
+    "read_jsonl",
+    "record_id",
+    "same",
+    "to_json",
+    "write_jsonl",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from feedback.preferences.checks import item_id, member, number, permutation, text
+
 CHOICES = ("first", "second", "tie", "skip")
 VERDICTS = ("good", "bad")
 
@@ -23,9 +25,14 @@ class Record:
         latency: Seconds until the annotator answered; None if nobody looked.
         time: When, in seconds since 1970 (UTC).
         reward_model: The version of the reward model that chose the query; empty if none did.
+
+    Raises:
+        ValueError: A value is not what it should be; the message names kind and field.
     """
 
     kind: ClassVar[str]
+    judged: ClassVar[tuple[int, int | None]] = (1, 1)
+    """How many answers the annotator judged: at least, and at most (None: any number)."""
 
     query: str
     item: str
@@ -37,6 +44,36 @@ class Record:
     time: float = 0.0
     reward_model: str = ""
 
+    def __post_init__(self) -> None:
+        try:
+            self._check_common()
+            self._check()
+        except ValueError as error:
+            raise ValueError(f"{self.kind} record: {error}") from None
+
+    def _check_common(self) -> None:
+        text("query", self.query, least=1)
+        item_id("item", self.item)
+        text("annotator", self.annotator, least=1)
+        least, most = self.judged
+        if not isinstance(self.answers, tuple):
+            raise ValueError(f"answers is a {type(self.answers).__name__}: give a tuple of texts")
+        if len(self.answers) < least or (most is not None and len(self.answers) > most):
+            wanted = f"{least}" if most == least else f"at least {least}"
+            raise ValueError(f"answers has {len(self.answers)} texts: give {wanted}")
+        for answer in self.answers:
+            text("answers", answer)
+        if self.displayed != ():
+            permutation("displayed", self.displayed, len(self.answers))
+        text("sampler", self.sampler)
+        if self.latency is not None:
+            number("latency", self.latency)
+        number("time", self.time)
+        text("reward_model", self.reward_model)
+
+    def _check(self) -> None:
+        """Refuses what a kind of its own does not allow."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pairwise(Record):
@@ -47,7 +84,12 @@ class Pairwise(Record):
     """
 
     kind: ClassVar[str] = "pairwise"
+    judged: ClassVar[tuple[int, int | None]] = (2, 2)
+
     choice: str
+
+    def _check(self) -> None:
+        member("choice", self.choice, CHOICES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +101,12 @@ class Ranking(Record):
     """
 
     kind: ClassVar[str] = "ranking"
+    judged: ClassVar[tuple[int, int | None]] = (2, None)
+
     order: tuple[int, ...]
+
+    def _check(self) -> None:
+        permutation("order", self.order, len(self.answers))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +120,19 @@ class Rating(Record):
     """
 
     kind: ClassVar[str] = "rating"
+
     rating: float
     low: float = 1.0
     high: float = 5.0
+
+    def _check(self) -> None:
+        number("low", self.low, least=None)
+        number("high", self.high, least=None)
+        number("rating", self.rating, least=None)
+        if not self.low < self.high:
+            raise ValueError(f"low={self.low!r} is not below high={self.high!r}")
+        if not self.low <= self.rating <= self.high:
+            raise ValueError(f"rating={self.rating!r} is not within {self.low!r} to {self.high!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +144,12 @@ class Approval(Record):
     """
 
     kind: ClassVar[str] = "approval"
+
     approved: bool
+
+    def _check(self) -> None:
+        if not isinstance(self.approved, bool):
+            raise ValueError(f"approved={self.approved!r:.60} is not true or false")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +161,11 @@ class Correction(Record):
     """
 
     kind: ClassVar[str] = "correction"
+
     corrected: str
+
+    def _check(self) -> None:
+        text("corrected", self.corrected)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +177,12 @@ class Demonstration(Record):
     """
 
     kind: ClassVar[str] = "demonstration"
+    judged: ClassVar[tuple[int, int | None]] = (0, None)
+
     demonstration: str
+
+    def _check(self) -> None:
+        text("demonstration", self.demonstration)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +197,23 @@ class Critique(Record):
     """
 
     kind: ClassVar[str] = "critique"
+
     start: int
     stop: int
     verdict: str
     comment: str = ""
+
+    def _check(self) -> None:
+        words = len(self.answers[0].split())
+        for name, value in (("start", self.start), ("stop", self.stop)):
+            if type(value) is not int:
+                raise ValueError(f"{name}={value!r:.60} is not a whole number")
+        if not 0 <= self.start < self.stop <= words:
+            raise ValueError(
+                f"start={self.start} and stop={self.stop} are no part of an answer of {words} words"
+            )
+        member("verdict", self.verdict, VERDICTS)
+        text("comment", self.comment)
 
 
 KINDS: dict[str, type[Record]] = {

@@ -1,0 +1,117 @@
+"""Checks of single values, each of which ends in one sentence."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from mm_envs.names import one_of
+
+LONGEST = 2**16
+_CONTENT = re.compile(r"sha256:[0-9a-f]{64}")
+_MEDIA = re.compile(r"sha256:([0-9a-f]{64})(\.[a-z0-9]{1,8})?")
+
+
+def text(name: str, value: Any, least: int = 0, most: int = LONGEST) -> None:
+    """Refuses what is no text that every file and database can hold.
+
+    Raises:
+        ValueError: It is no string, too short or too long, holds a NUL or half of a surrogate pair.
+
+    Example:
+        >>> text("query", "", least=1)
+        Traceback (most recent call last):
+        ValueError: query is empty
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name}={value!r:.60} is no text")
+    if len(value) < least:
+        raise ValueError(f"{name} is empty")
+    if len(value) > most:
+        raise ValueError(f"{name} has {len(value):,} characters: at most {most:,} are stored")
+    if value.isascii() and "\0" not in value:
+        return
+    # PostgreSQL holds no NUL, and no file of UTF-8 a lone surrogate.
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError(f"{name}={value!r:.60} holds a character that is no text")
+
+
+def number(name: str, value: Any, least: float | None = 0.0) -> None:
+    """Refuses what is no finite number, or too small.
+
+    Raises:
+        ValueError: It is something else.
+
+    Example:
+        >>> number("latency", float("nan"))
+        Traceback (most recent call last):
+        ValueError: latency=nan is no finite number
+    """
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{name}={value!r:.60} is no finite number")
+    if least is not None and value < least:
+        raise ValueError(f"{name}={value!r} is below {least:g}")
+
+
+def permutation(name: str, value: Any, count: int) -> None:
+    """Refuses what is not each of the places 0 to ``count - 1`` once.
+
+    Raises:
+        ValueError: It is something else.
+
+    Example:
+        >>> permutation("order", (0, 0), 2)
+        Traceback (most recent call last):
+        ValueError: order=(0, 0) does not name each of the places 0 to 1 once
+    """
+    whole = isinstance(value, tuple) and all(type(one) is int for one in value)
+    if not whole or sorted(value) != list(range(count)):
+        raise ValueError(f"{name}={value!r:.60} does not name each of the places 0 to {count - 1} once")
+
+
+def member(name: str, value: Any, known: tuple[str, ...]) -> None:
+    """Refuses what is not in a table.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(one_of(name, value, known))
+
+
+def item_id(name: str, value: Any) -> None:
+    """Refuses what is neither a ticket nor the digest of a content; a ticket is not read here.
+
+    Raises:
+        ValueError: It is something else.
+
+    Example:
+        >>> item_id("item", "cat.png")
+        Traceback (most recent call last):
+        ValueError: item='cat.png' is neither a ticket (mm1:...) nor sha256: and 64 hexadecimal digits
+    """
+    text(name, value, least=1)
+    if not value.startswith("mm1:") and not _CONTENT.fullmatch(value):
+        raise ValueError(
+            f"{name}={value!r:.60} is neither a ticket (mm1:...) nor sha256: and 64 hexadecimal digits"
+        )
+
+
+def media_name(name: str, value: Any) -> tuple[str, str]:
+    """Digest and ending of a content-addressed file, ``sha256:`` + 64 hexadecimal digits + ``.png`` or so.
+
+    Raises:
+        ValueError: It is something else, such as a path.
+
+    Example:
+        >>> media_name("media", "../../etc/passwd")
+        Traceback (most recent call last):
+        ValueError: media='../../etc/passwd' is not sha256:, 64 hexadecimal digits and an ending such as .png
+    """
+    found = _MEDIA.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(
+            f"{name}={value!r:.60} is not sha256:, 64 hexadecimal digits and an ending such as .png"
+        )
+    return found[1], found[2] or ""

@@ -1,0 +1,67 @@
+"""What feedback speaks of: the items of a store."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from feedback.preferences.checks import item_id, media_name, text
+from mm_envs.engine.ticket import Ticket
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """Something that answers are given to: an episode of an environment, or a content of its own.
+
+    Attributes:
+        id: Its name in records: a ticket (``mm1:...``), or ``sha256:`` and the digest of its content.
+        environment: The id of the environment it belongs to; empty for none.
+        vocabulary: The digest of the vocabulary of its answers; empty for answers that are no words of one.
+        media: Names of content-addressed files that show it, as ``PreferenceStore.put_media`` gives them.
+        text: What is asked, in words.
+
+    Raises:
+        ValueError: A value is not what it should be.
+    """
+
+    kind: ClassVar[str] = "item"
+
+    id: str
+    environment: str = ""
+    vocabulary: str = ""
+    media: tuple[str, ...] = ()
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            item_id("id", self.id)
+            text("environment", self.environment)
+            text("vocabulary", self.vocabulary)
+            text("text", self.text)
+            if not isinstance(self.media, tuple):
+                raise ValueError(f"media is a {type(self.media).__name__}: give a tuple of names")
+            for name in self.media:
+                media_name("media", name)
+        except ValueError as error:
+            raise ValueError(f"item: {error}") from None
+
+    @classmethod
+    def of_ticket(cls, ticket: str, vocabulary: str = "", text: str = "") -> Item:
+        """The item of an episode of an environment.
+
+        Raises:
+            ValueError: It is no ticket.
+        """
+        return cls(id=ticket, environment=Ticket.parse(ticket).id, vocabulary=vocabulary, text=text)
+
+    @classmethod
+    def of_text(cls, text: str, environment: str = "") -> Item:
+        """An item that is nothing but its text.
+
+        Example:
+            >>> Item.of_text("Why is the sky blue?").id[:15]
+            'sha256:09ea2679'
+        """
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return cls(id=f"sha256:{digest}", environment=environment, text=text)
