@@ -60,18 +60,18 @@ class PairLikelihood(nn.Module):
             pairs: What was said.
         """
         if self.tie is not None:
-            loss = rao_kupper if self.ties == "rao_kupper" else davidson
-            width = self.tie.exp() if self.ties == "rao_kupper" else self.tie
-            return loss(difference, pairs.choice, width)
+            if self.ties == "rao_kupper":
+                return rao_kupper(difference, pairs.choice, self.tie.exp())
+            return davidson(difference, pairs.choice, self.tie)
         each: Tensor = pair_loss(self.name, difference, pairs.target.to(difference.dtype), self.amount)
         return each.masked_fill(pairs.choice == SKIP, 0.0)
 
     def penalty(self) -> Tensor:
-        """Minus the logarithm of the prior of the parameters, a number; 0 for those that have none."""
+        """Minus the logarithm of the prior of the parameters, divided by the labels of the fit, a number."""
         return torch.zeros(())
 
     def loss(self, scores: Tensor, labelled: Labelled) -> Tensor:
-        """The mean over the pairs that were not skipped.
+        """The mean over the pairs that were not skipped, and its share of the priors.
 
         Args:
             scores: The score of each answer, (a,) float.
@@ -79,7 +79,8 @@ class PairLikelihood(nn.Module):
         """
         pairs = labelled.pairs
         each = self(scores[pairs.first] - scores[pairs.second], pairs)
-        return each.sum() / (pairs.choice != SKIP).sum().clamp(min=1)
+        mean: Tensor = each.sum() / (pairs.choice != SKIP).sum().clamp(min=1)
+        return mean + self.penalty()
 
 
 class Likelihood(nn.Module):
@@ -89,14 +90,14 @@ class Likelihood(nn.Module):
     P(c) = e^(b r(c)) / sum over C of e^(b r): pairs and rankings choose among answers, a correction between
     the answer before and after, a demonstration among what could have been said, a critique between the
     answer with the part and without it. Ratings and approvals place a score between cut-points. Cut-points,
-    threshold, strength of ties, the rationality of each kind (pairs and rankings have 1, which fixes the scale
-    of the scores) and personal scales are parameters of this module and learnt together with the scores.
+    threshold, strength of ties, the rationality of each kind (pairs and rankings have 1, which fixes the
+    scale of the scores) and personal scales are parameters of this module, learnt together with the scores.
 
     Args:
         pairs: The likelihood of pairs; Bradley-Terry unless given.
         levels: How many levels the scale of ratings has, at least 2; ratings are rounded to the nearest.
-        annotators: How many annotators have a scale of their own: annotator w sees e^(g_w) r + o_w when rating
-            and approving; g and o have standard normal priors. 0: all share one scale.
+        annotators: How many annotators have a scale of their own: w sees e^(g_w) r + o_w when rating and
+            approving; g and o have standard normal priors. 0: all share one scale.
         labels: How many labels there are in all, by which the priors are divided.
 
     Raises:
@@ -170,8 +171,9 @@ class Likelihood(nn.Module):
         return self.gain[labels.annotator].exp() * scores[answer] + self.offset[labels.annotator]
 
     def penalty(self) -> Tensor:
-        """Minus the logarithm of the priors, a number."""
-        return self.pairs.penalty() + (self.gain.square().sum() + self.offset.square().sum()) / 2
+        """Minus the logarithm of the priors, divided by the labels of the fit, a number."""
+        scales = (self.gain.square().sum() + self.offset.square().sum()) / 2
+        return self.pairs.penalty() + scales / self.labels
 
     def loss(self, scores: Tensor, labelled: Labelled) -> Tensor:
         """The mean over all labels, skipped pairs left out, and its share of the priors.
@@ -185,4 +187,4 @@ class Likelihood(nn.Module):
             total = total + self(scores, labels).sum()
             skipped = (labels.choice == SKIP).sum() if isinstance(labels, Pairs) else 0
             count = count + len(labels) - skipped
-        return total / count.clamp(min=1) + self.penalty() / self.labels
+        return total / count.clamp(min=1) + self.penalty()

@@ -10,8 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pa
 def cumulative_logits(score: Tensor, level: Tensor, cuts: Tensor) -> Tensor:
     """-log P(level k), where P(level <= k) = s(c_k - r) with ordered cut-points c (McCullagh, 1980).
 
-    A rating is the score plus logistic noise; the cut-points divide the line into the levels of the scale. The
-    chance of a level between two cuts is s(c_k - r) - s(c_(k-1) - r), which is the product
+    A rating is the score plus logistic noise; the cut-points divide the line into the levels of the scale.
+    The chance of a level between two cuts is s(c_k - r) - s(c_(k-1) - r), which is the product
     s(c_k - r) s(r - c_(k-1)) (1 - e^(c_(k-1) - c_k)): its logarithm needs no difference of near numbers.
 
     Args:

@@ -1,0 +1,15 @@
+"""Learning who to trust: votes, agreement, and the reliability of annotators."""
+
+from feedback.aggregation.agreement import krippendorff_alpha
+from feedback.aggregation.reliability import Reliability, fit_reliability
+from feedback.aggregation.votes import DawidSkene, Majority, Votes, majority
+
+__all__ = [
+    "DawidSkene",
+    "Majority",
+    "Reliability",
+    "Votes",
+    "fit_reliability",
+    "krippendorff_alpha",
+    "majority",
+]

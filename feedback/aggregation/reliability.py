@@ -1,0 +1,189 @@
+"""Learning who to trust: the reliability of annotators, learnt with the reward from single votes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from feedback.losses import PairLikelihood, davidson_log_probabilities
+from feedback.preferences import FIRST, SECOND, SKIP, TIE, Labelled, Pairs
+from mm_envs.names import at_least
+
+
+class Reliability(PairLikelihood):
+    """P(first) = e_w s(d) + (1 - e_w) s(-d), with e_w learnt for every annotator w (Chen et al., 2013).
+
+    The difference of scores d is what the annotators have in common, e_w how often w says what they see: near
+    1 for a good one, 1/2 for a coin-flipper, below for an adversary, whose labels then count the other way
+    round. One vote a pair is enough: annotators need not see the same pairs, for the scores join them.
+
+    With all scores negated and all e_w turned into 1 - e_w the likelihood stays the same. The prior decides:
+    before they say anything, everybody counts as having been right ``right`` times and wrong ``wrong`` times
+    (a beta prior), hence most annotators are taken to be better than chance.
+
+    Extensions, each switched on by its argument: a position bias b_w adds b_w to d if the first was displayed
+    first and takes it off if not (whoever says the opposite has it, too, hence it is added after the turn);
+    skill by modality makes logit e_w = q_w + sum_m x_m u_wm, where x are the modalities of a pair; ties have
+    a strength of their own (Davidson, 1970), else a tie is half of a label for either side. b and u have
+    normal priors with standard deviations 0.5 and 1.
+
+    Args:
+        annotators: How many there are.
+        labels: How many labels there are in all, by which the priors are divided.
+        right: Pseudo-counts of the prior, at least ``wrong``.
+        wrong: Above 0.
+        position: Whether to learn position biases.
+        modalities: How many modalities skill may differ by.
+        ties: Whether ties have a chance of their own.
+
+    Raises:
+        ValueError: There are no annotators, or the prior does not say that annotators are better than chance.
+
+    Example:
+        >>> model = Reliability(3, labels=100)
+        >>> model.skill
+        tensor([0.7500, 0.7500, 0.7500])
+    """
+
+    def __init__(
+        self,
+        annotators: int,
+        *,
+        labels: int,
+        right: float = 3.0,
+        wrong: float = 1.0,
+        position: bool = False,
+        modalities: int = 0,
+        ties: bool = False,
+    ) -> None:
+        super().__init__()
+        at_least("annotators", annotators, 1, "somebody has to have labelled")
+        at_least("labels", labels, 1, "give the number of labels of the fit")
+        if not right > wrong > 0:
+            raise ValueError(
+                f"right={right}, wrong={wrong}: right has to exceed wrong, and wrong 0, or nothing says which"
+                " of two opposite rewards is meant"
+            )
+        self.labels, self.right, self.wrong, self.position = labels, right, wrong, position
+        start = torch.tensor(right / wrong).log()
+        self.logit = nn.Parameter(start.repeat(annotators))
+        self.bias = nn.Parameter(torch.zeros(annotators)) if position else None
+        self.by_modality = nn.Parameter(torch.zeros(annotators, modalities)) if modalities else None
+        self.tie = nn.Parameter(torch.tensor(-2.0)) if ties else None
+
+    @classmethod
+    def of(cls, labelled: Labelled, **arguments: float) -> Reliability:
+        """For the annotators and as many labels as there are; takes the other arguments of the class."""
+        return cls(len(labelled.annotators), labels=len(labelled.pairs), **arguments)  # type: ignore[arg-type]
+
+    @property
+    def skill(self) -> Tensor:
+        """e_w of every annotator, (annotators,) float; on pairs of no particular modality."""
+        return self.logit.detach().sigmoid()
+
+    def log_likelihood(
+        self,
+        difference: Tensor,
+        choice: Tensor,
+        annotator: Tensor,
+        shown_first: Tensor,
+        modalities: Tensor | None = None,
+    ) -> Tensor:
+        """The logarithm of the chance of each choice, (n,) float; 0 for a SKIP.
+
+        Args:
+            difference: The score of the first minus that of the second, (n,) float.
+            choice: FIRST, SECOND, TIE or SKIP, (n,) int64.
+            annotator: Who chose, (n,) int64.
+            shown_first: Whether the first was displayed first, (n,) bool.
+            modalities: What carries the difference, (n, modalities) float; None: no modality in particular.
+        """
+        sees, turned = self._components(difference, annotator, shown_first)
+        logit = self.logit[annotator]
+        if modalities is not None and self.by_modality is not None:
+            logit = logit + (modalities * self.by_modality[annotator]).sum(-1)
+        right, wrong = logsigmoid(logit)[:, None], logsigmoid(-logit)[:, None]
+        first, second, tie = torch.logaddexp(right + sees, wrong + turned).unbind(-1)
+        if self.tie is None:
+            tie = (first + second) / 2
+        said = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
+        return said.masked_fill(choice == SKIP, 0.0)
+
+    def _components(
+        self, difference: Tensor, annotator: Tensor, shown_first: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Log-chances of first, second, tie for those who say what they see, and for the opposite, (n, 3)."""
+        bias = torch.zeros_like(difference)
+        if self.bias is not None:
+            bias = torch.where(shown_first, self.bias[annotator], -self.bias[annotator])
+        return self._outcomes(difference + bias), self._outcomes(bias - difference)
+
+    def _outcomes(self, difference: Tensor) -> Tensor:
+        if self.tie is not None:
+            return davidson_log_probabilities(difference, self.tie)
+        first, second = logsigmoid(difference), logsigmoid(-difference)
+        return torch.stack([first, second, first], -1)
+
+    def forward(self, difference: Tensor, pairs: Pairs) -> Tensor:
+        """Minus the log-likelihood of each pair, (n,) float; 0 for a SKIP."""
+        return -self.log_likelihood(difference, pairs.choice, pairs.annotator, pairs.shown_first)
+
+    def penalty(self) -> Tensor:
+        """Minus the logarithm of the priors, divided by the labels of the fit, a number."""
+        right, wrong = logsigmoid(self.logit), logsigmoid(-self.logit)
+        total = -(self.right * right + self.wrong * wrong).sum()
+        if self.bias is not None:
+            total = total + 2 * self.bias.square().sum()
+        if self.by_modality is not None:
+            total = total + self.by_modality.square().sum() / 2
+        return total / self.labels
+
+    @torch.no_grad()
+    def update(self, difference: Tensor, pairs: Pairs) -> Tensor:
+        """One step of expectation maximisation for e_w, given the differences of scores.
+
+        Expectation: how likely it is that the annotator said what they saw; maximisation:
+        e_w = (sum of these + right) / (labels of w + right + wrong). Ties and skips do not count.
+        Differences that the labels themselves were fitted to flatter everybody: give held-out ones.
+
+        Args:
+            difference: (n,) float.
+            pairs: What was said.
+
+        Returns:
+            e_w, (annotators,) float.
+        """
+        counted = ((pairs.choice != TIE) & (pairs.choice != SKIP)).to(difference.dtype)
+        sees, turned = self._components(difference, pairs.annotator, pairs.shown_first)
+        column = pairs.choice.clamp(max=SECOND)[:, None]
+        odds = self.logit[pairs.annotator] + (sees - turned).gather(1, column)[:, 0]
+        number = len(self.logit)
+        right = torch.zeros(number, dtype=odds.dtype).index_add(0, pairs.annotator, counted * odds.sigmoid())
+        total = torch.zeros(number, dtype=odds.dtype).index_add(0, pairs.annotator, counted)
+        skill = (right + self.right) / (total + self.right + self.wrong)
+        self.logit.copy_(skill.logit())
+        return skill
+
+
+def fit_reliability(difference: Tensor, pairs: Pairs, annotators: int, steps: int = 50) -> Reliability:
+    """The reliability of annotators whose pairs have known scores: expectation maximisation alone.
+
+    Args:
+        difference: The score of the first minus that of the second, (n,) float, from scores that did not see
+            these labels.
+        pairs: What was said.
+        annotators: How many there are.
+        steps: How many steps.
+
+    Example:
+        >>> said = torch.tensor([0, 1, 0, 1] * 25)
+        >>> rows = torch.arange(100)
+        >>> pairs = Pairs(torch.zeros(100).long(), rows, rows, said, rows >= 0)
+        >>> fit_reliability(torch.tensor([9.0, -9.0] * 50), pairs, 1).skill.item() > 0.95
+        True
+    """
+    model = Reliability(annotators, labels=max(1, len(pairs)))
+    for _ in range(steps):
+        model.update(difference, pairs)
+    return model
