@@ -1,0 +1,163 @@
+"""imitation's preference trainer on pairs of captions, as a process of its own that is told when to train.
+
+    python imitation_side.py FOLDER
+
+imitation 1.0.1 needs old versions of Gymnasium and Stable-Baselines3, so this file is run by a Python that has
+those (``benchmarks.imitation_environment``), not by ours. FOLDER holds ``pairs.npz`` (``PlainPairs``),
+``weights.npz`` and ``sizes.json`` (``Sizes``, and the number of threads). Each line of the standard input is a
+JSON object with ``do``; the answer is one line on the standard output.
+
+imitation refuses Dict observations: picture and answer are one flat Box of bytes, which the network takes apart
+again. A pair is two trajectories of one step, without true rewards, which would have cost time only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+if __name__ == "__main__":
+    # Behind everything else, so that nothing but this project is found there.
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.baselines.plain_reward import PlainPairs, PlainRewardModel, Sizes, load_weights, mean_loss
+
+
+def main(folder: Path) -> None:
+    """Answers the orders on the standard input until it ends."""
+    answers = sys.stdout
+    warnings.simplefilter("ignore")
+    # imitation reports its progress, which is none of the answers.
+    with contextlib.redirect_stdout(sys.stderr):
+        side = ImitationSide(folder)
+        for line in sys.stdin:
+            order = json.loads(line)
+            said = getattr(side, order.pop("do"))(**order)
+            print(json.dumps(said), file=answers, flush=True)
+
+
+class ImitationSide:
+    """imitation's ``BasicRewardTrainer`` with the plain reward model.
+
+    Args:
+        folder: Where pairs, weights and sizes are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        said = json.loads((folder / "sizes.json").read_text())
+        torch.set_num_threads(said.pop("threads"))
+        self.learning_rate, self.batch = said.pop("learning_rate"), said.pop("batch")
+        self.sizes = Sizes(**said)
+        with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
+            self.pairs = PlainPairs(**{name: torch.from_numpy(arrays[name]) for name in arrays.files})
+        with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
+            self.weights = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        self.steps = _trajectories(self.pairs)
+        self.restart()
+
+    def restart(self) -> dict[str, Any]:
+        """Weights and optimiser as in the beginning; says what the network is."""
+        from importlib.metadata import version
+
+        from imitation.algorithms import preference_comparisons as preferences
+
+        self.network = PlainRewardModel(self.sizes)
+        load_weights(self.network, self.weights)
+        model = preferences.PreferenceModel(_reward_net(self.network))
+        self.trainer = preferences.BasicRewardTrainer(
+            model,
+            preferences.CrossEntropyRewardLoss(),
+            np.random.default_rng(0),
+            batch_size=self.batch,
+            lr=self.learning_rate,
+            custom_logger=_silent_logger(),
+        )
+        names = ("imitation", "stable-baselines3", "gymnasium", "torch", "numpy")
+        parameters = sum(one.numel() for one in self.network.parameters())
+        return {"parameters": parameters, "versions": {name: version(name) for name in names}}
+
+    def train(self, first: int, pairs: int, epochs: int = 1) -> dict[str, float]:
+        """Trains on some of the pairs.
+
+        Args:
+            first: The first pair.
+            pairs: How many.
+            epochs: How often each is seen.
+
+        Returns:
+            Seconds of the training itself; the pairs are handed over before.
+        """
+        from imitation.algorithms.preference_comparisons import PreferenceDataset
+
+        rows = (torch.arange(first, first + pairs) % len(self.pairs)).tolist()
+        dataset = PreferenceDataset()
+        both = [
+            (self.steps[int(self.pairs.first[row])], self.steps[int(self.pairs.second[row])]) for row in rows
+        ]
+        dataset.push(both, self.pairs.target[rows].numpy())
+        self.trainer.epochs = epochs
+        start = time.perf_counter()
+        self.trainer.train(dataset)
+        return {"seconds": time.perf_counter() - start}
+
+    def loss(self) -> dict[str, float]:
+        """The mean loss over all pairs."""
+        return {"loss": mean_loss(self.network, self.pairs)}
+
+    def scores(self, answers: int) -> dict[str, list[float]]:
+        """What imitation's model says of the first answers."""
+        from imitation.data import rollout
+
+        model = self.trainer._preference_model
+        with torch.no_grad():
+            each = [model.rewards(rollout.flatten_trajectories([self.steps[i]])) for i in range(answers)]
+        return {"scores": torch.cat(each).tolist()}
+
+
+def _trajectories(pairs: PlainPairs) -> list[Any]:
+    """Each answer as a trajectory of one step: picture and words flat, and an action that says nothing."""
+    from imitation.data.types import Trajectory
+
+    flat = torch.cat([pairs.pictures[pairs.context].flatten(1), pairs.tokens.to(torch.uint8)], 1).numpy()
+    action = np.zeros(1, dtype=np.int64)
+    return [Trajectory(obs=np.stack([row, row]), acts=action, infos=None, terminal=True) for row in flat]
+
+
+def _reward_net(network: PlainRewardModel) -> Any:
+    """The network as imitation's ``RewardNet``, which takes the flat observation apart."""
+    from gymnasium import spaces
+    from imitation.rewards.reward_nets import RewardNet
+
+    sizes = network.sizes
+    pixels = 3 * sizes.height * sizes.width
+
+    class FlatReward(RewardNet):
+        def __init__(self) -> None:
+            flat = spaces.Box(0, 255, (pixels + sizes.length,), np.uint8)
+            super().__init__(flat, spaces.Discrete(2))
+            self.network = network
+
+        def forward(self, state: Any, action: Any, next_state: Any, done: Any) -> Any:
+            pictures = state[:, :pixels].reshape(-1, 3, sizes.height, sizes.width)
+            return self.network(pictures, state[:, pixels:].long())
+
+    return FlatReward()
+
+
+def _silent_logger() -> Any:
+    """Writes nowhere: writing is none of what is compared."""
+    from imitation.util import logger
+
+    return logger.configure(folder=None, format_strs=())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
