@@ -1,0 +1,129 @@
+"""What can be counted of a caption beside its references: our metrics, and a few plainer numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.human_agreement import in_buckets
+from benchmarks.people.vectors import WordVectors
+from mm_envs.metrics.bleu import bleu_coco, sentence_bleu
+from mm_envs.metrics.cider import cider, cider_d
+from mm_envs.metrics.frequency import DocumentFrequency
+from mm_envs.metrics.rouge import rouge_l_coco, rouge_l_google
+
+Numbers: TypeAlias = "NDArray[np.float64]"
+
+METRICS = (
+    "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "BLEU (sacrebleu)",
+    "ROUGE-L (COCO)", "ROUGE-L (Google)", "CIDEr", "CIDEr-D",
+)  # fmt: skip
+PLAIN = (
+    "words known", "rare words known", "rare words said", "meaning precision", "meaning recall",
+    "meaning F1", "meaning cosine", "consensus", "words", "words beside references", "words said twice",
+)  # fmt: skip
+WITH_MEANING = ("meaning F1", "meaning cosine")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Numbers of n captions.
+
+    Attributes:
+        names: METRICS, then PLAIN.
+        values: (n, names) float64.
+    """
+
+    names: tuple[str, ...]
+    values: Numbers
+
+    def __getitem__(self, name: str) -> Numbers:
+        """One of them, (n,)."""
+        return self.values[:, self.names.index(name)]
+
+
+def features(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], vectors: WordVectors
+) -> Features:
+    """Everything that is counted of some captions.
+
+    Args:
+        candidates: n texts, one space between words.
+        references: Several for each; document frequencies are theirs.
+        vectors: What is known of words.
+    """
+    frequency = DocumentFrequency.of(references)
+    bleu = in_buckets(bleu_coco, candidates, references)
+    metrics = [
+        *bleu.T,
+        in_buckets(sentence_bleu, candidates, references),
+        in_buckets(rouge_l_coco, candidates, references),
+        in_buckets(rouge_l_google, candidates, references),
+        in_buckets(lambda text, known: cider(text, known, frequency), candidates, references),
+        in_buckets(lambda text, known: cider_d(text, known, frequency), candidates, references),
+    ]
+    plain = [
+        plain_numbers(text.split(), [one.split() for one in known], vectors)
+        for text, known in zip(candidates, references, strict=True)
+    ]
+    return Features(METRICS + PLAIN, np.concatenate([np.stack(metrics, axis=1), np.array(plain)], axis=1))
+
+
+def plain_numbers(words: Sequence[str], references: Sequence[Sequence[str]], vectors: WordVectors) -> Numbers:
+    """The numbers of one caption that ``PLAIN`` names.
+
+    "words known" is the share of its words that some reference has, "rare words known" the same weighted by
+    rarity, "rare words said" the share of a reference's words, weighted by rarity, that the caption says
+    (mean over references). The meanings match every word with the most similar one of the other side, as
+    BERTScore does (Zhang et al., 2020, arXiv:1904.09675), with vectors that know no sentence; the cosine is
+    that of the weighted means. "consensus" is the share of references that have a word, mean over words.
+    """
+    if not words or not any(references):
+        return np.zeros(len(PLAIN))
+    references = [one for one in references if one]
+    mine = vectors.encode(words)
+    sets = [set(one) for one in references]
+    has = np.array([[word in known for word in words] for known in sets])
+    weight = vectors.rarity[mine]
+    said = [_share(np.isin(one, mine), vectors.rarity[one]) for one in map(vectors.encode, references)]
+    precision, recall, cosine = _meaning(mine, weight, references, vectors)
+    length = float(np.mean([len(one) for one in references]))
+    return np.array(
+        [
+            has.any(axis=0).mean(),
+            _share(has.any(axis=0), weight),
+            np.mean(said),
+            precision,
+            recall,
+            2 * precision * recall / max(precision + recall, 1e-12),
+            cosine,
+            has.mean(),
+            len(words) / 10,
+            np.log(len(words) / length),
+            1 - len(set(words)) / len(words),
+        ]
+    )
+
+
+def _share(there: Numbers | NDArray[np.bool_], weight: Numbers) -> float:
+    return float((there * weight).sum() / max(weight.sum(), 1e-12))
+
+
+def _meaning(
+    mine: NDArray[np.int64], weight: Numbers, references: Sequence[Sequence[str]], vectors: WordVectors
+) -> tuple[float, float, float]:
+    """Precision against all references together; recall and cosine, means over references."""
+    theirs = [vectors.encode(one) for one in references]
+    every = np.concatenate(theirs)
+    similar = vectors.similar[mine[:, None], every]
+    precision = _share(similar.max(axis=1), weight)
+    best = np.split(similar.max(axis=0), np.cumsum([len(one) for one in theirs])[:-1])
+    recall = np.mean([_share(found, vectors.rarity[one]) for found, one in zip(best, theirs, strict=True)])
+    means = np.stack([vectors.rarity[one] @ vectors.directions[one] for one in theirs])
+    mean = weight @ vectors.directions[mine]
+    lengths = np.linalg.norm(means, axis=1) * np.linalg.norm(mean)
+    return precision, float(recall), float(np.mean(means @ mean / np.maximum(lengths, 1e-12)))
