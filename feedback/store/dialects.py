@@ -1,0 +1,127 @@
+"""All that differs from one database to another; everything else is SQLAlchemy's Core."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+_WRITES = "feedback_writes"
+# Nothing here touches the file: one that turns out to be something else stays as it is. FULL: what was
+# committed has reached the disk. Views and triggers of a file of a stranger may call no functions.
+_PRAGMAS = ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON", "trusted_schema=OFF")
+
+
+def engine_of(url: str | URL, timeout: float) -> Engine:
+    """The engine of a database, whose writers wait for each other.
+
+    Args:
+        url: As SQLAlchemy has it.
+        timeout: How many seconds a writer waits.
+
+    Raises:
+        ValueError: It is no URL, or of a database that is not known here.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(f"db={url!r} is no URL: give a file, sqlite:///FILE or postgresql://...") from None
+    name = parsed.get_backend_name()
+    if name not in (SQLITE, POSTGRESQL):
+        raise ValueError(f"db={name!r} is not one of {SQLITE}, {POSTGRESQL}")
+    arguments: dict[str, Any] = {"timeout": timeout} if name == SQLITE else {}
+    engine = create_engine(parsed, connect_args=arguments)
+    if name == SQLITE:
+        event.listen(engine, "connect", _connected)
+        event.listen(engine, "begin", _begun)
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """The same engine; its transactions write, one after the other."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+def lock(connection: Connection, tables: Sequence[str]) -> None:
+    """Lets other writers wait until the end of the transaction: numbers then grow in the order of commits."""
+    if connection.dialect.name == POSTGRESQL:  # SQLite has waited with BEGIN IMMEDIATE
+        for table in tables:
+            connection.exec_driver_sql(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def shared(connection: Connection) -> bool:
+    """Whether tables of others in the same database are usual."""
+    return connection.dialect.name != SQLITE
+
+
+def prepare(engine: Engine, timeout: float) -> None:
+    """Lets readers go on while somebody writes: a property of the file, once it is known to be ours."""
+    if engine.dialect.name != SQLITE:
+        return
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            with engine.connect() as connection:
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA journal_mode=WAL")
+                cursor.close()
+            return
+        except (sqlite3.OperationalError, OperationalError) as error:
+            # The change of mode does not wait for others as all else does.
+            if "locked" not in str(error) or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
+
+
+def guard(connection: Connection, tables: Sequence[str]) -> None:
+    """Lets the database itself refuse to change or delete a row."""
+    if connection.dialect.name == SQLITE:
+        for table in tables:
+            for deed in ("UPDATE", "DELETE"):
+                connection.exec_driver_sql(
+                    f"CREATE TRIGGER IF NOT EXISTS {table}_no_{deed.lower()} BEFORE {deed} ON {table} "
+                    "BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END"
+                )
+        return
+    connection.exec_driver_sql(
+        "CREATE OR REPLACE FUNCTION feedback_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'feedback is append-only'; END $$"
+    )
+    for table in tables:
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION feedback_append_only()"
+        )
+
+
+def faults(connection: Connection) -> list[str]:
+    """What the database itself finds wrong with its file, in words."""
+    if connection.dialect.name != SQLITE:
+        return []
+    found = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
+    found += [
+        f"row {row[1]} of {row[0]} refers to nothing"
+        for row in connection.exec_driver_sql("PRAGMA foreign_key_check")
+    ]
+    return found
+
+
+def _connected(connection: Any, _: Any) -> None:
+    # The driver would begin transactions by itself, and too late.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begun(connection: Connection) -> None:
+    # A transaction that reads first and writes then could not wait for others.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

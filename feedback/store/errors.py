@@ -1,0 +1,72 @@
+"""What a store refuses, and the errors of databases in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+_DAMAGED = "{where} is damaged ({said}): restore it from a copy; export writes what can still be read"
+# A part of what SQLite says -> what it means. Whoever gives another file has made a mistake of value.
+_VALUES = {
+    "file is not a database": "{where} is no SQLite database: give the file of a store or a new name",
+    "malformed": _DAMAGED,
+}
+_STATES = {
+    "database is locked": "{where} is locked: another process has written for long; try again",
+    "readonly": "{where} cannot be written to: change its permissions, or copy it",
+    "is full": "{where} cannot grow, the disk is full: make room; what was acknowledged is kept",
+    "unable to open": "{where} cannot be opened: is it a file, in a folder that may be written to?",
+}
+
+
+class Conflict(ValueError):
+    """A record or an item says something else than the one of the same id that is stored.
+
+    Attributes:
+        ids: The ids.
+    """
+
+    def __init__(self, message: str, ids: Sequence[str]) -> None:
+        super().__init__(message)
+        self.ids = tuple(ids)
+
+
+class UnknownItem(ValueError):
+    """Records speak of items that the store does not hold.
+
+    Attributes:
+        items: The ids of the items.
+    """
+
+    def __init__(self, message: str, items: Sequence[str]) -> None:
+        super().__init__(message)
+        self.items = tuple(items)
+
+
+@contextmanager
+def in_one_sentence(where: str) -> Iterator[None]:
+    """Turns what a database says into a ``ValueError`` (another file) or an ``OSError`` (another time)."""
+    try:
+        yield
+    except DBAPIError as error:
+        said = " ".join(str(error.orig).split())
+        for part, sentence in _VALUES.items():
+            if part in said:
+                raise ValueError(sentence.format(where=where, said=said)) from None
+        for part, sentence in _STATES.items():
+            if part in said:
+                raise OSError(sentence.format(where=where)) from None
+        raise OSError(f"{where}: {said}") from error
+
+
+def several(names: Sequence[str]) -> str:
+    """A few names, and how many more there are.
+
+    Example:
+        >>> several(["a", "b", "c", "d"])
+        "'a', 'b', 'c' and 1 more"
+    """
+    said = ", ".join(f"{name!r:.120}" for name in names[:3])
+    return said if len(names) <= 3 else f"{said} and {len(names) - 3} more"

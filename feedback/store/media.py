@@ -1,0 +1,115 @@
+"""Pictures, sounds and videos as files that are named by the digest of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from feedback.preferences.checks import media_name
+
+LARGEST = 2**26
+
+
+class MediaFolder:
+    """A folder of content-addressed files: what is there never changes, and is there once.
+
+    A file is written beside its place and renamed, so that it is there whole or not at all. What is read is
+    compared with its name.
+
+    Args:
+        root: The folder; made when the first file comes.
+        largest: The largest file that is taken, in bytes.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as root:
+        ...     folder = MediaFolder(root)
+        ...     name = folder.put(b"a picture", ".png")
+        ...     name[:15], name[-4:], folder.get(name)
+        ('sha256:92b2fa58', '.png', b'a picture')
+    """
+
+    def __init__(self, root: str | Path, largest: int = LARGEST) -> None:
+        self.root, self.largest = Path(root), largest
+
+    def put(self, content: bytes, suffix: str = "") -> str:
+        """Keeps a content.
+
+        Args:
+            content: The file as it is.
+            suffix: Its ending, as ".png": up to 8 small letters and digits.
+
+        Returns:
+            Its name: ``sha256:``, 64 hexadecimal digits and the ending.
+
+        Raises:
+            ValueError: It is too large, or the ending is none.
+            OSError: It cannot be written.
+        """
+        if len(content) > self.largest:
+            raise ValueError(f"a file of {len(content):,} bytes is larger than {self.largest:,}")
+        name = f"sha256:{hashlib.sha256(content).hexdigest()}{suffix}"
+        place = self.path(name)
+        if not self._holds(place, content):
+            self._write(place, content)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """The content of a name.
+
+        Raises:
+            ValueError: It is no name, or the file is not what it was.
+            FileNotFoundError: There is no such file.
+        """
+        place = self.path(name)
+        try:
+            content = place.read_bytes()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{place} does not exist: copy the media along with the store") from None
+        if hashlib.sha256(content).hexdigest() != media_name("media", name)[0]:
+            raise ValueError(
+                f"{place} is damaged: its content is not that of its name; restore it from a copy"
+            )
+        return content
+
+    def path(self, name: str) -> Path:
+        """Where the file of a name lies, whether or not it is there.
+
+        Raises:
+            ValueError: It is no name.
+        """
+        digest, suffix = media_name("media", name)
+        return self.root / digest[:2] / f"{digest}{suffix}"
+
+    def __contains__(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    def _holds(self, place: Path, content: bytes) -> bool:
+        # A damaged file is written again.
+        return place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content
+
+    def _write(self, place: Path, content: bytes) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = place.with_name(f".{secrets.token_hex(8)}.partial")
+        try:
+            with beside.open("xb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+            beside.replace(place)
+        finally:
+            beside.unlink(missing_ok=True)
+        _sync(place.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Lets the new name reach the disk, too, where folders can be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

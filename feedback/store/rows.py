@@ -1,0 +1,99 @@
+"""Records and items as rows of tables, and back, compared with their digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, insert, select
+
+from feedback.preferences.items import Item
+from feedback.preferences.records import Record
+from feedback.preferences.serial import form_of, line_of, read_line, record_id, to_json
+from feedback.store.errors import Conflict
+
+CURE = "an answer is never changed; ask a new question, or leave it out"
+_ASKED = 500
+
+
+def id_of(one: Record | Item) -> str:
+    """The id of a record or an item.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if isinstance(one, Item):
+        return one.id
+    if not isinstance(one, Record):
+        raise ValueError(f"{one!r:.60} is no record")
+    return record_id(one)
+
+
+def row_of(one: Record | Item) -> dict[str, Any]:
+    """The columns of a record or an item, its number left to the database."""
+    body = line_of(to_json(one))
+    row = {"id": id_of(one), "body": body, "digest": _digest(body)}
+    if isinstance(one, Item):
+        return row | {"environment": one.environment, "vocabulary": one.vocabulary}
+    return row | {"kind": one.kind, "query": one.query, "annotator": one.annotator, "item": one.item}
+
+
+def form_of_row(row: Row[Any], where: str) -> Record | Item:
+    """The record or item of a row.
+
+    Raises:
+        ValueError: It is not as it was written.
+    """
+    try:
+        if row.digest != _digest(row.body):
+            raise ValueError("its content is not that of its digest")
+        form = form_of(read_line(row.body))
+        # An older version has written the body in its own way: only what stands beside it is compared.
+        for name, value in row_of(form).items():
+            if name not in ("body", "digest") and getattr(row, name) != value:
+                raise ValueError(f"its {name} is not that of its content")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{where}, row {row.number} is damaged ({error}): restore it from a copy") from None
+    return form
+
+
+def distinct(given: Iterable[Any], agree: Callable[[Any, Any], bool]) -> dict[str, Any]:
+    """What was given by id; what is given twice counts once.
+
+    Raises:
+        Conflict: Two of one id say different things.
+        ValueError: Something is neither record nor item.
+    """
+    found: dict[str, Any] = {}
+    for one in given:
+        name = id_of(one)
+        first = found.setdefault(name, one)
+        if first is not one and not agree(first, one):
+            raise Conflict(f"the batch says two things on {said(one)}: {CURE}", [name])
+    return found
+
+
+def stored(connection: Connection, table: Table, ids: Iterable[str]) -> Iterator[Row[Any]]:
+    """The rows of those ids that are stored."""
+    asked = list(ids)
+    # Databases take a limited number of values in one question.
+    for first in range(0, len(asked), _ASKED):
+        yield from connection.execute(select(table).where(table.c.id.in_(asked[first : first + _ASKED])))
+
+
+def write(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts rows."""
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def said(one: Record | Item) -> str:
+    """What a record or an item is, for a sentence."""
+    if isinstance(one, Item):
+        return f"item {one.id}"
+    return f"{one.kind} query {one.query} of {one.annotator}"
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
