@@ -1,0 +1,195 @@
+"""How far the probabilities of a reward model can be taken at their word.
+
+All functions speak of n pairs: ``probability`` is how likely the first answer is preferred, ``target`` is 1
+where it was, 0 where the second was, and 0.5 for a tie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from mm_envs.names import at_least
+
+BINS = 10
+_LEAST = 1e-12
+_TEMPERATURES = (1e-3, 1e3)
+_STEPS = 60
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Confidence against accuracy, in bins of equally many pairs.
+
+    Attributes:
+        confidence: The mean of max(p, 1 - p) in each bin, (bins,) float64, ascending.
+        accuracy: How often what was held likelier was said; a tie counts half, (bins,) float64.
+        count: Pairs in each bin, (bins,) int64.
+    """
+
+    confidence: Tensor
+    accuracy: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its 95 % interval.
+
+    Attributes:
+        value: The number.
+        low: The lower end.
+        high: The upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> ReliabilityCurve:
+    """Confidence and accuracy of pairs, sorted by confidence and cut into bins of equal mass.
+
+    Args:
+        probability: (n,) float.
+        target: (n,) float.
+        bins: How many; never more than there are pairs.
+
+    Raises:
+        ValueError: There are no pairs, or no bins.
+
+    Example:
+        >>> target = torch.tensor([1.0, 0.0, 0.0, 1.0])
+        >>> curve = reliability_curve(torch.tensor([0.9, 0.2, 0.6, 0.5]), target, bins=2)
+        >>> [round(one, 2) for one in curve.confidence.tolist()], curve.accuracy.tolist()
+        ([0.55, 0.85], [0.5, 1.0])
+    """
+    at_least("bins", bins, 1)
+    at_least("len(probability)", len(probability), 1, "calibration needs pairs")
+    probability, target = probability.double(), target.double()
+    confidence = probability.maximum(1 - probability)
+    right = torch.where(probability >= 0.5, target, 1 - target)
+    order = confidence.argsort(stable=True)
+    n = len(order)
+    place = torch.arange(n, device=order.device) * min(bins, n) // n
+    count = torch.bincount(place)
+    sums = [
+        torch.zeros_like(count, dtype=torch.float64).index_add(0, place, one[order])
+        for one in (confidence, right)
+    ]
+    return ReliabilityCurve(sums[0] / count, sums[1] / count, count)
+
+
+def expected_calibration_error(probability: Tensor, target: Tensor, bins: int = BINS) -> float:
+    """ECE: the mean over pairs of |accuracy - confidence| of their bin, in [0, 1].
+
+    Bins are over max(p, 1 - p), so that swapping the answers of a pair changes nothing, and hold equally many
+    pairs each (Naeini, Cooper and Hauskrecht, 2015; equal mass: Nixon et al., 2019, arXiv 1904.01685). It is
+    above 0 by chance alone, the more so the fewer pairs a bin holds.
+
+    Args:
+        probability: (n,) float.
+        target: (n,) float.
+        bins: How many.
+
+    Example:
+        >>> target = torch.tensor([1.0, 0.0, 0.0, 1.0])
+        >>> expected_calibration_error(torch.tensor([1.0, 0.0, 1.0, 1.0]), target, bins=1)
+        0.25
+    """
+    curve = reliability_curve(probability, target, bins)
+    gaps = (curve.accuracy - curve.confidence).abs() * curve.count
+    return float(gaps.sum() / curve.count.sum())
+
+
+def brier(probability: Tensor, target: Tensor) -> float:
+    """The mean of (p - target)^2 (Brier, 1950), in [0, 1].
+
+    Example:
+        >>> brier(torch.tensor([0.5, 1.0]), torch.tensor([1.0, 1.0]))
+        0.125
+    """
+    return float((probability.double() - target.double()).square().mean())
+
+
+def negative_log_likelihood(probability: Tensor, target: Tensor) -> float:
+    """The mean of -[t log p + (1 - t) log(1 - p)] in nats; a certain error costs at most 27.6.
+
+    Example:
+        >>> round(negative_log_likelihood(torch.tensor([0.5]), torch.tensor([1.0])), 4)
+        0.6931
+    """
+    p, target = probability.double().clamp(_LEAST, 1 - _LEAST), target.double()
+    return float(-(target * p.log() + (1 - target) * (-p).log1p()).mean())
+
+
+def fit_temperature(difference: Tensor, target: Tensor) -> float:
+    """T > 0 for which sigmoid(d / T) is likeliest (Guo et al., 2017, arXiv 1706.04599).
+
+    The negative log-likelihood is convex in 1 / T, so its slope is bisected, in double precision. Where every
+    pair is right, or more are wrong than right, the end of the range is given.
+
+    Args:
+        difference: Score of the first answer minus that of the second, (n,) float.
+        target: (n,) float.
+
+    Returns:
+        The temperature, within 0.001 to 1,000.
+
+    Example:
+        >>> difference = torch.linspace(-3, 3, 1001)
+        >>> round(fit_temperature(difference, torch.sigmoid(difference / 2)), 3)
+        2.0
+    """
+    difference, target = difference.detach().double(), target.double()
+    low, high = 1 / _TEMPERATURES[1], 1 / _TEMPERATURES[0]
+    for _ in range(_STEPS):
+        middle = math.sqrt(low * high)
+        slope = (difference * (torch.sigmoid(difference * middle) - target)).mean()
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return 1 / math.sqrt(low * high)
+
+
+def temperature_loss(difference: Tensor, target: Tensor, temperature: float) -> float:
+    """The negative log-likelihood of differences at a temperature, in nats."""
+    logits = difference.double() / temperature
+    return float(binary_cross_entropy_with_logits(logits, target.double()))
+
+
+def bootstrap(
+    measure: Callable[[Tensor, Tensor], float],
+    probability: Tensor,
+    target: Tensor,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+) -> Interval:
+    """A measure with its 95 % percentile interval over bootstrap samples of the pairs (Efron, 1979).
+
+    The ECE of a sample is larger than that of the population, and a bootstrap sample adds to that: read its
+    interval as an upper bound.
+
+    Args:
+        measure: Of (probability, target).
+        probability: (n,) float.
+        target: (n,) float.
+        draws: Bootstrap samples.
+        seed: Seeds them.
+
+    Example:
+        >>> p, target = torch.full((50,), 0.7), (torch.arange(50) % 10 < 7).float()
+        >>> interval = bootstrap(brier, p, target)
+        >>> interval.low < interval.value < interval.high
+        True
+    """
+    at_least("draws", draws, 1)
+    n, generator = len(probability), torch.Generator().manual_seed(seed)
+    rows = torch.randint(n, (draws, n), generator=generator).to(probability.device)
+    values = torch.tensor([measure(probability[some], target[some]) for some in rows], dtype=torch.float64)
+    low, high = (float(torch.quantile(values, level)) for level in (0.025, 0.975))
+    return Interval(measure(probability, target), low, high)

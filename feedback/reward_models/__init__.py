@@ -1,0 +1,22 @@
+"""Reward models: networks that score answers, learnt from labels."""
+
+from feedback.reward_models.config import AGGREGATIONS, FREEZES, READERS, FitConfig, ModelConfig
+from feedback.reward_models.ensemble import Ensemble, aggregate
+from feedback.reward_models.fit import Epoch, Fitted, fit
+from feedback.reward_models.model import RewardModel
+from feedback.reward_models.spaces import ModelSpaces
+
+__all__ = [
+    "AGGREGATIONS",
+    "FREEZES",
+    "READERS",
+    "Ensemble",
+    "Epoch",
+    "FitConfig",
+    "Fitted",
+    "ModelConfig",
+    "ModelSpaces",
+    "RewardModel",
+    "aggregate",
+    "fit",
+]
