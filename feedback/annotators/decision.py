@@ -1,0 +1,121 @@
+"""From perceived utilities to a choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite, isinf
+
+import torch
+from torch import Tensor
+
+from feedback.preferences import FIRST, SECOND, SKIP, TIE
+from mm_envs.random import logistic, uniform
+
+# Utilities are sums of float32 numbers: what is closer is equal.
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How a person decides between two answers; thresholds are counted in standard deviations of utility.
+
+    With d the difference of the perceived utilities and s ``Task.utility_deviation``, in this order (that of
+    Lee et al., "B-Pref", 2021):
+
+    1. skip: neither answer is worth more than ``skip`` s.
+    2. equal: ``|d| < equal s``, without myopia. A tie is a choice of its own.
+    3. label: the answer displayed first with probability sigmoid(rationality d / s + position), d with
+       myopia (Luce, 1959; Bradley and Terry, 1952).
+    4. mistake: the choice is turned round with probability ``mistakes``.
+
+    What was found equal stays a tie, what was skipped is skipped, mistake or not.
+
+    Args:
+        rationality: 0 (flips coins) to infinity (always chooses the answer that seems better; what seems
+            exactly equal is a tie unless there is a position bias).
+        mistakes: In [0, 1]; above 0.5 is an adversary.
+        skip: At least 0; 0 skips nothing.
+        equal: At least 0; 0 finds nothing equal.
+        position: Log odds in favour of the answer that is displayed first.
+        fatigue: After how many labels half of the attention is gone; infinity never tires. Without attention
+            half of the choices are turned round.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Example:
+        >>> Decision(rationality=2.0).probability(torch.tensor([0.0, 1.0])).tolist()
+        [0.5, 0.8807970285415649]
+    """
+
+    rationality: float = inf
+    mistakes: float = 0.0
+    skip: float = 0.0
+    equal: float = 0.0
+    position: float = 0.0
+    fatigue: float = inf
+
+    def __post_init__(self) -> None:
+        for name in ("rationality", "skip", "equal"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}={getattr(self, name)} is below 0: it is counted from 0 on")
+        if not 0 <= self.mistakes <= 1:
+            raise ValueError(f"mistakes={self.mistakes} is not within 0 to 1: 0.5 is a coin-flipper")
+        if not isfinite(self.position):
+            raise ValueError(f"position={self.position} is no finite number: give log odds")
+        if not self.fatigue > 0:
+            raise ValueError(f"fatigue={self.fatigue} is not above 0: it is a number of labels")
+
+    def choice(
+        self, worth: Tensor, gap: Tensor, pull: Tensor, bits: Tensor, sign: Tensor, label: Tensor | None
+    ) -> Tensor:
+        """FIRST, SECOND, TIE or SKIP, (n,) int64; all utilities in standard deviations.
+
+        Args:
+            worth: The perceived utility of the better answer, (n,) float32.
+            gap: How much better the first one is, without myopia, (n,) float32.
+            pull: The same with myopia.
+            bits: A hash for each pair, the same in either order, (n,) int64.
+            sign: 1 or -1, the other one when the answers change places, (n,) float32.
+            label: How many labels were given before, (n,) int64; None for 0.
+        """
+        noise = sign * logistic(bits)
+        # The low bits of the hash make the noise, the high ones the mistakes.
+        mistaken = uniform(bits) < self.mistaken(label, bits)
+        if isinf(self.rationality):
+            close = pull.abs() <= _SAME
+            first = torch.where(close, self.position + noise > 0, pull > 0)
+        else:
+            close = torch.zeros_like(mistaken)
+            first = self.rationality * pull + self.position + noise > 0
+        choice = torch.where(first ^ mistaken, FIRST, SECOND)
+        equal = gap.abs() < self.equal
+        if self.position == 0:
+            equal = equal | close
+        choice = torch.where(equal, TIE, choice)
+        if self.skip > 0:
+            choice = torch.where(worth <= self.skip, SKIP, choice)
+        return choice
+
+    def probability(self, pull: Tensor, label: Tensor | None = None) -> Tensor:
+        """How likely the answer displayed first is chosen where there is neither skip nor tie, (n,) float32.
+
+        Args:
+            pull: How much better it seems, in standard deviations of utility, (n,) float32.
+            label: How many labels were given before, (n,) int64; None for 0.
+        """
+        if isinf(self.rationality):
+            even = torch.sigmoid(torch.full_like(pull, self.position))
+            clear = torch.where(pull.abs() <= _SAME, even, (pull > 0).to(pull.dtype))
+        else:
+            clear = torch.sigmoid(self.rationality * pull + self.position)
+        wrong = self.mistaken(label, pull).to(pull.dtype)
+        return (1 - wrong) * clear + wrong * (1 - clear)
+
+    def mistaken(self, label: Tensor | None, like: Tensor) -> Tensor:
+        """How likely each choice is turned round, (n,) float64 on the device of ``like``."""
+        mistakes = torch.full((len(like),), self.mistakes, dtype=torch.float64, device=like.device)
+        if label is None or isinf(self.fatigue):
+            return mistakes
+        attention = torch.exp2(-label.to(torch.float64) / self.fatigue)
+        return 0.5 + (mistakes - 0.5) * attention

@@ -1,0 +1,254 @@
+"""Lenses: what lies between the true utility of an answer and the utility that a person perceives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from math import isfinite
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+from feedback.annotators.blindness import blind_sight
+from mm_envs.data.text import PAD
+from mm_envs.episodes import Episodes
+from mm_envs.judges import true_utility
+from mm_envs.names import one_of, refuse_unknown
+from mm_envs.tasks.task import Task, TokenTask
+
+Sight: TypeAlias = Callable[[Episodes], Tensor]
+"""Perceives the utility of n episodes, (n,) float32."""
+
+
+class Lens(Protocol):
+    """Something that a person sees through: it turns one sight into another."""
+
+    def bind(self, task: Task, sight: Sight) -> Sight:
+        """The sight through this lens.
+
+        Args:
+            task: Whose answers are seen.
+            sight: What is seen without the lens.
+
+        Raises:
+            ValueError: The lens does not fit the task.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Blind:
+    """Cannot see, or hear, one modality: parts of the utility that only it carries are not perceived.
+
+    On scenes, the words that speak of such parts are left out before the answer is judged, so that nothing of
+    the truth that is carried by that modality shows in any other part. It has to be the first lens.
+
+    Args:
+        modalities: The observation key, or keys, that are not perceived.
+    """
+
+    kind: ClassVar[str] = "blind"
+    modalities: str | tuple[str, ...]
+
+    def bind(self, task: Task, sight: Sight) -> Sight:
+        """What is perceived without these modalities."""
+        missing = (self.modalities,) if isinstance(self.modalities, str) else self.modalities
+        for name in missing:
+            if name not in task.modalities:
+                raise ValueError(one_of("blind modality", name, task.modalities))
+        return blind_sight(task, missing) or sight
+
+
+@dataclass(frozen=True)
+class Myopic:
+    """Has forgotten the beginning: the latest words count most.
+
+    The perceived utility is the sum of what each step has changed, step t of H weighted by gamma^(H-1-t), so
+    that the latest step has weight 1 (Lee et al., "B-Pref", 2021):
+
+        p = gamma^H u_0 + sum_t gamma^(H-1-t) (u_(t+1) - u_t)  =  u_H - (1 - gamma) sum_t gamma^(H-1-t) u_t,
+
+    where u_t is the perceived utility of the first t words and H the number of words of the answer. Answers
+    of one step have one weight, 1: for them myopia changes nothing.
+
+    Args:
+        gamma: In (0, 1]; 1 forgets nothing.
+    """
+
+    kind: ClassVar[str] = "myopic"
+    gamma: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gamma <= 1:
+            raise ValueError(f"gamma={self.gamma} is not within 0 (not included) to 1: 1 forgets nothing")
+
+    def bind(self, task: Task, sight: Sight) -> Sight:
+        """The sight of somebody who weighs the steps of an answer."""
+
+        def seen(episodes: Episodes) -> Tensor:
+            length = episodes.response_length
+            if length is None:
+                return sight(episodes)
+            powers = self.gamma ** torch.arange(episodes.response.shape[1], dtype=torch.float64)
+            powers = powers.to(length.device, torch.float32)
+            past = torch.zeros(len(episodes), device=length.device)
+            for step in range(len(powers)):
+                left = length - 1 - step
+                weight = powers[left.clamp(min=0)].masked_fill(left < 0, 0)
+                past = past + weight * sight(beginning(episodes, step))
+            return sight(episodes) - (1 - self.gamma) * past
+
+        return seen
+
+
+@dataclass(frozen=True)
+class Length:
+    """Takes length for quality: an answer of the task's full length seems better by ``strength``.
+
+    Args:
+        strength: In standard deviations of utility; shorter answers get their share of it, negative values
+            prefer them. Answers without words have no length.
+    """
+
+    kind: ClassVar[str] = "length"
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        _finite("strength", self.strength)
+
+    def bind(self, task: Task, sight: Sight) -> Sight:
+        """The sight of somebody who likes long answers."""
+        step = self.strength * task.utility_deviation / task.horizon
+
+        def seen(episodes: Episodes) -> Tensor:
+            length = episodes.response_length
+            return sight(episodes) if length is None else sight(episodes) + step * length.to(torch.float32)
+
+        return seen
+
+
+@dataclass(frozen=True)
+class Favourite:
+    """Likes answers that hold a certain word, such as a colour.
+
+    Args:
+        word: A word of the answers.
+        strength: By how many standard deviations of utility such an answer seems better.
+    """
+
+    kind: ClassVar[str] = "favourite"
+    word: str
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        _finite("strength", self.strength)
+
+    def bind(self, task: Task, sight: Sight) -> Sight:
+        """The sight of somebody who likes a word."""
+        holds, worth = holding(task, self.word), self.strength * task.utility_deviation
+
+        def seen(episodes: Episodes) -> Tensor:
+            return sight(episodes) + worth * holds(episodes).to(torch.float32)
+
+        return seen
+
+
+LENSES: dict[str, type[Any]] = {lens.kind: lens for lens in (Blind, Myopic, Length, Favourite)}
+
+
+def make_lens(lens: Lens | Mapping[str, Any]) -> Lens:
+    """The lens that plain values describe, or the lens itself.
+
+    Args:
+        lens: ``{"kind": ..., argument: value, ...}`` with a kind of ``LENSES``.
+
+    Raises:
+        ValueError: There is no such lens, or it does not take such arguments.
+
+    Example:
+        >>> make_lens({"kind": "blind", "modalities": ["audio"]})
+        Blind(modalities=('audio',))
+    """
+    if not isinstance(lens, Mapping):
+        return lens
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in lens.items()}
+    kind = arguments.pop("kind", None)
+    if not isinstance(kind, str) or kind not in LENSES:
+        raise ValueError(one_of("lens kind", kind, LENSES))
+    made = LENSES[kind]
+    refuse_unknown(f"lens {kind!r}", arguments, [one.name for one in fields(made)])
+    try:
+        built: Lens = made(**arguments)
+    except TypeError as error:
+        raise ValueError(f"lens {kind!r} does not take {arguments}: {error}") from error
+    return built
+
+
+def sight_through(task: Task, lenses: tuple[Lens, ...]) -> Sight:
+    """What is perceived of answers to a task through some lenses, the first one nearest to the truth.
+
+    Raises:
+        ValueError: A lens does not fit the task, or somebody is blinded behind another lens.
+    """
+
+    def truth(episodes: Episodes) -> Tensor:
+        return true_utility(task, episodes).reward
+
+    sight: Sight = truth
+    for place, lens in enumerate(lenses):
+        if isinstance(lens, Blind) and place:
+            raise ValueError(f"{lens} comes behind {lenses[0]}: name it first, with all its modalities")
+        sight = lens.bind(task, sight)
+    return sight
+
+
+def beginning(episodes: Episodes, words: int) -> Episodes:
+    """The episodes as if only the first so many words had been said."""
+    assert episodes.response_length is not None
+    response = episodes.response.clone()
+    response[:, words:] = PAD
+    return replace(
+        episodes, response=response, response_length=episodes.response_length.clamp(max=words), truth=None
+    )
+
+
+def holding(task: Task, word: str) -> Callable[[Episodes], Tensor]:
+    """Tells which answers hold a word, (n,) bool.
+
+    Raises:
+        ValueError: No answer to the task can hold it.
+    """
+    if isinstance(task, TokenTask) and task.state_spaces:
+        if word not in task.vocabulary:
+            raise ValueError(f"word {word!r} is in no answer: name one of {_some(task.vocabulary.words[3:])}")
+        token = task.vocabulary.ids[word]
+
+        def held(episodes: Episodes) -> Tensor:
+            places = torch.arange(episodes.response.shape[1], device=episodes.response.device)
+            said = places < _length(episodes)[:, None]
+            return ((episodes.response == token) & said).any(1)
+
+        return held
+    if not isinstance(task.action_space, gym.spaces.Discrete):
+        raise ValueError(f"word {word!r} is in no answer: the answers to this task are numbers")
+    names = [task.words(torch.tensor(number)) for number in range(int(task.action_space.n))]
+    having = torch.tensor([word in name.split() for name in names])
+    if not having.any():
+        raise ValueError(f"word {word!r} is in no answer: name one of {_some(names)}")
+    return lambda episodes: having.to(episodes.response.device)[episodes.response]
+
+
+def _length(episodes: Episodes) -> Tensor:
+    assert episodes.response_length is not None
+    return episodes.response_length
+
+
+def _some(words: Any) -> str:
+    return ", ".join(list(words)[:8])
+
+
+def _finite(name: str, value: float) -> None:
+    if not isfinite(value):
+        raise ValueError(f"{name}={value} is no finite number")

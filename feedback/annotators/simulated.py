@@ -1,0 +1,270 @@
+"""One simulated person, who can be asked in every way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf, isinf
+from statistics import NormalDist
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feedback.annotators import writing
+from feedback.annotators.annotator import Comparison
+from feedback.annotators.decision import Decision
+from feedback.annotators.draws import answer_bits, choose, pair_bits
+from feedback.annotators.lenses import Lens, Myopic, make_lens, sight_through
+from feedback.annotators.writing import Remarks
+from mm_envs.episodes import Episodes, Judgement, Prompts
+from mm_envs.random import fold, gumbel, logistic, normal, purpose, uniform
+from mm_envs.tasks.task import Task
+
+_EULER = 0.5772156649015329
+_HESITATION = 1.0
+
+
+class SimulatedAnnotator:
+    """A simulated person: the true utility seen through lenses, and a way to decide.
+
+    Without further arguments it is the oracle; every argument adds one weakness. It can be asked for choices
+    (``compare``), ratings (``rate``; it is a ``Feedback``, too, so that it can be the reward of an
+    environment), approvals, rankings, corrections, demonstrations and critiques. All noise is drawn from the
+    key of the episode, the answers and the seed: it does not depend on the batch, and who is asked again says
+    the same again. Two annotators with the same seed draw the same noise, whatever their traits.
+
+    Args:
+        task: The task whose answers are judged.
+        name: Who it is, in records.
+        rationality: How well utilities are told apart, per standard deviation; see ``Decision``.
+        mistakes: How often a choice is turned round, in [0, 1].
+        skip: Pairs of which neither answer is worth more standard deviations of utility are skipped.
+        equal: Answers that are less standard deviations of utility apart are a tie.
+        position: Log odds in favour of the answer that is displayed first.
+        fatigue: After how many labels half of the attention is gone.
+        lenses: What is between truth and perception, as lenses or plain values, see ``make_lens``.
+        scale: How much the personal rating scale differs from utility: the standard deviation, among seeds,
+            of ``log2(gain)`` and of ``offset``.
+        levels: How many grades a rating has; 0 for any number.
+        threshold: The perceived utility from which on an answer is approved.
+        seconds: The median latency of an easy comparison; close ones take up to twice as long.
+        seed: Which person it is: decides all draws.
+
+    Raises:
+        ValueError: An argument is out of its range, or a lens does not fit the task.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> task = make_task("classify", dataset="digits")
+        >>> key, label = torch.tensor([[0, 0, 0], [0, 1, 0]]), torch.tensor([3, 4])
+        >>> first = Episodes({}, torch.tensor([3, 5]), None, {"label": label}, key)
+        >>> second = Episodes({}, torch.tensor([7, 4]), None, {"label": label}, key)
+        >>> SimulatedAnnotator(task).compare(first, second).choice
+        tensor([0, 1])
+    """
+
+    sees_reference = True
+    deterministic = False
+    scores_prefix = False
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        name: str = "annotator",
+        rationality: float = inf,
+        mistakes: float = 0.0,
+        skip: float = 0.0,
+        equal: float = 0.0,
+        position: float = 0.0,
+        fatigue: float = inf,
+        lenses: Iterable[Lens | Mapping[str, Any]] = (),
+        scale: float = 0.0,
+        levels: int = 0,
+        threshold: float = 0.5,
+        seconds: float = 4.0,
+        seed: int = 0,
+    ) -> None:
+        if not scale >= 0:
+            raise ValueError(f"scale={scale} is below 0: 0 is a rater on the scale of utility")
+        if levels < 0 or levels == 1:
+            raise ValueError(f"levels={levels} is no scale: give 0 for any number, or at least 2 grades")
+        if not 0 < seconds < inf:
+            raise ValueError(f"seconds={seconds} is no time: give a number above 0")
+        self.task, self.name, self.seed = task, name, seed
+        self.decision = Decision(rationality, mistakes, skip, equal, position, fatigue)
+        self.lenses = tuple(make_lens(lens) for lens in lenses)
+        self.levels, self.threshold, self.seconds = levels, threshold, seconds
+        self.gain = 2 ** (scale * self._trait("gain"))
+        self.offset = scale * self._trait("offset")
+        self._near = sight_through(task, self.lenses)
+        far = tuple(lens for lens in self.lenses if not isinstance(lens, Myopic))
+        self._far = self._near if far == self.lenses else sight_through(task, far)
+
+    def perceive(self, episodes: Episodes) -> Tensor:
+        """The utility of answers as this person perceives it, without noise, (n,) float32."""
+        return self._near(episodes)
+
+    # Two answers ------------------------------------------------------------------------------------------
+
+    def compare(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Comparison:
+        """Says which of two answers to the same question is better.
+
+        Args:
+            first: The answers that are displayed first, n episodes with reference and key.
+            second: The answers that are displayed second.
+            label: How many labels were given before each one, (n,) int64; None for 0.
+
+        Raises:
+            ValueError: The episodes carry no key or no truth, or there are not as many second as first.
+        """
+        bits, sign = pair_bits(first, second, self._purpose("compare"))
+        s = self.task.utility_deviation
+        one, other = self._far(first) / s, self._far(second) / s
+        gap = one - other
+        pull = gap if self._far is self._near else self._pull(first, second)
+        choice = self.decision.choice(torch.maximum(one, other), gap, pull, bits, sign, label)
+        return Comparison(choice, self._latency(first, second, pull))
+
+    def probability(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Tensor:
+        """How likely the first answer is chosen where it is neither skipped nor a tie, (n,) float32."""
+        return self.decision.probability(self._pull(first, second), label)
+
+    def _pull(self, first: Episodes, second: Episodes) -> Tensor:
+        s = self.task.utility_deviation
+        return self._near(first) / s - self._near(second) / s
+
+    def _latency(self, first: Episodes, second: Episodes, pull: Tensor) -> Tensor:
+        bits, _ = pair_bits(first, second, self._purpose("latency"))
+        # In double precision, so that the rounded result does not depend on how the batch is vectorised.
+        hesitation = 1 + _HESITATION * torch.exp(-pull.abs().double())
+        return (self.seconds * hesitation * torch.exp(0.3 * normal(bits).double())).to(torch.float32)
+
+    # One answer -------------------------------------------------------------------------------------------
+
+    def rate(self, episodes: Episodes, label: Tensor | None = None) -> Tensor:
+        """Ratings in [0, 1], (n,) float32: 0 is the worst of the person's scale and 1 its best.
+
+        The rating is ``offset + gain * p``, within 0 to 1 and rounded to the grades of the scale, with
+        p = u + (s / b) (G - 0.5772), where u is the perceived utility (1 - u by mistake), s the task's
+        standard deviation of utility, b the rationality and G a standard Gumbel draw. Before they are cut and
+        rounded, two ratings order two answers as a Boltzmann-rational choice does.
+
+        Args:
+            episodes: n episodes with reference and key.
+            label: How many labels were given before each one, (n,) int64; None for 0.
+        """
+        bits, seen = answer_bits(episodes, self._purpose("rate")), self._near(episodes)
+        seen = torch.where(uniform(bits) < self.decision.mistaken(label, bits), 1 - seen, seen)
+        rating = self._noisy(seen, gumbel(bits) - _EULER) * self.gain + self.offset
+        rating = rating.clamp(0, 1)
+        if self.levels:
+            rating = (rating * (self.levels - 1)).round() / (self.levels - 1)
+        return rating
+
+    def score(self, episodes: Episodes) -> Judgement:
+        """The ratings as reward, with the perceived utility as a part."""
+        return Judgement(self.rate(episodes), {"perceived": self._near(episodes)})
+
+    def approve(self, episodes: Episodes, label: Tensor | None = None) -> Tensor:
+        """Which answers are good enough, (n,) bool: P = sigmoid(b (u - threshold) / s), mistakes turned."""
+        bits, seen = answer_bits(episodes, self._purpose("approve")), self._near(episodes)
+        good = self._noisy(seen, logistic(bits)) >= self.threshold
+        return good ^ (uniform(bits) < self.decision.mistaken(label, bits))
+
+    def _noisy(self, seen: Tensor, noise: Tensor) -> Tensor:
+        """What is seen with noise of the person's rationality; who has none does not look at all."""
+        s, b = self.task.utility_deviation, self.decision.rationality
+        return seen + noise * (s / b) if b > 0 else self.threshold + noise * s
+
+    # Several answers --------------------------------------------------------------------------------------
+
+    def rank(self, answers: Sequence[Episodes], label: Tensor | None = None) -> Tensor:
+        """Orders K answers to the same question.
+
+        The order follows Plackett and Luce with weights exp(b u / s): sorting u b / s plus standard Gumbel
+        draws, one an answer, gives exactly that distribution. A mistake turns the order round; the position
+        bias falls evenly from the answer that is displayed first to the one displayed last, where it is 0.
+
+        Args:
+            answers: K times n episodes with reference and key, in the order in which they are displayed.
+            label: How many labels were given before each one, (n,) int64; None for 0.
+
+        Returns:
+            Places in ``answers``, best first, (n, K) int64.
+
+        Raises:
+            ValueError: There is nothing to be ordered.
+        """
+        if len(answers) < 2:
+            raise ValueError(f"{len(answers)} answers cannot be ranked: give at least 2")
+        weights = []
+        for place, episodes in enumerate(answers):
+            shown = self.decision.position * (len(answers) - 1 - place) / (len(answers) - 1)
+            weights.append(self._weight(episodes) + shown)
+        order = torch.stack(weights, 1).argsort(dim=1, descending=True, stable=True)
+        # A sum, so that the display does not matter.
+        bits = fold(torch.stack([answer_bits(one, self._purpose("turned")) for one in answers]).sum(0), 0)
+        turned = uniform(bits) < self.decision.mistaken(label, bits)
+        return torch.where(turned[:, None], order.flip(1), order)
+
+    def _weight(self, episodes: Episodes) -> Tensor:
+        seen, b = self._near(episodes) / self.task.utility_deviation, self.decision.rationality
+        if isinf(b):
+            return seen
+        return b * seen + gumbel(answer_bits(episodes, self._purpose("rank")))
+
+    # Answers of one's own ---------------------------------------------------------------------------------
+
+    def correct(self, episodes: Episodes, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The answers as they should be: the reference with the fewest words changed that seems better.
+
+        An answer than which no reference seems better stays as it is; so does one that is overlooked by
+        mistake, or by somebody who flips coins.
+
+        Returns:
+            Responses and lengths, as ``Episodes`` holds them.
+        """
+        better, length = writing.nearest_better(self.task, episodes, self._near)
+        changed = Episodes(episodes.context, better, length)
+        kept = choose(self._astray(episodes, "correct", label), episodes, changed)
+        return kept.response, kept.response_length
+
+    def demonstrate(self, prompts: Prompts, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The person's own answers: the oracle's, by mistake with one word, or the choice, exchanged.
+
+        Returns:
+            Responses and lengths, as ``Episodes`` holds them.
+        """
+        best = prompts.answered(*writing.oracle_answer(self.task, prompts.reference))
+        bits = answer_bits(best, self._purpose("slip"))
+        slip = prompts.answered(*writing.slip(self.task, best, bits))
+        given = choose(self._astray(best, "demonstrate", label), slip, best)
+        return given.response, given.response_length
+
+    def critique(self, episodes: Episodes, label: Tensor | None = None) -> Remarks:
+        """Names the word of each answer whose loss would change its perceived utility most.
+
+        Of words w, one is chosen with probability proportional to exp(b |d_w| / s), where d_w is what leaving
+        out the word changes. It is bad where the answer is better without it; a mistake turns the verdict.
+
+        Raises:
+            ValueError: The answers are not words.
+        """
+        bits = answer_bits(episodes, self._purpose("critique"))
+        sharp = self.decision.rationality / self.task.utility_deviation
+        turned = uniform(bits) < self.decision.mistaken(label, bits)
+        return writing.remark(self.task, episodes, self._near, sharp, bits, turned)
+
+    def _astray(self, episodes: Episodes, what: str, label: Tensor | None) -> Tensor:
+        bits = answer_bits(episodes, self._purpose(what))
+        if self.decision.rationality == 0:
+            return torch.ones_like(bits, dtype=torch.bool)
+        return uniform(bits) < self.decision.mistaken(label, bits)
+
+    def _purpose(self, what: str) -> int:
+        return purpose(f"annotator {self.seed} {what}")
+
+    def _trait(self, what: str) -> float:
+        """A standard normal draw that belongs to the person."""
+        return NormalDist().inv_cdf((self._purpose(what) + 0.5) / 2**63)
