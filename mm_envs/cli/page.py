@@ -151,11 +151,16 @@ def png_uri(pixels: NDArray[Any]) -> str:
 
 def wav_uri(samples: NDArray[Any], sample_rate: int) -> str:
     """A sound (samples,) float32 as a data URI, 16 bits a sample."""
+    return _uri("audio/wav", wav_bytes(samples, sample_rate))
+
+
+def wav_bytes(samples: NDArray[Any], sample_rate: int) -> bytes:
+    """A sound (samples,) float32 as a WAV file, 16 bits a sample."""
     import soundfile
 
     file = io.BytesIO()
     soundfile.write(file, samples, sample_rate, format="WAV", subtype="PCM_16")
-    return _uri("audio/wav", file.getvalue())
+    return file.getvalue()
 
 
 def _uri(kind: str, data: bytes) -> str:
