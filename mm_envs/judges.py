@@ -27,6 +27,7 @@ FEEDBACKS: dict[str, str] = {
     "cider_d": "mm_envs.metrics.feedback:CiderD",
     "weighted_sum": "mm_envs.metrics.weighted:WeightedSum",
     "rater": "feedback.annotators:SimulatedRater",
+    "reward_model": "feedback.reward_models:LearnedReward",
     "annotator": "feedback.annotators:SimulatedAnnotator",
 }
 

@@ -3,8 +3,10 @@
 from feedback.reward_models.config import AGGREGATIONS, FREEZES, READERS, FitConfig, ModelConfig
 from feedback.reward_models.ensemble import Ensemble, aggregate
 from feedback.reward_models.fit import Epoch, Fitted, fit
+from feedback.reward_models.judge import LearnedReward
 from feedback.reward_models.model import RewardModel
 from feedback.reward_models.spaces import ModelSpaces
+from feedback.reward_models.store import load, save
 
 __all__ = [
     "AGGREGATIONS",
@@ -14,9 +16,12 @@ __all__ = [
     "Epoch",
     "FitConfig",
     "Fitted",
+    "LearnedReward",
     "ModelConfig",
     "ModelSpaces",
     "RewardModel",
     "aggregate",
     "fit",
+    "load",
+    "save",
 ]

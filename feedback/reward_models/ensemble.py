@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from feedback.preferences.batches import Answers
 from feedback.reward_models.config import AGGREGATIONS, FREEZES
+from feedback.reward_models.minibatches import digest_of_answers
 from feedback.reward_models.model import RewardModel
 from mm_envs.names import one_of
 
@@ -35,6 +36,8 @@ class Ensemble(nn.Module):
         mean: Of the scores of each member on the reference set, (members,).
         deviation: Their standard deviation, (members,).
         temperature: What differences of aggregated scores are divided by for a probability, ().
+        reference_size: How many answers the reference set has; 0 before ``normalise_on``.
+        reference_digest: The SHA-256 of the reference set.
 
     Raises:
         ValueError: There is no such aggregation, or no member.
@@ -76,6 +79,7 @@ class Ensemble(nn.Module):
                 member.context_encoder = members[0].context_encoder
             if shared == "trunk":
                 member.reader = members[0].reader
+        self.reference_size, self.reference_digest = 0, ""
         self.register_buffer("mean", torch.zeros(len(members)))
         self.register_buffer("deviation", torch.ones(len(members)))
         self.register_buffer("temperature", torch.ones(()))
@@ -121,6 +125,7 @@ class Ensemble(nn.Module):
         Args:
             reference: At least two answers of different worth.
         """
+        self.reference_size, self.reference_digest = len(reference), digest_of_answers(reference)
         self.mean.zero_()
         self.deviation.fill_(1.0)
         scores = self.predict(reference).double()

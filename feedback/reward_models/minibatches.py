@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -141,17 +142,24 @@ def _hashed(row: tuple[np.ndarray[Any, Any], ...]) -> bytes:
 
 def digest(labelled: Labelled) -> str:
     """The SHA-256 of answers and labels, as hexadecimal digits: another label, another digest."""
-    answers, sha = labelled.answers, hashlib.sha256()
+    labels = sorted(labelled.labels, key=lambda one: type(one).__name__)
+    named = {f"{type(one).__name__} {name}": value for one in labels for name, value in vars(one).items()}
+    return _sha256(named, digest_of_answers(labelled.answers), *labelled.annotators)
+
+
+def digest_of_answers(answers: Answers) -> str:
+    """The SHA-256 of answers with their contexts, as hexadecimal digits."""
     named = {f"context {key}": value for key, value in sorted(answers.contexts.items())}
     named |= {"context": answers.context, "response": answers.response}
-    if answers.length is not None:
-        named["length"] = answers.length
-    for labels in sorted(labelled.labels, key=lambda one: type(one).__name__):
-        named |= {f"{type(labels).__name__} {name}": value for name, value in vars(labels).items()}
+    return _sha256(named if answers.length is None else {**named, "length": answers.length})
+
+
+def _sha256(named: Mapping[str, Tensor], *words: str) -> str:
+    sha = hashlib.sha256()
     for name, value in named.items():
         sha.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
         sha.update(value.detach().cpu().contiguous().numpy().data)
-    sha.update("\n".join(labelled.annotators).encode())
+    sha.update("\n".join(words).encode())
     return sha.hexdigest()
 
 

@@ -1,0 +1,201 @@
+"""Reward models as folders: JSON for what they are, safetensors for their weights. Nothing in them runs code.
+
+The JSON file is written last and names the digest of the weights, so that a folder is whole or refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feedback.reward_models.config import ModelConfig
+from feedback.reward_models.ensemble import Ensemble
+from feedback.reward_models.model import RewardModel
+from feedback.reward_models.spaces import ModelSpaces
+from mm_envs.tasks.task import Task
+
+FORMAT = 1
+_KIND = "mm-envs reward model"
+_CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
+_STATISTICS = ("mean", "deviation", "temperature")
+_CURE = "fit and save it again"
+
+
+def save(model: Ensemble, folder: str | Path, records: str = "") -> Path:
+    """Writes an ensemble.
+
+    Args:
+        model: The ensemble.
+        folder: Where; made if it is missing. A reward model that is there is replaced.
+        records: The digest of the training records, as ``Fitted.records`` has it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: A space has no JSON form.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {**describe(model), "records": records}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}
+    partial = folder / f"{_WEIGHTS}.partial"
+    save_file(weights, str(partial))
+    content["weights"] = {"size": partial.stat().st_size, "sha256": _digest(partial)}
+    _put(partial, folder / _WEIGHTS)
+    partial = folder / f"{_CONFIG}.partial"
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    _put(partial, folder / _CONFIG)
+    return folder
+
+
+def load(folder: str | Path, task: Task | ModelSpaces | None = None) -> Ensemble:
+    """Reads an ensemble that ``save`` wrote, on the CPU.
+
+    Args:
+        folder: Where it is.
+        task: What it shall score; it has to have the spaces that the model was fitted with.
+
+    Raises:
+        FileNotFoundError: There is no reward model.
+        ValueError: The folder is damaged, of another format, or for another task.
+    """
+    folder = Path(folder)
+    content = read_config(folder)
+    try:
+        spaces = ModelSpaces.from_json(json.dumps(content["spaces"]))
+        if task is not None:
+            spaces.refuse_other(ModelSpaces.of(task))
+        vocabularies = dict(content["vocabularies"])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _damaged(folder / _CONFIG, error) from None
+    if vocabularies != spaces.vocabularies:
+        raise ValueError(
+            f"{folder / _CONFIG}: the digests of its vocabularies are not those of its words: {_CURE}"
+        )
+    tensors = _tensors(folder, content)
+    try:
+        model = _built(spaces, content, tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise _damaged(folder / _CONFIG, error) from None
+    return model.eval().requires_grad_(False)
+
+
+def describe(model: Ensemble) -> dict[str, Any]:
+    """What a model is, as JSON values: everything but its weights."""
+    return {
+        "kind": _KIND,
+        "format": FORMAT,
+        "model": asdict(model.config),
+        "members": len(model.members),
+        "shared": model.shared,
+        "aggregation": model.aggregation,
+        "penalty": model.penalty,
+        "spaces": json.loads(model.spaces.to_json()),
+        "vocabularies": model.spaces.vocabularies,
+        "reference": {
+            "answers": model.reference_size,
+            "sha256": model.reference_digest,
+            "mean": model.mean.tolist(),
+            "deviation": model.deviation.tolist(),
+        },
+        "temperature": float(model.temperature),
+    }
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The JSON file of a saved model, checked to be one.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is something else, or of another format.
+    """
+    path = Path(folder) / _CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no reward model ({_CONFIG}): give the folder of a saved one")
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    if not isinstance(content, dict) or content.get("kind") != _KIND:
+        raise ValueError(f"{path} is not that of a reward model: give the folder of a saved one")
+    if content.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} is of format {content.get('format')!r}, and this version reads {FORMAT}: "
+            "use the version of mm-envs that wrote it"
+        )
+    return content
+
+
+def _built(spaces: ModelSpaces, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ensemble:
+    config, members = ModelConfig(**content["model"]), int(content["members"])
+    largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+    if max(config.features, config.hidden * (config.reader != "encoder"), config.width, 1) > largest:
+        # A file cannot have more memory taken than its weights need.
+        raise KeyError(f"weights as large as {asdict(config)}")
+    if f"members.{members - 1}.head.out.weight" not in tensors:
+        raise KeyError(f"member {members - 1}")
+    models = [RewardModel(spaces, config) for _ in range(members)]
+    model = Ensemble(models, content["aggregation"], float(content["penalty"]), content["shared"])
+    mine, reference = _weights(model), content["reference"]
+    for name in [*mine, *(name for name in tensors if name not in mine)]:
+        if name not in tensors or name not in mine or tensors[name].shape != mine[name].shape:
+            raise KeyError(f"weights {name!r} of the right shape")
+        with torch.no_grad():
+            mine[name].copy_(tensors[name])
+    model.mean.copy_(torch.tensor(reference["mean"]))
+    model.deviation.copy_(torch.tensor(reference["deviation"]))
+    model.temperature.fill_(content["temperature"])
+    model.reference_size, model.reference_digest = int(reference["answers"]), str(reference["sha256"])
+    return model
+
+
+def _weights(model: Ensemble) -> dict[str, Tensor]:
+    """The weights by name; what members share stands once, under the first of them."""
+    state = model.state_dict(keep_vars=True)
+    once = {id(tensor): name for name, tensor in reversed(state.items()) if name not in _STATISTICS}
+    return {name: state[name] for name in reversed(once.values())}
+
+
+def _tensors(folder: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path, said = folder / _WEIGHTS, content.get("weights")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: {_CURE}")
+    if not isinstance(said, dict) or said.get("sha256") != _digest(path):
+        raise ValueError(f"{path} is not the file that {_CONFIG} was written with: {_CURE}")
+    try:
+        return load_file(str(path))
+    except SafetensorError as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is damaged ({type(error).__name__}: {error}): {_CURE}")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(2**20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def _put(partial: Path, path: Path) -> None:
+    """Gives a written file its name, once it is on the disk."""
+    with partial.open("r+b") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
