@@ -1,0 +1,188 @@
+"""Reward models that learn from judged captions, and score captions of pictures they have never seen.
+
+There are no pixels for these sets: what is asked is known by what people wrote of the picture. A model reads
+those references as words, or is told the numbers of ``benchmarks.people.features`` as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.people.features import Features
+from benchmarks.people.judged import Judged
+from feedback.losses import Likelihood
+from feedback.preferences import Answers, Approvals, Labelled, Labels, Pairs, Ratings
+from feedback.reward_models import FitConfig, ModelConfig, fit
+from feedback.reward_models.spaces import ModelSpaces
+from mm_envs.data.text import Vocabulary
+from mm_envs.spaces import Tokens, Vector
+
+Numbers: TypeAlias = "NDArray[np.float64]"
+Places: TypeAlias = "NDArray[np.int64]"
+
+FOLDS = 5
+_FEWEST = 5  # captions with a word, for it to be in the vocabulary
+_REFERENCE_WORDS, _CANDIDATE_WORDS = 64, 24
+# How many levels the scale of a set's ratings has; 0: shares of people who approve.
+LEVELS = {"Flickr8k experts": 4, "Flickr8k crowd": 0, "THumB": 9, "THumB without people's captions": 9}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a reward model is given of a caption.
+
+    Attributes:
+        name: In reports.
+        words: Whether it reads the words of references and caption.
+        counted: Whether it is told the numbers that are counted of the caption beside its references.
+    """
+
+    name: str
+    words: bool
+    counted: bool
+
+
+TEXT = Reader("reward model, text", words=True, counted=False)
+COUNTED = Reader("reward model, metrics", words=False, counted=True)
+BOTH = Reader("reward model, text and metrics", words=True, counted=True)
+
+
+def folds(judged: Judged, seed: int, count: int = FOLDS) -> Places:
+    """The fold of every picture, (images,) int64: equally many pictures each."""
+    return np.random.default_rng(seed).permutation(judged.images) % count
+
+
+def out_of_fold(
+    judged: Judged, counted: Features, reader: Reader, config: FitConfig, count: int = FOLDS
+) -> Numbers:
+    """Scores of all captions, (captions,), each by a model that saw no judgement of its picture.
+
+    An eighth of the pictures of a training part decides when to stop. Scores of different folds stand on one
+    scale: a model is normalised on the captions that it was fitted to.
+
+    Args:
+        judged: The set.
+        counted: What is counted of its captions.
+        reader: What the model is given.
+        config: How it is fitted; its seed decides the folds, too.
+        count: How many folds.
+    """
+    fold = folds(judged, config.seed, count)[judged.image]
+    everything, spaces = _labelled(judged, counted, reader)
+    scores = np.zeros(len(judged.candidates))
+    pictures = np.random.default_rng(config.seed + 1).random(judged.images)[judged.image]
+    for held_out in range(count):
+        seen = fold != held_out
+        stop = seen & (pictures < 0.125)
+        fitted = fit(
+            _of(everything, torch.tensor(seen & ~stop)),
+            spaces,
+            replace(config, seed=config.seed * count + held_out),
+            validation=_of(everything, torch.tensor(stop)),
+            likelihood=Likelihood(levels=LEVELS.get(judged.name) or 2),
+        )
+        rows = torch.tensor(np.flatnonzero(~seen))
+        scores[rows] = fitted.model.predict(everything.answers.take(rows)).mean(0).double().numpy()
+    return scores
+
+
+def _of(labelled: Labelled, answers: Tensor) -> Labelled:
+    """The labels whose answers, (a,) bool, are among some; both answers of a pair are about one picture."""
+    kept = []
+    for labels in labelled.labels:
+        row = labels.first if isinstance(labels, Pairs) else labels.answer  # type: ignore[attr-defined]
+        kept.append(labels.take(answers[row]))
+    return replace(labelled, labels=tuple(kept))
+
+
+def _labelled(judged: Judged, counted: Features, reader: Reader) -> tuple[Labelled, ModelSpaces]:
+    answers, spaces = _answers(judged, counted, reader)
+    if judged.paired:
+        labels, people = _pairs(judged)
+    elif LEVELS[judged.name]:
+        labels, people = _ratings(judged)
+    else:
+        labels, people = _approvals(judged)
+    return Labelled(answers, tuple(f"person {i}" for i in range(people)), (labels,)), spaces
+
+
+def _answers(judged: Judged, counted: Features, reader: Reader) -> tuple[Answers, ModelSpaces]:
+    """Every caption has a context of its own, since what is counted differs from caption to caption."""
+    rows = torch.arange(len(judged.candidates))
+    contexts, spaces = {}, {}
+    if reader.words:
+        vocabulary = _vocabulary(judged)
+        texts = [" ".join(known) for known in judged.references]
+        response_space = Tokens(_CANDIDATE_WORDS, vocabulary)
+        spaces["references"] = Tokens(_REFERENCE_WORDS, vocabulary)
+        contexts["references"] = _encoded(texts, spaces["references"])
+        response = _encoded(judged.candidates, response_space)
+    if reader.counted:
+        values = counted.values
+        values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-6)
+        contexts["counted"] = torch.tensor(values.clip(-5, 5), dtype=torch.float32)
+        spaces["counted"] = Vector(values.shape[1], -5.0, 5.0)
+    if not reader.words:
+        response, response_space = contexts["counted"], spaces["counted"]
+    return Answers(contexts, rows, response), ModelSpaces(spaces, response_space)
+
+
+def _vocabulary(judged: Judged) -> Vocabulary:
+    spread: dict[str, int] = {}
+    for text in [*judged.candidates, *(one for known in judged.references for one in set(known))]:
+        for word in set(text.split()):
+            spread[word] = spread.get(word, 0) + 1
+    return Vocabulary.of(sorted(word for word, count in spread.items() if count >= _FEWEST))
+
+
+def _encoded(texts: Sequence[str], space: Tokens) -> Tensor:
+    return torch.stack([space.vocabulary.encode(text, length=space.shape[0]) for text in texts])
+
+
+def _pairs(judged: Judged) -> tuple[Labels, int]:
+    """Every vote is a label: FIRST, SECOND, or TIE."""
+    people = max(map(len, judged.given))
+    votes = [(row, who, vote) for row, given in enumerate(judged.given) for who, vote in enumerate(given)]
+    row, who, vote = torch.tensor(votes).T
+    choice = torch.tensor([1, 2, 0])[vote + 1]
+    first, second = torch.tensor(judged.first)[row], torch.tensor(judged.second)[row]
+    return Pairs(who, first, second, choice, torch.ones_like(row, dtype=torch.bool)), people
+
+
+def _ratings(judged: Judged) -> tuple[Labels, int]:
+    said = torch.tensor(judged.said, dtype=torch.float32)
+    return Ratings(torch.zeros(len(said), dtype=torch.int64), torch.tensor(judged.first), said), 1
+
+
+def _approvals(judged: Judged) -> tuple[Labels, int]:
+    """Every person who looked is a label."""
+    said = list(_said(judged))
+    row, who, yes = torch.tensor(said).T
+    return Approvals(who, torch.tensor(judged.first)[row], yes.bool()), int(who.max()) + 1
+
+
+def _said(judged: Judged) -> Iterator[tuple[int, int, bool]]:
+    for row, (share, people) in enumerate(zip(judged.said, judged.people, strict=True)):
+        approving = round(share * people)
+        yield from ((row, who, who < approving) for who in range(people))
+
+
+def default_config(seed: int) -> FitConfig:
+    """How all reward models of this benchmark are fitted."""
+    return FitConfig(
+        ModelConfig(features=64, reader="encoder", width=32),
+        members=2,
+        epochs=30,
+        batch=64,
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        patience=4,
+        seed=seed,
+    )
