@@ -1,5 +1,6 @@
 """Records of human feedback, one by one and as batches of tensors."""
 
+from feedback.preferences.answers import answer_words
 from feedback.preferences.batches import (
     FIRST,
     SECOND,
@@ -16,6 +17,7 @@ from feedback.preferences.batches import (
     Rankings,
     Ratings,
 )
+from feedback.preferences.bulk import pairwise_records
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
 from feedback.preferences.records import (
@@ -31,6 +33,7 @@ from feedback.preferences.records import (
     Record,
 )
 from feedback.preferences.serial import from_json, query_id, record_id, same, to_json
+from feedback.preferences.tensors import labelled
 
 __all__ = [
     "CHOICES",
@@ -60,7 +63,10 @@ __all__ = [
     "Rating",
     "Ratings",
     "Record",
+    "answer_words",
     "from_json",
+    "labelled",
+    "pairwise_records",
     "query_id",
     "read_jsonl",
     "record_id",

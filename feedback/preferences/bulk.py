@@ -1,0 +1,87 @@
+"""The way from tensors to records: what was said of many pairs at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from feedback.preferences.answers import answer_words
+from feedback.preferences.records import CHOICES, Pairwise
+from feedback.preferences.serial import query_id
+from mm_envs.tasks.task import Task
+
+
+def pairwise_records(
+    task: Task,
+    items: Sequence[str],
+    first: Tensor,
+    second: Tensor,
+    choice: Tensor,
+    *,
+    annotators: Sequence[str],
+    annotator: Tensor | None = None,
+    shown_first: Tensor | None = None,
+    latency: Tensor | None = None,
+    sampler: str = "",
+    reward_model: str = "",
+    at: float | None = None,
+) -> list[Pairwise]:
+    """One record a vote; the same question has the same query on every machine.
+
+    Args:
+        task: Says the answers in words.
+        items: What each pair is about, n tickets or digests.
+        first: (n, ...) answers, as ``Episodes.response``.
+        second: (n, ...) other answers.
+        choice: FIRST, SECOND, TIE or SKIP of one vote (n,) or several (n, votes), int64.
+        annotators: Names of annotators.
+        annotator: Who gave each vote, a place in ``annotators``, shaped as ``choice``; None: the first.
+        shown_first: Whether ``first`` was displayed first, shaped as ``choice``, bool; None: it was.
+        latency: Seconds until the answer came, shaped as ``choice``; None: nobody looked.
+        sampler: Where the answers come from.
+        reward_model: The version of the reward model that chose the queries.
+        at: When, in seconds since 1970; None: now.
+
+    Raises:
+        ValueError: A shape does not fit.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> one, = pairwise_records(make_task("vqa"), ["mm1:..."], torch.tensor([0]), torch.tensor([1]),
+        ...                         torch.tensor([1]), annotators=["ann"])
+        >>> one.answers, one.choice
+        (('yes', 'no'), 'second')
+    """
+    votes = choice.view(len(items), -1)
+    given = {"annotator": annotator, "shown_first": shown_first, "latency": latency}
+    for name, value in given.items():
+        if value is not None and value.shape != choice.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(value.shape)}: give {tuple(choice.shape)}, as choice has"
+            )
+    who, shown, seconds = (
+        [None] * votes.numel() if value is None else value.flatten().tolist() for value in given.values()
+    )
+    answers = list(zip(answer_words(task, first), answer_words(task, second), strict=True))
+    queries = [query_id(item, pair, sampler) for item, pair in zip(items, answers, strict=True)]
+    moment = time.time() if at is None else at
+    row_of_vote = torch.arange(len(items)).repeat_interleave(votes.shape[1]).tolist()
+    said = votes.flatten().tolist()
+    return [
+        Pairwise(
+            query=queries[row],
+            item=items[row],
+            annotator=annotators[who[vote] or 0],
+            answers=answers[row],
+            displayed=(1, 0) if shown[vote] is False else (0, 1),
+            sampler=sampler,
+            latency=seconds[vote],
+            time=moment,
+            reward_model=reward_model,
+            choice=CHOICES[said[vote]],
+        )
+        for vote, row in enumerate(row_of_vote)
+    ]

@@ -1,0 +1,226 @@
+"""Records as tensors: contexts from tickets, answers from words, labels that name rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feedback.preferences import records as kinds
+from feedback.preferences.answers import AnswerTable, padded
+from feedback.preferences.batches import (
+    Answers,
+    Approvals,
+    Corrections,
+    Critiques,
+    Demonstrations,
+    Labelled,
+    Labels,
+    Pairs,
+    Rankings,
+    Ratings,
+)
+from feedback.preferences.records import CHOICES, Record
+from mm_envs.engine.ticket import Ticket
+from mm_envs.tasks.task import Task
+
+_BLOCK = 1024
+
+
+def labelled(
+    records: Iterable[Record],
+    task: Task,
+    *,
+    environment: str | None = None,
+    split: str | None = None,
+    items: Mapping[str, int] | None = None,
+    annotators: Sequence[str] | None = None,
+    device: torch.device | str = "cpu",
+) -> Labelled:
+    """The tensors of records of one environment.
+
+    An item of the dataset is one context, however many tickets name it, and an answer to it is one row,
+    however many records speak of it.
+
+    Args:
+        records: Of any kinds.
+        task: The task of the environment, on the dataset that the tickets were made on.
+        environment: Refuse tickets of another id; None: of more than one id.
+        split: Leave out records on items of other splits.
+        items: The index in the dataset of items that are named by their content (``sha256:...``).
+        annotators: Those whose places in the result are given; None: all, in the order of their names.
+        device: Where the result lives.
+
+    Raises:
+        ValueError: There are no records, a ticket is none or of another dataset or environment, an item is
+            unknown, an annotator is not among those given, or an answer is none to the task.
+
+    Example:
+        >>> from feedback.collection import draw_prompts
+        >>> prompts, tickets = draw_prompts("MMVQA-v0", 2)
+        >>> said = [kinds.Pairwise(query=str(row), item=tickets[row], annotator="ann", choice="first",
+        ...                        answers=("yes", "no")) for row in range(2)]
+        >>> batch = labelled(said, tickets.task)
+        >>> batch.answers.context.tolist(), batch.pairs.second.tolist()
+        ([0, 0, 1, 1], [1, 3])
+    """
+    given, places = _placed(list(records), task, environment, split, dict(items or {}))
+    if not given:
+        raise ValueError(
+            f"there are no records{f' on items of split {split!r}' if split else ''}: collect some"
+        )
+    names = sorted({record.annotator for record in given}) if annotators is None else list(annotators)
+    numbers = {name: number for number, name in enumerate(names)}
+    order = {place: row for row, place in enumerate(dict.fromkeys(places[one.item] for one in given))}
+    context_of = {item: order[place] for item, place in places.items() if place in order}
+    table = AnswerTable(task)
+    labels = []
+    for kind, read in _READERS.items():
+        of_kind = [record for record in given if isinstance(record, kind)]
+        if of_kind:
+            who = torch.tensor([_number(record, numbers) for record in of_kind])
+            rows = [_rows(table, context_of[record.item], record) for record in of_kind]
+            labels.append(_to(read(who, of_kind, rows), device))
+    context, response, length = table.tensors()
+    answers = Answers(_contexts(task, list(order)), context, response, length)
+    return Labelled(answers.to(device), tuple(names), tuple(labels))
+
+
+# Items ----------------------------------------------------------------------------------------------------
+
+
+def _placed(
+    records: list[Record], task: Task, environment: str | None, split: str | None, items: dict[str, int]
+) -> tuple[list[Record], dict[str, int]]:
+    """The records that count, and the index in the dataset of the items of all."""
+    indices = task.dataset.range(split) if split else None
+    compared: set[tuple[Any, ...]] = set()
+    for name, index in items.items():
+        if not any(index in one for one in task.dataset.splits.values()):
+            raise ValueError(f"items[{name!r}]={index!r} is no item of dataset {task.dataset.name!r}")
+    for record in records:
+        if record.item not in items:
+            ticket = _ticket(record)
+            environment = environment or ticket.id
+            if ticket.id != environment:
+                raise ValueError(
+                    f"record {record.query} is of {ticket.id}, others of {environment}: give one at a time"
+                )
+            dataset = (ticket.dataset, ticket.sizes, ticket.content)
+            if dataset not in compared:
+                ticket.compare(task.dataset)
+                compared.add(dataset)
+            if ticket.item not in task.dataset.range(ticket.split):
+                raise ValueError(
+                    f"record {record.query}: item {ticket.item} is not in split {ticket.split!r}"
+                )
+            items[record.item] = ticket.item
+    if indices is not None:
+        records = [record for record in records if items[record.item] in indices]
+    return records, items
+
+
+def _ticket(record: Record) -> Ticket:
+    if not record.item.startswith("mm1:"):
+        raise ValueError(
+            f"record {record.query} speaks of {record.item}, which is unknown: "
+            "say with items={...} which item of the dataset it is"
+        )
+    try:
+        return Ticket.parse(record.item)
+    except ValueError as error:
+        raise ValueError(f"record {record.query}: {error}") from None
+
+
+def _contexts(task: Task, places: list[int]) -> dict[str, Tensor]:
+    fields = list(dict.fromkeys(task.context.values()))
+    blocks = [
+        task.dataset.batch(torch.tensor(places[first : first + _BLOCK]), fields)
+        for first in range(0, len(places), _BLOCK)
+    ]
+    found = {name: torch.cat([block[name] for block in blocks]) for name in fields}
+    return {key: found[name] for key, name in task.context.items()}
+
+
+# Labels ---------------------------------------------------------------------------------------------------
+
+
+def _number(record: Record, numbers: Mapping[str, int]) -> int:
+    if record.annotator not in numbers:
+        raise ValueError(
+            f"record {record.query} is of annotator {record.annotator!r}, who is not among those given"
+        )
+    return numbers[record.annotator]
+
+
+def _rows(table: AnswerTable, context: int, record: Record) -> list[int]:
+    try:
+        return [table.row(context, words) for words in _words(record)]
+    except ValueError as error:
+        raise ValueError(f"record {record.query} of {record.annotator}: {error}") from None
+
+
+def _words(record: Record) -> tuple[str, ...]:
+    """All answers that a record speaks of, in the order that its reader expects."""
+    if isinstance(record, kinds.Correction):
+        return *record.answers, record.corrected
+    if isinstance(record, kinds.Critique):
+        words = record.answers[0].split()
+        return record.answers[0], " ".join(words[: record.start] + words[record.stop :])
+    if isinstance(record, kinds.Demonstration):
+        return record.demonstration, *(one for one in record.answers if one != record.demonstration)
+    return record.answers
+
+
+def _pairs(who: Tensor, records: list[kinds.Pairwise], rows: list[list[int]]) -> Pairs:
+    first, second = torch.tensor(rows).unbind(1)
+    choice = torch.tensor([CHOICES.index(record.choice) for record in records])
+    shown = torch.tensor([record.displayed[:1] != (1,) for record in records])
+    return Pairs(who, first, second, choice, shown)
+
+
+def _rankings(who: Tensor, records: list[kinds.Ranking], rows: list[list[int]]) -> Rankings:
+    ordered = ([row[place] for place in one.order] for one, row in zip(records, rows, strict=True))
+    return Rankings(who, padded(list(ordered)))
+
+
+def _ratings(who: Tensor, records: list[kinds.Rating], rows: list[list[int]]) -> Ratings:
+    rating = torch.tensor([(one.rating - one.low) / (one.high - one.low) for one in records])
+    return Ratings(who, torch.tensor(rows)[:, 0], rating)
+
+
+def _approvals(who: Tensor, records: list[kinds.Approval], rows: list[list[int]]) -> Approvals:
+    return Approvals(who, torch.tensor(rows)[:, 0], torch.tensor([one.approved for one in records]))
+
+
+def _corrections(who: Tensor, records: list[kinds.Correction], rows: list[list[int]]) -> Corrections:
+    answer, corrected = torch.tensor(rows).unbind(1)
+    return Corrections(who, answer, corrected)
+
+
+def _demonstrations(who: Tensor, records: list[kinds.Demonstration], rows: list[list[int]]) -> Demonstrations:
+    return Demonstrations(who, torch.tensor([row[0] for row in rows]), padded([row[1:] for row in rows]))
+
+
+def _critiques(who: Tensor, records: list[kinds.Critique], rows: list[list[int]]) -> Critiques:
+    good = torch.tensor([record.verdict == "good" for record in records])
+    answer, without = torch.tensor(rows).unbind(1)
+    return Critiques(who, answer, without, good)
+
+
+def _to(labels: Labels, device: torch.device | str) -> Labels:
+    return replace(labels, **{name: value.to(device) for name, value in vars(labels).items()})
+
+
+_READERS: dict[type[Record], Callable[[Tensor, Any, list[list[int]]], Labels]] = {
+    kinds.Pairwise: _pairs,
+    kinds.Ranking: _rankings,
+    kinds.Rating: _ratings,
+    kinds.Approval: _approvals,
+    kinds.Correction: _corrections,
+    kinds.Demonstration: _demonstrations,
+    kinds.Critique: _critiques,
+}
