@@ -1,0 +1,22 @@
+"""Online feedback in rounds: draw pairs, choose queries, ask, fit again."""
+
+from feedback.rounds.asking import Asked, ask, labelled, names_of
+from feedback.rounds.loop import Plan, Round, Scorer, candidates_of, choose, collect
+from feedback.rounds.pairs import CandidatePairs, draw_pairs, joined, seed_of
+
+__all__ = [
+    "Asked",
+    "CandidatePairs",
+    "Plan",
+    "Round",
+    "Scorer",
+    "ask",
+    "candidates_of",
+    "choose",
+    "collect",
+    "draw_pairs",
+    "joined",
+    "labelled",
+    "names_of",
+    "seed_of",
+]

@@ -1,0 +1,123 @@
+"""Pairs of answers to the same question: what an annotator can be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feedback.candidates import Sampler
+from feedback.collection import draw_prompts
+from feedback.preferences import Answers
+from mm_envs.episodes import Episodes, Prompts
+from mm_envs.names import at_least
+from mm_envs.random import stream
+from mm_envs.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class CandidatePairs:
+    """n pairs of answers, each to one question.
+
+    Attributes:
+        prompts: The questions, n rows.
+        response: The answers, (n, 2, ...).
+        length: How many words they have, (n, 2) int64; None for answers that are not words.
+        sampler: Where the answers come from, as ``Sampler.name``.
+        tickets: The tickets of the questions, n strings; empty where nobody needs them.
+    """
+
+    prompts: Prompts
+    response: Tensor
+    length: Tensor | None = None
+    sampler: str = ""
+    tickets: Sequence[str] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.response)
+
+    def take(self, rows: Tensor) -> CandidatePairs:
+        """Some pairs, (k,) int64 or a mask, in that order."""
+        if rows.dtype == torch.bool:
+            rows = rows.nonzero()[:, 0]
+        length = None if self.length is None else self.length[rows]
+        tickets = [self.tickets[row] for row in rows.tolist()] if self.tickets else ()
+        return CandidatePairs(self.prompts.take(rows), self.response[rows], length, self.sampler, tickets)
+
+    def episodes(self, side: int) -> Episodes:
+        """The first (0) or second (1) answers as episodes."""
+        length = None if self.length is None else self.length[:, side]
+        return self.prompts.answered(self.response[:, side], length)
+
+    @property
+    def answers(self) -> Answers:
+        """The table of the answers: those of pair i are rows 2 i and 2 i + 1."""
+        return Answers.of(self.prompts.context, self.response, self.length)
+
+    @property
+    def differ(self) -> Tensor:
+        """Whether the two answers are not the same, (n,) bool."""
+        return (self.response[:, 0] != self.response[:, 1]).view(len(self), -1).any(1)
+
+
+def draw_pairs(
+    task: str | Task, sampler: Sampler, n: int, split: str = "train", seed: int = 0, **arguments: Any
+) -> CandidatePairs:
+    """Two answers to each of n questions; nothing can be asked about equal answers: they are left out.
+
+    Args:
+        task: The id of an environment, or a task.
+        sampler: Answers the questions.
+        n: How many questions are drawn; there are at most so many pairs.
+        split: The items that are asked about.
+        seed: Decides questions and answers.
+        arguments: Further arguments of the environment, if ``task`` is an id.
+    """
+    at_least("n", n, 1, "draw at least one pair")
+    prompts, tickets = draw_prompts(task, n, split, seed, **arguments)
+    response, length = sampler.sample(prompts, 2, seed)
+    pairs = CandidatePairs(
+        prompts, response, length, sampler.name, list(tickets) if isinstance(task, str) else ()
+    )
+    return pairs.take(pairs.differ)
+
+
+def seed_of(seed: int, name: str) -> int:
+    """The seed of a part of something that has a seed itself, 63 bits.
+
+    Example:
+        >>> seed_of(0, "round 1") == seed_of(0, "round 2")
+        False
+    """
+    return int(stream(seed, name)) & 0x7FFFFFFFFFFFFFFF
+
+
+def joined(parts: Sequence[CandidatePairs]) -> CandidatePairs:
+    """All pairs of some batches, one after the other.
+
+    Raises:
+        ValueError: There are no batches.
+    """
+    if not parts:
+        raise ValueError("there are no pairs to join: give at least one batch")
+    prompts = [one.prompts for one in parts]
+    lengths = [one.length for one in parts if one.length is not None]
+    return CandidatePairs(
+        Prompts(
+            _stacked([one.context for one in prompts]),
+            _stacked([one.reference for one in prompts]),
+            torch.cat([one.key for one in prompts]),
+            torch.cat([one.item for one in prompts]),
+        ),
+        torch.cat([one.response for one in parts]),
+        torch.cat(lengths) if lengths else None,
+        parts[0].sampler,
+        [ticket for one in parts for ticket in one.tickets],
+    )
+
+
+def _stacked(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {key: torch.cat([one[key] for one in parts]) for key in parts[0]}
