@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
-from mm_envs.data.text import PAD
+from agents.references import reference_answer
 from mm_envs.engine.pool import shared_pool
-from mm_envs.engine.response import in_words
 from mm_envs.names import at_least
-from mm_envs.tasks.scores import Baselines
-from mm_envs.tasks.task import Fields, Task
+from mm_envs.tasks.task import Task
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +106,6 @@ class Teacher:
         fields = {*task.context.values(), *task.reference}
         self._pool = shared_pool(task.dataset, "train", fields, self._device)
         self._size = self._pool.size if items is None else min(items, self._pool.size)
-        self._write = Baselines(task).written
 
     def __len__(self) -> int:
         return self._size
@@ -126,17 +123,5 @@ class Teacher:
                 self._pool.ensure(rows)
             context = {key: self._pool.rows(field, rows) for key, field in self._task.context.items()}
             reference = {field: self._pool.rows(field, rows) for field in self._task.reference}
-            yield context, self._answer(reference, generator)
-
-    def _answer(self, reference: Fields, generator: torch.Generator) -> Tensor:
-        if "captions" not in reference or not in_words(self._task):
-            return self._write(self._task.oracle(reference))
-        captions = reference["captions"]
-        # Folders pad where an item has fewer references than others; an item without any teaches silence.
-        there = (captions != PAD).any(2).float().cpu()
-        there[there.sum(1) == 0, 0] = 1
-        one = torch.multinomial(there, 1, generator=generator)[:, 0].to(self._device)
-        chosen = captions[torch.arange(len(one), device=self._device), one]
-        length = self._task.horizon
-        fitted = torch.nn.functional.pad(chosen, (0, max(0, length - chosen.shape[1])), value=PAD)
-        return self._write(fitted[:, :length])
+            bits = torch.randint(2**62, (len(rows),), generator=generator).to(self._device)
+            yield context, reference_answer(self._task, reference, bits)

@@ -1,5 +1,22 @@
 """Where the answers come from that people are asked about."""
 
+from feedback.candidates.accuracy import PairAccuracy, pair_accuracy
+from feedback.candidates.edited import Edits, RightAndWrong, right_and_wrong
+from feedback.candidates.edits import EDITS
 from feedback.candidates.sampler import Sampler
+from feedback.candidates.samples import Mixture, OtherPictures, PolicySamples
+from feedback.candidates.word_classes import WordClasses
 
-__all__ = ["Sampler"]
+__all__ = [
+    "EDITS",
+    "Edits",
+    "Mixture",
+    "OtherPictures",
+    "PairAccuracy",
+    "PolicySamples",
+    "RightAndWrong",
+    "Sampler",
+    "WordClasses",
+    "pair_accuracy",
+    "right_and_wrong",
+]

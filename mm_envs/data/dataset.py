@@ -69,6 +69,13 @@ class Dataset(ABC):
         """
         return None
 
+    def word_classes(self) -> tuple[tuple[str, ...], ...]:
+        """Words of captions, answers and classes that say a value of the same thing: all colours, for one.
+
+        A word is in at most one class; none (as here) where nothing is known of the words.
+        """
+        return ()
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A digest of everything that decides the items: configuration, names and content."""

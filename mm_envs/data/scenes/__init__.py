@@ -128,6 +128,12 @@ class Scenes(Dataset):
         """Which modalities carry each part of the utility of a caption."""
         return captions.part_modalities(self.config, self.sound != "none")
 
+    def word_classes(self) -> tuple[tuple[str, ...], ...]:
+        """The words of each attribute, opposite relations, yes and no, and numbers."""
+        numbers = tuple(map(str, range(self.config.maximum + 1)))
+        relations = (("left", "right"), ("above", "below"))
+        return (*captions.attribute_words(self.config).values(), *relations, ("yes", "no"), numbers)
+
     def graph(self, indices: Tensor) -> SceneGraph:
         """The scene graphs of some items."""
         split = torch.zeros_like(indices)

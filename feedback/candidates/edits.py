@@ -1,0 +1,120 @@
+"""Kinds of edits: small faults that make a good answer in words worse.
+
+Each takes answers without ``<eos>``, padded, and gives them back edited once; an answer that cannot be edited
+in this way stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from feedback.candidates.draws import pick
+from feedback.candidates.word_classes import WordClasses
+from mm_envs.data.text import PAD
+from mm_envs.random import fold
+
+Edited: TypeAlias = tuple[Tensor, Tensor]
+Edit: TypeAlias = Callable[[Tensor, Tensor, Tensor, WordClasses, WordClasses], Edited]
+
+
+def substitute(
+    tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses
+) -> Edited:
+    """A word becomes another of its class: red becomes green.
+
+    Args:
+        tokens: (n, L) int64.
+        length: (n,) int64.
+        bits: A hash for each row, (n,) int64.
+        classes: The classes of the words.
+        words: All words as one class.
+
+    Returns:
+        The edited answers and their lengths, as they were given.
+    """
+    place, some = pick(classes.classes(tokens) >= 0, fold(bits, 0))
+    old = tokens.gather(1, place[:, None])[:, 0]
+    new = torch.where(some, classes.others(old, fold(bits, 1)), old)
+    return tokens.scatter(1, place[:, None], new[:, None]), length
+
+
+def replace(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """A word becomes any other word of the vocabulary; the arguments are those of ``substitute``."""
+    return substitute(tokens, length, bits, words, words)
+
+
+def drop(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """A word is left out; the arguments are those of ``substitute``."""
+    place, some = pick(_there(tokens, length), bits)
+    at = torch.arange(tokens.shape[1], device=tokens.device)
+    padded = torch.nn.functional.pad(tokens, (0, 1), value=PAD)
+    without = padded.gather(1, at + (at >= place[:, None]))
+    return torch.where(some[:, None], without, tokens), length - some.to(torch.int64)
+
+
+def double(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """A word is said twice, if there is room; the arguments are those of ``substitute``."""
+    place, some = pick(_there(tokens, length), bits)
+    some = some & (length < tokens.shape[1])
+    at = torch.arange(tokens.shape[1], device=tokens.device)
+    twice = tokens.gather(1, at - (at > place[:, None]).to(torch.int64))
+    return torch.where(some[:, None], twice, tokens), length + some.to(torch.int64)
+
+
+def swap(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """Two neighbours that differ change places; the arguments are those of ``substitute``."""
+    after = torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=PAD)
+    allowed = _there(tokens, length - 1) & (tokens != after)
+    place, some = pick(allowed, bits)
+    return _exchanged(tokens, place, place + some.to(torch.int64)), length
+
+
+def bind(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """Two words of one class change places: "a red circle left of a green cross" says green circle then.
+
+    The arguments are those of ``substitute``.
+    """
+    kinds = classes.classes(tokens)
+    differ = (kinds[:, :, None] == kinds[:, None]) & (tokens[:, :, None] != tokens[:, None])
+    differ &= (kinds >= 0)[:, :, None]
+    first, some = pick(differ.any(2), fold(bits, 0))
+    partners = differ[torch.arange(len(tokens), device=tokens.device), first]
+    second, _ = pick(partners, fold(bits, 1))
+    return _exchanged(tokens, first, torch.where(some, second, first)), length
+
+
+def cut(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """All words from some place on are left out, but not the first; the arguments are those of
+    ``substitute``.
+    """
+    there = _there(tokens, length)
+    allowed = there.clone()
+    allowed[:, 0] = False
+    place, some = pick(allowed, bits)
+    end = torch.where(some, place, length)
+    return tokens.masked_fill(~_there(tokens, end), PAD), end
+
+
+# A line here makes an edit known by its name.
+EDITS: dict[str, Edit] = {
+    "substitute": substitute,
+    "replace": replace,
+    "drop": drop,
+    "double": double,
+    "swap": swap,
+    "bind": bind,
+    "cut": cut,
+}
+
+
+def _there(tokens: Tensor, length: Tensor) -> Tensor:
+    return torch.arange(tokens.shape[1], device=tokens.device) < length[:, None]
+
+
+def _exchanged(tokens: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    places = torch.stack([first, second], 1)
+    return tokens.scatter(1, places, tokens.gather(1, places.flip(1)))
