@@ -19,7 +19,7 @@ from mm_envs.values import tuples
 
 _PART = re.compile(r"\s*(\d{1,6})\s+([a-z]+)\s*")
 _POOL = ("members", "votes", "seed")
-_MOST = 100_000
+_MOST = 10_000
 # The mistakes of good annotators in a crowd, from the best to the worst.
 _GOOD = (0.05, 0.25)
 
@@ -77,10 +77,10 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}): give the path of a JSON file") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ValueError(f"{path}: is no JSON text") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}, line {error.lineno}: is no JSON: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{str(path)!r}: is no JSON text") from None
 
 
 def _built(spec: Any, task: Task, votes: int | None, seed: int | None) -> AnnotatorPool:
@@ -93,9 +93,9 @@ def _built(spec: Any, task: Task, votes: int | None, seed: int | None) -> Annota
     votes = _whole("votes", spec.get("votes", 1)) if votes is None else votes
     seed = _whole("seed", spec.get("seed", 0)) if seed is None else seed
     everyone: list[SimulatedAnnotator] = []
-    alike = Counter(one.get("kind") for one in members)
+    alike = Counter(str(one.get("kind")) for one in members)
     for number, one in enumerate(members):
-        place = number if alike[one.get("kind")] > 1 and "name" not in one else None
+        place = number if alike[str(one.get("kind"))] > 1 and "name" not in one else None
         try:
             everyone += _alike(dict(one), task, seed, len(everyone), place)
         except ValueError as error:
@@ -137,7 +137,12 @@ def _number(name: str, value: Any) -> Any:
         return float("inf")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{name}={value!r:.60} is no number")
-    return _whole(name, value) if name in ("seed", "levels") else value
+    if name in ("seed", "levels"):
+        return _whole(name, value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}={value!r:.40} is too large") from None
 
 
 def _whole(name: str, value: Any) -> int:

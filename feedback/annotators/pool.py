@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,9 +65,9 @@ class AnnotatorPool:
         self.names = tuple(member.name for member in self.members)
         if not self.members:
             raise ValueError("there is nobody in the pool: give at least one annotator")
-        for name in self.names:
-            if self.names.count(name) > 1:
-                raise ValueError(f"two annotators are called {name!r}: give each one a name of its own")
+        name, times = Counter(self.names).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"{times} annotators are called {name!r}: give each one a name of its own")
         if not 1 <= votes <= len(self.members):
             raise ValueError(f"votes={votes} is not within 1 to {len(self.members)}, the number of members")
 
@@ -127,9 +128,14 @@ class AnnotatorPool:
             first: n answers, with reference and key.
             second: Other answers to the same questions.
             label: How many labels everybody is taken to have given before.
+
+        Raises:
+            ValueError: No two answers differ in utility.
         """
         better = true_utility(task, first).reward - true_utility(task, second).reward
         rows = torch.where(better != 0)[0]
+        if len(rows) == 0:
+            raise ValueError("no two answers differ in utility: give pairs of which one is right")
         first, second, better = take(first, rows), take(second, rows), better[rows] > 0
         best, worst = choose(better, first, second), choose(better, second, first)
         return torch.stack([_right(member, best, worst, label) for member in self.members])

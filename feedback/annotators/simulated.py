@@ -22,6 +22,7 @@ from mm_envs.tasks.task import Task
 
 _EULER = 0.5772156649015329
 _HESITATION = 1.0
+_MOST_LEVELS = 1000
 
 
 class SimulatedAnnotator:
@@ -87,8 +88,10 @@ class SimulatedAnnotator:
     ) -> None:
         if not scale >= 0:
             raise ValueError(f"scale={scale} is below 0: 0 is a rater on the scale of utility")
-        if levels < 0 or levels == 1:
-            raise ValueError(f"levels={levels} is no scale: give 0 for any number, or at least 2 grades")
+        if levels != 0 and not 2 <= levels <= _MOST_LEVELS:
+            raise ValueError(
+                f"levels={levels} is no scale: give 2 to {_MOST_LEVELS} grades, or 0 for any number"
+            )
         if not 0 < seconds < inf:
             raise ValueError(f"seconds={seconds} is no time: give a number above 0")
         self.task, self.name, self.seed = task, name, seed

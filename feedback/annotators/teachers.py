@@ -36,7 +36,7 @@ CHARACTERS: dict[str, Mapping[str, Any]] = {
 ANNOTATORS: dict[str, Mapping[str, Any]] = {**TEACHERS, **CHARACTERS}
 
 
-def make_annotator(kind: str, task: Task, **arguments: Any) -> SimulatedAnnotator:
+def make_annotator(kind: str, task: Task, /, **arguments: Any) -> SimulatedAnnotator:
     """The annotator of a name of ``ANNOTATORS``.
 
     Args:

@@ -1,0 +1,376 @@
+"""One simulated person: the same says the same in every batch, and as often as the formulas say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+from answered import good_answers, pairs, prompts, repeated, spoiled, utility
+from torch import Tensor
+
+import mm_envs
+from feedback.annotators import SimulatedAnnotator, SimulatedRater, make_annotator
+from feedback.annotators.draws import response_digest, take
+from feedback.annotators.writing import changed_words, ended
+from feedback.preferences import FIRST, SECOND, TIE
+from mm_envs.episodes import Episodes
+from mm_envs.tasks import make_task
+
+PERSON: dict[str, Any] = {
+    "rationality": 2.0,
+    "mistakes": 0.1,
+    "skip": 0.2,
+    "equal": 0.3,
+    "position": 0.4,
+    "fatigue": 30.0,
+    "lenses": ({"kind": "myopic"}, {"kind": "length"}, {"kind": "favourite", "word": "red"}),
+    "scale": 0.2,
+    "seed": 5,
+}
+
+
+def tensors(said: Any) -> list[Tensor]:
+    """All tensors of an answer."""
+    values = said if isinstance(said, tuple) else [said] if isinstance(said, Tensor) else vars(said).values()
+    return [value for value in values if value is not None]
+
+
+# The same in every batch ------------------------------------------------------------------------------------
+
+ASKED: dict[str, Callable[[SimulatedAnnotator, Episodes, Episodes, Tensor], Any]] = {
+    "compare": lambda who, one, other, label: who.compare(one, other, label),
+    "rate": lambda who, one, other, label: who.rate(one, label),
+    "score": lambda who, one, other, label: who.score(one).reward,
+    "approve": lambda who, one, other, label: who.approve(one, label),
+    "rank": lambda who, one, other, label: who.rank([one, other, one], label),
+    "correct": lambda who, one, other, label: who.correct(other, label),
+    "critique": lambda who, one, other, label: who.critique(other, label),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("sound", ["none", "complement"])
+def test_what_is_said_depends_on_no_other_row(name: str, sound: str) -> None:
+    task, first, second = pairs(60, sound=sound)
+    lenses = PERSON["lenses"]
+    if sound == "complement":
+        lenses = ({"kind": "blind", "modalities": "audio"}, *lenses)
+    who, ask = SimulatedAnnotator(task, **{**PERSON, "lenses": lenses}), ASKED[name]
+    label = torch.arange(60)
+    together = tensors(ask(who, first, second, label))
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    shuffled = tensors(ask(who, take(first, order), take(second, order), label[order]))
+    for all_rows, mixed in zip(together, shuffled, strict=True):
+        assert torch.equal(all_rows[order], mixed)
+    for row in (0, 31, 59):
+        here = torch.tensor([row])
+        alone = tensors(ask(who, take(first, here), take(second, here), label[here]))
+        for all_rows, one in zip(together, alone, strict=True):
+            assert torch.equal(all_rows[here], one)
+
+
+def test_padding_is_no_part_of_an_answer() -> None:
+    _, first, _ = pairs(50)
+    longer = torch.nn.functional.pad(first.response, (0, 3), value=9)
+    assert torch.equal(
+        response_digest(longer, first.response_length), response_digest(first.response, first.response_length)
+    )
+    assert response_digest(torch.eye(4)).unique().numel() == 4
+    assert response_digest(first.response, first.response_length).unique().numel() == len(
+        {tuple(row) for row in first.response.tolist()}
+    )
+
+
+# Pairs ------------------------------------------------------------------------------------------------------
+
+
+def test_without_position_bias_display_does_not_matter() -> None:
+    task, first, second = pairs(2000)
+    who = SimulatedAnnotator(task, rationality=1.0, mistakes=0.2, skip=0.3, equal=0.2)
+    there, back = who.compare(first, second), who.compare(second, first)
+    different = (first.response != second.response).any(1)
+    swapped = torch.tensor([1, 0, 2, 3])[back.choice]
+    assert torch.equal(there.choice[different], swapped[different])
+    assert torch.equal(there.latency, back.latency)
+
+
+def test_a_position_bias_turns_only_choices_towards_what_is_displayed_first() -> None:
+    task, first, second = pairs(4000)
+    fair = SimulatedAnnotator(task, rationality=2.0)
+    biased = SimulatedAnnotator(task, rationality=2.0, position=1.0)
+    for one, other in ((first, second), (second, first)):
+        said, pulled = fair.compare(one, other).choice, biased.compare(one, other).choice
+        assert ((said == pulled) | (pulled == FIRST)).all()
+        chance = biased.probability(one, other).double()
+        spread = (chance * (1 - chance)).sum().sqrt() / len(chance)
+        assert abs((pulled == FIRST).double().mean() - chance.mean()) < 4 * spread + 1e-4
+        assert (pulled == FIRST).double().mean() > (said == FIRST).double().mean() + 0.03
+
+
+@pytest.mark.parametrize(("rationality", "mistakes"), [(0.5, 0.0), (1.5, 0.0), (1.0, 0.2)])
+def test_of_two_answers_to_a_question_exactly_one_is_right(rationality: float, mistakes: float) -> None:
+    task, asked = prompts(4000, "vqa")
+    right = good_answers(task, asked)
+    wrong = spoiled(task, right)
+    assert utility(task, right).eq(1).all()
+    assert utility(task, wrong).eq(0).all()
+    said = SimulatedAnnotator(task, rationality=rationality, mistakes=mistakes).compare(right, wrong)
+    sharp = 1 / (1 + math.exp(-rationality / task.utility_deviation))
+    expected = (1 - mistakes) * sharp + mistakes * (1 - sharp)
+    # Four standard errors: a fair draw fails once in 16,000 times; the seed is fixed.
+    spread = 4 * math.sqrt(expected * (1 - expected) / 4000)
+    assert abs((said.choice == FIRST).double().mean() - expected) < spread
+    assert (SimulatedAnnotator(task).compare(wrong, right).choice == SECOND).all()
+    assert (SimulatedAnnotator(task).compare(wrong, wrong).choice == TIE).all()
+
+
+def test_other_pairs_other_people_and_other_episodes_draw_other_noise() -> None:
+    task, first, second = pairs(3000, times=(2, 2))
+    said = [SimulatedAnnotator(task, rationality=0.0, seed=seed).compare(first, second) for seed in (0, 1)]
+    same = (said[0].choice == said[1].choice).double().mean()
+    assert abs(same - 0.5) < 4 * 0.5 / math.sqrt(3000)
+    again = SimulatedAnnotator(task, rationality=0.0, seed=0).compare(first, second)
+    assert torch.equal(again.choice, said[0].choice)
+    assert first.key is not None
+    moved = replace(first, key=first.key + torch.tensor([0, 0, 1]))
+    other = SimulatedAnnotator(task, rationality=0.0).compare(moved, second).choice
+    assert abs((other == said[0].choice).double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3000)
+
+
+def test_close_pairs_take_longer() -> None:
+    task, asked = prompts(2000)
+    who, best = SimulatedAnnotator(task, seconds=3.0), good_answers(task, asked)
+    close, clear = who.compare(best, best).latency, who.compare(best, spoiled(task, best, 4)).latency
+    assert close.median() > 1.2 * clear.median()
+    assert abs(close.log().median() - math.log(6.0)) < 4 * 1.2533 * 0.3 / math.sqrt(2000)
+
+
+# Several answers --------------------------------------------------------------------------------------------
+
+
+def test_rankings_follow_plackett_and_luce() -> None:
+    n = 6000
+    task, asked = prompts(20)
+    best = good_answers(task, asked)
+    answers = [repeated(spoiled(task, best, times, 3), 4, n) for times in (0, 1, 3)]
+    b, s = 0.7, task.utility_deviation
+    worth = [math.exp(b * float(utility(task, one)[0]) / s) for one in answers]
+    assert len(set(worth)) == 3
+    order = SimulatedAnnotator(task, rationality=b).rank(answers)
+    statistic = 0.0
+    for ranking in permutations(range(3)):
+        a, c, d = (worth[place] for place in ranking)
+        expected = n * a / (a + c + d) * c / (c + d)
+        found = int((order == torch.tensor(ranking)).all(1).sum())
+        statistic += (found - expected) ** 2 / expected
+    # Chi-squared with 5 degrees of freedom: above 25.7 once in 10,000 times.
+    assert statistic < 25.7
+
+
+def test_a_ranking_of_two_is_a_comparison() -> None:
+    task, first, second = pairs(4000)
+    who = SimulatedAnnotator(task, rationality=1.0, mistakes=0.1, position=0.5)
+    ranked = (who.rank([first, second])[:, 0] == 0).double()
+    chance = who.probability(first, second).double()
+    spread = (chance * (1 - chance)).sum().sqrt() / len(chance)
+    assert abs(ranked.mean() - chance.mean()) < 4 * spread + 1e-4
+    oracle = SimulatedAnnotator(task)
+    order = oracle.rank([second, first, spoiled(task, second, 2)])
+    worth = torch.stack([utility(task, one) for one in (second, first, spoiled(task, second, 2))], 1)
+    assert (worth.gather(1, order).diff(dim=1) <= 0).all()
+
+
+# One answer -------------------------------------------------------------------------------------------------
+
+
+def test_ratings_order_answers_as_choices_do() -> None:
+    n, b = 8000, 0.4
+    task, asked = prompts(4)
+    best = good_answers(task, asked)
+    fair = repeated(spoiled(task, best, 1, 2), 1, n)
+    poor = repeated(spoiled(task, best, 3, 2), 1, n)
+    # Without a border of the scale: the ratings are far within it.
+    who = SimulatedAnnotator(task, rationality=b)
+    who.gain, who.offset = 1e-3, 0.5
+    wins = (who.rate(fair) > who.rate(poor)).double().mean()
+    expected = float(who.probability(fair, poor)[0])
+    assert 0.55 < expected < 0.95
+    assert abs(wins - expected) < 4 * math.sqrt(expected * (1 - expected) / n) + 2e-3
+
+
+def test_ratings_stay_on_the_scale_of_the_person() -> None:
+    task, first, _ = pairs(1000)
+    assert torch.equal(SimulatedAnnotator(task).rate(first), utility(task, first))
+    graded = SimulatedAnnotator(task, rationality=0.5, levels=5, scale=0.3, mistakes=0.2).rate(first)
+    assert set(graded.unique().tolist()) == {0.0, 0.25, 0.5, 0.75, 1.0}
+    coin = SimulatedAnnotator(task, rationality=0.0).rate(first).double()
+    assert abs(torch.corrcoef(torch.stack([coin, utility(task, first).double()]))[0, 1]) < 4 / math.sqrt(1000)
+    gains = {SimulatedAnnotator(task, scale=0.3, seed=seed).gain for seed in range(5)}
+    assert len(gains) == 5
+    assert SimulatedAnnotator(task).gain == 1.0
+
+
+def test_approval_is_a_choice_against_the_threshold() -> None:
+    task, asked = prompts(4000, "vqa")
+    right = good_answers(task, asked)
+    who = SimulatedAnnotator(task, rationality=1.0, mistakes=0.1, threshold=0.25)
+    sharp = 1 / (1 + math.exp(-0.75 / task.utility_deviation))
+    expected = 0.9 * sharp + 0.1 * (1 - sharp)
+    assert abs(who.approve(right).double().mean() - expected) < 4 * math.sqrt(
+        expected * (1 - expected) / 4000
+    )
+    oracle = SimulatedAnnotator(task)
+    assert oracle.approve(right).all()
+    assert not oracle.approve(spoiled(task, right)).any()
+
+
+# Answers of one's own ---------------------------------------------------------------------------------------
+
+
+def test_corrections_are_the_nearest_answer_that_is_better() -> None:
+    task, asked = prompts(300)
+    poor = spoiled(task, good_answers(task, asked))
+    response, length = make_annotator("oracle", task).correct(poor)
+    assert length is not None
+    assert poor.response_length is not None
+    worth = task.utility(response, length, dict(asked.reference)).reward
+    assert (worth >= utility(task, poor)).all()
+    assert worth.mean() > 0.95
+    changes = changed_words(poor.response, poor.response_length, response, length)
+    for caption in asked.reference["captions"].unbind(1):
+        tokens, size = ended(caption)
+        better = task.utility(tokens, size, dict(asked.reference)).reward > utility(task, poor)
+        further = changed_words(poor.response, poor.response_length, tokens, size)
+        assert (changes[better] <= further[better]).all()
+    best = good_answers(task, asked)
+    assert torch.equal(make_annotator("oracle", task).correct(best)[0], best.response)
+    unseen = make_annotator("coin", task).correct(poor)[0]
+    assert torch.equal(unseen, poor.response)
+
+
+def test_choices_are_corrected_too() -> None:
+    task, asked = prompts(2000, "vqa")
+    best = good_answers(task, asked)
+    response, length = make_annotator("mistake", task).correct(spoiled(task, best))
+    assert length is None
+    assert abs((response == best.response).double().mean() - 0.9) < 4 * math.sqrt(0.09 / 2000)
+
+
+@pytest.mark.parametrize(("kind", "right"), [("oracle", 1.0), ("mistake", 0.9), ("coin", 0.0)])
+@pytest.mark.parametrize("name", ["caption", "vqa"])
+def test_demonstrations_are_the_best_answer_but_for_mistakes(name: str, kind: str, right: float) -> None:
+    task, asked = prompts(2000, name)
+    response, length = make_annotator(kind, task).demonstrate(asked)
+    best = good_answers(task, asked)
+    same = (response == best.response).view(2000, -1).all(1).double().mean()
+    assert abs(same - right) <= 4 * math.sqrt(right * (1 - right) / 2000)
+    assert (length is None) == (name == "vqa")
+
+
+def test_critiques_name_the_word_that_matters() -> None:
+    task, asked = prompts(200)
+    poor = spoiled(task, good_answers(task, asked), 2)
+    said = make_annotator("oracle", task).critique(poor)
+    assert poor.response_length is not None
+    changed = task.utility(said.without, said.length, dict(asked.reference)).reward - utility(task, poor)
+    assert torch.equal(said.good, changed <= 0)
+    assert torch.equal(said.stop - said.start, torch.ones(200, dtype=torch.int64))
+    assert torch.equal(said.length, poor.response_length - 1)
+    for row in range(20):
+        words = task.words(poor.response[row]).split()
+        start = int(said.start[row])
+        assert task.words(said.without[row]).split() == words[:start] + words[start + 1 :]
+        effects = []
+        for place in range(len(words)):
+            rest = " ".join(words[:place] + words[place + 1 :])
+            tokens = task.vocabulary.encode(rest, task.horizon, eos=True)[None]  # type: ignore[attr-defined]
+            one = {name: value[row : row + 1] for name, value in asked.reference.items()}
+            worth = task.utility(tokens, torch.tensor([len(words) - 1]), one).reward
+            effects.append(abs(float(worth - utility(task, poor)[row])))
+        assert abs(float(changed[row])) == pytest.approx(max(effects), abs=1e-6)
+    vqa, first, _ = pairs(3, "vqa")
+    with pytest.raises(ValueError, match="have no parts"):
+        make_annotator("oracle", vqa).critique(first)
+
+
+def test_the_number_of_changed_words_is_levenshteins() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randint(3, 6, (200, 6), generator=generator)
+    second = torch.randint(3, 6, (200, 5), generator=generator)
+    length = torch.randint(0, 7, (200,), generator=generator)
+    size = torch.randint(0, 6, (200,), generator=generator)
+    found = changed_words(first, length, second, size).tolist()
+    for row in range(200):
+        a, b = first[row, : length[row]].tolist(), second[row, : size[row]].tolist()
+        assert found[row] == levenshtein(a, b)
+
+
+def levenshtein(a: list[int], b: list[int]) -> int:
+    """As the textbook has it."""
+    if not a or not b:
+        return len(a) + len(b)
+    if a[-1] == b[-1]:
+        return levenshtein(a[:-1], b[:-1])
+    return 1 + min(levenshtein(a[:-1], b), levenshtein(a, b[:-1]), levenshtein(a[:-1], b[:-1]))
+
+
+# As the reward of an environment ----------------------------------------------------------------------------
+
+
+def test_an_annotator_is_a_feedback_of_every_kind_of_task() -> None:
+    lenses = [{"kind": "blind", "modalities": ["audio"]}]
+    arguments = {"rationality": 3.0, "levels": 5, "lenses": lenses}
+    env = gym.make("MMCaption-sound-v0", feedback="annotator", feedback_arguments=arguments)
+    env.reset(seed=1)
+    ticket = mm_envs.ticket(env)
+    reward, done = 0.0, False
+    while not done:
+        _, reward, done, _, _ = env.step(4)
+    assert reward in (0.0, 0.25, 0.5, 0.75, 1.0)
+    again = mm_envs.replay(ticket, [4] * env.unwrapped.task.horizon).outcome  # type: ignore[attr-defined]
+    assert again is not None
+    assert again.reward == reward
+    with pytest.raises(ValueError, match="dense"):
+        gym.make("MMCaption-v0", feedback="annotator", reward="dense")
+    for name in ("MMClassify-digits-v0", "MMClassify-distribution-v0", "MMVQA-tokens-v0"):
+        assert gym.make(name, feedback="annotator").reset(seed=0) is not None
+
+
+def test_it_says_what_it_needs() -> None:
+    task, first, second = pairs(3)
+    who = SimulatedAnnotator(task)
+    with pytest.raises(ValueError, match="carry no key"):
+        who.compare(first.blind(), second.blind())
+    with pytest.raises(ValueError, match="3 answers cannot be compared with 2"):
+        who.compare(first, take(second, torch.arange(2)))
+    with pytest.raises(ValueError, match="at least 2"):
+        who.rank([first])
+    for arguments, sentence in (
+        ({"levels": 1}, "levels=1 is no scale"),
+        ({"levels": 10**30}, "is no scale"),
+        ({"scale": -1.0}, "scale=-1.0 is below 0"),
+        ({"seconds": 0.0}, "seconds=0.0 is no time"),
+        ({"mistakes": 2.0}, "mistakes=2.0 is not within"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            SimulatedAnnotator(task, **arguments)  # type: ignore[arg-type]
+
+
+def test_the_default_rater_is_a_special_case_up_to_its_draws() -> None:
+    task = make_task("classify", dataset="digits")
+    n = 20_000
+    key = torch.stack(
+        [torch.zeros(n, dtype=torch.int64), torch.arange(n), torch.zeros(n, dtype=torch.int64)], 1
+    )
+    answers = Episodes({}, torch.ones(n, dtype=torch.int64), None, {"label": torch.ones(n).long()}, key)
+    rater = SimulatedRater(task, rationality=8.0, mistakes=0.1, scale=0.0).score(answers).reward.clamp(0, 1)
+    person = SimulatedAnnotator(task, rationality=8.0, mistakes=0.1).rate(answers)
+    # The same distribution: two empirical distributions of 20,000 differ by 0.02 once in 1,000 times.
+    grid = torch.linspace(0, 1, 101)[:, None]
+    assert ((rater <= grid).double().mean(1) - (person <= grid).double().mean(1)).abs().max() < 0.02
