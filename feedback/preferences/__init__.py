@@ -34,6 +34,7 @@ from feedback.preferences.records import (
 )
 from feedback.preferences.serial import from_json, query_id, record_id, same, to_json
 from feedback.preferences.tensors import labelled
+from feedback.preferences.trl import from_trl, read_trl, to_trl, write_trl
 
 __all__ = [
     "CHOICES",
@@ -65,12 +66,16 @@ __all__ = [
     "Record",
     "answer_words",
     "from_json",
+    "from_trl",
     "labelled",
     "pairwise_records",
     "query_id",
     "read_jsonl",
+    "read_trl",
     "record_id",
     "same",
     "to_json",
+    "to_trl",
     "write_jsonl",
+    "write_trl",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any
@@ -67,25 +67,6 @@ def form_of(value: Any) -> Record | Item:
     return made
 
 
-def line_of(value: Mapping[str, Any]) -> str:
-    """A JSON object in one line, the same for equal objects."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def read_line(line: str) -> Any:
-    """The JSON value of a line.
-
-    Raises:
-        ValueError: It is none, or an object names a key twice.
-    """
-    try:
-        return json.loads(line, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON ({error})") from None
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-
-
 def query_id(item: str, answers: Sequence[str], sampler: str = "") -> str:
     """The name of a question: what is judged, with which answers, and where they come from.
 
@@ -128,10 +109,3 @@ def _names(kind: str) -> tuple[str, ...]:
 @cache
 def _needed(kind: str) -> tuple[str, ...]:
     return tuple(one.name for one in fields(_FORMS[kind]) if one.default is MISSING)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("it names a key twice")
-    return found

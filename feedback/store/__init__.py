@@ -1,7 +1,19 @@
 """Where feedback is kept: a database that only grows, and the pictures and sounds beside it."""
 
-from feedback.store.errors import Conflict, UnknownItem
+from feedback.store.errors import Conflict, MissingMedia, Refused, UnknownItem
+from feedback.store.exchange import Arrival, export_jsonl, import_jsonl
 from feedback.store.media import MediaFolder
 from feedback.store.store import PreferenceStore, Receipt
 
-__all__ = ["Conflict", "MediaFolder", "PreferenceStore", "Receipt", "UnknownItem"]
+__all__ = [
+    "Arrival",
+    "Conflict",
+    "MediaFolder",
+    "MissingMedia",
+    "PreferenceStore",
+    "Receipt",
+    "Refused",
+    "UnknownItem",
+    "export_jsonl",
+    "import_jsonl",
+]

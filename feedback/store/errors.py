@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-_DAMAGED = "{where} is damaged ({said}): restore it from a copy; export writes what can still be read"
+_DAMAGED = "{where} is damaged ({said}): restore it from a copy"
 # A part of what SQLite says -> what it means. Whoever gives another file has made a mistake of value.
 _VALUES = {
     "file is not a database": "{where} is no SQLite database: give the file of a store or a new name",
@@ -21,28 +21,28 @@ _STATES = {
 }
 
 
-class Conflict(ValueError):
-    """A record or an item says something else than the one of the same id that is stored.
+class Refused(ValueError):
+    """A batch that a store did not take, nothing of it.
 
     Attributes:
-        ids: The ids.
+        ids: Because of which ids.
     """
 
-    def __init__(self, message: str, ids: Sequence[str]) -> None:
+    def __init__(self, message: str, ids: Iterable[str]) -> None:
         super().__init__(message)
         self.ids = tuple(ids)
 
 
-class UnknownItem(ValueError):
-    """Records speak of items that the store does not hold.
+class Conflict(Refused):
+    """Records or items say something else than those of the same ids that are stored."""
 
-    Attributes:
-        items: The ids of the items.
-    """
 
-    def __init__(self, message: str, items: Sequence[str]) -> None:
-        super().__init__(message)
-        self.items = tuple(items)
+class UnknownItem(Refused):
+    """Records speak of items that the store does not hold; ``ids`` are those of the items."""
+
+
+class MissingMedia(Refused):
+    """Items show files that are not in the folder of media; ``ids`` are those of the items."""
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def several(names: Sequence[str]) -> str:
 
     Example:
         >>> several(["a", "b", "c", "d"])
-        "'a', 'b', 'c' and 1 more"
+        'a, b, c and 1 more'
     """
-    said = ", ".join(f"{name!r:.120}" for name in names[:3])
+    said = ", ".join(f"{name:.160}" for name in names[:3])
     return said if len(names) <= 3 else f"{said} and {len(names) - 3} more"

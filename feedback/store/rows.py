@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, insert, select
 
 from feedback.preferences.items import Item
+from feedback.preferences.lines import line_of, read_line
 from feedback.preferences.records import Record
-from feedback.preferences.serial import form_of, line_of, read_line, record_id, to_json
+from feedback.preferences.serial import form_of, record_id, to_json
 from feedback.store.errors import Conflict
 
 CURE = "an answer is never changed; ask a new question, or leave it out"
@@ -33,10 +34,14 @@ def id_of(one: Record | Item) -> str:
 def row_of(one: Record | Item) -> dict[str, Any]:
     """The columns of a record or an item, its number left to the database."""
     body = line_of(to_json(one))
-    row = {"id": id_of(one), "body": body, "digest": _digest(body)}
+    return {**_columns(one), "body": body, "digest": _digest(body)}
+
+
+def _columns(one: Record | Item) -> dict[str, Any]:
     if isinstance(one, Item):
-        return row | {"environment": one.environment, "vocabulary": one.vocabulary}
-    return row | {"kind": one.kind, "query": one.query, "annotator": one.annotator, "item": one.item}
+        return {"id": one.id, "environment": one.environment, "vocabulary": one.vocabulary}
+    name = {"id": record_id(one), "kind": one.kind, "query": one.query}
+    return {**name, "annotator": one.annotator, "item": one.item}
 
 
 def form_of_row(row: Row[Any], where: str) -> Record | Item:
@@ -49,9 +54,8 @@ def form_of_row(row: Row[Any], where: str) -> Record | Item:
         if row.digest != _digest(row.body):
             raise ValueError("its content is not that of its digest")
         form = form_of(read_line(row.body))
-        # An older version has written the body in its own way: only what stands beside it is compared.
-        for name, value in row_of(form).items():
-            if name not in ("body", "digest") and getattr(row, name) != value:
+        for name, value in _columns(form).items():
+            if getattr(row, name) != value:
                 raise ValueError(f"its {name} is not that of its content")
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{where}, row {row.number} is damaged ({error}): restore it from a copy") from None

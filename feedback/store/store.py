@@ -18,7 +18,7 @@ from feedback.preferences.items import Item
 from feedback.preferences.records import KINDS, Record
 from feedback.preferences.serial import same
 from feedback.store import dialects, schema
-from feedback.store.errors import Conflict, UnknownItem, in_one_sentence, several
+from feedback.store.errors import Conflict, MissingMedia, UnknownItem, in_one_sentence, several
 from feedback.store.media import LARGEST, MediaFolder
 from feedback.store.rows import CURE, distinct, form_of_row, row_of, said, stored, write
 from mm_envs.names import one_of
@@ -33,10 +33,12 @@ class Receipt:
     Attributes:
         new: The ids of those that were written.
         known: The ids of those that were there already, and say the same.
+        items: The ids of the items that were new.
     """
 
     new: tuple[str, ...]
     known: tuple[str, ...]
+    items: tuple[str, ...] = ()
 
 
 class PreferenceStore:
@@ -109,29 +111,32 @@ class PreferenceStore:
 
     # Records ----------------------------------------------------------------------------------------------
 
-    def add(self, records: Iterable[Record]) -> int:
+    def add(self, records: Iterable[Record], items: Iterable[Item] = ()) -> int:
         """Writes records: ``submit``, and how many of them were new."""
-        return len(self.submit(records).new)
+        return len(self.submit(records, items).new)
 
-    def submit(self, records: Iterable[Record]) -> Receipt:
-        """Writes records, all or none.
+    def submit(self, records: Iterable[Record], items: Iterable[Item] = ()) -> Receipt:
+        """Writes items and records on them, all or none.
 
         Returns:
-            Which were new, and which were known.
+            Which records were new, and which were known.
 
         Raises:
-            UnknownItem: A record speaks of an item that is not stored.
-            Conflict: The annotator has said something else on the same question.
+            UnknownItem: A record speaks of an item that is neither stored nor given.
+            Conflict: The annotator has said something else on the same question, or an item of the same id is
+                another one.
+            MissingMedia: A file that an item shows is not in the folder of media.
             ValueError: Something is no record.
         """
-        given = distinct(records, same)
+        given, about = distinct(records, same), distinct(items, eq)
+        self._check_media(about.values())
         with self._write() as connection:
-            dialects.lock(connection, [schema.RECORDS.name])
+            dialects.lock(connection, [schema.ITEMS.name, schema.RECORDS.name])
+            made = self._insert(connection, schema.ITEMS, about, eq)
             self._check_items(connection, dict.fromkeys(one.item for one in given.values()))
-            known = self._known(connection, schema.RECORDS, given, same)
-            new = [name for name in given if name not in known]
-            write(connection, schema.RECORDS, [row_of(given[name]) for name in new])
-        return Receipt(tuple(new), tuple(known))
+            new = self._insert(connection, schema.RECORDS, given, same)
+        known = tuple(name for name in given if name not in new)
+        return Receipt(tuple(new), known, tuple(made))
 
     def records(
         self,
@@ -190,17 +195,14 @@ class PreferenceStore:
 
         Raises:
             Conflict: An item of that id is stored and says something else.
-            ValueError: A file of media is not in the folder, or something is no item.
+            MissingMedia: A file that an item shows is not in the folder of media.
+            ValueError: Something is no item.
         """
         given = distinct(items, eq)
-        for item in given.values():
-            self._check_media(item)
+        self._check_media(given.values())
         with self._write() as connection:
             dialects.lock(connection, [schema.ITEMS.name])
-            known = self._known(connection, schema.ITEMS, given, eq)
-            new = [name for name in given if name not in known]
-            write(connection, schema.ITEMS, [row_of(given[name]) for name in new])
-        return len(new)
+            return len(self._insert(connection, schema.ITEMS, given, eq))
 
     def items(self, environment: str | None = None) -> Iterator[Item]:
         """The items, in the order in which they came."""
@@ -219,11 +221,21 @@ class PreferenceStore:
         Raises:
             ValueError: The store has no folder for it, or the file is too large.
         """
-        return self._folder().put(content, suffix)
+        return self.folder().put(content, suffix)
 
     def get_media(self, name: str) -> bytes:
         """A picture, a sound or a video, compared with its name, as ``MediaFolder.get``."""
-        return self._folder().get(name)
+        return self.folder().get(name)
+
+    def folder(self) -> MediaFolder:
+        """The folder of media.
+
+        Raises:
+            ValueError: The store has none.
+        """
+        if self.media is None:
+            raise ValueError(f"{self.where} has no folder of media: give media=FOLDER")
+        return self.media
 
     # The whole --------------------------------------------------------------------------------------------
 
@@ -308,23 +320,24 @@ class PreferenceStore:
     def _rows(self, table: Table, query: Select[Any], after: int) -> Iterator[Record | Item]:
         return (form_of_row(row, self.where) for row in self._chunks(table, query, after))
 
-    def _known(
+    def _insert(
         self,
         connection: Connection,
         table: Table,
         given: Mapping[str, Any],
         agree: Callable[[Any, Any], bool],
-    ) -> list[str]:
-        """Which ids are stored already, with the same content."""
-        agreed = {
-            row.id: agree(form_of_row(row, self.where), given[row.id])
-            for row in stored(connection, table, given)
-        }
-        differing = [name for name in given if agreed.get(name) is False]
+    ) -> dict[str, None]:
+        """Inserts what is not stored yet, and says what that was."""
+        rows, differing = {name: row_of(one) for name, one in given.items()}, []
+        for row in stored(connection, table, given):
+            written = rows.pop(row.id)
+            if row.digest != written["digest"] and not agree(form_of_row(row, self.where), given[row.id]):
+                differing.append(row.id)
         if differing:
             what = several([said(given[name]) for name in differing])
             raise Conflict(f"{self.where} holds something else on {what}: {CURE}", differing)
-        return [name for name in given if name in agreed]
+        write(connection, table, list(rows.values()))
+        return dict.fromkeys(rows)
 
     def _check_items(self, connection: Connection, items: Mapping[str, None]) -> None:
         there = {row.id for row in stored(connection, schema.ITEMS, items)}
@@ -334,15 +347,11 @@ class PreferenceStore:
                 f"{self.where} does not know the item {several(missing)}: add the items first", missing
             )
 
-    def _check_media(self, item: Item) -> None:
-        for name in item.media:
-            if name not in self._folder():
-                raise ValueError(f"item {item.id!r:.120} shows {name}, which is not in {self._folder().root}")
-
-    def _folder(self) -> MediaFolder:
-        if self.media is None:
-            raise ValueError(f"{self.where} has no folder of media: give media=FOLDER")
-        return self.media
+    def _check_media(self, items: Iterable[Item]) -> None:
+        missing = {one.id: name for one in items for name in one.media if name not in self.folder()}
+        if missing:
+            what = several([f"{item} shows {name}" for item, name in missing.items()])
+            raise MissingMedia(f"item {what}, not in {self.folder().root}: put the media first", missing)
 
 
 def _url(url: str | Path | URL) -> URL:

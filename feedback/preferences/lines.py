@@ -1,0 +1,135 @@
+"""Files of JSON Lines, written whole or not at all and read line by line."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mm_envs.names import one_of
+
+LONGEST_LINE = 2**20
+ON_ERROR = ("raise", "skip")
+
+
+def line_of(value: Mapping[str, Any]) -> str:
+    """A JSON object in one line, the same for equal objects.
+
+    Example:
+        >>> line_of({"b": 1, "a": "é"})
+        '{"a":"é","b":1}'
+    """
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def read_line(line: str) -> Any:
+    """The JSON value of a line.
+
+    Raises:
+        ValueError: It is none, or an object names a key twice.
+    """
+    try:
+        return json.loads(line, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON ({error})") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def write_lines(path: str | Path, values: Iterable[Mapping[str, Any]]) -> int:
+    """Writes a file, whole or not at all; one that is there is replaced.
+
+    Returns:
+        How many lines it has.
+    """
+    path, count = Path(path), 0
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with beside.open("x", encoding="utf-8", newline="\n") as out:
+            for value in values:
+                out.write(line_of(value) + "\n")
+                count += 1
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return count
+
+
+def read_lines(
+    path: str | Path, take: Callable[[int, Any], None], on_error: str = "raise"
+) -> tuple[str, ...]:
+    """Hands the JSON values of a file to a function, with the numbers of their lines.
+
+    Args:
+        path: The file.
+        take: Called with the number of a line, from 1, and its value; a ``ValueError`` says what is wrong.
+        on_error: "raise" refuses a file with a line that is wrong; "skip" leaves it out.
+
+    Returns:
+        A sentence for each line that was left out; it names file and line.
+
+    Raises:
+        ValueError: A line is wrong.
+        OSError: The file cannot be read.
+    """
+    if on_error not in ON_ERROR:
+        raise ValueError(one_of("on_error", on_error, ON_ERROR))
+    skipped = []
+    for number, line in _lines(Path(path)):
+        try:
+            take(number, read_line(_text(line)))
+        except ValueError as error:
+            half = "" if line.endswith(b"\n") or len(line) > LONGEST_LINE else "is half-written: "
+            sentence = f"{path}, line {number}: {half}{error}"
+            if on_error == "raise":
+                raise ValueError(sentence) from None
+            skipped.append(sentence)
+    return tuple(skipped)
+
+
+def first_line(path: str | Path) -> Any:
+    """The JSON value of the first line that is not empty; None for an empty file.
+
+    Raises:
+        ValueError: It is none.
+        OSError: The file cannot be read.
+    """
+    for number, line in _lines(Path(path)):
+        try:
+            return read_line(_text(line))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+    return None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines that are not empty; of one that is too long the beginning."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE + 1):
+            number, rest = number + 1, line
+            while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+                rest = file.readline(LONGEST_LINE + 1)
+            if line.strip():
+                yield number, line
+
+
+def _text(line: bytes) -> str:
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"it is longer than {LONGEST_LINE:,} bytes")
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("it names a key twice")
+    return found

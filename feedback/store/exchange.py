@@ -1,0 +1,147 @@
+"""Stores to files and back: everything that one store knows can be taken into another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from feedback.preferences.items import Item
+from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
+from feedback.preferences.records import Record
+from feedback.preferences.serial import same
+from feedback.store.errors import Refused
+from feedback.store.media import MediaFolder
+from feedback.store.rows import id_of, said
+from feedback.store.store import PreferenceStore
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What became of a file.
+
+    Attributes:
+        new: How many records were written.
+        known: How many were stored already, or stood twice in the file.
+        items: How many items were new.
+        skipped: One sentence for each line, item or record that was left out.
+    """
+
+    new: int
+    known: int
+    items: int
+    skipped: tuple[str, ...] = ()
+
+
+def export_jsonl(store: PreferenceStore, path: str | Path, environment: str | None = None) -> int:
+    """Writes what a store holds as JSON Lines, and its media into ``PATH.media`` beside them.
+
+    Args:
+        store: The store; others may write to it meanwhile.
+        path: The file; one that is there is replaced.
+        environment: Only what belongs to this environment.
+
+    Returns:
+        How many records were written.
+
+    Raises:
+        ValueError: The store is damaged.
+    """
+    end = store.last()
+    items = list(store.items(environment))
+    beside = MediaFolder(f"{path}.media")
+    for name in dict.fromkeys(name for item in items for name in item.media):
+        beside.put(store.get_media(name), Path(beside.path(name)).suffix)
+    environments = _only({item.environment for item in items})
+    vocabularies = _only({item.vocabulary for item in items})
+    records = store.records(until=end, environment=environment)
+    return write_jsonl(path, records, items, environments, vocabularies) - len(items)
+
+
+def import_jsonl(
+    store: PreferenceStore,
+    path: str | Path,
+    on_error: str = "raise",
+    environment: str | None = None,
+    vocabulary: str | None = None,
+) -> Arrival:
+    """Takes a file into a store, all of it or nothing.
+
+    Args:
+        store: The store.
+        path: The file; media are looked for in ``PATH.media`` beside it.
+        on_error: "raise" takes nothing if something is wrong; "skip" leaves out lines that are wrong, labels
+            for unknown items and answers that contradict those that are stored, and says so.
+        environment: Refuse the file of another environment.
+        vocabulary: Refuse the file of another vocabulary (its digest).
+
+    Raises:
+        ValueError: Something is wrong with the file, or it contradicts what is stored.
+        OSError: It cannot be read, or the store cannot be written.
+    """
+    found = read_jsonl(path, on_error)
+    assert found.header is not None
+    _compare(path, found.header, environment, vocabulary)
+    return take(store, found, on_error, MediaFolder(f"{path}.media"))
+
+
+def take(
+    store: PreferenceStore, found: Imported, on_error: str = "raise", media: MediaFolder | None = None
+) -> Arrival:
+    """Takes items and records that were read into a store, as ``import_jsonl``.
+
+    Args:
+        store: The store.
+        found: What was read.
+        on_error: "raise" or "skip".
+        media: Where the files lie that the items show.
+    """
+    for name in dict.fromkeys(name for item in found.items for name in item.media):
+        if media is not None and name in media and name not in store.folder():
+            store.put_media(media.get(name), Path(media.path(name)).suffix)
+    given: list[Record | Item] = [*found.items, *found.records]
+    skipped = list(found.skipped)
+    if on_error == "skip":
+        given, twice = _agreeing(given)
+        skipped += [f"{said(one)} says something else than before in the file" for one in twice]
+    while True:
+        items = [one for one in given if isinstance(one, Item)]
+        records = [one for one in given if isinstance(one, Record)]
+        try:
+            receipt = store.submit(records, items)
+        except Refused as error:
+            if on_error == "raise":
+                raise
+            gone = [one for one in given if _refused(one, set(error.ids))]
+            skipped += [f"{said(one)} is left out: {error}" for one in gone]
+            given = [one for one in given if not _refused(one, set(error.ids))]
+        else:
+            known = len(records) - len(receipt.new)
+            return Arrival(len(receipt.new), known, len(receipt.items), tuple(skipped))
+
+
+def _agreeing(given: list[Record | Item]) -> tuple[list[Record | Item], list[Record | Item]]:
+    """Those that agree with the first one of their id, and the others."""
+    first: dict[str, Record | Item] = {}
+    kept: list[Record | Item] = []
+    others: list[Record | Item] = []
+    for one in given:
+        before = first.setdefault(id_of(one), one)
+        agree = same(before, one) if isinstance(one, Record) and isinstance(before, Record) else before == one
+        (kept if agree else others).append(one)
+    return kept, others
+
+
+def _refused(one: Record | Item, ids: set[str]) -> bool:
+    """Whether it, or what it is about, is among some ids."""
+    return id_of(one) in ids or (isinstance(one, Record) and one.item in ids)
+
+
+def _compare(path: str | Path, header: Header, environment: str | None, vocabulary: str | None) -> None:
+    for name, wanted in (("environment", environment), ("vocabulary", vocabulary)):
+        there = getattr(header, name)
+        if wanted and there and there != wanted:
+            raise ValueError(f"{path} is of {name} {there!r}, and {wanted!r} is wanted: take another file")
+
+
+def _only(values: set[str]) -> str:
+    return values.pop() if len(values) == 1 else ""

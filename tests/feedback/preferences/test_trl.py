@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback.collection import draw_prompts
+from feedback.preferences import Approval, Item, Pairwise, from_trl, read_trl, write_trl
+
+
+def chosen(pair: Pairwise) -> str:
+    return pair.answers[("first", "second").index(pair.choice)]
+
+
+def test_pairs_come_back(tmp_path: Path) -> None:
+    _, (ticket,) = draw_prompts("MMVQA-v0", 1)
+    item = Item.of_text("Which colour?")
+    prompts = {ticket: "Is there a square?", item.id: item.text}
+    said = [
+        Pairwise(
+            query=str(row),
+            item=name,
+            annotator="ann",
+            sampler="edits",
+            answers=("red", str(row)),
+            choice=choice,
+        )
+        for name in prompts
+        for row, choice in enumerate(("first", "second", "tie", "skip"))
+    ]
+    said.append(Approval(query="9", item=item.id, annotator="ann", answers=("red",), approved=True))
+    assert write_trl(tmp_path / "a.jsonl", said, prompts) == (4, 5)
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert rows[1] | {"item": ""} == {
+        "prompt": "Is there a square?",
+        "chosen": "1",
+        "rejected": "red",
+        "item": "",
+        "annotator": "ann",
+        "sampler": "edits",
+    }
+    found = read_trl(tmp_path / "a.jsonl")
+    assert {one.id: one.text for one in found.items} == prompts
+    assert found.items[0].environment == "MMVQA-v0"
+    assert [(one.item, one.annotator, one.sampler) for one in found.records] == [
+        (name, "ann", "edits") for name in prompts for _ in range(2)
+    ]
+    wanted = [one for one in said if isinstance(one, Pairwise) and one.choice in ("first", "second")]
+    assert [chosen(one) for one in found.records] == [chosen(one) for one in wanted]
+
+
+def test_the_chosen_answer_is_not_always_the_first() -> None:
+    pairs = [from_trl({"prompt": str(i), "chosen": "a", "rejected": "b"})[1] for i in range(400)]
+    first = sum(one.choice == "first" for one in pairs)
+    assert 140 < first < 260  # six standard deviations around half
+    again = from_trl({"prompt": "7", "chosen": "b", "rejected": "a"})[1]
+    assert again.answers == pairs[7].answers  # which one was chosen does not decide the order
+    assert again.choice != pairs[7].choice
+
+
+ASK, GOOD, BAD = (
+    {"role": role, "content": content}
+    for role, content in (("user", "Sky?"), ("assistant", "blue"), ("assistant", "green"))
+)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "Sky?", "chosen": "blue", "rejected": "green"},
+        {"chosen": "Sky? blue", "rejected": "Sky? green"},
+        {"prompt": [ASK], "chosen": [GOOD], "rejected": [BAD]},
+        {"chosen": [ASK, GOOD], "rejected": [ASK, BAD]},
+        {
+            "prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Sky?"}]}],
+            "chosen": [{"role": "assistant", "content": [{"type": "text", "text": "blue"}]}],
+            "rejected": [BAD],
+        },
+    ],
+)
+def test_every_public_layout_is_read(row: dict[str, Any]) -> None:
+    item, pair = from_trl(row, annotator="crowd")
+    assert (item.text, chosen(pair), set(pair.answers)) == ("Sky?", "blue", {"blue", "green"})
+    assert (pair.item, pair.annotator) == (item.id, "crowd")
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ([], "is no JSON object"),
+        ({"chosen": "a"}, "there is no column 'rejected'"),
+        ({"prompt": "p", "chosen": 1, "rejected": "b"}, "chosen=1 is neither a text nor a list of messages"),
+        ({"prompt": "p", "chosen": [1], "rejected": "b"}, "chosen holds 1, which is no message"),
+        ({"prompt": "p", "chosen": "a", "rejected": "b", "item": "x"}, "id='x' is neither a ticket"),
+        (
+            {"prompt": "p", "chosen": "a", "rejected": "b", "item": "mm1:x"},
+            "ticket 'mm1:x' is not as it was made",
+        ),
+        ({"prompt": "p", "chosen": "a", "rejected": "b", "annotator": 3}, "annotator=3 is no text"),
+        ({"chosen": [ASK], "rejected": [ASK, BAD]}, "do not differ in a message"),
+        ({"prompt": "p", "chosen": "a", "rejected": "a"}, "chosen and rejected are both 'a'"),
+    ],
+)
+def test_a_row_that_is_wrong(tmp_path: Path, row: Any, sentence: str) -> None:
+    file = tmp_path / "a.jsonl"
+    good = {"prompt": "p", "chosen": "a", "rejected": "b"}
+    file.write_text("".join(json.dumps(one) + "\n" for one in (good, row, good)))
+    with pytest.raises(ValueError, match=f"^{file}, line 2: .*{sentence}"):
+        read_trl(file)
+    found = read_trl(file, on_error="skip")
+    assert (len(found.records), len(found.skipped)) == (2, 1)
+
+
+def test_an_item_needs_a_prompt(tmp_path: Path) -> None:
+    one = Pairwise(query="7", item=Item.of_text("a").id, annotator="ann", answers=("a", "b"), choice="first")
+    with pytest.raises(ValueError, match=r"record 7 speaks of sha256:.*: there is no prompt for it"):
+        write_trl(tmp_path / "a.jsonl", [one], {})
