@@ -162,3 +162,9 @@ def test_ones_own_data(there: Path) -> None:
 
 def test_tickets_and_resume(there: Path) -> None:
     _run("tickets_and_resume.md", there, {})
+
+
+def test_annotators(there: Path) -> None:
+    space: dict[str, Any] = {}
+    _run("annotators.md", there, space)
+    assert space["mixed"].annotator.shape == (256, 2)
