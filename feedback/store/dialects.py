@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _WRITES = "feedback_writes"
@@ -18,7 +18,7 @@ _WRITES = "feedback_writes"
 _PRAGMAS = ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON", "trusted_schema=OFF")
 
 
-def engine_of(url: str | URL, timeout: float) -> Engine:
+def engine_of(url: URL, timeout: float) -> Engine:
     """The engine of a database, whose writers wait for each other.
 
     Args:
@@ -26,17 +26,13 @@ def engine_of(url: str | URL, timeout: float) -> Engine:
         timeout: How many seconds a writer waits.
 
     Raises:
-        ValueError: It is no URL, or of a database that is not known here.
+        ValueError: It is of a database that is not known here.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ValueError(f"db={url!r} is no URL: give a file, sqlite:///FILE or postgresql://...") from None
-    name = parsed.get_backend_name()
+    name = url.get_backend_name()
     if name not in (SQLITE, POSTGRESQL):
         raise ValueError(f"db={name!r} is not one of {SQLITE}, {POSTGRESQL}")
     arguments: dict[str, Any] = {"timeout": timeout} if name == SQLITE else {}
-    engine = create_engine(parsed, connect_args=arguments)
+    engine = create_engine(url, connect_args=arguments)
     if name == SQLITE:
         event.listen(engine, "connect", _connected)
         event.listen(engine, "begin", _begun)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, func, select
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from feedback.preferences.items import Item
 from feedback.preferences.records import KINDS, Record
@@ -361,7 +362,7 @@ def _url(url: str | Path | URL) -> URL:
         return URL.create(dialects.SQLITE, database=str(url))
     try:
         return make_url(url)
-    except ValueError:
+    except ArgumentError:
         raise ValueError(f"db={url!r} is no URL: give a file, sqlite:///FILE or postgresql://...") from None
 
 

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from store_examples import ITEMS, pair
+
+from feedback.preferences import Item, read_jsonl, write_jsonl
+from feedback.store import Conflict, PreferenceStore, UnknownItem, export_jsonl, import_jsonl
+
+
+def test_one_store_becomes_another(tmp_path: Path, store: PreferenceStore) -> None:
+    shown = Item(
+        id="sha256:" + "1" * 64, media=(store.put_media(b"a picture", ".png"),), environment="MMVQA-v0"
+    )
+    said = [pair(number) for number in range(8)]
+    store.submit([*said, pair(9, item=shown)], items=[shown])
+    assert export_jsonl(store, tmp_path / "a.jsonl") == 9
+    assert read_jsonl(tmp_path / "a.jsonl").header.environment == "MMVQA-v0"
+    with PreferenceStore(tmp_path / "b.db") as other:
+        first = import_jsonl(other, tmp_path / "a.jsonl", environment="MMVQA-v0")
+        again = import_jsonl(other, tmp_path / "a.jsonl")
+        assert (first.new, first.known, first.items, first.skipped) == (9, 0, 6, ())
+        assert (again.new, again.known, again.items) == (0, 9, 0)
+        assert list(other.records()) == list(store.records())
+        assert list(other.items()) == list(store.items())
+        assert other.get_media(shown.media[0]) == b"a picture"
+
+
+def test_one_environment_can_be_exported(tmp_path: Path, store: PreferenceStore) -> None:
+    other = Item.of_text("elsewhere", environment="MMCaption-v0")
+    store.submit([pair(0), pair(1, item=other)], items=[other])
+    assert export_jsonl(store, tmp_path / "a.jsonl", "MMCaption-v0") == 1
+    assert read_jsonl(tmp_path / "a.jsonl").items == (other,)
+    export_jsonl(store, tmp_path / "b.jsonl")
+    assert read_jsonl(tmp_path / "b.jsonl").header.environment == ""
+
+
+def test_a_file_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    write_jsonl(file, [pair(0), pair(1)], ITEMS[:1])
+    with PreferenceStore(tmp_path / "a.db") as store:
+        with pytest.raises(UnknownItem, match=ITEMS[1].id):
+            import_jsonl(store, file)
+        assert (store.count(), list(store.items())) == (0, [])
+        with file.open("ab") as out:
+            out.write(b'{"kind": "pairw')
+        with pytest.raises(ValueError, match="line 5: is half-written"):
+            import_jsonl(store, file)
+        assert list(store.items()) == []
+
+
+def test_what_is_skipped_is_counted_and_said(tmp_path: Path, store: PreferenceStore) -> None:
+    file = tmp_path / "a.jsonl"
+    store.add([pair(0), pair(4)])
+    unknown, changed = Item.of_text("unknown"), replace(ITEMS[3], text="changed")
+    hidden = Item(id="sha256:" + "5" * 64, media=("sha256:" + "6" * 64,))
+    said = [
+        *(pair(0, choice="tie"), pair(1), pair(1, choice="second"), pair(2), pair(2), pair(4)),
+        *(pair(7, item=unknown), pair(3), pair(8, item=hidden)),
+    ]
+    write_jsonl(file, said, [changed, hidden])
+    with file.open("ab") as out:
+        out.write(b"nonsense\n")
+    with pytest.raises(ValueError, match="line 13: it is no JSON"):
+        import_jsonl(store, file)
+    found = import_jsonl(store, file, on_error="skip")
+    assert (found.new, found.known, found.items) == (2, 2, 0)
+    # A line, what the file contradicts itself, item and record of two items, an unknown item, another answer.
+    assert len(found.skipped) == 8
+    assert all(
+        any(part in one for one in found.skipped) for part in ("line 13", "than before", "shows sha256:6")
+    )
+    assert store.count() == 4
+    assert store.verify() == ()
+
+
+def test_another_environment_or_vocabulary_is_refused(tmp_path: Path, store: PreferenceStore) -> None:
+    file = tmp_path / "a.jsonl"
+    write_jsonl(file, [pair(0)], ITEMS, "MMVQA-v0", "abcd")
+    with pytest.raises(
+        ValueError, match=r"a.jsonl is of environment 'MMVQA-v0', and 'MMCaption-v0' is wanted"
+    ):
+        import_jsonl(store, file, environment="MMCaption-v0")
+    with pytest.raises(ValueError, match=r"a.jsonl is of vocabulary 'abcd', and 'efgh' is wanted"):
+        import_jsonl(store, file, vocabulary="efgh")
+    assert store.count() == 0
+
+
+def test_a_contradiction_is_refused(tmp_path: Path, store: PreferenceStore) -> None:
+    store.add([pair(0)])
+    write_jsonl(tmp_path / "a.jsonl", [pair(1), pair(0, choice="tie")])
+    with pytest.raises(Conflict):
+        import_jsonl(store, tmp_path / "a.jsonl")
+    assert store.count() == 1
