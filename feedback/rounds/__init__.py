@@ -1,6 +1,7 @@
 """Online feedback in rounds: draw pairs, choose queries, ask, fit again."""
 
 from feedback.rounds.asking import Asked, ask, labelled, names_of
+from feedback.rounds.held_out import held_out_accuracy
 from feedback.rounds.loop import Plan, Round, Scorer, candidates_of, choose, collect
 from feedback.rounds.pairs import CandidatePairs, draw_pairs, joined, seed_of
 
@@ -15,6 +16,7 @@ __all__ = [
     "choose",
     "collect",
     "draw_pairs",
+    "held_out_accuracy",
     "joined",
     "labelled",
     "names_of",

@@ -23,8 +23,8 @@ from mm_envs.tasks.task import Task
 class Scorer(Protocol):
     """What chooses queries: an ensemble of reward models, such as ``feedback.reward_models.Ensemble``."""
 
-    def scores(self, answers: Answers) -> Tensor:
-        """The score of each answer by each member, (members, a)."""
+    def predict(self, answers: Answers) -> Tensor:
+        """The score of each answer by each member, (members, a), without gradients."""
         ...
 
     def features(self, answers: Answers) -> Tensor:
@@ -158,23 +158,36 @@ class _Learner:
         annotators: Comparer | AnnotatorPool,
         learn: Callable[[Labelled, int], Scorer],
     ) -> None:
-        self.draw, self.annotators, self._learn = draw, annotators, learn
+        self.annotators, self._draw, self._learn = annotators, draw, learn
+        self._drawn: tuple[int, CandidatePairs] | None = None
+        self._about: dict[int, tuple[Tensor, CandidatePairs]] = {}
         self._last: Round | None = None
+
+    def candidates(self, number: int) -> CandidatePairs:
+        """The candidates of a round; those of the last one are kept, as sampling takes time."""
+        if self._drawn is None or self._drawn[0] != number:
+            self._drawn = number, self._draw(number)
+        return self._drawn[1]
 
     def fitted(self, asked: Asked, number: int) -> Round:
         """The ensemble after a round."""
         if self._last is None or self._last.number != number:
             rounds = sorted(set(asked.round.tolist()))
-            parts = [self.draw(one).take(asked.row[asked.round == one]) for one in rounds]
-            pairs = joined(parts)
+            pairs = joined([self._asked_about(one, asked.row[asked.round == one]) for one in rounds])
             labels = labelled(pairs, asked, names_of(self.annotators))
             self._last = Round(number, pairs, asked, labels, self._learn(labels, number))
         return self._last
 
+    def _asked_about(self, number: int, rows: Tensor) -> CandidatePairs:
+        known = self._about.get(number)
+        if known is None or not torch.equal(known[0], rows):
+            known = self._about[number] = rows, self.candidates(number).take(rows)
+        return known[1]
+
 
 def _asked(plan: Plan, number: int, learner: _Learner, asked: Asked | None) -> Asked:
     """All answers, once those of a round that are missing have been given."""
-    pairs = learner.draw(number)
+    pairs = learner.candidates(number)
     last = None
     if asked is not None and number > 0:
         last = learner.fitted(asked.take(asked.round < number), number - 1)
@@ -187,6 +200,7 @@ def _asked(plan: Plan, number: int, learner: _Learner, asked: Asked | None) -> A
     return asked + ask(learner.annotators, pairs, number, rows[len(answered) :], asked)
 
 
+@torch.no_grad()
 def choose(plan: Plan, number: int, pairs: CandidatePairs, last: Round | None) -> Tensor:
     """The rows of the candidates that are asked about in a round, in that order.
 
@@ -201,7 +215,7 @@ def choose(plan: Plan, number: int, pairs: CandidatePairs, last: Round | None) -
     if last is None:
         nothing = torch.zeros(1, len(pairs), device=pairs.response.device)
         return select("uniform", nothing, count, generator=generator)
-    scores = last.scorer.scores(pairs.answers)
+    scores = last.scorer.predict(pairs.answers)
     features = known = None
     if QUERIES[plan.query].spread:
         features, known = (_features(last.scorer, some) for some in (pairs, last.pairs))

@@ -12,6 +12,7 @@ from torch import Tensor
 from feedback.candidates import Sampler
 from feedback.collection import draw_prompts
 from feedback.preferences import Answers
+from feedback.reward_models.model import READ
 from mm_envs.episodes import Episodes, Prompts
 from mm_envs.names import at_least
 from mm_envs.random import stream
@@ -28,6 +29,8 @@ class CandidatePairs:
         length: How many words they have, (n, 2) int64; None for answers that are not words.
         sampler: Where the answers come from, as ``Sampler.name``.
         tickets: The tickets of the questions, n strings; empty where nobody needs them.
+        read: What the frozen parts of a model made of the answers, (n, 2, ...), once for all rounds and fits;
+            models are then handed this instead of contexts and answers. None: they read for themselves.
     """
 
     prompts: Prompts
@@ -35,6 +38,7 @@ class CandidatePairs:
     length: Tensor | None = None
     sampler: str = ""
     tickets: Sequence[str] = field(default=(), repr=False)
+    read: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.response)
@@ -45,7 +49,10 @@ class CandidatePairs:
             rows = rows.nonzero()[:, 0]
         length = None if self.length is None else self.length[rows]
         tickets = [self.tickets[row] for row in rows.tolist()] if self.tickets else ()
-        return CandidatePairs(self.prompts.take(rows), self.response[rows], length, self.sampler, tickets)
+        read = None if self.read is None else self.read[rows]
+        return CandidatePairs(
+            self.prompts.take(rows), self.response[rows], length, self.sampler, tickets, read
+        )
 
     def episodes(self, side: int) -> Episodes:
         """The first (0) or second (1) answers as episodes."""
@@ -54,7 +61,9 @@ class CandidatePairs:
 
     @property
     def answers(self) -> Answers:
-        """The table of the answers: those of pair i are rows 2 i and 2 i + 1."""
+        """The table of the answers, as models are handed it: those of pair i are rows 2 i and 2 i + 1."""
+        if self.read is not None:
+            return Answers.of({READ: torch.zeros(len(self), device=self.read.device)}, self.read)
         return Answers.of(self.prompts.context, self.response, self.length)
 
     @property
@@ -105,6 +114,7 @@ def joined(parts: Sequence[CandidatePairs]) -> CandidatePairs:
         raise ValueError("there are no pairs to join: give at least one batch")
     prompts = [one.prompts for one in parts]
     lengths = [one.length for one in parts if one.length is not None]
+    reads = [one.read for one in parts if one.read is not None]
     return CandidatePairs(
         Prompts(
             _stacked([one.context for one in prompts]),
@@ -116,6 +126,7 @@ def joined(parts: Sequence[CandidatePairs]) -> CandidatePairs:
         torch.cat(lengths) if lengths else None,
         parts[0].sampler,
         [ticket for one in parts for ticket in one.tickets],
+        torch.cat(reads) if reads else None,
     )
 
 

@@ -10,8 +10,19 @@ from torch import Tensor
 
 from feedback.annotators import AnnotatorPool, Comparison
 from feedback.preferences import FIRST, SECOND, SKIP, TIE, Answers, Labelled
-from feedback.rounds import Asked, CandidatePairs, Plan, Round, Scorer, ask, candidates_of, collect, seed_of
-from mm_envs.episodes import Episodes, Prompts
+from feedback.rounds import (
+    Asked,
+    CandidatePairs,
+    Plan,
+    Round,
+    Scorer,
+    ask,
+    candidates_of,
+    collect,
+    held_out_accuracy,
+    seed_of,
+)
+from mm_envs.episodes import Episodes, Judgement, Prompts
 from mm_envs.random import fold
 from mm_envs.tasks import make_task
 
@@ -60,7 +71,7 @@ class Linear:
         noise = torch.randn(members, SIZE, generator=torch.Generator().manual_seed(number))
         self.weight = weight + noise / (1 + len(y)) ** 0.5
 
-    def scores(self, answers: Answers) -> Tensor:
+    def predict(self, answers: Answers) -> Tensor:
         return self.weight @ answers.response.T
 
     def features(self, answers: Answers) -> Tensor:
@@ -122,6 +133,17 @@ def test_rounds_that_were_over_are_not_fitted_again() -> None:
     assert fits == [1, 2, 3]
 
 
+def test_the_candidates_of_a_round_are_drawn_once() -> None:
+    drawn: list[int] = []
+
+    def counted(number: int) -> CandidatePairs:
+        drawn.append(number)
+        return draw(number)
+
+    list(collect(plan(), counted, Teacher(), Linear))
+    assert drawn == [0, 1, 2, 3]
+
+
 def test_answers_of_another_plan_are_refused() -> None:
     full = run(plan())[-1].asked
     with pytest.raises(ValueError, match="resume with its plan"):
@@ -144,7 +166,7 @@ def test_the_ensemble_decides_what_is_asked() -> None:
     """In the second round the pairs on which the members differ most, and no others."""
     first, second = run(plan())[:2]
     pairs = draw(1)
-    scores = first.scorer.scores(pairs.answers).view(3, -1, 2)
+    scores = first.scorer.predict(pairs.answers).view(3, -1, 2)
     spread = (scores[..., 0] - scores[..., 1]).sigmoid().std(0)
     rows = second.asked.row[second.asked.round == 1]
     assert spread[rows].tolist() == spread.sort(descending=True).values[: len(rows)].tolist()
@@ -226,3 +248,33 @@ def test_candidates_of_an_environment_differ_and_depend_on_seed_and_round_alone(
     assert torch.equal(pairs.prompts.key, again.prompts.key)
     other = candidates_of(task, Digits(), replace(one, seed=1))(2)
     assert not torch.equal(pairs.prompts.key, other.prompts.key)
+
+
+def test_what_frozen_parts_read_goes_with_its_pair() -> None:
+    """Models are handed what was read, annotators the answers; the same is asked either way."""
+
+    def read(number: int) -> CandidatePairs:
+        pairs = draw(number)
+        return replace(pairs, response=pairs.response.clone(), read=pairs.response)
+
+    plain = run(plan())[-1]
+    last = list(collect(plan(), read, Teacher(), Linear))[-1]
+    assert equal(last.asked, plain.asked)
+    assert torch.equal(last.labelled.answers.response, plain.labelled.answers.response)
+    assert list(last.labelled.answers.contexts) != list(plain.labelled.answers.contexts)
+
+
+def test_accuracy_on_held_out_pairs_is_that_of_the_mean_and_leaves_ties_out() -> None:
+    class Truth:
+        def utility(self, response: Tensor, length: Tensor | None, reference: object) -> Judgement:
+            return Judgement((response @ TRUTH).clamp(min=0))  # all that is below 0 is a tie
+
+    last, pairs = run(plan())[-1], draw(7, n=500)
+    found = held_out_accuracy(last.scorer, pairs, Truth())  # type: ignore[arg-type]
+    first, second = (pairs.response @ TRUTH).clamp(min=0).unbind(1)
+    mean = pairs.response @ last.scorer.weight.mean(0)  # type: ignore[attr-defined]
+    right = ((mean[:, 0] > mean[:, 1]) == (first > second))[first != second]
+    assert found.accuracy == pytest.approx(float(right.double().mean()))
+    assert found.tie_rate == pytest.approx(float((first == second).double().mean()))
+    assert 0.1 < found.tie_rate < 0.5
+    assert found.sampler == "vectors"

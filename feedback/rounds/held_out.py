@@ -1,0 +1,24 @@
+"""How right an ensemble is on pairs that nobody was asked about."""
+
+from __future__ import annotations
+
+from feedback.candidates import PairAccuracy, pair_accuracy
+from feedback.rounds.loop import Scorer
+from feedback.rounds.pairs import CandidatePairs
+from mm_envs.tasks.task import Task
+
+
+def held_out_accuracy(scorer: Scorer, pairs: CandidatePairs, task: Task) -> PairAccuracy:
+    """How often the mean score of the members is higher for the answer of higher true utility.
+
+    Args:
+        scorer: The ensemble.
+        pairs: Pairs of another split than that which was asked about; exact ties of utility are left out.
+        task: Says what is true.
+    """
+    scores = scorer.predict(pairs.answers).mean(0)
+    first, second = (
+        task.utility(one.response, one.response_length, pairs.prompts.reference).reward
+        for one in map(pairs.episodes, (0, 1))
+    )
+    return pair_accuracy(scores[::2], scores[1::2], first, second, pairs.sampler)
