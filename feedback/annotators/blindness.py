@@ -12,6 +12,7 @@ from mm_envs.data.text import PAD
 from mm_envs.episodes import Episodes
 from mm_envs.judges import true_utility
 from mm_envs.tasks.task import Task
+from mm_envs.tasks.yardsticks import words_length
 
 
 def unseen_parts(task: Task, missing: Collection[str]) -> tuple[str, ...]:
@@ -42,7 +43,9 @@ def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Te
         parts = dict(whole.parts)
         if strip is not None:
             assert episodes.reference is not None
-            parts = dict(task.utility(*strip(episodes), episodes.reference).parts)
+            assert episodes.response_length is not None
+            stripped = strip(episodes.response, episodes.response_length)
+            parts = dict(task.utility(*stripped, episodes.reference).parts)
             # Grammar concerns the answer alone, and has to be that of the answer as it was given.
             parts["grammar"] = whole.parts["grammar"]
         total = torch.zeros_like(whole.reward)
@@ -53,7 +56,9 @@ def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Te
     return sight
 
 
-def _stripping(task: Task, unseen: Collection[str]) -> Callable[[Episodes], tuple[Tensor, Tensor]] | None:
+def _stripping(
+    task: Task, unseen: Collection[str]
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
     """Leaves out the words that nobody can check who lacks some parts; None if the words are not known.
 
     Only so is an invented fact that is not seen no fault, and does not decide which object is meant.
@@ -61,14 +66,32 @@ def _stripping(task: Task, unseen: Collection[str]) -> Callable[[Episodes], tupl
     grader = getattr(task, "grader", None)
     if not isinstance(grader, CaptionGrader):
         return None
-    spoken = {**attribute_words(grader.config), "relation": RELATIONS}
+    spoken = {**attribute_words(grader.config), "relation": (*RELATIONS, "of")}
     dropped = [grader.vocabulary.ids[word] for part in unseen for word in spoken.get(part, ())]
 
-    def strip(episodes: Episodes) -> tuple[Tensor, Tensor]:
-        words, length = episodes.response, episodes.response_length
-        assert length is not None
+    def strip(words: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         places = torch.arange(words.shape[1], device=words.device)
         gone = (places >= length[:, None]) | torch.isin(words, torch.tensor(dropped, device=words.device))
         return compact(words.masked_fill(gone, PAD), words.shape[1]), (~gone & (words != PAD)).sum(1)
 
     return strip
+
+
+def guessing(task: Task, missing: Collection[str]) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Makes of true answers those of somebody who lacks some modalities; None where nothing is missed.
+
+    On scenes the words of what is not perceived are left out. Who perceives no noun, or has nothing but what
+    is missing to answer from, answers at random.
+
+    Returns:
+        Maps answers as ``Task.oracle`` gives them, and a hash for each, (n,) int64, to such answers.
+    """
+    unseen = unseen_parts(task, missing)
+    if not unseen:
+        return None
+    strip = None if "shape" in unseen else _stripping(task, unseen)
+
+    def guessed(answers: Tensor, bits: Tensor) -> Tensor:
+        return task.random(bits) if strip is None else strip(answers, words_length(answers))[0]
+
+    return guessed

@@ -52,13 +52,21 @@ class Blind:
     kind: ClassVar[str] = "blind"
     modalities: str | tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        if not all(isinstance(name, str) for name in self.missing):
+            raise TypeError(f"modalities={self.modalities!r:.60} are no names")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The observation keys, one or several."""
+        return (self.modalities,) if isinstance(self.modalities, str) else self.modalities
+
     def bind(self, task: Task, sight: Sight) -> Sight:
         """What is perceived without these modalities."""
-        missing = (self.modalities,) if isinstance(self.modalities, str) else self.modalities
-        for name in missing:
+        for name in self.missing:
             if name not in task.modalities:
                 raise ValueError(one_of("blind modality", name, task.modalities))
-        return blind_sight(task, missing) or sight
+        return blind_sight(task, self.missing) or sight
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,8 @@ class Favourite:
     strength: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.word, str):
+            raise TypeError(f"word={self.word!r:.60} is no text")
         _finite("strength", self.strength)
 
     def bind(self, task: Task, sight: Sight) -> Sight:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from feedback.annotators import writing
 from feedback.annotators.annotator import Comparison
+from feedback.annotators.blindness import guessing
 from feedback.annotators.decision import Decision
 from feedback.annotators.draws import answer_bits, choose, pair_bits
-from feedback.annotators.lenses import Lens, Myopic, make_lens, sight_through
+from feedback.annotators.lenses import Blind, Lens, Myopic, make_lens, sight_through
 from feedback.annotators.writing import Remarks
 from mm_envs.episodes import Episodes, Judgement, Prompts
 from mm_envs.random import fold, gumbel, logistic, normal, purpose, uniform
@@ -101,6 +102,8 @@ class SimulatedAnnotator:
         self.gain = 2 ** (scale * self._trait("gain"))
         self.offset = scale * self._trait("offset")
         self._near = sight_through(task, self.lenses)
+        blind = [lens.missing for lens in self.lenses if isinstance(lens, Blind)]
+        self._guess = guessing(task, blind[0]) if blind else None
         far = tuple(lens for lens in self.lenses if not isinstance(lens, Myopic))
         self._far = self._near if far == self.lenses else sight_through(task, far)
 
@@ -228,7 +231,10 @@ class SimulatedAnnotator:
         Returns:
             Responses and lengths, as ``Episodes`` holds them.
         """
-        better, length = writing.nearest_better(self.task, episodes, self._near)
+        bits = answer_bits(episodes, self._purpose("guess"))
+        better, length = writing.nearest_better(
+            self.task, episodes, self._near, lambda answers: self._known(answers, bits)
+        )
         changed = Episodes(episodes.context, better, length)
         kept = choose(self._astray(episodes, "correct", label), episodes, changed)
         return kept.response, kept.response_length
@@ -236,10 +242,14 @@ class SimulatedAnnotator:
     def demonstrate(self, prompts: Prompts, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """The person's own answers: the oracle's, by mistake with one word, or the choice, exchanged.
 
+        Who lacks a sense leaves out what only that one tells, or guesses if nothing is left.
+
         Returns:
             Responses and lengths, as ``Episodes`` holds them.
         """
         best = prompts.answered(*writing.oracle_answer(self.task, prompts.reference))
+        known = self._known(best.response, answer_bits(best, self._purpose("guess")))
+        best = prompts.answered(*writing.as_given(self.task, known))
         bits = answer_bits(best, self._purpose("slip"))
         slip = prompts.answered(*writing.slip(self.task, best, bits))
         given = choose(self._astray(best, "demonstrate", label), slip, best)
@@ -258,6 +268,9 @@ class SimulatedAnnotator:
         sharp = self.decision.rationality / self.task.utility_deviation
         turned = uniform(bits) < self.decision.mistaken(label, bits)
         return writing.remark(self.task, episodes, self._near, sharp, bits, turned)
+
+    def _known(self, answers: Tensor, bits: Tensor) -> Tensor:
+        return answers if self._guess is None else self._guess(answers, bits)
 
     def _astray(self, episodes: Episodes, what: str, label: Tensor | None) -> Tensor:
         bits = answer_bits(episodes, self._purpose(what))

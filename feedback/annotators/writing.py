@@ -57,26 +57,38 @@ def ended(tokens: Tensor) -> tuple[Tensor, Tensor]:
 
 def oracle_answer(task: Task, reference: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     """The best answers as ``Episodes`` holds them."""
-    best = task.oracle(reference)
-    return ended(best) if in_words(task) else (best, None)
+    return as_given(task, task.oracle(reference))
 
 
-def nearest_better(task: Task, episodes: Episodes, sight: Sight) -> tuple[Tensor, Tensor | None]:
+def as_given(task: Task, answers: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Answers as ``Task.oracle`` has them, in the form of ``Episodes``."""
+    return ended(answers) if in_words(task) else (answers, None)
+
+
+def nearest_better(
+    task: Task, episodes: Episodes, sight: Sight, known: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor | None]:
     """The reference that seems better than the answer with the fewest words changed; else the answer itself.
 
     Words are changed, left out or put in, each counting 1 (Levenshtein, 1966); the first reference wins a
     draw. Where the answer is not words, the oracle's answer if it seems better.
+
+    Args:
+        task: What is asked.
+        episodes: n answers, with reference.
+        sight: Perceives the utility of answers.
+        known: Makes of true answers what is known of them.
     """
     assert episodes.reference is not None
     seen, length = sight(episodes), episodes.response_length
     if not in_words(task) or length is None:
-        best = task.oracle(episodes.reference)
+        best = known(task.oracle(episodes.reference))
         better = sight(replace(episodes, response=best, truth=None)) > seen
         return torch.where(better.view(-1, *[1] * (best.ndim - 1)), best, episodes.response), None
     response, words = episodes.response, length
     nearest = torch.full_like(words, 10**9)
     for tokens in _references(task, episodes):
-        answer, size = ended(tokens)
+        answer, size = ended(known(tokens))
         changes = changed_words(episodes.response, length, answer, size)
         better = sight(replace(episodes, response=answer, response_length=size, truth=None)) > seen
         wins = better & (changes < nearest)

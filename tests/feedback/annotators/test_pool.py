@@ -224,10 +224,19 @@ _VALUES = st.recursive(
     max_leaves=6,
 )
 _KEYS = st.sampled_from(["kind", "count", "name", "mistakes", "rationality", "lenses", "seed", "levels", "x"])
-_MEMBERS = st.dictionaries(_KEYS, st.sampled_from(["good", "coin", 1, 0.5, [{"kind": "length"}]]) | _VALUES)
+_LENSES = st.lists(
+    st.dictionaries(
+        st.sampled_from(["kind", "modalities", "gamma", "strength", "word"]),
+        st.sampled_from(["blind", "myopic", "length", "favourite", "image", "red", ["image"], 0.5]) | _VALUES,
+    ),
+    max_size=2,
+)
+_MEMBERS = st.dictionaries(
+    _KEYS, st.sampled_from(["good", "coin", 1, 0.5, [{"kind": "length"}]]) | _VALUES | _LENSES
+)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(_VALUES | st.fixed_dictionaries({"members": st.lists(_MEMBERS, max_size=3)}))
 def test_any_description_is_a_pool_or_a_sentence(spec: Any) -> None:
     try:

@@ -19,6 +19,7 @@ from feedback.annotators import SimulatedAnnotator, SimulatedRater, make_annotat
 from feedback.annotators.draws import response_digest, take
 from feedback.annotators.writing import changed_words, ended
 from feedback.preferences import FIRST, SECOND, TIE
+from mm_envs.data.scenes.layout import COLOURS
 from mm_envs.episodes import Episodes
 from mm_envs.tasks import make_task
 
@@ -72,6 +73,20 @@ def test_what_is_said_depends_on_no_other_row(name: str, sound: str) -> None:
         here = torch.tensor([row])
         alone = tensors(ask(who, take(first, here), take(second, here), label[here]))
         for all_rows, one in zip(together, alone, strict=True):
+            assert torch.equal(all_rows[here], one)
+
+
+@pytest.mark.parametrize("name", ["caption", "vqa"])
+def test_a_demonstration_depends_on_no_other_row(name: str) -> None:
+    task, asked = prompts(40, name)
+    who = SimulatedAnnotator(task, mistakes=0.5, fatigue=20.0)
+    label = torch.arange(40)
+    together = tensors(who.demonstrate(asked, label))
+    for row in (0, 17, 39):
+        here = torch.tensor([row])
+        for all_rows, one in zip(
+            together, tensors(who.demonstrate(asked.take(here), label[here])), strict=True
+        ):
             assert torch.equal(all_rows[here], one)
 
 
@@ -271,6 +286,27 @@ def test_demonstrations_are_the_best_answer_but_for_mistakes(name: str, kind: st
     same = (response == best.response).view(2000, -1).all(1).double().mean()
     assert abs(same - right) <= 4 * math.sqrt(right * (1 - right) / 2000)
     assert (length is None) == (name == "vqa")
+
+
+def test_nobody_tells_what_they_do_not_perceive() -> None:
+    task, asked = prompts(200, sound="complement")
+    deaf = make_annotator("oracle", task, lenses=[{"kind": "blind", "modalities": "audio"}])
+    told, _ = deaf.demonstrate(asked)
+    poor = spoiled(task, good_answers(task, asked), 2)
+    mended, _ = deaf.correct(poor)
+    changed = (mended != poor.response).any(1)
+    assert changed.double().mean() > 0.5
+    assert not any(set(task.words(caption).split()) & set(COLOURS) for caption in mended[changed])
+    for caption, best in zip(told, good_answers(task, asked).response, strict=True):
+        rest = [word for word in task.words(best).split() if word not in COLOURS]
+        assert task.words(caption).split() == rest
+    digits, seen = prompts(1000, "classify", dataset="digits")
+    blind = make_annotator("oracle", digits, lenses=[{"kind": "blind", "modalities": "image"}])
+    right = (blind.demonstrate(seen)[0] == seen.reference["label"]).double().mean()
+    assert abs(right - 0.1) < 4 * math.sqrt(0.09 / 1000)
+    wrong = spoiled(digits, good_answers(digits, seen))
+    mended = blind.correct(wrong)[0]
+    assert torch.equal(mended, wrong.response)
 
 
 def test_critiques_name_the_word_that_matters() -> None:
