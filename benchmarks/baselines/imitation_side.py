@@ -1,14 +1,14 @@
-"""imitation's preference trainer on pairs of captions, as a process of its own that is told when to train.
+"""imitation's preference trainer on pairs of captions, a process of its own that is told when to train.
 
     python imitation_side.py FOLDER
 
-imitation 1.0.1 needs old versions of Gymnasium and Stable-Baselines3, so this file is run by a Python that has
-those (``benchmarks.imitation_environment``), not by ours. FOLDER holds ``pairs.npz`` (``PlainPairs``),
-``weights.npz`` and ``sizes.json`` (``Sizes``, and the number of threads). Each line of the standard input is a
-JSON object with ``do``; the answer is one line on the standard output.
+imitation 1.0.1 needs old versions of Gymnasium and Stable-Baselines3, so this file is run by a Python that
+has those (``benchmarks.imitation_environment``), not by ours. FOLDER holds ``pairs.npz`` (``PlainPairs``),
+``weights.npz`` and ``settings.json``: ``threads``, ``batch``, ``learning_rate`` and ``sizes`` (``Sizes``).
+Each line of the standard input is a JSON object with ``do``; the answer is one line on the standard output.
 
-imitation refuses Dict observations: picture and answer are one flat Box of bytes, which the network takes apart
-again. A pair is two trajectories of one step, without true rewards, which would have cost time only.
+imitation refuses Dict observations: picture and answer are one flat Box of bytes, which the network takes
+apart again. A pair is two trajectories of one step, without true rewards, which would only have cost time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if __name__ == "__main__":
     # Behind everything else, so that nothing but this project is found there.
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.baselines.plain_reward import PlainPairs, PlainRewardModel, Sizes, load_weights, mean_loss
+from benchmarks.baselines.plain_reward import PlainPairs, PlainRewardModel, Sizes, mean_loss
 
 
 def main(folder: Path) -> None:
@@ -52,15 +52,16 @@ class ImitationSide:
     """
 
     def __init__(self, folder: Path) -> None:
-        said = json.loads((folder / "sizes.json").read_text())
-        torch.set_num_threads(said.pop("threads"))
-        self.learning_rate, self.batch = said.pop("learning_rate"), said.pop("batch")
-        self.sizes = Sizes(**said)
+        said = json.loads((folder / "settings.json").read_text())
+        torch.set_num_threads(said["threads"])
+        self.learning_rate, self.batch = said["learning_rate"], said["batch"]
+        self.sizes = Sizes(**said["sizes"])
         with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
             self.pairs = PlainPairs(**{name: torch.from_numpy(arrays[name]) for name in arrays.files})
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
             self.weights = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
         self.steps = _trajectories(self.pairs)
+        self.dataset = _dataset(self.pairs, self.steps)
         self.restart()
 
     def restart(self) -> dict[str, Any]:
@@ -70,7 +71,8 @@ class ImitationSide:
         from imitation.algorithms import preference_comparisons as preferences
 
         self.network = PlainRewardModel(self.sizes)
-        load_weights(self.network, self.weights)
+        # Refuses weights of another network.
+        self.network.load_state_dict(self.weights, strict=True)
         model = preferences.PreferenceModel(_reward_net(self.network))
         self.trainer = preferences.BasicRewardTrainer(
             model,
@@ -84,25 +86,17 @@ class ImitationSide:
         parameters = sum(one.numel() for one in self.network.parameters())
         return {"parameters": parameters, "versions": {name: version(name) for name in names}}
 
-    def train(self, first: int, pairs: int, epochs: int = 1) -> dict[str, float]:
-        """Trains on some of the pairs.
+    def train(self, pairs: int, epochs: int = 1) -> dict[str, float]:
+        """Trains on the first pairs.
 
         Args:
-            first: The first pair.
             pairs: How many.
             epochs: How often each is seen.
 
         Returns:
-            Seconds of the training itself; the pairs are handed over before.
+            Seconds of the training itself: the pairs are handed over before.
         """
-        from imitation.algorithms.preference_comparisons import PreferenceDataset
-
-        rows = (torch.arange(first, first + pairs) % len(self.pairs)).tolist()
-        dataset = PreferenceDataset()
-        both = [
-            (self.steps[int(self.pairs.first[row])], self.steps[int(self.pairs.second[row])]) for row in rows
-        ]
-        dataset.push(both, self.pairs.target[rows].numpy())
+        dataset = torch.utils.data.Subset(self.dataset, range(pairs))
         self.trainer.epochs = epochs
         start = time.perf_counter()
         self.trainer.train(dataset)
@@ -126,9 +120,19 @@ def _trajectories(pairs: PlainPairs) -> list[Any]:
     """Each answer as a trajectory of one step: picture and words flat, and an action that says nothing."""
     from imitation.data.types import Trajectory
 
-    flat = torch.cat([pairs.pictures[pairs.context].flatten(1), pairs.tokens.to(torch.uint8)], 1).numpy()
+    words = torch.cat([pairs.tokens, pairs.length[:, None]], 1).to(torch.uint8)
+    flat = torch.cat([pairs.pictures[pairs.context].flatten(1), words], 1).numpy()
     action = np.zeros(1, dtype=np.int64)
     return [Trajectory(obs=np.stack([row, row]), acts=action, infos=None, terminal=True) for row in flat]
+
+
+def _dataset(pairs: PlainPairs, steps: list[Any]) -> Any:
+    """All pairs as imitation's ``PreferenceDataset``."""
+    from imitation.algorithms.preference_comparisons import PreferenceDataset
+
+    dataset, both = PreferenceDataset(), zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
+    dataset.push([(steps[first], steps[second]) for first, second in both], pairs.target.numpy())
+    return dataset
 
 
 def _reward_net(network: PlainRewardModel) -> Any:
@@ -141,13 +145,14 @@ def _reward_net(network: PlainRewardModel) -> Any:
 
     class FlatReward(RewardNet):
         def __init__(self) -> None:
-            flat = spaces.Box(0, 255, (pixels + sizes.length,), np.uint8)
+            flat = spaces.Box(0, 255, (pixels + sizes.length + 1,), np.uint8)
             super().__init__(flat, spaces.Discrete(2))
             self.network = network
 
         def forward(self, state: Any, action: Any, next_state: Any, done: Any) -> Any:
             pictures = state[:, :pixels].reshape(-1, 3, sizes.height, sizes.width)
-            return self.network(pictures, state[:, pixels:].long())
+            words = state[:, pixels:].long()
+            return self.network(pictures, words[:, :-1], words[:, -1])
 
     return FlatReward()
 

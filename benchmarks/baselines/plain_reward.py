@@ -1,19 +1,19 @@
-"""A reward model as it is usually written: one picture and one answer in, one number out, in plain PyTorch.
+"""A reward model as it is usually written: a picture and an answer in, a number out, in plain PyTorch.
 
-Its layers have the names and sizes of ``feedback.reward_models.RewardModel`` on captions of pictures, with the
-answer encoded as a whole (``reader="encoder"``): weights of one load into the other, and both give the same
-scores. Needs nothing but torch, so that old libraries can train it in an environment of their own.
+Its layers have the names and sizes of ``feedback.reward_models.RewardModel`` on captions of pictures: weights
+of one load into the other, and both give the same scores. Needs nothing but torch, so that old libraries can
+train it in an environment of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-CHANNELS, GRID, WORD, PAD = (16, 32, 64), 6, 32, 0
+CHANNELS, GRID, PAD, EOS = (16, 32, 64), 6, 0, 1
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,10 @@ class Sizes:
         width: Of the pictures, in pixels.
         words: Of the vocabulary.
         length: Words in an answer, padding included.
-        features: Numbers per picture, and per answer.
-        hidden: Numbers before the score.
+        features: Numbers per picture, and per answer that is encoded as a whole.
+        hidden: Numbers per word of an answer that is read word by word.
+        head: Numbers before the score.
+        reader: "encoder" encodes an answer as a whole, "decoder" reads it word by word in its context.
     """
 
     height: int
@@ -35,6 +37,8 @@ class Sizes:
     length: int
     features: int
     hidden: int
+    head: int
+    reader: str
 
 
 class PlainPictures(nn.Module):
@@ -60,6 +64,7 @@ class PlainPictures(nn.Module):
         self.out = nn.Sequential(nn.Flatten(), nn.Linear(third * GRID * GRID, sizes.features), nn.ReLU())
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """Features (n, features) of pictures (n, 3, height, width), 0 to 255."""
         pixels = pictures.to(torch.float32, memory_format=torch.channels_last)
         seen = self.pixels(pixels) / 255.0 + self.places(self.coordinates)
         features: Tensor = self.out(self.rest(seen))
@@ -69,19 +74,95 @@ class PlainPictures(nn.Module):
 class PlainTokens(nn.Module):
     """Embeddings side by side, then two linear layers."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, width: int = 32) -> None:
         super().__init__()
-        self.words = nn.Embedding(sizes.words, WORD, padding_idx=PAD)
+        self.words = nn.Embedding(sizes.words, width, padding_idx=PAD)
         self.net = nn.Sequential(
-            nn.Linear(sizes.length * WORD, sizes.features),
+            nn.Linear(sizes.length * width, sizes.features),
             nn.ReLU(),
             nn.Linear(sizes.features, sizes.features),
             nn.ReLU(),
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Features (n, features) of words (n, length)."""
         features: Tensor = self.net(self.words(tokens).flatten(1))
         return features
+
+
+class PlainWhole(nn.Module):
+    """An answer as a whole beside its context: [c, r, c * r]."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.width = 3 * sizes.features
+        self.encoder = PlainTokens(sizes)
+
+    def forward(self, context: Tensor, tokens: Tensor, length: Tensor) -> Tensor:
+        """What is read, (n, 3 features)."""
+        there = torch.arange(tokens.shape[1]) < length[:, None]
+        answer = self.encoder(torch.where(there, tokens, PAD))
+        return torch.cat([context, answer, context * answer], 1)
+
+
+class PlainDecoder(nn.Module):
+    """A gated recurrent unit that is told the context at every word."""
+
+    def __init__(self, sizes: Sizes, width: int = 64) -> None:
+        super().__init__()
+        self.words = nn.Embedding(sizes.words, width)
+        self.context = nn.Linear(sizes.features, width)
+        self.first = nn.Linear(sizes.features, sizes.hidden)
+        self.cell = nn.GRU(width, sizes.hidden, batch_first=True)
+        self.out = nn.Linear(sizes.hidden, sizes.words)
+
+    def forward(self, context: Tensor, tokens: Tensor) -> Tensor:
+        """The state before each word, (n, length, hidden)."""
+        before = torch.cat([torch.full_like(tokens[:, :1], PAD), tokens[:, :-1]], 1)
+        start = self.first(context).tanh()[None]
+        hidden: Tensor = self.cell(self.words(before) + self.context(context)[:, None], start)[0]
+        return hidden
+
+
+class PlainWords(nn.Module):
+    """Each word in the context and behind the words before it."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.width = 2 * sizes.hidden + 1
+        self.decoder = PlainDecoder(sizes)
+
+    def forward(self, context: Tensor, tokens: Tensor, length: Tensor) -> Tensor:
+        """What is read, (n, places, 2 hidden + 1); as many places as the longest answer has."""
+        places = min(tokens.shape[1], int(length.max()) + 1)
+        place = torch.arange(places)
+        tokens = torch.where(place == length[:, None], EOS, tokens[:, :places])
+        there = place <= length[:, None]
+        tokens = torch.where(there, tokens, PAD)
+        hidden = self.decoder(context, tokens)
+        word = nn.functional.embedding(tokens, self.decoder.out.weight)
+        return torch.cat([hidden * word, hidden, there[:, :, None].float()], 2)
+
+
+READERS = {"encoder": PlainWhole, "decoder": PlainWords}
+
+
+class PlainHead(nn.Module):
+    """One hidden layer over what was read; words are summed."""
+
+    def __init__(self, read: int, width: int) -> None:
+        super().__init__()
+        self.each = nn.Linear(read, width)
+        self.mix = nn.Linear(width, width)
+        self.out = nn.Linear(width, 1)
+
+    def forward(self, read: Tensor) -> Tensor:
+        """Scores (n,)."""
+        each = torch.relu(self.each(read))
+        if each.ndim == 3:
+            each = torch.einsum("nld,nl->nd", each, read[:, :, -1]) / 8
+        scores: Tensor = self.out(each + torch.relu(self.mix(each)))[:, 0]
+        return scores
 
 
 class PlainFusion(nn.Module):
@@ -92,7 +173,22 @@ class PlainFusion(nn.Module):
         self.net = nn.Sequential(nn.Linear(features, features), nn.LayerNorm(features), nn.ReLU())
 
     def forward(self, features: Tensor) -> Tensor:
+        """The same number of features."""
         fused: Tensor = self.net(features)
+        return fused
+
+
+class PlainContext(nn.Module):
+    """Pictures to features."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict({"image": PlainPictures(sizes)})
+        self.fuse = PlainFusion(sizes.features)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features (n, features)."""
+        fused: Tensor = self.fuse(self.encoders["image"](pictures))
         return fused
 
 
@@ -106,26 +202,19 @@ class PlainRewardModel(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.sizes = sizes
-        context, reader, head = nn.Module(), nn.Module(), nn.Module()
-        context.encoders = nn.ModuleDict({"image": PlainPictures(sizes)})
-        context.fuse = PlainFusion(sizes.features)
-        reader.encoder = PlainTokens(sizes)
-        head.each = nn.Linear(3 * sizes.features, sizes.hidden)
-        head.mix = nn.Linear(sizes.hidden, sizes.hidden)
-        head.out = nn.Linear(sizes.hidden, 1)
-        self.context_encoder, self.reader, self.head = context, reader, head
+        self.context_encoder = PlainContext(sizes)
+        self.reader = READERS[sizes.reader](sizes)
+        self.head = PlainHead(self.reader.width, sizes.head)
 
-    def forward(self, pictures: Tensor, tokens: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, tokens: Tensor, length: Tensor) -> Tensor:
         """Scores (n,).
 
         Args:
             pictures: (n, 3, height, width), 0 to 255.
-            tokens: (n, length) int64, padded with 0.
+            tokens: (n, words) int64, padded with 0.
+            length: (n,) int64.
         """
-        context = self.context_encoder.fuse(self.context_encoder.encoders["image"](pictures))
-        answer = self.reader.encoder(tokens)
-        each = torch.relu(self.head.each(torch.cat([context, answer, context * answer], 1)))
-        scores: Tensor = self.head.out(each + torch.relu(self.head.mix(each)))[:, 0]
+        scores: Tensor = self.head(self.reader(self.context_encoder(pictures), tokens, length))
         return scores
 
 
@@ -135,7 +224,8 @@ class PlainPairs:
 
     Attributes:
         pictures: (m, 3, height, width) uint8.
-        tokens: Answers, (a, length) int64.
+        tokens: Answers, (a, places) int64.
+        length: Words of each, (a,) int64.
         context: The picture of each answer, (a,) int64.
         first: An answer of each pair, (n,) int64.
         second: The other, (n,) int64.
@@ -144,6 +234,7 @@ class PlainPairs:
 
     pictures: Tensor
     tokens: Tensor
+    length: Tensor
     context: Tensor
     first: Tensor
     second: Tensor
@@ -161,7 +252,8 @@ def minibatches(count: int, batch: int, generator: torch.Generator) -> Iterator[
 def pair_loss(model: PlainRewardModel, pairs: PlainPairs, rows: Tensor) -> Tensor:
     """The Bradley-Terry loss of some pairs: every answer of every pair is scored with its picture."""
     answers = torch.cat([pairs.first[rows], pairs.second[rows]])
-    scores = model(pairs.pictures[pairs.context[answers]], pairs.tokens[answers])
+    pictures = pairs.pictures[pairs.context[answers]]
+    scores = model(pictures, pairs.tokens[answers], pairs.length[answers])
     first, second = scores.chunk(2)
     loss: Tensor = nn.functional.binary_cross_entropy_with_logits(first - second, pairs.target[rows])
     return loss
@@ -189,12 +281,3 @@ def mean_loss(model: PlainRewardModel, pairs: PlainPairs, batch: int = 256) -> f
     for rows in torch.arange(len(pairs)).split(batch):
         total += float(pair_loss(model, pairs, rows)) * len(rows)
     return total / len(pairs)
-
-
-def load_weights(model: PlainRewardModel, weights: Mapping[str, Tensor]) -> None:
-    """Takes the weights of a reward model.
-
-    Raises:
-        RuntimeError: A name or a shape differs: it is another network.
-    """
-    model.load_state_dict(dict(weights), strict=True)

@@ -1,0 +1,207 @@
+"""The sides of the speed of reward models: ours, a plain batched loop, and imitation in its own process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.baselines import imitation_side
+from benchmarks.baselines.plain_reward import PlainRewardModel, Sizes, mean_loss, train
+from benchmarks.reward_pairs import PairSet
+from benchmarks.sides import Side
+from feedback.losses import bradley_terry
+from feedback.reward_models import FitConfig, ModelConfig, RewardModel, fit
+
+LEARNING_RATE, SCORED, SCORES_DIFFER = 1e-3, 16, 1e-4
+
+
+@dataclass(frozen=True)
+class Training:
+    """The same training for all sides.
+
+    Attributes:
+        data: The pairs.
+        reader: How answers are read: see ``ModelConfig``.
+        pictures: Pictures a minibatch; the pairs that share them come with them.
+        threads: Of torch.
+    """
+
+    data: PairSet
+    reader: str
+    pictures: int
+    threads: int
+
+    @property
+    def batch(self) -> int:
+        """Pairs a minibatch."""
+        return self.pictures * self.data.pairs_per_picture
+
+    def config(self, epochs: int) -> FitConfig:
+        """How ours is fitted: nothing is held out, since the others hold out nothing."""
+        return FitConfig(
+            ModelConfig(reader=self.reader),
+            epochs=epochs,
+            batch=self.pictures,
+            learning_rate=LEARNING_RATE,
+            held_out=0.0,
+        )
+
+    def fitted(self, epochs: int) -> RewardModel:
+        """Our model after some epochs; the same weights in the beginning every time."""
+        (member,) = fit(self.data.labelled, self.data.task, self.config(epochs)).model.members
+        assert isinstance(member, RewardModel)
+        return member
+
+    def sizes(self) -> Sizes:
+        """The sizes of the network."""
+        _, height, width = self.data.task.context_spaces["image"].shape or ()
+        model = ModelConfig(reader=self.reader)
+        words, places = len(self.data.task.vocabulary), self.data.labelled.answers.response.shape[1]
+        return Sizes(height, width, words, places, model.features, model.hidden, model.width, self.reader)
+
+
+def ours(training: Training, epochs: int = 2) -> Side:
+    """A whole call of ``fit``: checking, weights, epochs, and the normalisation of the scores."""
+    pairs = len(training.data) * epochs
+    return Side("mm-envs", pairs, True, lambda _: training.fitted(epochs), [None])
+
+
+def our_loss(training: Training, epochs: int) -> float:
+    """The mean loss of our model over all pairs after some epochs."""
+    model, labelled = training.fitted(epochs), training.data.labelled
+    with torch.no_grad():
+        scores = model(labelled.answers)
+    pairs = labelled.pairs
+    return float(bradley_terry(scores[pairs.first] - scores[pairs.second], pairs.target).mean())
+
+
+class PlainLoop:
+    """The usual batched loop in plain PyTorch.
+
+    Args:
+        training: What is trained.
+        weights: Those in the beginning.
+    """
+
+    def __init__(self, training: Training, weights: Mapping[str, Tensor]) -> None:
+        self.training, self.pairs = training, training.data.plain()
+        self.model = PlainRewardModel(training.sizes())
+        self.model.load_state_dict(dict(weights), strict=True)
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def epoch(self) -> None:
+        """One epoch."""
+        train(self.model, self.pairs, self.optimiser, self.training.batch, self.generator)
+
+    def loss(self) -> float:
+        """The mean loss over all pairs."""
+        return mean_loss(self.model, self.pairs)
+
+    def side(self) -> Side:
+        """The loop as a side that takes turns."""
+        return Side("plain PyTorch", len(self.pairs), True, lambda _: self.epoch(), [None])
+
+
+class ImitationProcess:
+    """imitation's trainer in a process of its own.
+
+    Args:
+        python: The Python that has imitation.
+        training: What is trained.
+        weights: Those in the beginning.
+        folder: An empty folder for what is handed over.
+    """
+
+    def __init__(self, python: Path, training: Training, weights: Mapping[str, Tensor], folder: Path) -> None:
+        np.savez(
+            folder / "pairs.npz", **{key: value.numpy() for key, value in vars(training.data.plain()).items()}
+        )
+        np.savez(folder / "weights.npz", **{key: value.numpy() for key, value in weights.items()})
+        settings = {
+            "threads": training.threads,
+            "batch": training.batch,
+            "learning_rate": LEARNING_RATE,
+            "sizes": asdict(training.sizes()),
+        }
+        (folder / "settings.json").write_text(json.dumps(settings))
+        self._errors = (folder / "errors.txt").open("w+")
+        self._process = subprocess.Popen(
+            [str(python), imitation_side.__file__, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+        self.pairs = len(training.data)
+        self.what = self.ask(do="restart")
+
+    def ask(self, **order: Any) -> dict[str, Any]:
+        """What the process says to an order.
+
+        Raises:
+            RuntimeError: The process has ended.
+        """
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+            said = process.stdout.readline()
+        except BrokenPipeError:
+            said = ""
+        if not said:
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-1:] or ["it said nothing"]
+            raise RuntimeError(f"the process of imitation ended: {last[0]}")
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+
+    def side(self, pairs: int) -> Side:
+        """The process as a side that takes turns, some pairs a step."""
+        pairs = min(pairs, self.pairs)
+        return Side("imitation", pairs, True, lambda _: self.ask(do="train", pairs=pairs), [None], self.close)
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._errors.close()
+
+
+def check_same(
+    training: Training, model: RewardModel, plain: PlainLoop, imitation: ImitationProcess | None
+) -> None:
+    """Checks that all sides train the same network.
+
+    Raises:
+        RuntimeError: Parameters or scores differ.
+    """
+    answers = training.data.labelled.answers.take(torch.arange(SCORED))
+    with torch.no_grad():
+        scores = {"mm-envs": model(answers)}
+        pairs, rows = plain.pairs, torch.arange(SCORED)
+        scores["plain PyTorch"] = plain.model(
+            pairs.pictures[pairs.context[rows]], pairs.tokens[rows], pairs.length[rows]
+        )
+    parameters = sum(one.numel() for one in model.parameters())
+    if imitation is not None:
+        scores["imitation"] = torch.tensor(imitation.ask(do="scores", answers=SCORED)["scores"])
+        if imitation.what["parameters"] != parameters:
+            raise RuntimeError(
+                f"imitation trains {imitation.what['parameters']} parameters, ours {parameters}"
+            )
+    for name, said in scores.items():
+        difference = float((said - scores["mm-envs"]).abs().max())
+        if not difference <= SCORES_DIFFER:
+            raise RuntimeError(f"scores of {name} differ by {difference:.2g}: it is another network")
