@@ -90,7 +90,7 @@ def flickr8k_expert(folder: Path) -> Ratings:
     Pairs whose caption is among the five of the picture are left out; each of the three scores is a rating
     of its own (the protocol of SPICE, 2016, arXiv:1607.08822).
     """
-    captions = _flickr8k_captions(folder)
+    captions = flickr8k_captions(folder)
     candidates, references, scores, images = [], [], [], []
     for image, caption, *given in _columns(folder / "ExpertAnnotations.txt", 5):
         own = [captions[f"{image}#{i}"] for i in range(5)]
@@ -107,7 +107,7 @@ def flickr8k_crowd(folder: Path) -> Ratings:
 
     A caption that was judged is taken out of the references of its picture, for all its pairs.
     """
-    captions = _flickr8k_captions(folder)
+    captions = flickr8k_captions(folder)
     rows = list(_columns(folder / "CrowdFlowerAnnotations.txt", 5))
     judged: dict[str, set[str]] = defaultdict(set)
     for image, caption, *_ in rows:
@@ -208,7 +208,8 @@ def _matlab(path: Path, name: str) -> Any:
     return loadmat(path, squeeze_me=True, struct_as_record=False)[name]
 
 
-def _flickr8k_captions(folder: Path) -> dict[str, str]:
+def flickr8k_captions(folder: Path) -> dict[str, str]:
+    """All captions of Flickr8k by their id, ``<picture>#<0 to 4>``."""
     return dict(_columns(folder / "Flickr8k.token.txt", 2))  # type: ignore[arg-type]
 
 

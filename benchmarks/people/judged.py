@@ -96,12 +96,11 @@ def audiocaps(options: Options) -> Judged:
     return _compared("AudioCaps-Eval", human.fense(options.folder("fense_audiocaps_eval")), options.quick)
 
 
-def _rated(
-    name: str, ratings: human.Ratings, split: Split, low: float, high: float, quick: bool
-) -> Judged:
+def _rated(name: str, ratings: human.Ratings, split: Split, low: float, high: float, quick: bool) -> Judged:
     most = QUICK if quick else None
     table = _Table(split)
-    rows = [table.row(*one) for one in zip(ratings.candidates[:most], ratings.references, ratings.images)]
+    known, images = ratings.references[:most], ratings.images[:most]
+    rows = list(map(table.row, ratings.candidates[:most], known, images))
     said = (ratings.scores[:most] - low) / (high - low)
     return table.judged(name, rows, [], said, ratings.groups[:most], [], ratings.people[:most])
 
@@ -109,9 +108,9 @@ def _rated(
 def _compared(name: str, pairs: human.Preferences, quick: bool) -> Judged:
     most = QUICK if quick else None
     table = _Table(simple_words)
+    known, images = pairs.references[:most], pairs.images[:most]
     first, second = (
-        [table.row(*one) for one in zip(texts[:most], pairs.references, pairs.images)]
-        for texts in (pairs.first, pairs.second)
+        list(map(table.row, texts[:most], known, images)) for texts in (pairs.first, pairs.second)
     )
     said = pairs.votes[:most].astype(np.float64)
     return table.judged(name, first, second, said, pairs.groups[:most], pairs.given[:most], [])

@@ -1,13 +1,13 @@
 """Reward models that learn from judged captions, and score captions of pictures they have never seen.
 
 There are no pixels for these sets: what is asked is known by what people wrote of the picture. A model reads
-those references as words, or is told the numbers of ``benchmarks.people.features`` as well.
+those references as words, or is given the numbers of ``benchmarks.people.features``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -30,28 +30,21 @@ Places: TypeAlias = "NDArray[np.int64]"
 FOLDS = 5
 _FEWEST = 5  # captions with a word, for it to be in the vocabulary
 _REFERENCE_WORDS, _CANDIDATE_WORDS = 64, 24
+_FURTHEST = 5.0
+_MANY = 10_000
 # How many levels the scale of a set's ratings has; 0: shares of people who approve.
 LEVELS = {"Flickr8k experts": 4, "Flickr8k crowd": 0, "THumB": 9, "THumB without people's captions": 9}
 
 
-@dataclass(frozen=True)
-class Reader:
-    """What a reward model is given of a caption.
-
-    Attributes:
-        name: In reports.
-        words: Whether it reads the words of references and caption.
-        counted: Whether it is told the numbers that are counted of the caption beside its references.
-    """
-
-    name: str
-    words: bool
-    counted: bool
-
-
-TEXT = Reader("reward model, text", words=True, counted=False)
-COUNTED = Reader("reward model, metrics", words=False, counted=True)
-BOTH = Reader("reward model, text and metrics", words=True, counted=True)
+TEXT = "text"
+METRICS = "metrics"
+MEANING = "metrics and meaning"
+# What a reward model is given of a caption: context, and answer.
+READERS = {
+    TEXT: "the words of the references; the words of the caption",
+    METRICS: "what is counted of the caption beside its references, as context and as answer",
+    MEANING: "the same, and the agreement of caption and references by direction of meaning in the answer",
+}
 
 
 def folds(judged: Judged, seed: int, count: int = FOLDS) -> Places:
@@ -60,7 +53,7 @@ def folds(judged: Judged, seed: int, count: int = FOLDS) -> Places:
 
 
 def out_of_fold(
-    judged: Judged, counted: Features, reader: Reader, config: FitConfig, count: int = FOLDS
+    judged: Judged, counted: Features, reader: str, config: FitConfig, count: int = FOLDS
 ) -> Numbers:
     """Scores of all captions, (captions,), each by a model that saw no judgement of its picture.
 
@@ -70,7 +63,7 @@ def out_of_fold(
     Args:
         judged: The set.
         counted: What is counted of its captions.
-        reader: What the model is given.
+        reader: What the models are given, one of ``READERS``.
         config: How it is fitted; its seed decides the folds, too.
         count: How many folds.
     """
@@ -102,7 +95,7 @@ def _of(labelled: Labelled, answers: Tensor) -> Labelled:
     return replace(labelled, labels=tuple(kept))
 
 
-def _labelled(judged: Judged, counted: Features, reader: Reader) -> tuple[Labelled, ModelSpaces]:
+def _labelled(judged: Judged, counted: Features, reader: str) -> tuple[Labelled, ModelSpaces]:
     answers, spaces = _answers(judged, counted, reader)
     if judged.paired:
         labels, people = _pairs(judged)
@@ -113,25 +106,37 @@ def _labelled(judged: Judged, counted: Features, reader: Reader) -> tuple[Labell
     return Labelled(answers, tuple(f"person {i}" for i in range(people)), (labels,)), spaces
 
 
-def _answers(judged: Judged, counted: Features, reader: Reader) -> tuple[Answers, ModelSpaces]:
-    """Every caption has a context of its own, since what is counted differs from caption to caption."""
+def _answers(judged: Judged, counted: Features, reader: str) -> tuple[Answers, ModelSpaces]:
+    """The captions as answers; each has a context of its own where that differs from caption to caption."""
+    if reader == TEXT:
+        return _texts(judged)
     rows = torch.arange(len(judged.candidates))
-    contexts, spaces = {}, {}
-    if reader.words:
-        vocabulary = _vocabulary(judged)
-        texts = [" ".join(known) for known in judged.references]
-        response_space = Tokens(_CANDIDATE_WORDS, vocabulary)
-        spaces["references"] = Tokens(_REFERENCE_WORDS, vocabulary)
-        contexts["references"] = _encoded(texts, spaces["references"])
-        response = _encoded(judged.candidates, response_space)
-    if reader.counted:
-        values = counted.values
-        values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-6)
-        contexts["counted"] = torch.tensor(values.clip(-5, 5), dtype=torch.float32)
-        spaces["counted"] = Vector(values.shape[1], -5.0, 5.0)
-    if not reader.words:
-        response, response_space = contexts["counted"], spaces["counted"]
-    return Answers(contexts, rows, response), ModelSpaces(spaces, response_space)
+    numbers = _standard(counted.values)
+    answer = numbers if reader == METRICS else torch.cat([numbers, _standard(counted.agreement)], 1)
+    spaces = ModelSpaces({"counted": _space(numbers)}, _space(answer))
+    return Answers({"counted": numbers}, rows, answer), spaces
+
+
+def _texts(judged: Judged) -> tuple[Answers, ModelSpaces]:
+    """A context is the references of a picture, one behind the other."""
+    vocabulary = _vocabulary(judged)
+    texts = [" ".join(known) for known in judged.references]
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    references, candidates = Tokens(_REFERENCE_WORDS, vocabulary), Tokens(_CANDIDATE_WORDS, vocabulary)
+    contexts = {"references": _encoded(list(places), references)}
+    rows = torch.tensor([places[text] for text in texts])
+    answers = Answers(contexts, rows, _encoded(judged.candidates, candidates))
+    return answers, ModelSpaces({"references": references}, candidates)
+
+
+def _standard(values: Numbers) -> Tensor:
+    """Columns of mean 0 and standard deviation 1, nothing further out than ``_FURTHEST``."""
+    values = (values - values.mean(0)) / np.maximum(values.std(0), 1e-6)
+    return torch.tensor(values.clip(-_FURTHEST, _FURTHEST), dtype=torch.float32)
+
+
+def _space(values: Tensor) -> Vector:
+    return Vector(values.shape[1], -_FURTHEST, _FURTHEST)
 
 
 def _vocabulary(judged: Judged) -> Vocabulary:
@@ -174,14 +179,18 @@ def _said(judged: Judged) -> Iterator[tuple[int, int, bool]]:
         yield from ((row, who, who < approving) for who in range(people))
 
 
-def default_config(seed: int) -> FitConfig:
-    """How all reward models of this benchmark are fitted."""
+def config(judged: Judged, reader: str, seed: int, quick: bool = False) -> FitConfig:
+    """How the reward models of a set are fitted; larger steps where there are many captions.
+
+    Two members, but one of those that read words: they take longest.
+    """
+    many = len(judged.candidates) > _MANY
     return FitConfig(
         ModelConfig(features=64, reader="encoder", width=32),
-        members=2,
-        epochs=30,
-        batch=64,
-        learning_rate=1e-3,
+        members=1 if quick or reader == TEXT else 2,
+        epochs=1 if quick else 10 if many else 30,
+        batch=512 if many else 64,
+        learning_rate=3e-3 if many else 1e-3,
         weight_decay=0.05,
         patience=4,
         seed=seed,

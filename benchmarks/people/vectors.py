@@ -1,8 +1,8 @@
 """Words as vectors, learned from what stands together in the captions of one picture.
 
-The metrics of the library take "puppy" and "dog" for two words that have nothing to do with each other. Latent
-semantic analysis (Deerwester et al., "Indexing by latent semantic analysis", JASIS 41(6), 1990) knows better
-after a few thousand pictures, and needs no judgement of anybody.
+The metrics of the library take "puppy" and "dog" for two words that have nothing to do with each other.
+Latent semantic analysis (Deerwester et al., "Indexing by latent semantic analysis", JASIS 41(6), 1990) knows
+better after a few thousand pictures, and needs no judgement of anybody.
 """
 
 from __future__ import annotations

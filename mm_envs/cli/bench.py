@@ -23,6 +23,8 @@ BENCHMARKS: dict[str, str] = {
     "malformed": "benchmarks.malformed:bench",
     "modalities": "benchmarks.three_modalities:bench",
     "real-sets": "benchmarks.real_sets:bench",
+    "people": "benchmarks.people:bench",
+    "store": "benchmarks.store_faults:bench",
 }
 
 
@@ -62,7 +64,9 @@ class Bench:
             that nobody killed. "malformed": broken files and manifests, each of which has to be refused in
             one clear sentence. "modalities": PPO on digits that are written, spoken and called odd or even,
             with every combination of the three. "real-sets": PPO on five small sets of real pictures, sounds
-            and videos, beside policies that do not look.
+            and videos, beside policies that do not look. "people": metrics, reward models and learned trust
+            beside captions that people judged and emotions that people heard and saw. "store": the
+            preference store with writers killed, many at once, and everything wrong that can be.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
