@@ -170,7 +170,7 @@ def test_a_changed_letter_is_noticed(file: Path) -> None:
     file.write_bytes(content[:place] + b"worst" + content[place + 5 :])
     with PreferenceStore(file) as store:
         with pytest.raises(
-            ValueError, match=f"^{file}, row 1 is damaged .its content is not that of its digest.: restore"
+            ValueError, match=f"^{file}, row 3 is damaged .its content is not that of its digest.: restore"
         ):
             list(store.records())
         assert len(store.verify()) == 1
