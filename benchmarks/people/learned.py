@@ -32,6 +32,7 @@ _FEWEST = 5  # captions with a word, for it to be in the vocabulary
 _REFERENCE_WORDS, _CANDIDATE_WORDS = 64, 24
 _FURTHEST = 5.0
 _MANY = 10_000
+_REFERENCE = 1024
 # How many levels the scale of a set's ratings has; 0: shares of people who approve.
 LEVELS = {"Flickr8k experts": 4, "Flickr8k crowd": 0, "THumB": 9, "THumB without people's captions": 9}
 
@@ -58,7 +59,7 @@ def out_of_fold(
     """Scores of all captions, (captions,), each by a model that saw no judgement of its picture.
 
     An eighth of the pictures of a training part decides when to stop. Scores of different folds stand on one
-    scale: a model is normalised on the captions that it was fitted to.
+    scale: a model is normalised on captions that it was fitted to.
 
     Args:
         judged: The set.
@@ -74,12 +75,14 @@ def out_of_fold(
     for held_out in range(count):
         seen = fold != held_out
         stop = seen & (pictures < 0.125)
+        few = np.random.default_rng(config.seed).permutation(np.flatnonzero(seen & ~stop))[:_REFERENCE]
         fitted = fit(
             _of(everything, torch.tensor(seen & ~stop)),
             spaces,
             replace(config, seed=config.seed * count + held_out),
             validation=_of(everything, torch.tensor(stop)),
             likelihood=Likelihood(levels=LEVELS.get(judged.name) or 2),
+            reference=everything.answers.take(torch.tensor(few)),
         )
         rows = torch.tensor(np.flatnonzero(~seen))
         scores[rows] = fitted.model.predict(everything.answers.take(rows)).mean(0).double().numpy()

@@ -142,12 +142,12 @@ def test_no_judgement_of_a_picture_reaches_its_own_scores(monkeypatch: pytest.Mo
     fold = learned.folds(judged, seed=0, count=2)
     seen: list[set[int]] = []
 
-    def fit(labelled: Labelled, spaces: Any, config: Any, *, validation: Labelled, likelihood: Any) -> Any:
+    def fit(labelled: Labelled, spaces: Any, config: Any, *, validation: Labelled, **others: Any) -> Any:
         rows = [part.labels[0].answer for part in (labelled, validation)]
         pictures = [set(judged.image[some.numpy()]) for some in rows]
         assert not pictures[0] & pictures[1]
         seen.append(pictures[0] | pictures[1])
-        return real(labelled, spaces, config, validation=validation, likelihood=likelihood)
+        return real(labelled, spaces, config, validation=validation, **others)
 
     real = learned.fit
     monkeypatch.setattr(learned, "fit", fit)
