@@ -79,9 +79,13 @@ def caption_pairs(pictures: int, group: int, seed: int = 0) -> PairSet:
     difference = (utility[:, first] - utility[:, second]).flatten()
     choice = torch.where(difference > 0, FIRST, torch.where(difference < 0, SECOND, TIE))
     start = torch.arange(pictures)[:, None] * group
-    rows = [(start + one).flatten() for one in (first, second)]
-    shown = torch.ones_like(choice, dtype=torch.bool)
-    labels = Pairs(torch.zeros_like(choice), *rows, choice, shown)
+    labels = Pairs(
+        annotator=torch.zeros_like(choice),
+        first=(start + first).flatten(),
+        second=(start + second).flatten(),
+        choice=choice,
+        shown_first=torch.ones_like(choice, dtype=torch.bool),
+    )
     return PairSet(task, Labelled(answers, ("truth",), (labels,)), group)
 
 

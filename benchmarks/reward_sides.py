@@ -68,7 +68,7 @@ class Training:
         return Sizes(height, width, words, places, model.features, model.hidden, model.width, self.reader)
 
 
-def ours(training: Training, epochs: int = 2) -> Side:
+def ours(training: Training, epochs: int = 4) -> Side:
     """A whole call of ``fit``: checking, weights, epochs, and the normalisation of the scores."""
     pairs = len(training.data) * epochs
     return Side("mm-envs", pairs, True, lambda _: training.fitted(epochs), [None])
@@ -122,10 +122,8 @@ class ImitationProcess:
     """
 
     def __init__(self, python: Path, training: Training, weights: Mapping[str, Tensor], folder: Path) -> None:
-        np.savez(
-            folder / "pairs.npz", **{key: value.numpy() for key, value in vars(training.data.plain()).items()}
-        )
-        np.savez(folder / "weights.npz", **{key: value.numpy() for key, value in weights.items()})
+        _save(folder / "pairs.npz", vars(training.data.plain()))
+        _save(folder / "weights.npz", weights)
         settings = {
             "threads": training.threads,
             "batch": training.batch,
@@ -142,7 +140,11 @@ class ImitationProcess:
             text=True,
         )
         self.pairs = len(training.data)
-        self.what = self.ask(do="restart")
+        try:
+            self.what = self.ask(do="restart")
+        except RuntimeError:
+            self.close()
+            raise
 
     def ask(self, **order: Any) -> dict[str, Any]:
         """What the process says to an order.
@@ -177,6 +179,11 @@ class ImitationProcess:
             self._process.stdin.close()
         self._process.wait(timeout=60)
         self._errors.close()
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    arrays: Any = {name: value.numpy() for name, value in tensors.items()}
+    np.savez(path, **arrays)
 
 
 def check_same(

@@ -1,9 +1,9 @@
 """``mm-envs bench reward-speed``: how quickly reward models are trained and score, beside imitation.
 
-All sides train the same network (the same names, shapes and first weights of all parameters; the same scores
-are checked) on the same pictures, captions and answers, with as many pairs a minibatch, the same optimiser and
-the same number of threads. imitation 1.0.1 runs in a Python of its own and takes turns with ours. In the end
-each side trains from the first weights again, and all have to reach the same loss.
+All sides train the same network (names, shapes and first weights of all parameters, and scores are checked)
+on the same pictures, captions and answers, with as many pairs a minibatch, the same optimiser and the same
+number of threads. imitation 1.0.1 runs in a Python of its own and takes turns with ours. In the end each side
+trains from the first weights again, and all have to reach the same loss.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Plan:
         epochs: Epochs until losses are compared.
         scored: Captions scored at a time.
         scoring_rounds: Turns of each side in scoring.
+        readers: How answers are read.
     """
 
     separate: int = 1024
@@ -54,9 +55,10 @@ class Plan:
     epochs: int = 2
     scored: int = 1024
     scoring_rounds: int = SCORING_ROUNDS
+    readers: tuple[str, ...] = tuple(READERS)
 
 
-QUICK = Plan(32, 8, 2, 0.01, 16, 1, 16, 2)
+QUICK = Plan(32, 8, 2, 0.01, 16, 1, 16, 2, ("encoder",))
 
 
 @dataclass(frozen=True)
@@ -129,14 +131,15 @@ def bench(options: Options, progress: Callable[[str], None]) -> Report:
     except NotInstalledError as error:
         missing = f"SKIPPED, the comparison with imitation: {error}"
     separate, grouped = caption_pairs(plan.separate, 2), caption_pairs(plan.grouped, 4)
-    for reader, said in READERS.items():
+    for reader in plan.readers:
         for name, data, pictures, bar in (
             ("separate pairs", separate, 64, 6.0),
             ("pairs of four answers", grouped, 16, 10.0),
         ):
-            progress(f"training, {name}, {said}")
+            contest = f"{name}, {READERS[reader]}"
+            progress(f"training, {contest}")
             training = Training(data, reader, pictures, options.threads)
-            _train(f"{name}, {said}", training, plan, bar, python, found)
+            _train(contest, training, plan, bar, python, found)
     _score(plan, separate, progress, found)
     return _report(found, plan, options.threads, missing)
 
@@ -186,13 +189,13 @@ def _losses(
 
 
 def _score(plan: Plan, data: PairSet, progress: Callable[[str], None], found: _Found) -> None:
-    for reader, said in READERS.items():
-        progress(f"scoring, {said}")
+    for reader in plan.readers:
+        progress(f"scoring, {READERS[reader]}")
         for contest in scoring_contests(data, reader, plan.scored):
             turns = take_turns(
                 contest.sides, plan.scoring_rounds, plan.seconds / 2, found.calibration.measure
             )
-            name = f"{contest.name}, {said}"
+            name = f"{contest.name}, {READERS[reader]}"
             found.speeds += [
                 Speed(name, side.name, spread(one)) for side, one in zip(contest.sides, turns, strict=True)
             ]
@@ -205,14 +208,14 @@ def _score(plan: Plan, data: PairSet, progress: Callable[[str], None], found: _F
 
 def _report(found: _Found, plan: Plan, threads: int, missing: str) -> Report:
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    except_in = f", EXCEPT in {'; '.join(found.unequal)}" if found.unequal else ""
     said = [
-        f"{threads} torch threads, {plan.rounds} turns of at least {plan.seconds:g} s, minibatches of 64 "
-        "pairs (separate) and 96 (16 pictures with six pairs each), AdamW, one model",
-        "every side trains the same parameters from the same weights, checked by name, shape and score; after "
-        f"{plan.epochs} epochs all losses of a contest agree within {SAME_LOSS:g}"
-        + ("" if not found.unequal else f", EXCEPT {', '.join(found.unequal)}"),
-        "ours is a whole call of fit, with checks and normalisation; imitation's time is that of its trainer, "
-        "with picture and caption in one flat Box, since it refuses Dict observations",
+        f"{threads} torch threads, {plan.rounds} turns of at least {plan.seconds:g} s, one model, AdamW, "
+        "minibatches of 64 pairs (separate) or 96 (16 pictures with six pairs each)",
+        "every side trains the same parameters from the same weights, checked by name, shape and score; "
+        f"after {plan.epochs} epochs all losses of a row agree within {SAME_LOSS:g}{except_in}",
+        "ours is a whole call of fit, with its checks and the normalisation of scores; that of imitation is "
+        "its trainer alone, given picture and caption in one flat Box, since it refuses Dict observations",
         *([f"imitation's environment: {versions}"] if versions else []),
         *([missing] if missing else []),
     ]

@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, str] = {
     "real-sets": "benchmarks.real_sets:bench",
     "people": "benchmarks.people:bench",
     "store": "benchmarks.store_faults:bench",
+    "reward-speed": "benchmarks.reward_speed:bench",
 }
 
 
@@ -67,6 +68,7 @@ class Bench:
             and videos, beside policies that do not look. "people": metrics, reward models and learned trust
             beside captions that people judged and emotions that people heard and saw. "store": the
             preference store with writers killed, many at once, and everything wrong that can be.
+            "reward-speed": reward models trained and scoring, beside imitation in a Python of its own.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.

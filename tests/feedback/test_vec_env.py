@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
 from feedback.preferences import FIRST, SECOND
 from feedback.preferences.batches import Answers, Labelled, Pairs
-from feedback.reward_models import FitConfig, ModelConfig, ModelSpaces, fit
+from feedback.reward_models import FitConfig, LearnedReward, ModelConfig, ModelSpaces, fit
 from feedback.transitions import Adapter, context_spaces, observation_action_and_next, observation_and_action
 from feedback.vec_env import RewardVecEnv
 from mm_envs.episodes import Episodes, Judgement
@@ -315,11 +315,7 @@ def test_an_agent_learns_the_task_from_a_reward_model_alone() -> None:
         ModelConfig(features=16, width=16), held_out=0, epochs=20, batch=16, learning_rate=3e-3
     )
     model = fit(Labelled(answers, ("one",), (labels,)), spaces, config).model
-
-    def learned(episodes: Episodes) -> torch.Tensor:
-        return model(Answers(episodes.context, torch.arange(len(episodes)), episodes.response))
-
-    learning = RewardVecEnv(venv, Judge(learned))
+    learning = RewardVecEnv(venv, LearnedReward(spaces, model=model))  # type: ignore[arg-type]
     agent = PPO(
         "MultiInputPolicy",
         learning,
