@@ -9,10 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import NoSuchModuleError, OperationalError
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _WRITES = "feedback_writes"
+# Any number that others who lock the same database do not use.
+_SCHEMA_LOCK = 7_166_338_801
 # Nothing here touches the file: one that turns out to be something else stays as it is. FULL: what was
 # committed has reached the disk. Views and triggers of a file of a stranger may call no functions.
 _PRAGMAS = ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON", "trusted_schema=OFF")
@@ -26,13 +28,19 @@ def engine_of(url: URL, timeout: float) -> Engine:
         timeout: How many seconds a writer waits.
 
     Raises:
-        ValueError: It is of a database that is not known here.
+        ValueError: It is of a database that is not known here, or whose driver is not installed.
     """
     name = url.get_backend_name()
     if name not in (SQLITE, POSTGRESQL):
         raise ValueError(f"db={name!r} is not one of {SQLITE}, {POSTGRESQL}")
     arguments: dict[str, Any] = {"timeout": timeout} if name == SQLITE else {}
-    engine = create_engine(url, connect_args=arguments)
+    try:
+        engine = create_engine(url, connect_args=arguments)
+    except (ModuleNotFoundError, NoSuchModuleError):
+        raise ValueError(
+            f"there is no driver {url.drivername!r}: install its package, such as psycopg for "
+            "postgresql+psycopg://..."
+        ) from None
     if name == SQLITE:
         event.listen(engine, "connect", _connected)
         event.listen(engine, "begin", _begun)
@@ -49,6 +57,12 @@ def lock(connection: Connection, tables: Sequence[str]) -> None:
     if connection.dialect.name == POSTGRESQL:  # SQLite has waited with BEGIN IMMEDIATE
         for table in tables:
             connection.exec_driver_sql(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def lock_schema(connection: Connection) -> None:
+    """Lets others who make or migrate the tables wait until the end of the transaction."""
+    if connection.dialect.name == POSTGRESQL:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
 
 
 def shared(connection: Connection) -> bool:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from feedback.store.dialects import guard, shared
+from feedback.store.dialects import guard, lock_schema, shared
 
 VERSION = 2
 _METADATA = MetaData()
@@ -60,8 +60,8 @@ ANNOTATORS = Index("feedback_records_annotator", RECORDS.c.annotator)
 TABLES = (SCHEMA, ITEMS, RECORDS)
 
 
-def known(connection: Connection, where: str) -> bool:
-    """Whether the database is a store already; False for an empty one.
+def reached(connection: Connection, where: str) -> int:
+    """The version of the store in a database; 0 for an empty one.
 
     Raises:
         ValueError: It holds something else, or is a store of a version that is not known here.
@@ -73,24 +73,24 @@ def known(connection: Connection, where: str) -> bool:
                 f"{where} is a database of something else (it holds {', '.join(sorted(names)[:3])}): "
                 "give the file of a preference store or a new name"
             )
-        return False
+        return 0
     version = _version(connection)
     if not 1 <= version <= VERSION:
         raise ValueError(
             f"{where} has schema version {version}, and this mm-envs knows 1 to {VERSION}: update mm-envs"
         )
-    return True
+    return version
 
 
 def bring_up(connection: Connection) -> None:
     """Makes the tables, or migrates older ones, in the transaction of the connection."""
+    lock_schema(connection)
+    # Another process may have been faster.
     if SCHEMA.name not in inspect(connection).get_table_names():
         _METADATA.create_all(connection)
-        reached = VERSION
         connection.execute(insert(SCHEMA).values(version=VERSION, time=time.time()))
     else:
-        reached = _version(connection)
-        for version in range(reached, VERSION):
+        for version in range(_version(connection), VERSION):
             _STEPS[version](connection)
             connection.execute(insert(SCHEMA).values(version=version + 1, time=time.time()))
     guard(connection, [table.name for table in TABLES])

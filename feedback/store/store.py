@@ -100,15 +100,16 @@ class PreferenceStore:
 
     def _open(self, create: bool, timeout: float) -> None:
         with self._read() as connection:
-            there = schema.known(connection, self.where)
-        if not there and not create:
+            version = schema.reached(connection, self.where)
+        if not version and not create:
             raise FileNotFoundError(
                 f"{self.where} holds no preference store: collect or import feedback first"
             )
         with in_one_sentence(self.where):
             dialects.prepare(self._engine, timeout)
-        with self._write() as connection:
-            schema.bring_up(connection)
+        if version < schema.VERSION:
+            with self._write() as connection:
+                schema.bring_up(connection)
 
     # Records ----------------------------------------------------------------------------------------------
 

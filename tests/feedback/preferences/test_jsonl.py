@@ -37,7 +37,7 @@ def test_what_is_written_is_read(path: Path) -> None:
 def test_every_half_of_a_last_line_is_named_or_skipped(path: Path) -> None:
     whole = path.read_bytes()
     begin = whole[:-1].rindex(b"\n") + 1
-    for end in range(begin + 1, len(whole) - 1):
+    for end in range(begin + 1, len(whole) - 1, 3):
         path.write_bytes(whole[:end])
         with pytest.raises(ValueError, match=f"^{path}, line 4: is half-written: "):
             read_jsonl(path)

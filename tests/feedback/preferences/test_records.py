@@ -68,7 +68,7 @@ def records(draw: Any) -> Record:
 
 
 @given(records())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_every_record_comes_back_from_json(record: Record) -> None:
     written = json.dumps(to_json(record))
     assert from_json(json.loads(written)) == record

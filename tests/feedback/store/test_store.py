@@ -89,7 +89,7 @@ def test_what_is_no_record_is_refused(store: PreferenceStore) -> None:
         max_size=8,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_store_is_a_dict_that_only_grows(batches: list[list[tuple[int, str, str]]]) -> None:
     known: dict[str, object] = {}
     with PreferenceStore("sqlite://") as store:
