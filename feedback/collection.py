@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import mm_envs
+from mm_envs.engine.issue import registered_spec
 from mm_envs.engine.ticket import Ticket
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
@@ -110,9 +111,8 @@ def draw_prompts(
 def _environment(task: str | Task, arguments: dict[str, Any]) -> MultimodalVectorEnv:
     if isinstance(task, Task):
         return MultimodalVectorEnv(task=task, feedback="truth", **arguments)
-    envs: Any = gym.make_vec(task, **arguments).unwrapped
-    if not isinstance(envs, MultimodalVectorEnv):
-        raise ValueError(f"task={task!r} makes a {type(envs).__name__}: name an environment of mm-envs")
+    registered_spec(task)  # refuses the environments of others in a sentence
+    envs: MultimodalVectorEnv = gym.make_vec(task, **arguments).unwrapped  # type: ignore[assignment]
     return envs
 
 
