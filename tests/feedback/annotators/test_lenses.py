@@ -98,6 +98,17 @@ def test_what_is_still_carried_is_perceived() -> None:
     assert torch.equal(SimulatedAnnotator(vqa, lenses=[Blind("image")]).perceive(first), utility(vqa, first))
 
 
+def test_grammar_is_that_of_the_answer_as_it_was_given() -> None:
+    task, asked = prompts(2, sound="complement")
+    said = words_of(task, ["a red circle", "a circle red"], good_answers(task, asked))
+    deaf = SimulatedAnnotator(task, lenses=[Blind("audio")])
+    parts = task.utility(said.response, said.response_length, dict(asked.reference)).parts
+    assert parts["grammar"][1] < parts["grammar"][0] == 0
+    without = words_of(task, ["a circle", "a circle"], good_answers(task, asked))
+    expected = (deaf.perceive(without) + parts["grammar"]).clamp(0, 1)
+    torch.testing.assert_close(deaf.perceive(said), expected)
+
+
 # Tastes -----------------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,25 @@ def test_they_err_as_their_names_say() -> None:
         assert (choice == least).any()
 
 
+def test_skipping_looks_at_the_better_answer_and_equality_at_the_whole_ones() -> None:
+    task, asked = prompts(500)
+    best = good_answers(task, asked)
+    poor = spoiled(task, best, 3)
+    s = task.utility_deviation
+    skipped = SimulatedAnnotator(task, skip=0.9 / s).compare(best, poor).choice == SKIP
+    assert not skipped.any()
+    worse = spoiled(task, poor, 1)
+    seen = torch.maximum(utility(task, poor), utility(task, worse))
+    skipped = SimulatedAnnotator(task, skip=1.0).compare(poor, worse).choice == SKIP
+    assert torch.equal(skipped, seen / s <= 1.0)
+    assert 0 < skipped.sum() < 500
+    # Equality is judged without myopia.
+    gap = (utility(task, best) / s - utility(task, poor) / s).abs()
+    tied = SimulatedAnnotator(task, equal=1.0, lenses=[Myopic(0.3)]).compare(best, poor).choice == TIE
+    assert torch.equal(tied & (gap > 1e-4), (gap < 1.0) & (gap > 1e-4))
+    assert 0 < tied.sum() < 500
+
+
 # Five faults ------------------------------------------------------------------------------------------------
 
 
