@@ -15,6 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize, VecTransposeImage
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
+from agents.sb3.vec_env import DeviceVecEnv
 from feedback.preferences import FIRST, SECOND
 from feedback.preferences.batches import Answers, Labelled, Pairs
 from feedback.reward_models import FitConfig, LearnedReward, ModelConfig, ModelSpaces, fit
@@ -85,7 +86,7 @@ class Colours(gym.Env):
 
 
 class Overwriting(VecEnvWrapper):
-    """Hands out views of arrays that the next step overwrites, and one info dict for all rows."""
+    """Hands out views of arrays that the next step overwrites."""
 
     def reset(self) -> Any:
         self.buffer = self.venv.reset()
@@ -95,9 +96,21 @@ class Overwriting(VecEnvWrapper):
         observation, self.reward, self.done, infos = self.venv.step_wait()
         for key in self.buffer:
             self.buffer[key][:] = observation[key]
-        shared: dict[str, Any] = {}
-        infos = [info if done else shared for info, done in zip(infos, self.done, strict=True)]
         return self.buffer, self.reward, self.done, infos
+
+
+class SharingInfos(VecEnvWrapper):
+    """Gives all rows that go on one and the same info."""
+
+    nothing: dict[str, Any] = {}  # noqa: RUF012
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        observation, reward, done, infos = self.venv.step_wait()
+        shared = [info if over else self.nothing for info, over in zip(infos, done, strict=True)]
+        return observation, reward, done, shared
 
 
 def colours(rows: int = ROWS) -> DummyVecEnv:
@@ -194,6 +207,33 @@ def test_environments_that_overwrite_what_they_gave_do_no_harm() -> None:
             }
         assert one[3].tolist() == other[3].tolist()
         assert [info["original_reward"] for info in one[5]] == [info["original_reward"] for info in other[5]]
+
+
+def test_rows_that_share_an_info_are_told_their_own_rewards() -> None:
+    inner = SharingInfos(DummyVecEnv([lambda: Counting(9, False)] * ROWS))
+    venv = RewardVecEnv(inner, Judge(lambda episodes: episodes.response))
+    venv.reset()
+    infos = venv.step(np.array([0, 1, 2]))[3]
+    assert [info["original_reward"] for info in infos] == [0.0, 10.0, 20.0]
+    assert not SharingInfos.nothing
+
+
+def test_tensors_are_taken_and_given() -> None:
+    """Our own environment as a foreign one: dicts of tensors, and last observations that are cut out."""
+    envs: Any = gym.make_vec("MMClassify-digits-v0", num_envs=4).unwrapped
+    judge = Judge(lambda episodes: episodes.response)
+    venv = RewardVecEnv(DeviceVecEnv(envs), judge, observation_action_and_next)
+    before = venv.reset()
+    after, reward, done, infos = venv.step(torch.arange(4))
+    assert reward.tolist() == [0, 1, 2, 3]
+    assert done.all()
+    for key, value in judge.seen[0].context.items():
+        if key.startswith("next_"):
+            last = torch.stack([info["terminal_observation"][key.removeprefix("next_")] for info in infos])
+            assert torch.equal(value, last)
+        else:
+            assert torch.equal(value, before[key])
+    assert all(isinstance(value, torch.Tensor) for value in after.values())
 
 
 def test_actions_that_are_overwritten_do_no_harm() -> None:
