@@ -149,7 +149,7 @@ def _beside_others(lines: Sequence[Line]) -> list[str]:
         if abs(ours.value - before) > DIFFERENCE:
             within = "within" if ours.low <= before <= ours.high else "not within"
             said.append(
-                f"Whole set: {metric} on {name} is {_of_one(ours)} here and {before:.2f} published, which is "
+                f"Whole set: {metric} on {name} is {_of_one(ours)} here and {before:.3g} published, which is "
                 f"{within} the interval: ours are three fifths of its pictures"
             )
     return said
@@ -162,9 +162,9 @@ def _learned(lines: Sequence[Line]) -> list[str]:
         gain, over = line.gain[MEANING], line.gain_over_number[MEANING]
         measure = MEASURES[line.name.split(",")[0]][0]
         said.append(
-            f"{line.name}, {measure}: a reward model given {MEANING} is above {line.best_metric} by "
-            f"{_of_one(gain)} on pictures never seen ({_met(beats(line))}), above the best single number, "
-            f"{line.best_number}, by {_of_one(over)}{_enough(over)}; by seed {seeds}"
+            f"{line.name}, {measure}: a reward model given {MEANING} gains {_of_one(gain)} over our "
+            f"best metric, {line.best_metric}, on pictures never seen ({_met(beats(line))}), and {_of_one(over)} over "
+            f"the best single number, {line.best_number}{_enough(over)}; by seed {seeds}"
         )
     below = [line.name for line in _sets(lines) if line.gain["text"].high < 0]
     said.append(
@@ -185,11 +185,15 @@ def _people(lines: Sequence[Line], places: Places) -> list[str]:
         f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
         for value, low, high in zip(places.agreement, places.low, places.high, strict=True)
     )
+    reached = [
+        line.name for line in lines if line.person is not None and line.values[MEANING].high >= line.person
+    ]
     verdict = "some are told apart" if places.told_apart else "nobody is told apart, and nobody to distrust"
     return [
         f"Krippendorff's alpha of people: {alphas}; single people of THumB are not published",
         "A person beside the others is not measured as a metric is: the others are fewer than all people, "
         "and pairs on which they are balanced are left out (a vote for neither counts as half right)",
+        f"The interval of the best reward model reaches a person on {', '.join(reached) or 'none of them'}",
         f"AudioCaps-Eval, four votes with ties (alpha {places.alpha:.2f}): nobody says who gave which; by "
         f"place in the list they agree with the other three in {agreement} percent: {verdict}",
     ]
@@ -204,8 +208,8 @@ def _heard(heard: Heard) -> list[str]:
     close = max(float((one.skill - one.consensus).max()) for one in heard.seeds)
     return [
         f"CREMA-D: votes are published without voters, so that reliability is that of a modality, not of a "
-        f"person; recognition differs from the paper's by at most {far:.3f}, whose 219,687 answers were "
-        "cleaned to the 212,000 that are published",
+        f"person; recognition differs from the paper's by at most {far:.3f}: its 2,443 people saw 90 "
+        "clips each, which makes 219,870 votes, and 212,000 are published",
         f"Reliability from half of the votes, and the share of the other half for the intended emotion: "
         f"r = {by_emotion} over modality and emotion, {by_actor} over modality and actor, {within} over "
         f"actors of one modality (at least {RECOVERED} for the first two, voice < face < both in every seed: "
