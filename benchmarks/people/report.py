@@ -163,8 +163,8 @@ def _learned(lines: Sequence[Line]) -> list[str]:
         measure = MEASURES[line.name.split(",")[0]][0]
         said.append(
             f"{line.name}, {measure}: a reward model given {MEANING} gains {_of_one(gain)} over our "
-            f"best metric, {line.best_metric}, on pictures never seen ({_met(beats(line))}), and {_of_one(over)} over "
-            f"the best single number, {line.best_number}{_enough(over)}; by seed {seeds}"
+            f"best metric, {line.best_metric}, on pictures never seen ({_met(beats(line))}), and "
+            f"{_of_one(over)} over the best single number, {line.best_number}{_enough(over)}; by seed {seeds}"
         )
     below = [line.name for line in _sets(lines) if line.gain["text"].high < 0]
     said.append(
