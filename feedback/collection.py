@@ -86,7 +86,7 @@ def draw_prompts(
         The prompts, and their tickets (``tickets.task`` is the task).
 
     Raises:
-        ValueError: ``n`` is below 1, or the environment refuses its arguments.
+        ValueError: ``n`` is below 1, the seed below 0, or the environment refuses its arguments.
 
     Example:
         >>> prompts, tickets = draw_prompts("MMVQA-v0", 3, seed=5)
@@ -94,6 +94,7 @@ def draw_prompts(
         (3, 3, '5.2.0')
     """
     at_least("n", n, 1, "draw at least one")
+    at_least("seed", seed, 0)
     first: MultimodalVectorEnv | None = None
     blocks = []
     for start in range(0, n, _BLOCK):

@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, str] = {
     "people": "benchmarks.people:bench",
     "store": "benchmarks.store_faults:bench",
     "reward-speed": "benchmarks.reward_speed:bench",
+    "later-policy": "benchmarks.later_policy:bench",
 }
 
 
@@ -69,6 +70,7 @@ class Bench:
             beside captions that people judged and emotions that people heard and saw. "store": the
             preference store with writers killed, many at once, and everything wrong that can be.
             "reward-speed": reward models trained and scoring, beside imitation in a Python of its own.
+            "later-policy": a reward model on answers of a policy that was trained on it afterwards.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.

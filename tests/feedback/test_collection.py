@@ -26,11 +26,13 @@ def test_a_prompt_depends_on_seed_and_row_alone(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_ticket_with_an_answer_replays_the_episode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collection, "_BLOCK", 2)
-    prompts, tickets = draw_prompts("MMVQA-sound-v0", 5, seed=-3, kinds=("colour",))
+    prompts, tickets = draw_prompts("MMVQA-sound-v0", 5, seed=2**64 - 3, kinds=("colour",))
     for row in (0, 3, 4):
         right = prompts.reference["answer"][row]
-        assert mm_envs.replay(tickets[row], right).utility == 1
-        assert mm_envs.replay(tickets[row], (right + 1) % 9).utility == 0
+        for answer, utility in ((right, 1), ((right + 1) % 9, 0)):
+            outcome = mm_envs.replay(tickets[row], answer).outcome
+            assert outcome is not None
+            assert outcome.utility == utility
 
 
 def test_given_items_are_asked_about() -> None:
@@ -52,6 +54,8 @@ def test_a_task_has_prompts_but_no_tickets() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="n=0 is below 1"):
         draw_prompts("MMVQA-v0", 0)
+    with pytest.raises(ValueError, match="seed=-1 is below 0"):
+        draw_prompts("MMVQA-v0", 1, seed=-1)
     with pytest.raises(ValueError, match="split='trian'"):
         draw_prompts("MMVQA-v0", 1, "trian")
     with pytest.raises(ValueError, match="id='CartPole-v1' is not one of MMClassify-v0"):
