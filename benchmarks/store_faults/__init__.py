@@ -55,6 +55,8 @@ def _report(
         "count nothing twice when all is submitted again",
         "a process is killed, not the machine: what a failing disk or power supply does is not measured; the "
         "database waits for the disk at every commit (synchronous=FULL)",
+        "records: acknowledged to the writer before it was killed; in flight: kills after which one more "
+        "batch is there that nobody had been told of; torn: batches that are there in part",
         f"{_WRITERS} writers: a third to a half of what each submits is the same in all of them",
         *errors,
         *wrong,
@@ -69,10 +71,10 @@ def _report(
 
 
 def _kills_table(killed: Mapping[str, Killed]) -> Table:
-    columns = ("killed while", "kills", "acknowledged", "lost", "half batches", "counted twice", "faults")
+    columns = ("killed while", "kills", "records", "in flight", "lost", "torn", "twice", "faults")
     rows = []
     for kind, one in (*killed.items(), ("all", sum(killed.values(), Killed()))):
-        counts = (one.kills, one.acknowledged, one.lost, one.torn, one.twice, one.faults)
+        counts = (one.kills, one.acknowledged, one.unacknowledged, one.lost, one.torn, one.twice, one.faults)
         rows.append((kind, *(f"{count:,}" for count in counts)))
     return Table("Writers killed", columns, rows)
 

@@ -1,6 +1,6 @@
 """Records of human feedback, one by one and as batches of tensors."""
 
-from feedback.preferences.answers import answer_words
+from feedback.preferences.answers import answer_words, answers_digest
 from feedback.preferences.batches import (
     FIRST,
     SECOND,
@@ -17,7 +17,7 @@ from feedback.preferences.batches import (
     Rankings,
     Ratings,
 )
-from feedback.preferences.bulk import pairwise_records
+from feedback.preferences.bulk import pairwise_records, ticket_items
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
 from feedback.preferences.records import (
@@ -65,6 +65,7 @@ __all__ = [
     "Ratings",
     "Record",
     "answer_words",
+    "answers_digest",
     "from_json",
     "from_trl",
     "labelled",
@@ -74,6 +75,7 @@ __all__ = [
     "read_trl",
     "record_id",
     "same",
+    "ticket_items",
     "to_json",
     "to_trl",
     "write_jsonl",

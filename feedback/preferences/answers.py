@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
@@ -31,10 +32,29 @@ def answer_words(task: Task, response: Tensor) -> list[str]:
     rows = response.tolist()
     if in_words(task):
         return [task.vocabulary.decode(row) for row in rows]
-    if isinstance(task.action_space, gym.spaces.Discrete):
-        names = [task.words(torch.tensor(number)) for number in range(int(task.action_space.n))]
-        return [names[row] for row in rows]
-    return [json.dumps(row) for row in rows]
+    names = _names(task)
+    return [names[row] if names else json.dumps(row) for row in rows]
+
+
+def answers_digest(task: Task) -> str:
+    """The digest of the words or names that answers to a task are made of; empty for numbers.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> answers_digest(make_task("caption")) == make_task("caption").vocabulary.digest
+        True
+    """
+    if in_words(task):
+        return task.vocabulary.digest
+    names = _names(task)
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] if names else ""
+
+
+def _names(task: Task) -> list[str]:
+    """The answers that a task lets choose from; none if they are numbers."""
+    space = task.action_space
+    count = int(space.n) if isinstance(space, gym.spaces.Discrete) else 0
+    return [task.words(torch.tensor(number)) for number in range(count)]
 
 
 class AnswerTable:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from feedback.preferences.answers import answer_words
+from feedback.preferences.answers import answer_words, answers_digest
+from feedback.preferences.items import Item
 from feedback.preferences.records import CHOICES, Pairwise
 from feedback.preferences.serial import query_id
 from mm_envs.tasks.task import Task
+
+
+def ticket_items(task: Task, tickets: Iterable[str], texts: Iterable[str] | None = None) -> list[Item]:
+    """The items of episodes of an environment, which a store has to know before labels on them come.
+
+    Args:
+        task: Says what the answers are written in.
+        tickets: Those of the episodes; one that stands there twice is one item.
+        texts: What is asked in each, in words.
+
+    Raises:
+        ValueError: Something is no ticket.
+    """
+    digest = answers_digest(task)
+    asked = dict(zip(tickets, texts, strict=True)) if texts is not None else dict.fromkeys(tickets, "")
+    return [Item.of_ticket(ticket, digest, text) for ticket, text in asked.items()]
 
 
 def pairwise_records(

@@ -12,6 +12,7 @@ _DAMAGED = "{where} is damaged ({said}): restore it from a copy"
 _VALUES = {
     "file is not a database": "{where} is no SQLite database: give the file of a store or a new name",
     "malformed": _DAMAGED,
+    "Could not decode to UTF-8": _DAMAGED,
 }
 _STATES = {
     "database is locked": "{where} is locked: another process has written for long; try again",
@@ -54,11 +55,13 @@ def in_one_sentence(where: str) -> Iterator[None]:
         said = " ".join(str(error.orig).split())
         for part, sentence in _VALUES.items():
             if part in said:
-                raise ValueError(sentence.format(where=where, said=said)) from None
+                raise ValueError(sentence.format(where=where, said=f"{said:.120}")) from None
         for part, sentence in _STATES.items():
             if part in said:
                 raise OSError(sentence.format(where=where)) from None
-        raise OSError(f"{where}: {said}") from error
+        raise OSError(f"{where}: {said:.200}") from error
+    except UnicodeDecodeError as error:  # of a message that quotes what is damaged
+        raise ValueError(_DAMAGED.format(where=where, said=error.reason)) from None
 
 
 def several(names: Sequence[str]) -> str:

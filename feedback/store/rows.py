@@ -51,13 +51,13 @@ def form_of_row(row: Row[Any], where: str) -> Record | Item:
         ValueError: It is not as it was written.
     """
     try:
-        if row.digest != _digest(row.body):
+        if not isinstance(row.body, str) or row.digest != _digest(row.body):
             raise ValueError("its content is not that of its digest")
         form = form_of(read_line(row.body))
         for name, value in _columns(form).items():
             if getattr(row, name) != value:
                 raise ValueError(f"its {name} is not that of its content")
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(f"{where}, row {row.number} is damaged ({error}): restore it from a copy") from None
     return form
 

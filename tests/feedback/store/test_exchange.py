@@ -6,7 +6,21 @@ from pathlib import Path
 import pytest
 from store_examples import ITEMS, pair
 
-from feedback.preferences import Item, read_jsonl, write_jsonl
+from feedback.collection import draw_prompts
+from feedback.preferences import (
+    KINDS,
+    Approval,
+    Correction,
+    Critique,
+    Demonstration,
+    Item,
+    Ranking,
+    Rating,
+    answers_digest,
+    read_jsonl,
+    ticket_items,
+    write_jsonl,
+)
 from feedback.store import Conflict, PreferenceStore, UnknownItem, export_jsonl, import_jsonl
 
 
@@ -94,3 +108,35 @@ def test_a_contradiction_is_refused(tmp_path: Path, store: PreferenceStore) -> N
     with pytest.raises(Conflict):
         import_jsonl(store, tmp_path / "a.jsonl")
     assert store.count() == 1
+
+
+def test_every_kind_is_kept_and_goes_on(tmp_path: Path, store: PreferenceStore) -> None:
+    shared = {"query": "q", "item": ITEMS[0].id, "annotator": "ann", "answers": ("röt und blau",)}
+    said = [
+        pair(0),
+        Ranking(**{**shared, "answers": ("a", "b", "c")}, order=(2, 0, 1), displayed=(1, 0, 2)),
+        Rating(**shared, rating=2.5, latency=3.25, time=1.5e9),
+        Approval(**shared, approved=False),
+        Correction(**shared, corrected="röt"),
+        Demonstration(**shared, demonstration="grün"),
+        *(Critique(**shared, start=part, stop=3, verdict="bad", comment="no\nno") for part in (1, 2)),
+    ]
+    assert {type(one) for one in said} == set(KINDS.values())
+    assert store.add(said) == len(said)
+    export_jsonl(store, tmp_path / "a.jsonl")
+    with PreferenceStore(tmp_path / "b.db") as other:
+        import_jsonl(other, tmp_path / "a.jsonl")
+        assert list(other.records()) == said
+        assert list(other.records("critique")) == said[-2:]
+
+
+def test_items_of_an_environment_say_their_vocabulary(tmp_path: Path, store: PreferenceStore) -> None:
+    _, tickets = draw_prompts("MMVQA-v0", 3)
+    items = ticket_items(tickets.task, [*tickets, tickets[0]])
+    assert [one.id for one in items] == list(tickets)
+    store.add_items(items)
+    with PreferenceStore(tmp_path / "b.db") as other:
+        other.add_items(items)
+        export_jsonl(other, tmp_path / "a.jsonl")
+    header = read_jsonl(tmp_path / "a.jsonl").header
+    assert (header.environment, header.vocabulary) == ("MMVQA-v0", answers_digest(tickets.task))
