@@ -1,0 +1,127 @@
+"""An ensemble of small reward models on what a frozen policy read, fitted as B-Pref fits its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
+
+from feedback.preferences import TIE, Answers, Labelled
+from feedback.rounds import seed_of
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the ensemble is fitted: that of Lee et al., "B-Pref" (2021, arXiv 2111.03026), at a small size.
+
+    Attributes:
+        members: How many; they differ in their initialisation.
+        width: Numbers per hidden layer, of which there are two.
+        learning_rate: Of AdamW.
+        weight_decay: Of AdamW.
+        batch: Pairs a minibatch.
+        epochs: At most so many passes over all labels.
+        enough: The fit stops at this accuracy on its labels; ties are no class and are not counted.
+    """
+
+    members: int = 3
+    width: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    batch: int = 64
+    epochs: int = 60
+    enough: float = 0.97
+
+
+class Heads:
+    """Networks with two hidden layers each, all members in one product of matrices.
+
+    Args:
+        size: Numbers per answer.
+        recipe: Members and width.
+        seed: Decides the weights.
+    """
+
+    def __init__(self, size: int, recipe: Recipe, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.weights, self.biases = [], []
+        for inputs, outputs in ((size, recipe.width), (recipe.width, recipe.width), (recipe.width, 1)):
+            weight = torch.randn(recipe.members, inputs, outputs, generator=generator) / sqrt(inputs)
+            self.weights.append(weight.requires_grad_())
+            self.biases.append(torch.zeros(recipe.members, 1, outputs, requires_grad=True))
+        self._mean = self._deviation = torch.zeros(recipe.members, 1)
+
+    @property
+    def parameters(self) -> Sequence[Tensor]:
+        """All weights."""
+        return [*self.weights, *self.biases]
+
+    def raw(self, read: Tensor) -> Tensor:
+        """The score of each answer on the scale of each member, (members, a), of what was read, (a, size)."""
+        values = self._hidden(read)
+        return torch.baddbmm(self.biases[2], values, self.weights[2])[:, :, 0]
+
+    def _hidden(self, read: Tensor) -> Tensor:
+        values = read.expand(len(self.weights[0]), -1, -1)
+        for weight, bias in zip(self.weights[:2], self.biases[:2], strict=True):
+            values = leaky_relu(torch.baddbmm(bias, values, weight))
+        return values
+
+    @torch.no_grad()
+    def normalise_on(self, read: Tensor) -> None:
+        """Gives the scores of each member mean 0 and deviation 1 on some answers."""
+        self._deviation, self._mean = torch.std_mean(self.raw(read), 1, keepdim=True)
+
+    @torch.no_grad()
+    def predict(self, answers: Answers) -> Tensor:
+        """Normalised scores, (members, a)."""
+        return (self.raw(answers.response) - self._mean) / self._deviation
+
+    @torch.no_grad()
+    def features(self, answers: Answers) -> Tensor:
+        """What was read, (a, size): the answers, whatever the members make of them."""
+        return answers.response
+
+
+def fit_heads(labelled: Labelled, seed: int, recipe: Recipe | None = None) -> Heads:
+    """Trains all members on all labels until they agree with them.
+
+    Args:
+        labelled: Pairs, and what was read of their answers (a, size) as responses.
+        seed: Decides weights and minibatches.
+        recipe: How.
+    """
+    recipe = recipe or Recipe()
+    read, pairs = labelled.answers.response, labelled.pairs
+    heads = Heads(read.shape[1], recipe, seed_of(seed, "heads"))
+    optimiser = torch.optim.AdamW(
+        heads.parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+    generator = torch.Generator().manual_seed(seed_of(seed, "minibatches"))
+    for _ in range(recipe.epochs):
+        for rows in torch.split(torch.randperm(len(pairs), generator=generator), recipe.batch):
+            difference = heads.raw(read[pairs.first[rows]]) - heads.raw(read[pairs.second[rows]])
+            target = pairs.target[rows].expand_as(difference)
+            # A sum over members: each is trained as if it were alone.
+            loss = binary_cross_entropy_with_logits(difference, target, reduction="none").mean(1).sum()
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+        if _agreement(heads, labelled) > recipe.enough:
+            break
+    heads.normalise_on(read)
+    return heads
+
+
+@torch.no_grad()
+def _agreement(heads: Heads, labelled: Labelled) -> float:
+    """The mean accuracy of the members on labels that are no ties; 1 if there are no others."""
+    pairs = labelled.pairs
+    scores = heads.raw(labelled.answers.response)
+    better = scores[:, pairs.first] > scores[:, pairs.second]
+    right = (better == (pairs.target == 1))[:, pairs.choice != TIE]
+    return float(right.double().mean()) if right.numel() else 1.0
