@@ -46,6 +46,16 @@ class Item:
         except ValueError as error:
             raise ValueError(f"item: {error}") from None
 
+    def covers(self, other: Item) -> bool:
+        """Whether another item says nothing else than this one; it may leave out what this one says.
+
+        Example:
+            >>> named = Item.of_text("Red?", environment="MMVQA-v0")
+            >>> named.covers(Item.of_text("Red?")), Item.of_text("Red?").covers(named)
+            (True, False)
+        """
+        return all(value in (getattr(self, name), type(value)()) for name, value in vars(other).items())
+
     @classmethod
     def of_ticket(cls, ticket: str, vocabulary: str = "", text: str = "") -> Item:
         """The item of an episode of an environment.

@@ -2,9 +2,9 @@
 
 The layout is that of TRL (docs "Dataset formats and types"): prompt, chosen and rejected are texts, or lists
 of messages with role and content; the prompt may also be left out and stand at the beginning of both
-answers. It knows no ties and nobody who chose, so our own columns stand beside it: item, annotator, sampler.
-Which answer was given first is drawn from its digest, since a reader who always met the chosen one first
-could learn that alone.
+answers. It knows no ties and nobody who chose, so a column ``record`` holds the whole record: a file that is
+read again counts nothing twice. In files of others, which answer is the first is drawn from the digest of
+both, since a reader who always met the chosen one first could learn that alone.
 """
 
 from __future__ import annotations
@@ -15,14 +15,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from feedback.preferences.checks import text
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Imported
 from feedback.preferences.lines import read_lines, write_lines
 from feedback.preferences.records import Pairwise, Record
-from feedback.preferences.serial import query_id
-
-_OURS = ("item", "annotator", "sampler")
+from feedback.preferences.serial import from_json, query_id, to_json
 
 
 def to_trl(record: Pairwise, prompt: str) -> dict[str, Any] | None:
@@ -35,8 +32,7 @@ def to_trl(record: Pairwise, prompt: str) -> dict[str, Any] | None:
     if record.choice not in ("first", "second") or record.answers[0] == record.answers[1]:
         return None
     chosen, rejected = record.answers if record.choice == "first" else record.answers[::-1]
-    ours = {name: getattr(record, name) for name in _OURS}
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected, **ours}
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected, "record": to_json(record)}
 
 
 def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str, str]) -> tuple[int, int]:
@@ -107,30 +103,31 @@ def from_trl(row: Any, annotator: str = "trl") -> tuple[Item, Pairwise]:
         if name not in row:
             raise ValueError(f"there is no column {name!r}")
     prompt, chosen, rejected = _parted(row.get("prompt"), row["chosen"], row["rejected"])
-    for name in _OURS:
-        text(name, row.get(name, ""))
-    named = row.get("item", "")
-    item = _item(named, prompt)
     if chosen == rejected:
         raise ValueError(f"chosen and rejected are both {chosen!r:.60}")
+    if row.get("record") is not None:
+        record = _own(row["record"], chosen, rejected)
+        return _item(record.item, prompt), record
+    item = Item.of_text(prompt)
     low, high = sorted((chosen, rejected))
     swapped = hashlib.sha256(f"{prompt}\n{low}\n{high}".encode()).digest()[0] % 2 == 1
     answers = (high, low) if swapped else (low, high)
-    record = Pairwise(
-        query=query_id(item.id, answers, row.get("sampler", "")),
-        item=item.id,
-        annotator=row.get("annotator", "") or annotator,
-        answers=answers,
-        sampler=row.get("sampler", ""),
-        choice="first" if answers[0] == chosen else "second",
-    )
-    return item, record
+    query, choice = query_id(item.id, answers), "first" if answers[0] == chosen else "second"
+    return item, Pairwise(query=query, item=item.id, annotator=annotator, answers=answers, choice=choice)
 
 
-def _item(named: str, prompt: str) -> Item:
-    if named.startswith("mm1:"):
-        return Item.of_ticket(named, text=prompt)
-    return Item(id=named, text=prompt) if named else Item.of_text(prompt)
+def _own(value: Any, chosen: str, rejected: str) -> Pairwise:
+    """The record that was written beside a pair, if it says the same."""
+    record = from_json(value)
+    if not isinstance(record, Pairwise) or record.choice not in ("first", "second"):
+        raise ValueError("its record is no pair of which one was chosen")
+    if record.answers != ((chosen, rejected) if record.choice == "first" else (rejected, chosen)):
+        raise ValueError("its record says something else than chosen and rejected: take the column away")
+    return record
+
+
+def _item(name: str, prompt: str) -> Item:
+    return Item.of_ticket(name, text=prompt) if name.startswith("mm1:") else Item(id=name, text=prompt)
 
 
 def _parted(prompt: Any, chosen: Any, rejected: Any) -> tuple[str, str, str]:

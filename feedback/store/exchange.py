@@ -126,7 +126,10 @@ def _agreeing(given: list[Record | Item]) -> tuple[list[Record | Item], list[Rec
     others: list[Record | Item] = []
     for one in given:
         before = first.setdefault(id_of(one), one)
-        agree = same(before, one) if isinstance(one, Record) and isinstance(before, Record) else before == one
+        if isinstance(before, Item):
+            agree = isinstance(one, Item) and before.covers(one)
+        else:
+            agree = isinstance(one, Record) and same(before, one)
         (kept if agree else others).append(one)
     return kept, others
 

@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import eq
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Row, Select, Table, func, select
 from sqlalchemy.engine import URL, make_url
@@ -130,11 +129,11 @@ class PreferenceStore:
             MissingMedia: A file that an item shows is not in the folder of media.
             ValueError: Something is no record.
         """
-        given, about = distinct(records, same), distinct(items, eq)
+        given, about = distinct(records, same), distinct(items, Item.covers)
         self._check_media(about.values())
         with self._write() as connection:
             dialects.lock(connection, [schema.ITEMS.name, schema.RECORDS.name])
-            made = self._insert(connection, schema.ITEMS, about, eq)
+            made = self._insert(connection, schema.ITEMS, about, Item.covers)
             self._check_items(connection, dict.fromkeys(one.item for one in given.values()))
             new = self._insert(connection, schema.RECORDS, given, same)
         known = tuple(name for name in given if name not in new)
@@ -163,9 +162,7 @@ class PreferenceStore:
         query = self._chosen(select(schema.RECORDS), kind, annotator, environment)
         if until is not None:
             query = query.where(schema.RECORDS.c.number <= until)
-        for record in self._rows(schema.RECORDS, query, after):
-            assert not isinstance(record, Item)
-            yield record
+        return cast("Iterator[Record]", self._rows(schema.RECORDS, query, after))
 
     def count(
         self, kind: str | None = None, annotator: str | None = None, environment: str | None = None
@@ -200,20 +197,18 @@ class PreferenceStore:
             MissingMedia: A file that an item shows is not in the folder of media.
             ValueError: Something is no item.
         """
-        given = distinct(items, eq)
+        given = distinct(items, Item.covers)
         self._check_media(given.values())
         with self._write() as connection:
             dialects.lock(connection, [schema.ITEMS.name])
-            return len(self._insert(connection, schema.ITEMS, given, eq))
+            return len(self._insert(connection, schema.ITEMS, given, Item.covers))
 
     def items(self, environment: str | None = None) -> Iterator[Item]:
         """The items, in the order in which they came."""
         query = select(schema.ITEMS)
         if environment is not None:
             query = query.where(schema.ITEMS.c.environment == environment)
-        for item in self._rows(schema.ITEMS, query, 0):
-            assert isinstance(item, Item)
-            yield item
+        return cast("Iterator[Item]", self._rows(schema.ITEMS, query, 0))
 
     # Media ------------------------------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from feedback.collection import draw_prompts
-from feedback.preferences import Approval, Item, Pairwise, from_trl, read_trl, write_trl
+from feedback.preferences import Approval, Item, Pairwise, from_trl, read_trl, to_json, to_trl, write_trl
 
 
 def chosen(pair: Pairwise) -> str:
@@ -33,22 +34,16 @@ def test_pairs_come_back(tmp_path: Path) -> None:
     said.append(Approval(query="9", item=item.id, annotator="ann", answers=("red",), approved=True))
     assert write_trl(tmp_path / "a.jsonl", said, prompts) == (4, 5)
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
-    assert rows[1] | {"item": ""} == {
+    assert {name: rows[1][name] for name in ("prompt", "chosen", "rejected")} == {
         "prompt": "Is there a square?",
         "chosen": "1",
         "rejected": "red",
-        "item": "",
-        "annotator": "ann",
-        "sampler": "edits",
     }
     found = read_trl(tmp_path / "a.jsonl")
     assert {one.id: one.text for one in found.items} == prompts
     assert found.items[0].environment == "MMVQA-v0"
-    assert [(one.item, one.annotator, one.sampler) for one in found.records] == [
-        (name, "ann", "edits") for name in prompts for _ in range(2)
-    ]
     wanted = [one for one in said if isinstance(one, Pairwise) and one.choice in ("first", "second")]
-    assert [chosen(one) for one in found.records] == [chosen(one) for one in wanted]
+    assert list(found.records) == wanted
 
 
 def test_the_chosen_answer_is_not_always_the_first() -> None:
@@ -93,12 +88,11 @@ def test_every_public_layout_is_read(row: dict[str, Any]) -> None:
         ({"chosen": "a"}, "there is no column 'rejected'"),
         ({"prompt": "p", "chosen": 1, "rejected": "b"}, "chosen=1 is neither a text nor a list of messages"),
         ({"prompt": "p", "chosen": [1], "rejected": "b"}, "chosen holds 1, which is no message"),
-        ({"prompt": "p", "chosen": "a", "rejected": "b", "item": "x"}, "id='x' is neither a ticket"),
+        ({"prompt": "p", "chosen": "a", "rejected": "b", "record": 1}, "1 is no JSON object"),
         (
-            {"prompt": "p", "chosen": "a", "rejected": "b", "item": "mm1:x"},
-            "ticket 'mm1:x' is not as it was made",
+            {"chosen": "a", "rejected": "b", "record": {"kind": "pairwise"}},
+            "pairwise lacks the field 'query'",
         ),
-        ({"prompt": "p", "chosen": "a", "rejected": "b", "annotator": 3}, "annotator=3 is no text"),
         ({"chosen": [ASK], "rejected": [ASK, BAD]}, "do not differ in a message"),
         ({"prompt": "p", "chosen": "a", "rejected": "a"}, "chosen and rejected are both 'a'"),
     ],
@@ -117,3 +111,13 @@ def test_an_item_needs_a_prompt(tmp_path: Path) -> None:
     one = Pairwise(query="7", item=Item.of_text("a").id, annotator="ann", answers=("a", "b"), choice="first")
     with pytest.raises(ValueError, match=r"record 7 speaks of sha256:.*: there is no prompt for it"):
         write_trl(tmp_path / "a.jsonl", [one], {})
+
+
+def test_a_record_that_contradicts_its_row_is_refused() -> None:
+    one = Pairwise(query="7", item=Item.of_text("p").id, annotator="ann", answers=("a", "b"), choice="first")
+    row = to_trl(one, "p")
+    assert from_trl(row)[1] == one
+    with pytest.raises(ValueError, match="its record says something else than chosen and rejected"):
+        from_trl({**row, "chosen": "b", "rejected": "a"})
+    with pytest.raises(ValueError, match="its record is no pair of which one was chosen"):
+        from_trl({**row, "record": to_json(replace(one, choice="tie"))})

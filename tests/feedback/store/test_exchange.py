@@ -18,10 +18,13 @@ from feedback.preferences import (
     Rating,
     answers_digest,
     read_jsonl,
+    read_trl,
     ticket_items,
     write_jsonl,
+    write_trl,
 )
 from feedback.store import Conflict, PreferenceStore, UnknownItem, export_jsonl, import_jsonl
+from feedback.store.exchange import take
 
 
 def test_one_store_becomes_another(tmp_path: Path, store: PreferenceStore) -> None:
@@ -140,3 +143,15 @@ def test_items_of_an_environment_say_their_vocabulary(tmp_path: Path, store: Pre
         export_jsonl(other, tmp_path / "a.jsonl")
     header = read_jsonl(tmp_path / "a.jsonl").header
     assert (header.environment, header.vocabulary) == ("MMVQA-v0", answers_digest(tickets.task))
+
+
+def test_pairs_of_the_public_layout_go_into_a_store(tmp_path: Path, store: PreferenceStore) -> None:
+    _, tickets = draw_prompts("MMVQA-v0", 3)
+    items = ticket_items(tickets.task, tickets, ["What is it?"] * 3)
+    said = [pair(number, item=item) for number, item in enumerate(items)]
+    store.submit(said, items)
+    write_trl(tmp_path / "a.jsonl", store.records(), {item.id: item.text for item in items})
+    found = take(store, read_trl(tmp_path / "a.jsonl", annotator="crowd"))
+    # An item may leave out what is known of it.
+    assert (found.items, found.new, found.known) == (0, 0, 3)
+    assert list(store.items()) == [*ITEMS, *items]
