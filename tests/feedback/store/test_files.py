@@ -6,47 +6,13 @@ from pathlib import Path
 import pytest
 from store_examples import ITEMS, pair
 
+from benchmarks.store_faults.examples import write_version_1
 from feedback.preferences import Item
-from feedback.preferences.lines import line_of
-from feedback.preferences.serial import to_json
-from feedback.store import PreferenceStore, rows, schema
-
-# The tables as version 1 had them.
-VERSION_1 = """
-CREATE TABLE feedback_schema (version INTEGER NOT NULL, time FLOAT NOT NULL, PRIMARY KEY (version));
-CREATE TABLE feedback_items (
-    number INTEGER NOT NULL, id TEXT NOT NULL, environment TEXT NOT NULL, body TEXT NOT NULL,
-    digest VARCHAR(64) NOT NULL, PRIMARY KEY (number), UNIQUE (id)
-);
-CREATE TABLE feedback_records (
-    number INTEGER NOT NULL, id VARCHAR(32) NOT NULL, kind VARCHAR(32) NOT NULL, query TEXT NOT NULL,
-    annotator TEXT NOT NULL, item TEXT NOT NULL, body TEXT NOT NULL, digest VARCHAR(64) NOT NULL,
-    PRIMARY KEY (number), UNIQUE (id), FOREIGN KEY(item) REFERENCES feedback_items (id)
-);
-INSERT INTO feedback_schema VALUES (1, 0.0);
-"""
+from feedback.store import PreferenceStore, schema
 
 
 def version_1(file: Path) -> None:
-    """A store of version 1: items did not say their vocabulary, and annotators were not indexed."""
-    with sqlite3.connect(file) as raw:
-        raw.executescript(VERSION_1)
-        for item in ITEMS:
-            value = to_json(item)
-            del value["vocabulary"]
-            body = line_of(value)
-            raw.execute(
-                "INSERT INTO feedback_items (id, environment, body, digest) VALUES (?, ?, ?, ?)",
-                (item.id, item.environment, body, rows._digest(body)),
-            )
-        names = ("id", "kind", "query", "annotator", "item", "body", "digest")
-        for number in range(3):
-            row = rows.row_of(pair(number))
-            raw.execute(
-                f"INSERT INTO feedback_records ({', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [row[name] for name in names],
-            )
-    raw.close()
+    write_version_1(file, [pair(number) for number in range(3)], ITEMS)
 
 
 def layout(file: Path) -> dict[str, set[str]]:
