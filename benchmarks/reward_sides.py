@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.baselines import imitation_side
-from benchmarks.baselines.plain_reward import PlainRewardModel, Sizes, mean_loss, train
+from benchmarks.baselines.plain_reward import mean_loss, plain_scores, train
 from benchmarks.reward_pairs import PairSet
 from benchmarks.sides import Side
 from feedback.losses import bradley_terry
@@ -60,13 +61,6 @@ class Training:
         assert isinstance(member, RewardModel)
         return member
 
-    def sizes(self) -> Sizes:
-        """The sizes of the network."""
-        _, height, width = self.data.task.context_spaces["image"].shape or ()
-        model = ModelConfig(reader=self.reader)
-        words, places = len(self.data.task.vocabulary), self.data.labelled.answers.response.shape[1]
-        return Sizes(height, width, words, places, model.features, model.hidden, model.width, self.reader)
-
 
 def ours(training: Training, epochs: int = 4) -> Side:
     """A whole call of ``fit``: checking, weights, epochs, and the normalisation of the scores."""
@@ -88,13 +82,12 @@ class PlainLoop:
 
     Args:
         training: What is trained.
-        weights: Those in the beginning.
+        model: Where it starts; it is not changed.
     """
 
-    def __init__(self, training: Training, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, training: Training, model: RewardModel) -> None:
         self.training, self.pairs = training, training.data.plain()
-        self.model = PlainRewardModel(training.sizes())
-        self.model.load_state_dict(dict(weights), strict=True)
+        self.model = copy.deepcopy(model)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE)
         self.generator = torch.Generator().manual_seed(0)
 
@@ -117,18 +110,19 @@ class ImitationProcess:
     Args:
         python: The Python that has imitation.
         training: What is trained.
-        weights: Those in the beginning.
+        model: Where it starts.
         folder: An empty folder for what is handed over.
     """
 
-    def __init__(self, python: Path, training: Training, weights: Mapping[str, Tensor], folder: Path) -> None:
+    def __init__(self, python: Path, training: Training, model: RewardModel, folder: Path) -> None:
         _save(folder / "pairs.npz", vars(training.data.plain()))
-        _save(folder / "weights.npz", weights)
+        _save(folder / "weights.npz", model.state_dict())
         settings = {
             "threads": training.threads,
             "batch": training.batch,
             "learning_rate": LEARNING_RATE,
-            "sizes": asdict(training.sizes()),
+            "spaces": model.spaces.to_json(),
+            "model": asdict(model.config),
         }
         (folder / "settings.json").write_text(json.dumps(settings))
         self._errors = (folder / "errors.txt").open("w+")
@@ -198,8 +192,8 @@ def check_same(
     with torch.no_grad():
         scores = {"mm-envs": model(answers)}
         pairs, rows = plain.pairs, torch.arange(SCORED)
-        scores["plain PyTorch"] = plain.model(
-            pairs.pictures[pairs.context[rows]], pairs.tokens[rows], pairs.length[rows]
+        scores["plain PyTorch"] = plain_scores(
+            plain.model, pairs.pictures[pairs.context[rows]], pairs.tokens[rows], pairs.length[rows]
         )
     parameters = sum(one.numel() for one in model.parameters())
     if imitation is not None:

@@ -1,9 +1,9 @@
 """``mm-envs bench reward-speed``: how quickly reward models are trained and score, beside imitation.
 
-All sides train the same network (names, shapes and first weights of all parameters, and scores are checked)
-on the same pictures, captions and answers, with as many pairs a minibatch, the same optimiser and the same
-number of threads. imitation 1.0.1 runs in a Python of its own and takes turns with ours. In the end each side
-trains from the first weights again, and all have to reach the same loss.
+All sides train our ``RewardModel`` from the same weights (that scores are equal is checked) on the same
+pictures, captions and answers, with as many pairs a minibatch, the same optimiser and the same number of
+threads. imitation 1.0.1 runs in a Python of its own and takes turns with ours. In the end each side trains
+from the first weights again, and all have to reach the same loss.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from benchmarks.reward_scoring import scoring_contests
 from benchmarks.reward_sides import ImitationProcess, PlainLoop, Training, check_same, our_loss, ours
 from benchmarks.statistics import Interval, Spread, median_ratio_interval, spread
 from benchmarks.throughput import take_turns
+from feedback.reward_models import RewardModel
 
 READERS = {"encoder": "answers encoded as a whole", "decoder": "answers read word by word"}
 ROUNDS, SECONDS, SCORING_ROUNDS = 7, 1.0, 11
@@ -148,19 +148,18 @@ def _train(
     contest: str, training: Training, plan: Plan, bar: float, python: Path | None, found: _Found
 ) -> None:
     model = training.fitted(0)
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
     with ExitStack() as stack:
-        plain, imitation = PlainLoop(training, weights), None
+        plain, imitation = PlainLoop(training, model), None
         sides = [ours(training), plain.side()]
         if python is not None:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="mm-envs-imitation-")))
-            imitation = ImitationProcess(python, training, weights, folder)
+            imitation = ImitationProcess(python, training, model, folder)
             stack.callback(imitation.close)
             sides.append(imitation.side(plan.imitation))
             found.versions = imitation.what["versions"]
         check_same(training, model, plain, imitation)
         turns = take_turns(sides, plan.rounds, plan.seconds, found.calibration.measure)
-        losses = _losses(training, weights, plan.epochs, imitation)
+        losses = _losses(training, model, plan.epochs, imitation)
     names = [side.name for side in sides]
     found.speeds += [
         Speed(contest, name, spread(one), loss) for name, one, loss in zip(names, turns, losses, strict=True)
@@ -174,10 +173,10 @@ def _train(
 
 
 def _losses(
-    training: Training, weights: dict[str, Any], epochs: int, imitation: ImitationProcess | None
+    training: Training, model: RewardModel, epochs: int, imitation: ImitationProcess | None
 ) -> list[float]:
     """The loss of each side after some epochs from the first weights."""
-    plain = PlainLoop(training, weights)
+    plain = PlainLoop(training, model)
     for _ in range(epochs):
         plain.epoch()
     losses = [our_loss(training, epochs), plain.loss()]
@@ -212,7 +211,7 @@ def _report(found: _Found, plan: Plan, threads: int, missing: str) -> Report:
     said = [
         f"{threads} torch threads, {plan.rounds} turns of at least {plan.seconds:g} s, one model, AdamW, "
         "minibatches of 64 pairs (separate) or 96 (16 pictures with six pairs each)",
-        "every side trains the same parameters from the same weights, checked by name, shape and score; "
+        "every side trains the same network from the same weights, checked by parameters and scores; "
         f"after {plan.epochs} epochs all losses of a row agree within {SAME_LOSS:g}{except_in}",
         "ours is a whole call of fit, with its checks and the normalisation of scores; that of imitation is "
         "its trainer alone, given picture and caption in one flat Box, since it refuses Dict observations",

@@ -4,19 +4,22 @@
 
 imitation 1.0.1 needs old versions of Gymnasium and Stable-Baselines3, so this file is run by a Python that
 has those (``benchmarks.imitation_environment``), not by ours. FOLDER holds ``pairs.npz`` (``PlainPairs``),
-``weights.npz`` and ``settings.json``: ``threads``, ``batch``, ``learning_rate`` and ``sizes`` (``Sizes``).
+``weights.npz`` and ``settings.json``: ``threads``, ``batch``, ``learning_rate``, ``spaces`` and ``model``.
 Each line of the standard input is a JSON object with ``do``; the answer is one line on the standard output.
 
-imitation refuses Dict observations: picture and answer are one flat Box of bytes, which the network takes
-apart again. A pair is two trajectories of one step, without true rewards, which would only have cost time.
+The network is our ``RewardModel`` itself. imitation refuses Dict observations: picture and answer are one
+flat Box of bytes, which is taken apart again. A pair is two trajectories of one step, without true rewards,
+which would only have cost time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import time
+import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,11 +27,36 @@ from typing import Any
 import numpy as np
 import torch
 
-if __name__ == "__main__":
-    # Behind everything else, so that nothing but this project is found there.
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
+_PACKAGES = (
+    "mm_envs",
+    "mm_envs.tasks",
+    "agents",
+    "feedback",
+    "feedback.preferences",
+    "feedback.reward_models",
+    "benchmarks",
+    "benchmarks.baselines",
+)
 
-from benchmarks.baselines.plain_reward import PlainPairs, PlainRewardModel, Sizes, mean_loss
+
+def _open_packages(root: Path) -> None:
+    """Makes modules of our packages importable without what the packages themselves import.
+
+    The network needs nothing of the engine, which needs a newer Gymnasium.
+    """
+    for name in _PACKAGES:
+        package = types.ModuleType(name)
+        package.__path__ = [str(root / name.replace(".", "/"))]
+        sys.modules[name] = package
+
+
+if __name__ == "__main__":
+    _open_packages(Path(__file__).resolve().parents[2])
+
+from benchmarks.baselines.plain_reward import PlainPairs, mean_loss, plain_scores  # noqa: E402
+from feedback.reward_models.config import ModelConfig  # noqa: E402
+from feedback.reward_models.model import RewardModel  # noqa: E402
+from feedback.reward_models.spaces import ModelSpaces  # noqa: E402
 
 
 def main(folder: Path) -> None:
@@ -45,17 +73,17 @@ def main(folder: Path) -> None:
 
 
 class ImitationSide:
-    """imitation's ``BasicRewardTrainer`` with the plain reward model.
+    """imitation's ``BasicRewardTrainer`` with our reward model.
 
     Args:
-        folder: Where pairs, weights and sizes are.
+        folder: Where pairs, weights and settings are.
     """
 
     def __init__(self, folder: Path) -> None:
         said = json.loads((folder / "settings.json").read_text())
         torch.set_num_threads(said["threads"])
         self.learning_rate, self.batch = said["learning_rate"], said["batch"]
-        self.sizes = Sizes(**said["sizes"])
+        self.spaces, self.config = ModelSpaces.from_json(said["spaces"]), ModelConfig(**said["model"])
         with np.load(folder / "pairs.npz", allow_pickle=False) as arrays:
             self.pairs = PlainPairs(**{name: torch.from_numpy(arrays[name]) for name in arrays.files})
         with np.load(folder / "weights.npz", allow_pickle=False) as arrays:
@@ -70,7 +98,7 @@ class ImitationSide:
 
         from imitation.algorithms import preference_comparisons as preferences
 
-        self.network = PlainRewardModel(self.sizes)
+        self.network = RewardModel(self.spaces, self.config)
         # Refuses weights of another network.
         self.network.load_state_dict(self.weights, strict=True)
         model = preferences.PreferenceModel(_reward_net(self.network))
@@ -135,24 +163,25 @@ def _dataset(pairs: PlainPairs, steps: list[Any]) -> Any:
     return dataset
 
 
-def _reward_net(network: PlainRewardModel) -> Any:
+def _reward_net(network: RewardModel) -> Any:
     """The network as imitation's ``RewardNet``, which takes the flat observation apart."""
     from gymnasium import spaces
     from imitation.rewards.reward_nets import RewardNet
 
-    sizes = network.sizes
-    pixels = 3 * sizes.height * sizes.width
+    picture = network.spaces.context["image"].shape or ()
+    (places,) = network.spaces.response.shape or ()
+    pixels = math.prod(picture)
 
     class FlatReward(RewardNet):
         def __init__(self) -> None:
-            flat = spaces.Box(0, 255, (pixels + sizes.length + 1,), np.uint8)
-            super().__init__(flat, spaces.Discrete(2))
+            super().__init__(spaces.Box(0, 255, (pixels + places + 1,), np.uint8), spaces.Discrete(2))
             self.network = network
 
         def forward(self, state: Any, action: Any, next_state: Any, done: Any) -> Any:
-            pictures = state[:, :pixels].reshape(-1, 3, sizes.height, sizes.width)
             words = state[:, pixels:].long()
-            return self.network(pictures, words[:, :-1], words[:, -1])
+            return plain_scores(
+                self.network, state[:, :pixels].reshape(-1, *picture), words[:, :-1], words[:, -1]
+            )
 
     return FlatReward()
 

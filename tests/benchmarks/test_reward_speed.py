@@ -29,7 +29,7 @@ def pairs() -> PairSet:
 def plain_and_ours(pairs: PairSet, reader: str) -> tuple[Training, RewardModel, PlainLoop]:
     training = Training(pairs, reader, 4, 1)
     model = training.fitted(0)
-    return training, model, PlainLoop(training, {k: v.clone() for k, v in model.state_dict().items()})
+    return training, model, PlainLoop(training, model)
 
 
 def test_pairs_are_all_those_of_one_picture_and_the_better_one_is_chosen(pairs: PairSet) -> None:
@@ -108,8 +108,7 @@ def test_imitation_trains_the_same_network_to_the_same_loss(
         pytest.skip(f"{error}: `mm-envs bench reward-speed` installs it")
     training, model, plain = plain_and_ours(pairs, reader)
     whole = Training(pairs, reader, 12, 1)
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
-    imitation = ImitationProcess(python, whole, weights, tmp_path)
+    imitation = ImitationProcess(python, whole, model, tmp_path)
     try:
         check_same(training, model, plain, imitation)
         before = imitation.ask(do="loss")["loss"]
@@ -127,4 +126,4 @@ def test_a_process_that_does_not_start_is_reported(pairs: PairSet, tmp_path: Pat
     """Our own Python has no imitation."""
     training, model, _ = plain_and_ours(pairs, "encoder")
     with pytest.raises(RuntimeError, match=r"the process of imitation ended: .*No module named 'imitation'"):
-        ImitationProcess(Path(sys.executable), training, dict(model.state_dict()), tmp_path)
+        ImitationProcess(Path(sys.executable), training, model, tmp_path)
