@@ -54,7 +54,7 @@ class FitConfig:
         epochs: At most so many passes over the labels.
         batch: Contexts per minibatch; all labels of a context come together.
         learning_rate: Of AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101), for new weights.
-        trunk_learning_rate: For those that a policy brought; None for the same.
+        trunk_learning_rate: For those that a policy brought; None for a tenth of it.
         likelihood_learning_rate: For the parameters of the likelihood: ties, scales, annotators.
         weight_decay: Of AdamW.
         held_out: The share of the contexts that decides when to stop and sets the temperature, where no

@@ -126,10 +126,15 @@ class _Member:
             (model.reader, config.freeze == "trunk"),
         ):
             part.requires_grad_(not frozen)
-        trunk_rate = config.trunk_learning_rate if started else None
+        brought = (
+            config.learning_rate / 10 if config.trunk_learning_rate is None else config.trunk_learning_rate
+        )
         trunk = [*model.context_encoder.parameters(), *model.reader.parameters()]
         groups: list[dict[str, Any]] = [
-            {"params": [one for one in trunk if one.requires_grad], "lr": trunk_rate or config.learning_rate},
+            {
+                "params": [one for one in trunk if one.requires_grad],
+                "lr": brought if started else config.learning_rate,
+            },
             {"params": list(model.head.parameters())},
             {
                 "params": list(likelihood.parameters()),

@@ -1,0 +1,97 @@
+"""A reward model as the feedback of environments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+from reward_answers import SMALL, answers, asked
+from trajectories import scripted_actions
+
+import mm_envs
+from feedback.reward_models import Ensemble, LearnedReward, RewardModel, save
+from mm_envs.episodes import Episodes
+from mm_envs.tasks import CONFIGURATIONS
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A saved reward model for every id."""
+    made = {}
+    for name in CONFIGURATIONS:
+        task, table = answers(name)
+        model = Ensemble([RewardModel(task, SMALL, seed=i) for i in range(3)], "uwo")
+        model.normalise_on(table)
+        made[name] = save(model, tmp_path_factory.mktemp("models") / name)
+    return made
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_rewards_are_the_same_in_batches_and_one_by_one(name: str, folders: dict[str, Path]) -> None:
+    chosen = {"feedback": "reward_model", "feedback_arguments": {"path": str(folders[name]), "members": True}}
+    envs: Any = gym.make_vec(name, num_envs=4, **chosen)
+    envs.reset(seed=2)
+    few: Any = gym.make_vec(name, num_envs=2, **chosen)
+    few.reset(seed=2)
+    seen = 0
+    for step in range(2 * envs.unwrapped.task.horizon):
+        actions = scripted_actions(envs.unwrapped, step)
+        _, reward, ended, _, info = envs.step(actions)
+        _, less, *_ = few.step(actions[:2])
+        torch.testing.assert_close(reward[:2], less, atol=TOLERANCE, rtol=0)
+        if bool(ended.any()):
+            seen += int(ended.sum())
+            parts = info["final_info"]["reward_parts"]
+            assert set(parts) == {"mean", "disagreement", "member_0", "member_1", "member_2"}
+            expected = parts["mean"] - 0.5 * parts["disagreement"].square()
+            torch.testing.assert_close(reward[ended], expected[ended], atol=TOLERANCE, rtol=0)
+    assert seen
+
+
+@pytest.mark.parametrize("name", ["MMVQA-v0", "MMCaption-v0"])
+def test_gym_make_takes_it(name: str, folders: dict[str, Path]) -> None:
+    env = gym.make(name, feedback="reward_model", feedback_arguments={"path": folders[name]})
+    env.reset(seed=0)
+    ended, reward = False, 0.0
+    while not ended:
+        _, reward, ended, _, _ = env.step(env.action_space.sample())
+    assert reward != 0
+
+
+def test_the_aggregation_can_be_chosen() -> None:
+    task, table = answers("MMVQA-v0", k=1)
+    model = Ensemble([RewardModel(task, SMALL, seed=i) for i in range(3)])
+    model.normalise_on(table)
+    episodes = Episodes(table.contexts, table.response)
+    scores = model.predict(table)
+    for how, expected in (("mean", scores.mean(0)), ("min", scores.amin(0)), (None, scores.mean(0))):
+        said = LearnedReward(task, model=model, aggregation=how).score(episodes)
+        torch.testing.assert_close(said.reward, expected)
+        torch.testing.assert_close(said.parts["disagreement"], scores.std(0, correction=0))
+
+
+def test_it_takes_one_model_of_the_right_task(folders: dict[str, Path]) -> None:
+    task, _ = asked("MMVQA-v0")
+    with pytest.raises(ValueError, match="feedback='reward_model' needs a model"):
+        LearnedReward(task)
+    with pytest.raises(ValueError, match="aggregation='best' is not one of"):
+        LearnedReward(task, folders["MMVQA-v0"], aggregation="best")
+    with pytest.raises(ValueError, match="space 'response'"):
+        LearnedReward(task, folders["MMVQA-tokens-v0"])
+    with pytest.raises(ValueError, match="space 'response'"):
+        LearnedReward(task, model=Ensemble([RewardModel(asked("MMVQA-tokens-v0")[0], SMALL)]))
+
+
+def test_dense_rewards_are_refused(folders: dict[str, Path]) -> None:
+    arguments = {"feedback_arguments": {"path": folders["MMCaption-v0"]}, "reward": "dense"}
+    with pytest.raises(ValueError, match="dense"):
+        gym.make_vec("MMCaption-v0", feedback="reward_model", **arguments)
+
+
+def test_the_name_stands_in_the_table() -> None:
+    assert mm_envs.judges.FEEDBACKS["reward_model"] == "feedback.reward_models:LearnedReward"
