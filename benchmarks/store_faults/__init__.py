@@ -56,7 +56,8 @@ def _report(
         "a process is killed, not the machine: what a failing disk or power supply does is not measured; the "
         "database waits for the disk at every commit (synchronous=FULL)",
         "records: acknowledged to the writer before it was killed; in flight: kills after which one more "
-        "batch is there that nobody had been told of; torn: batches that are there in part",
+        "batch is there that nobody had been told of, or a store is begun and not there yet; "
+        "torn: batches that are there in part",
         f"{_WRITERS} writers: a third to a half of what each submits is the same in all of them",
         *errors,
         *wrong,

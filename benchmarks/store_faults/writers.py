@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from itertools import count
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 from benchmarks.store_faults.examples import ITEMS, MEDIA_EVERY, batch_of, media_of, write_version_1
 from feedback.preferences import Pairwise
 from feedback.store import PreferenceStore
+from feedback.store.schema import VERSION
 
 WRITING, MAKING, MIGRATING = KINDS = ("writing", "making the store", "migrating it")
 _SHARE = {WRITING: 16, MAKING: 2, MIGRATING: 2}
@@ -35,7 +38,7 @@ class Killed:
         kills: How many.
         acknowledged: Records whose ``add`` had returned.
         lost: How many of these are not there, or are not as they were written.
-        unacknowledged: Kills after which a batch is there that nobody had been told of.
+        unacknowledged: Kills after which a batch is there that nobody had been told of, or a store was begun.
         torn: Batches that are there in part.
         twice: Records that were counted as new when they were submitted again.
         faults: Sentences of ``verify``, and of stores that did not open.
@@ -79,8 +82,10 @@ def kill_writers(kills: int, root: Path, seed: int, progress: Callable[[str], No
         file = shared if kind == WRITING else root / f"{number}.db"
         if kind == MIGRATING:
             write_version_1(file, (one for batch in range(_OLD) for one in batch_of("old", batch)))
-        acknowledged = _kill(file, f"writer {number}", kind, draw.uniform(0, _LONGEST[kind]))
-        found[kind] += _look(file, f"writer {number}", acknowledged, kind)
+        acknowledged = _kill(file, f"writer {number}", kind, _LONGEST[kind] * draw.random() ** 2)
+        found[kind] += Killed(unacknowledged=_begun(file)) + _look(
+            file, f"writer {number}", acknowledged, kind
+        )
         if number % 20 == 0:
             progress(f"kills: {number} of {kills}")
     return found
@@ -150,6 +155,17 @@ def _look(file: Path, annotator: str, acknowledged: int, kind: str) -> Killed:
             )
     except (ValueError, OSError):
         return Killed(kills=1, faults=1)
+
+
+def _begun(file: Path) -> bool:
+    """Whether a store was begun that is not there yet: it is made, or migrated, in one transaction."""
+    if not any(Path(f"{file}{ending}").exists() for ending in ("-wal", "-journal")):
+        return file.exists() and file.stat().st_size == 0
+    with closing(sqlite3.connect(file)) as raw:
+        try:
+            return bool(raw.execute("SELECT max(version) < ? FROM feedback_schema", (VERSION,)).fetchone()[0])
+        except sqlite3.OperationalError:  # there is no such table
+            return True
 
 
 def _media_lost(store: PreferenceStore, annotator: str, batch: int) -> bool:
