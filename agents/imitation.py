@@ -66,8 +66,8 @@ def fine_tune(
         at_least(name, value, 1)
     policy = ResponsePolicy(task, features, features, seed) if policy is None else policy
     policy.to(device)
-    taught = Teacher(task, items, torch.device(device))
-    optimizer = torch.optim.AdamW(policy.parameters(), learning_rate, weight_decay=weight_decay)
+    taught = TrainingItems(task, items, torch.device(device))
+    optimizer = torch.optim.AdamW(policy.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
     steps = epochs * -(-len(taught) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps + 1)
     generator = torch.Generator().manual_seed(seed)
@@ -85,7 +85,7 @@ def fine_tune(
     return policy
 
 
-class Teacher:
+class TrainingItems:
     """Training items of a task with good answers to them.
 
     Args:
@@ -95,7 +95,7 @@ class Teacher:
 
     Example:
         >>> from mm_envs.tasks import make_task
-        >>> taught = Teacher(make_task("vqa", answer="tokens"), items=5)
+        >>> taught = TrainingItems(make_task("vqa", answer="tokens"), items=5)
         >>> context, answer = next(taught.batches(4, torch.Generator().manual_seed(0)))
         >>> len(taught), tuple(answer.shape)
         (5, (4, 3))

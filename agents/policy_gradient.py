@@ -88,7 +88,7 @@ def policy_gradient(
     config = config or GradientConfig()
     device = next(policy.parameters()).device
     reference = (copy.deepcopy(policy) if reference is None else reference).requires_grad_(False)
-    optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate)
+    optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate, fused=True)
     envs = MultimodalVectorEnv(config.prompts, task, feedback="truth", device=device)
     envs.reset(seed=config.seed)
     updates = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.imitation import Teacher, fine_tune
+from agents.imitation import TrainingItems, fine_tune
 from agents.policy import ResponsePolicy
 from agents.references import reference_answer
 from mm_envs.data.text import EOS, PAD
@@ -44,7 +44,7 @@ def test_captions_are_learned() -> None:
 @pytest.mark.parametrize("name", ["caption", "vqa"])
 def test_every_item_is_taught_once_an_epoch(name: str) -> None:
     task = make_task(name, items=70)
-    taught = Teacher(task)
+    taught = TrainingItems(task)
     batches = list(taught.batches(32, torch.Generator().manual_seed(0)))
     pictures = torch.cat([context["image"] for context, _ in batches]).flatten(1)
     whole = task.dataset.batch(torch.arange(70), ["image"])["image"].flatten(1)
