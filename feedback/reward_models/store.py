@@ -153,8 +153,8 @@ def _built(spaces: ModelSpaces, content: Mapping[str, Any], tensors: Mapping[str
             raise KeyError(f"weights {name!r} of the right shape")
         with torch.no_grad():
             mine[name].copy_(tensors[name])
-    model.mean.copy_(torch.tensor(reference["mean"]))
-    model.deviation.copy_(torch.tensor(reference["deviation"]))
+    model.mean.copy_(torch.tensor(reference["mean"]).view(members))
+    model.deviation.copy_(torch.tensor(reference["deviation"]).view(members))
     model.temperature.fill_(content["temperature"])
     model.reference_size, model.reference_digest = int(reference["answers"]), str(reference["sha256"])
     return model
