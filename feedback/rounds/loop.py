@@ -212,7 +212,8 @@ def choose(plan: Plan, number: int, pairs: CandidatePairs, last: Round | None) -
     """
     generator = torch.Generator().manual_seed(seed_of(plan.seed, f"choice of round {number}"))
     count = plan.counts[number]
-    if last is None:
+    if last is None or QUERIES[plan.query] == QUERIES["uniform"]:
+        # Nothing is known, or nothing has to be.
         nothing = torch.zeros(1, len(pairs), device=pairs.response.device)
         return select("uniform", nothing, count, generator=generator)
     scores = last.scorer.predict(pairs.answers)
