@@ -18,6 +18,7 @@ from benchmarks.reports import Report, Table
 from benchmarks.statistics import Interval
 
 DIFFERENCE, RECOVERED = 0.02, 0.9
+_JOINED = ("Dawid-Skene, all votes", "majority of both")
 
 
 def report(lines: Sequence[Line], places: Places, heard: Heard) -> Report:
@@ -156,7 +157,8 @@ def _beside_others(lines: Sequence[Line]) -> list[str]:
 
 
 def _learned(lines: Sequence[Line]) -> list[str]:
-    said = []
+    given = "; ".join(f"{name}: {what}" for name, what in READERS.items())
+    said = [f"Reward models are given ({given}); those of {MEANING} are what the bar is about"]
     for line in _sets(lines):
         seeds = ", ".join(f"{value:.3f}" for value in line.seeds[MEANING])
         gain, over = line.gain[MEANING], line.gain_over_number[MEANING]
@@ -204,6 +206,7 @@ def _heard(heard: Heard) -> list[str]:
     by_emotion = _spread([one.by_emotion for one in heard.seeds], 2)
     by_actor = _spread([one.by_actor for one in heard.seeds], 2)
     within = _spread([one.within for one in heard.seeds], 2)
+    joined, alone = (np.mean([one.single[WAYS.index(way)] for one in heard.seeds]) for way in _JOINED)
     gap = max(float((one.skill - one.held_out).max()) for one in heard.seeds)
     close = max(float((one.skill - one.consensus).max()) for one in heard.seeds)
     return [
@@ -218,6 +221,9 @@ def _heard(heard: Heard) -> list[str]:
         "against what can be perceived, and actors are not always seen or heard as what they were asked for; "
         f"against held-out votes for the emotion that was found the rest is {close:.3f}, since votes on one "
         "clip err together, and Dawid and Skene take them for independent",
+        f"Trusting each modality as far as it was found to deserve, all votes together find the intended "
+        f"emotion in {100 * joined:.1f} percent of the clips, the majority of the best modality in "
+        f"{100 * alone:.1f}",
     ]
 
 

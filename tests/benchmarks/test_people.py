@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,9 +131,8 @@ def test_folds_hold_every_picture_once_and_are_the_same_again() -> None:
 def test_a_reward_model_scores_captions_of_pictures_it_has_not_seen(paired: bool) -> None:
     judged = made(paired=paired)
     counted = features(judged.candidates, judged.references, vectors(judged))
-    scores = learned.out_of_fold(
-        judged, counted, learned.MEANING, learned.config(judged, learned.MEANING, 0), 2
-    )
+    config = replace(learned.config(judged, learned.MEANING, 0), members=1, batch=32)
+    scores = learned.out_of_fold(judged, counted, learned.MEANING, config, 2)
     assert slices(judged)[-1].value(scores) > (0.9 if paired else 0.7)
 
 
