@@ -103,7 +103,7 @@ class Bench:
         self.task: Task = make_task(**CONFIGURATIONS[ID])
         items = self.task.dataset.range("train")[: plan.items]
         every = torch.arange(items.start, items.stop)
-        self.train, _ = draw_prompts(self.task, len(every), "train", seed, items=every)
+        self.train, _ = draw_prompts(self.task, len(every), "train", seed, about=every)
         self.test, _ = draw_prompts(self.task, plan.held_out, "test", seed + 1000)
 
     def run(self) -> Turn:

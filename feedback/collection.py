@@ -65,7 +65,7 @@ def draw_prompts(
     split: str = "train",
     seed: int = 0,
     *,
-    items: Tensor | None = None,
+    about: Tensor | None = None,
     device: torch.device | str = "cpu",
     **arguments: Any,
 ) -> tuple[Prompts, Tickets]:
@@ -78,7 +78,7 @@ def draw_prompts(
         n: How many.
         split: Which items: "train", "validation" or "test".
         seed: Decides the items, and the key of each prompt.
-        items: The items to ask about instead, (n,) int64 indices of the dataset.
+        about: The items to ask about instead, (n,) int64 indices of the dataset.
         device: Where the tensors live.
         arguments: Further arguments of the environment, if ``task`` is an id.
 
@@ -101,7 +101,7 @@ def draw_prompts(
         rows = slice(start, min(n, start + _BLOCK))
         engine = {"num_envs": rows.stop - start, "first_row": start, "split": split, "device": device}
         envs = _environment(task, {**engine, **arguments})
-        envs.reset(seed=seed, options={} if items is None else {"items": items[rows]})
+        envs.reset(seed=seed, options={} if about is None else {"items": about[rows]})
         blocks.append(envs.prompts())
         first = first or envs
     assert first is not None

@@ -3,6 +3,7 @@
 from feedback.candidates.accuracy import PairAccuracy, pair_accuracy
 from feedback.candidates.edited import Edits, RightAndWrong, right_and_wrong
 from feedback.candidates.edits import EDITS
+from feedback.candidates.named import make_sampler
 from feedback.candidates.sampler import Sampler
 from feedback.candidates.samples import Mixture, OtherPictures, PolicySamples
 from feedback.candidates.word_classes import WordClasses
@@ -17,6 +18,7 @@ __all__ = [
     "RightAndWrong",
     "Sampler",
     "WordClasses",
+    "make_sampler",
     "pair_accuracy",
     "right_and_wrong",
 ]

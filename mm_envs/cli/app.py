@@ -16,6 +16,7 @@ from mm_envs.cli.data import Data
 from mm_envs.cli.demo import Demo
 from mm_envs.cli.docs import Docs
 from mm_envs.cli.evaluate import Evaluate
+from mm_envs.cli.feedback import Feedback
 from mm_envs.cli.installation import MISMATCH, pair_message
 from mm_envs.cli.list import List
 from mm_envs.cli.output import console, shown
@@ -44,6 +45,7 @@ Commands = (
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[Feedback, tyro.conf.subcommand("feedback")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Docs, tyro.conf.subcommand("docs")]

@@ -115,3 +115,42 @@ def with_data(arguments: dict[str, Any], data: Path | None, layout: str | None =
         raise FileNotFoundError(f"--data {data} does not exist: give the folder that holds the files")
     kind = {} if layout is None else {"layout": layout}
     return {**arguments, "dataset": "folder", "path": str(data.resolve()), **kind}
+
+
+LEARNED = "reward_model"
+
+
+def feedback_arguments(feedback: str) -> dict[str, Any]:
+    """The arguments of an environment that say who gives the reward.
+
+    ``reward_model:FOLDER`` is a folder that ``mm-envs feedback fit`` wrote: nothing in it runs code.
+
+    Args:
+        feedback: What was given to ``--feedback``.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+
+    Example:
+        >>> feedback_arguments("truth"), list(feedback_arguments("reward_model:."))
+        ({'feedback': 'truth'}, ['feedback', 'feedback_arguments'])
+    """
+    name, colon, folder = feedback.partition(":")
+    if name != LEARNED or not colon:
+        return {"feedback": feedback}
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(
+            f"--feedback {feedback}: there is no folder {folder}: give one that `mm-envs feedback fit` wrote"
+        )
+    return {"feedback": LEARNED, "feedback_arguments": {"path": str(Path(folder).resolve())}}
+
+
+def runs_code(feedback: str) -> bool:
+    """Whether what was given to ``--feedback`` is a ``module:attribute`` of the user's own.
+
+    Example:
+        >>> runs_code("my_judges:Brevity"), runs_code("reward_model:folder"), runs_code("truth")
+        (True, False, False)
+    """
+    name, colon, _ = feedback.partition(":")
+    return bool(colon) and name != LEARNED

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_envs.cli import runs
-from mm_envs.cli.arguments import UsageError, is_given, key_values, known_id, with_data
+from mm_envs.cli.arguments import (
+    UsageError,
+    feedback_arguments,
+    is_given,
+    key_values,
+    known_id,
+    runs_code,
+    with_data,
+)
 from mm_envs.names import at_least, one_of
 from mm_envs.values import tuples
 
@@ -108,7 +116,8 @@ def _fresh(options: Train) -> Plan:
     for name, cure in _RESERVED.items():
         if name in arguments:
             raise ValueError(f"--set {name}={arguments[name]} is not for --set: {cure}")
-    arguments = with_data({**arguments, "feedback": options.feedback}, options.data, options.layout)
+    arguments = {**arguments, **feedback_arguments(options.feedback)}
+    arguments = with_data(arguments, options.data, options.layout)
     return Plan(
         out=options.out,
         setting=runs.Setting(known_id(options.id), arguments, device=options.device),
@@ -141,7 +150,7 @@ def _resumed(options: Train, out: Path) -> Plan:
         ) from None
     _refuse_given(options, kept, out)
     # The string of a user's own judge runs code: it is given again, and never taken from the file.
-    name, arguments = stored_environment(training, options.feedback if ":" in options.feedback else None)
+    name, arguments = stored_environment(training, options.feedback if runs_code(options.feedback) else None)
     arguments = runs.moved(tuples(arguments), options.data, options.layout)
     runs.checked_device(kept["device"])
     return Plan(

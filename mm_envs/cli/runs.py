@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_envs.cli.arguments import known_id, with_data
+from mm_envs.cli.arguments import feedback_arguments, known_id, with_data
 from mm_envs.cli.output import console
 from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
@@ -89,18 +89,18 @@ def setting_of(
             which environment it was trained in.
     """
     checked_device(device)
+    judge = {} if feedback is None else feedback_arguments(feedback)
     folder = Path(target)
     if not folder.is_dir():
         if target in CONFIGURATIONS or not ("/" in target or target.startswith(".")):
-            arguments = {} if feedback is None else {"feedback": feedback}
-            return Setting(known_id(target), with_data(arguments, data, layout), None, device)
+            return Setting(known_id(target), with_data(judge, data, layout), None, device)
         raise FileNotFoundError(f"folder {target} does not exist: give one that `mm-envs train` wrote")
     from agents.sb3.checkpoint import read_config
     from agents.sb3.environment import stored_environment
 
     agent = folder / AGENT if (folder / AGENT).is_dir() else folder
-    name, arguments = stored_environment(read_config(agent), feedback)
-    return Setting(name, moved(tuples(arguments), data, layout), agent, device)
+    name, arguments = stored_environment(read_config(agent), judge.get("feedback"))
+    return Setting(name, moved(tuples({**arguments, **judge}), data, layout), agent, device)
 
 
 def moved(arguments: dict[str, Any], data: Path | None, layout: str | None = None) -> dict[str, Any]:

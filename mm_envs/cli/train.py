@@ -40,7 +40,8 @@ class Train:
         steps: Environment steps, all rows counted.
         num_envs: Rows of the environment.
         seed: Decides initial weights, exploration, episodes and noise.
-        feedback: Who gives the reward: rater, truth, accuracy, token_f1, ..., or module:attribute.
+        feedback: Who gives the reward: rater, truth, accuracy, token_f1, ..., or module:attribute; or
+            reward_model:FOLDER, which mm-envs feedback fit wrote.
         set: An argument of the environment as key=value with a JSON value; may be repeated.
         data: A folder of files that the items are made of: short for --set dataset=folder --set path=FOLDER.
             With --resume: where it is now.

@@ -37,7 +37,7 @@ def test_a_ticket_with_an_answer_replays_the_episode(monkeypatch: pytest.MonkeyP
 
 def test_given_items_are_asked_about() -> None:
     items = torch.tensor([5, 3, 3])
-    prompts, _ = draw_prompts("MMCaption-v0", 3, items=items)
+    prompts, _ = draw_prompts("MMCaption-v0", 3, about=items)
     assert torch.equal(prompts.item, items)
     assert torch.equal(prompts.context["image"][1], prompts.context["image"][2])
 

@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
     task = make_task("vqa")
     _, tickets = draw_prompts("MMVQA-v0", 1)
     _, others = draw_prompts("MMClassify-v0", 1)
-    _, changed = draw_prompts("MMVQA-v0", 1, items=None, kinds=("count",))
+    _, changed = draw_prompts("MMVQA-v0", 1, kinds=("count",))
     cases = [
         ([one(tickets[0]), one(others[0])], {}, "record q7 is of MMClassify-v0, others of MMVQA-v0"),
         ([one(tickets[0])], {"environment": "MMCaption-v0"}, "is of MMVQA-v0, others of MMCaption-v0"),
