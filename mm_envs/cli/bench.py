@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, str] = {
     "store": "benchmarks.store_faults:bench",
     "reward-speed": "benchmarks.reward_speed:bench",
     "later-policy": "benchmarks.later_policy:bench",
+    "label-efficiency": "benchmarks.label_efficiency:bench",
 }
 
 
@@ -71,6 +72,8 @@ class Bench:
             preference store with writers killed, many at once, and everything wrong that can be.
             "reward-speed": reward models trained and scoring, beside imitation in a Python of its own.
             "later-policy": a reward model on answers of a policy that was trained on it afterwards.
+            "label-efficiency": who to trust, learnt with the reward from single votes of a crowd, beside
+            plain Bradley-Terry with five times the labels; and Dawid-Skene beside the majority.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.

@@ -1,0 +1,199 @@
+"""Reward models from single votes of a crowd: what each loss makes of the same labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from agents.policy import ResponsePolicy
+from feedback.aggregation import Reliability
+from feedback.annotators import AnnotatorPool, make_pool
+from feedback.candidates import PairAccuracy, Sampler, pair_accuracy
+from feedback.losses import PairLikelihood
+from feedback.preferences import Labelled, Pairs
+from feedback.reward_models import FitConfig, fit
+from feedback.reward_models.model import ENCODED
+from feedback.rounds import CandidatePairs, ask, draw_pairs, labelled, seed_of
+from mm_envs.judges import true_utility
+from mm_envs.tasks import Task
+
+CROWD = "7 good, 4 coin, 1 adversary"
+PLAIN, MIX, JOINT = "Bradley-Terry", "noise mix", "joint model"
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, once a seed.
+
+    Attributes:
+        seeds: How many seeds; each has its own questions, answers, crowd, weights and held-out pairs.
+        few: The small number of labels.
+        many: The large one; the few are the first of them.
+        held_out: Questions of the test split.
+        fit: How models are fitted, whatever the loss.
+    """
+
+    seeds: int = 10
+    few: int = 1000
+    many: int = 5000
+    held_out: int = 2000
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            freeze="trunk",
+            batch=32,
+            learning_rate=3e-4,
+            likelihood_learning_rate=3e-2,
+            epochs=40,
+            patience=5,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was found with one seed.
+
+    Attributes:
+        accuracy: Loss and number of labels -> accuracy on held-out pairs.
+        untaught: The accuracy of the log-probability of the policy, which saw no labels.
+        correlation: Number of labels -> how the skill that the joint model found correlates with the truth.
+        skill: The true chance of each annotator to be right.
+        found: Number of labels -> the skill that the joint model found.
+    """
+
+    accuracy: Mapping[tuple[str, int], PairAccuracy]
+    untaught: PairAccuracy
+    correlation: Mapping[int, float]
+    skill: tuple[float, ...]
+    found: Mapping[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pairs that nobody labels, with the truth.
+
+    Attributes:
+        pairs: The pairs, their contexts encoded.
+        utility: Of both answers, (n, 2).
+    """
+
+    pairs: CandidatePairs
+    utility: Tensor
+
+    def accuracy(self, scores: Tensor) -> PairAccuracy:
+        """That of the scores (2n,) of all answers."""
+        return pair_accuracy(*scores.view(-1, 2).T, *self.utility.T, sampler=self.pairs.sampler)
+
+
+def measure(
+    task: Task,
+    policy: ResponsePolicy,
+    sampler: Sampler,
+    plan: Plan,
+    seed: int,
+    progress: Callable[[str], None],
+) -> Run:
+    """One seed.
+
+    Args:
+        task: The task.
+        policy: What models start from; it encodes every context once, for all fits.
+        sampler: Where the answers come from.
+        plan: What is measured.
+        seed: The seed.
+        progress: Told every fit.
+    """
+    test = draw_pairs(task, sampler, plan.held_out, "test", seed_of(seed, "held out"))
+    utility = torch.stack([true_utility(task, test.episodes(side)).reward for side in (0, 1)], 1)
+    held_out = HeldOut(encoded(policy, test), utility)
+    # A few of the pairs have equal answers and are left out.
+    drawn = draw_pairs(task, sampler, plan.many + plan.many // 4, "train", seed_of(seed, "train"))
+    drawn = drawn.take(torch.arange(plan.many))
+    pool = make_pool(CROWD, task, votes=1, seed=seed)
+    skill = pool.skill(task, drawn.episodes(0), drawn.episodes(1))
+    data = votes_of(pool, policy, drawn)
+    accuracy: dict[tuple[str, int], PairAccuracy] = {}
+    found: dict[int, tuple[float, ...]] = {}
+    for labels in (plan.few, plan.many):
+        some = Labelled(data.answers, data.annotators, (data.pairs.take(torch.arange(labels)),))
+        for name, likelihood in losses(len(pool), labels, float(skill.mean())).items():
+            progress(f"seed {seed + 1} of {plan.seeds}: {name}, {labels:,} labels")
+            config = replace(plan.fit, seed=seed_of(seed, "fit"))
+            fitted = fit(_needed(some), task, config, initial=policy, likelihood=likelihood)
+            accuracy[name, labels] = held_out.accuracy(fitted.model.predict(held_out.pairs.answers).mean(0))
+            learnt = fitted.likelihoods[0]
+            if isinstance(learnt, Reliability):
+                found[labels] = tuple(learnt.skill.tolist())
+    return Run(
+        accuracy,
+        held_out.accuracy(_log_probability(policy, held_out.pairs)),
+        {labels: correlation(one, skill.tolist()) for labels, one in found.items()},
+        tuple(skill.tolist()),
+        found,
+    )
+
+
+def losses(annotators: int, labels: int, skill: float) -> dict[str, nn.Module]:
+    """What is compared; the noise mix is told the true share of wrong labels, the others nothing.
+
+    Args:
+        annotators: How many there are.
+        labels: How many labels.
+        skill: The mean chance of being right: a coin that decides with chance eta is wrong in half of cases.
+    """
+    return {
+        PLAIN: PairLikelihood(),
+        MIX: PairLikelihood("noise_mix", 2 * (1 - skill)),
+        JOINT: Reliability(annotators, labels=labels),
+    }
+
+
+def votes_of(pool: AnnotatorPool, policy: ResponsePolicy, pairs: CandidatePairs) -> Labelled:
+    """One vote on each pair."""
+    asked = ask(pool, pairs, 0, torch.arange(len(pairs)))
+    return labelled(encoded(policy, pairs), asked, pool.names)
+
+
+@torch.no_grad()
+def encoded(policy: ResponsePolicy, pairs: CandidatePairs) -> CandidatePairs:
+    """The same pairs with encoded contexts; those of one item are the same bits."""
+    _, place = torch.unique(pairs.prompts.item, return_inverse=True)
+    first = torch.full((int(place.max()) + 1,), len(place)).scatter_reduce(
+        0, place, torch.arange(len(place)), "amin"
+    )
+    parts = [
+        policy.encode({key: value[rows] for key, value in pairs.prompts.context.items()})
+        for rows in first.split(_CHUNK)
+    ]
+    return replace(pairs, prompts=replace(pairs.prompts, context={ENCODED: torch.cat(parts)[place]}))
+
+
+def correlation(one: tuple[float, ...], other: list[float]) -> float:
+    """Pearson's, of two rows of numbers.
+
+    Example:
+        >>> round(correlation((0.5, 0.7, 0.9), [1.0, 2.0, 3.0]), 6)
+        1.0
+    """
+    both = torch.tensor([list(one), other], dtype=torch.float64)
+    return float(torch.corrcoef(both)[0, 1])
+
+
+def _needed(data: Labelled) -> Labelled:
+    """Labels with the answers that they speak of and no others."""
+    pairs = data.pairs
+    rows, place = torch.unique(torch.cat([pairs.first, pairs.second]), return_inverse=True)
+    first, second = place.view(2, -1)
+    kept = Pairs(pairs.annotator, first, second, pairs.choice, pairs.shown_first)
+    return Labelled(data.answers.take(rows), data.annotators, (kept,))
+
+
+@torch.no_grad()
+def _log_probability(policy: ResponsePolicy, pairs: CandidatePairs) -> Tensor:
+    answers = pairs.answers
+    context = answers.contexts[ENCODED][answers.context]
+    return policy.log_prob(context, answers.response, answers.length)
