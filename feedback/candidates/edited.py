@@ -79,11 +79,8 @@ class Edits:
         return tokens.view(-1, answers, tokens.shape[1]), length.view(-1, answers)
 
     def _edited(self, tokens: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
-        length = lengths(tokens)
-        tokens, count = (
-            tokens.masked_fill(tokens == EOS, PAD),
-            self._least + integers(fold(bits, 1), self._most - self._least + 1),
-        )
+        length, tokens = lengths(tokens), tokens.masked_fill(tokens == EOS, PAD)
+        count = self._least + integers(fold(bits, 1), self._most - self._least + 1)
         for step in range(self._most):
             draws = fold(bits, 2, step)
             kind = integers(fold(draws, 0), len(self._edits))
@@ -97,15 +94,22 @@ class Edits:
 
 
 def choice_classes(task: Task) -> WordClasses:
-    """Which choices can stand for each other, by their names.
+    """Which choices can stand for each other, by their names; those without a class for each other.
 
     Raises:
-        ValueError: The answers of the task are no choices.
+        ValueError: The answers of the task are no choices, or there is one only.
     """
     if in_words(task) or not isinstance(task.action_space, gym.spaces.Discrete):
         raise ValueError(f"answers of {task.action_space} are no choices: give a task of choices")
     names = [task.words(torch.tensor(i)) for i in range(int(task.action_space.n))]
-    return WordClasses.among(names, task.dataset.word_classes())
+    if len(names) < 2:
+        raise ValueError(f"{names[0]!r} is the only choice and never wrong: give a task of several")
+    known = [[name for name in one if name in names] for one in task.dataset.word_classes()]
+    known = [one for one in known if len(one) > 1]
+    rest = [name for name in names if not any(name in one for one in known)]
+    if len(rest) == 1 and known:
+        known[0] += rest
+    return WordClasses.among(names, [*known, rest])
 
 
 class RightAndWrong:

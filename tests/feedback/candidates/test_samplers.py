@@ -115,6 +115,15 @@ def test_exactly_one_answer_is_right_and_its_place_is_a_coin() -> None:
         RightAndWrong(make_task("caption"))
 
 
+def test_a_choice_that_is_like_no_other_can_be_wrong_as_well() -> None:
+    """With one shape nothing of its class stands for "circle"."""
+    task = make_task("vqa", shapes=1, items=64)
+    prompts = draw_prompts(task, 3)[0]
+    for answer in range(len(task.answers)):
+        prompts.reference["answer"][:] = answer
+        assert ((right_and_wrong(task, prompts) == answer).sum(1) == 1).all()
+
+
 def test_a_mixture_draws_as_often_as_its_weights_say() -> None:
     """Within 5 standard deviations of a share of one quarter."""
     prompts, tickets = draw_prompts("MMVQA-v0", 1000)
