@@ -86,7 +86,8 @@ class HeldOut:
 
     def accuracy(self, scores: Tensor) -> PairAccuracy:
         """That of the scores (2n,) of all answers."""
-        return pair_accuracy(*scores.view(-1, 2).T, *self.utility.T, sampler=self.pairs.sampler)
+        first, second = scores.view(-1, 2).unbind(1)
+        return pair_accuracy(first, second, self.utility[:, 0], self.utility[:, 1], self.pairs.sampler)
 
 
 def measure(
@@ -167,7 +168,7 @@ def encoded(policy: ResponsePolicy, pairs: CandidatePairs) -> CandidatePairs:
     )
     parts = [
         policy.encode({key: value[rows] for key, value in pairs.prompts.context.items()})
-        for rows in first.split(_CHUNK)
+        for rows in torch.split(first, _CHUNK)
     ]
     return replace(pairs, prompts=replace(pairs.prompts, context={ENCODED: torch.cat(parts)[place]}))
 

@@ -2,14 +2,18 @@
 
 from feedback.aggregation.agreement import krippendorff_alpha
 from feedback.aggregation.reliability import Reliability, fit_reliability
+from feedback.aggregation.report import AnnotatorSkill, TrustReport, trust_report
 from feedback.aggregation.votes import DawidSkene, Majority, Votes, majority
 
 __all__ = [
+    "AnnotatorSkill",
     "DawidSkene",
     "Majority",
     "Reliability",
+    "TrustReport",
     "Votes",
     "fit_reliability",
     "krippendorff_alpha",
     "majority",
+    "trust_report",
 ]

@@ -125,6 +125,21 @@ class Reliability(PairLikelihood):
         first, second = logsigmoid(difference), logsigmoid(-difference)
         return torch.stack([first, second, first], -1)
 
+    def chances(self, difference: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """How likely each choice of a side is for who says what they see, and for the opposite, (n,) each.
+
+        Args:
+            difference: (n,) float.
+            pairs: What was said, ties and skips left out.
+        """
+        sees, turned = self._said(difference, pairs)
+        return sees.exp(), turned.exp()
+
+    def _said(self, difference: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        column = pairs.choice.clamp(max=SECOND)[:, None]
+        both = self._components(difference, pairs.annotator, pairs.shown_first)
+        return both[0].gather(1, column)[:, 0], both[1].gather(1, column)[:, 0]
+
     def forward(self, difference: Tensor, pairs: Pairs) -> Tensor:
         """Minus the log-likelihood of each pair, (n,) float; 0 for a SKIP."""
         return -self.log_likelihood(difference, pairs.choice, pairs.annotator, pairs.shown_first)
@@ -155,9 +170,8 @@ class Reliability(PairLikelihood):
             e_w, (annotators,) float.
         """
         counted = ((pairs.choice != TIE) & (pairs.choice != SKIP)).to(difference.dtype)
-        sees, turned = self._components(difference, pairs.annotator, pairs.shown_first)
-        column = pairs.choice.clamp(max=SECOND)[:, None]
-        odds = self.logit[pairs.annotator] + (sees - turned).gather(1, column)[:, 0]
+        sees, turned = self._said(difference, pairs)
+        odds = self.logit[pairs.annotator] + sees - turned
         number = len(self.logit)
         right = torch.zeros(number, dtype=odds.dtype).index_add(0, pairs.annotator, counted * odds.sigmoid())
         total = torch.zeros(number, dtype=odds.dtype).index_add(0, pairs.annotator, counted)
