@@ -61,6 +61,7 @@ class Tickets:
 
 def draw_prompts(
     task: str | Task,
+    /,
     n: int,
     split: str = "train",
     seed: int = 0,

@@ -12,12 +12,14 @@ import tyro
 from mm_envs.cli.arguments import UsageError
 from mm_envs.cli.bench import Bench
 from mm_envs.cli.check import Check
+from mm_envs.cli.compare import Compare
 from mm_envs.cli.data import Data
 from mm_envs.cli.demo import Demo
 from mm_envs.cli.docs import Docs
 from mm_envs.cli.evaluate import Evaluate
 from mm_envs.cli.feedback import Feedback
 from mm_envs.cli.installation import MISMATCH, pair_message
+from mm_envs.cli.label import Label
 from mm_envs.cli.list import List
 from mm_envs.cli.output import console, shown
 from mm_envs.cli.play import Play
@@ -46,6 +48,8 @@ Commands = (
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Feedback, tyro.conf.subcommand("feedback")]
+    | Annotated[Label, tyro.conf.subcommand("label")]
+    | Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Docs, tyro.conf.subcommand("docs")]

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from feedback.annotators import ANNOTATORS, AnnotatorPool, make_pool
+from feedback.annotators import AnnotatorPool
 from feedback.candidates import Sampler, make_sampler
 from feedback.preferences import CHOICES, Answers, Labelled, Pairwise, answer_words
 from feedback.queries import divide
 from feedback.reward_models import FitConfig, fit
 from feedback.rounds import Asked, CandidatePairs, Plan, Round, Scorer, draw_pairs, seed_of
 from feedback.rounds import collect as asked_in_rounds
+from mm_envs.cli.feedback.source import pool_of
 from mm_envs.engine.ticket import Ticket
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ class Collection:
     def of(cls, options: Collect, setting: Setting) -> Collection:
         """The collection that options describe."""
         task = setting.make(1, split=options.split).task
-        spec = f"1 {options.annotators}" if options.annotators in ANNOTATORS else options.annotators
-        pool = make_pool(spec, task, options.votes, options.seed)
+        pool = pool_of(options.annotators, task, options.votes, options.seed)
         return cls(options, setting, task, make_sampler(options.sampler, task), pool)
 
     def chooser(self, number: int) -> str:

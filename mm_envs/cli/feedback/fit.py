@@ -149,8 +149,10 @@ def _skill(fitted: Fitted, labelled: Labelled) -> dict[str, float] | None:
     """How often each annotator says what they see, as the joint loss learnt it."""
     import torch
 
+    from feedback.aggregation import Reliability
+
     pairs = [getattr(one, "pairs", None) for one in fitted.likelihoods]
-    skills = [one.skill for one in pairs if hasattr(one, "skill")]
+    skills = [one.skill for one in pairs if isinstance(one, Reliability)]
     if not skills:
         return None
     return dict(zip(labelled.annotators, torch.stack(skills).mean(0).tolist(), strict=True))

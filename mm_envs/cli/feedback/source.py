@@ -12,6 +12,7 @@ from mm_envs.cli.runs import Setting
 from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER
 
 if TYPE_CHECKING:
+    from feedback.annotators import AnnotatorPool
     from feedback.preferences import Item, Record
     from feedback.rounds import CandidatePairs
     from feedback.store import PreferenceStore
@@ -107,3 +108,17 @@ def asked_in_words(task: Task, pairs: CandidatePairs, row: int) -> str:
     }
     said = [space.vocabulary.decode(pairs.prompts.context[key][row]) for key, space in spaces.items()]
     return " | ".join(one for one in said if one)
+
+
+def pool_of(spec: str, task: Task, votes: int | None, seed: int) -> AnnotatorPool:
+    """The annotators of a specification; one name is one annotator.
+
+    Args:
+        spec: As ``feedback.annotators.make_pool`` takes it, or a name of ``ANNOTATORS``.
+        task: The task whose answers are judged.
+        votes: How many judge each pair; None: as specified.
+        seed: Decides their draws.
+    """
+    from feedback.annotators import ANNOTATORS, make_pool
+
+    return make_pool(f"1 {spec}" if spec in ANNOTATORS else spec, task, votes, seed)

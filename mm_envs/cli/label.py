@@ -1,0 +1,107 @@
+"""``mm-envs label``: a person says which of two answers is better, with one key a pair."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from mm_envs.cli.output import console, print_json, shown
+from mm_envs.cli.threads import torch_threads
+from mm_envs.names import at_least
+
+
+@dataclass(frozen=True)
+class Label:
+    """Say which of two answers is better, one pair at a time, with one key.
+
+    1 or a: the first, 2 or b: the second, t: neither, s: skip, q: quit. Every answer is stored at once, so
+    that Ctrl-C loses nothing; the same command goes on where you stopped.
+
+    Attributes:
+        id: Which environment; see mm-envs list.
+        annotator: Your name in the store.
+        db: The store: a file, sqlite:///FILE or postgresql+psycopg://...
+        pairs: How many pairs in all; those that you have answered are passed over.
+        sampler: Where the answers come from; see mm-envs feedback collect.
+        pictures: Write picture and sound of each pair into this folder, always to the same files (a viewer
+            that looks again shows them), instead of drawing the picture in the terminal.
+        split: Which items are asked about.
+        seed: Decides questions and answers.
+        set: An argument of the environment as key=value with a JSON value; may be repeated.
+        data: A folder of files that the items are made of.
+        layout: How to read it; see mm-envs data describe.
+        json: Print JSON at the end, and the questions on standard error.
+    """
+
+    id: tyro.conf.Positional[str]
+    annotator: str
+    db: str
+    pairs: int = 20
+    sampler: str = "edits"
+    pictures: Path | None = None
+    split: str = "train"
+    seed: int = 0
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    data: Path | None = None
+    layout: str | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Asks, stores and prints."""
+        with torch_threads(1):
+            said = label(self)
+        if self.json:
+            print_json(said)
+            return 0
+        counts = ", ".join(f"{count} {choice}" for choice, count in said["choices"].items())
+        console().print(
+            f"[bold]{said['new']} new[/], {said['answered']} of {said['pairs']} pairs answered by "
+            f"{shown(self.annotator)}: {counts or 'nothing yet'}"
+        )
+        return 0
+
+
+def label(options: Label) -> dict[str, Any]:
+    """Asks a person at the terminal.
+
+    Returns:
+        What was said, as JSON values.
+
+    Raises:
+        ValueError: An option does not fit.
+    """
+    at_least("--pairs", options.pairs, 1, "ask about at least one")
+    at_least("--seed", options.seed, 0)
+    if not options.annotator.strip():
+        raise ValueError("--annotator is empty: give your name")
+    from feedback.candidates import make_sampler
+    from feedback.rounds import draw_pairs, seed_of
+    from feedback.store import PreferenceStore
+    from mm_envs.cli.asking import ask, person_at_terminal
+    from mm_envs.cli.feedback.source import setting_of
+
+    setting = setting_of(options.id, options.set, options.data, options.layout)
+    task = setting.make(1, split=options.split).task
+    sampler = make_sampler(options.sampler, task)
+    # Twice as many: pairs of equal answers are left out.
+    seed, count = seed_of(options.seed, "round 0"), 2 * options.pairs + 8
+    pairs = draw_pairs(setting.id, sampler, count, options.split, seed, **setting.arguments)
+    import torch
+
+    pairs = pairs.take(torch.arange(min(options.pairs, len(pairs))))
+    with PreferenceStore(options.db) as store, person_at_terminal(options.pictures, options.json) as person:
+        records, new = ask(person, options.annotator, task, pairs, store)
+    return {
+        "id": options.id,
+        "db": options.db,
+        "annotator": options.annotator,
+        "sampler": sampler.name,
+        "pairs": len(pairs),
+        "answered": len(records),
+        "new": new,
+        "choices": dict(Counter(one.choice for one in records)),
+    }
