@@ -38,18 +38,17 @@ def scoring_contests(data: PairSet, reader: str, captions: int) -> list[Contest]
 
     singles = [Ensemble([model]) for model in models()]
     apart = Contest(
-        "scoring, five members",
-        [side("the ensemble", [Ensemble(models())]), side("five single calls", singles)],
+        "scoring",
+        [side("an ensemble of five", [Ensemble(models())]), side("five single calls", singles)],
         [Duel(0, 1, 1.05)],
     )
     # Words are read by each member, which takes longer than encoding the picture: sharing that is not enough.
     bar = 2.0 if reader == "encoder" else None
     shared = [
-        side(f"five that share the {what}", [Ensemble(models(), shared=what)])
-        for what in ("context", "trunk")
+        side(f"five sharing the {what}", [Ensemble(models(), shared=what)]) for what in ("context", "trunk")
     ]
     together = Contest(
-        "scoring, five members that share",
+        "scoring, shared",
         [*shared, side("one call", singles[:1])],
         [Duel(0, 2, bar), Duel(1, 2, 2.0)],
     )

@@ -26,7 +26,7 @@ from benchmarks.statistics import Interval, Spread, median_ratio_interval, sprea
 from benchmarks.throughput import take_turns
 from feedback.reward_models import RewardModel
 
-READERS = {"encoder": "answers encoded as a whole", "decoder": "answers read word by word"}
+READERS = {"encoder": "whole answers", "decoder": "word by word"}
 ROUNDS, SECONDS, SCORING_ROUNDS = 7, 1.0, 11
 SAME_LOSS = 0.1  # of losses that start at 0.69; minibatches in another order move them by half of this
 
@@ -134,7 +134,7 @@ def bench(options: Options, progress: Callable[[str], None]) -> Report:
     for reader in plan.readers:
         for name, data, pictures, bar in (
             ("separate pairs", separate, 64, 6.0),
-            ("pairs of four answers", grouped, 16, 10.0),
+            ("groups of four", grouped, 16, 10.0),
         ):
             contest = f"{name}, {READERS[reader]}"
             progress(f"training, {contest}")
@@ -210,7 +210,8 @@ def _report(found: _Found, plan: Plan, threads: int, missing: str) -> Report:
     except_in = f", EXCEPT in {'; '.join(found.unequal)}" if found.unequal else ""
     said = [
         f"{threads} torch threads, {plan.rounds} turns of at least {plan.seconds:g} s, one model, AdamW, "
-        "minibatches of 64 pairs (separate) or 96 (16 pictures with six pairs each)",
+        "minibatches of 64 pairs (separate) or 96 (16 pictures, six pairs of four answers each)",
+        "answers are encoded as a whole, or read word by word in their context",
         "every side trains the same network from the same weights, checked by parameters and scores; "
         f"after {plan.epochs} epochs all losses of a row, 0.69 before, agree within {SAME_LOSS:g}{except_in}",
         "ours is a whole call of fit, with its checks and the normalisation of scores; that of imitation is "
