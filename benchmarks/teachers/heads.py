@@ -103,7 +103,8 @@ def fit_heads(labelled: Labelled, seed: int, recipe: Recipe | None = None) -> He
     )
     generator = torch.Generator().manual_seed(seed_of(seed, "minibatches"))
     for _ in range(recipe.epochs):
-        for rows in torch.split(torch.randperm(len(pairs), generator=generator), recipe.batch):
+        order = torch.randperm(len(pairs), generator=generator)
+        for rows in torch.split(order, recipe.batch) if len(pairs) else ():
             difference = heads.raw(read[pairs.first[rows]]) - heads.raw(read[pairs.second[rows]])
             target = pairs.target[rows].expand_as(difference)
             # A sum over members: each is trained as if it were alone.

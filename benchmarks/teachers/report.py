@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import copysign, inf
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,9 @@ class Findings:
     def ensemble(self) -> tuple[Estimate, float]:
         """How much more accurate the mean of the members is than a single one, under flips; and in errors."""
         gains = np.array([run.accuracy.accuracy - run.single for run in self.of(FLIPS, "uniform")])
-        error = float(np.std(gains, ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else float("inf")
-        return Estimate.of(gains), float(gains.mean()) / error if error else float("inf")
+        error = float(np.std(gains, ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else inf
+        mean = float(gains.mean())
+        return Estimate.of(gains), mean / error if error else copysign(inf, mean)
 
     def _accuracies(self, teacher: str, query: str) -> Any:
         return np.array([run.accuracy.accuracy for run in self.of(teacher, query)])

@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, str] = {
     "reward-speed": "benchmarks.reward_speed:bench",
     "later-policy": "benchmarks.later_policy:bench",
     "label-efficiency": "benchmarks.label_efficiency:bench",
+    "teachers": "benchmarks.teachers:bench",
 }
 
 
@@ -74,6 +75,7 @@ class Bench:
             "later-policy": a reward model on answers of a policy that was trained on it afterwards.
             "label-efficiency": who to trust, learnt with the reward from single votes of a crowd, beside
             plain Bradley-Terry with five times the labels; and Dawid-Skene beside the majority.
+            "teachers": B-Pref's six teachers, asked about pairs that are chosen in several ways.
         data: The folder that holds the sets of real data, for the benchmarks that need them.
         json: Print JSON instead of tables.
         quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
