@@ -195,7 +195,7 @@ def _people(lines: Sequence[Line], places: Places) -> list[str]:
         f"Krippendorff's alpha of people: {alphas}; single people of THumB are not published",
         "A person beside the others is not measured as a metric is: the others are fewer than all people, "
         "and pairs on which they are balanced are left out (a vote for neither counts as half right)",
-        f"The interval of the reward models given {MEANING} reaches a person on: {'; '.join(reached) or 'none'}",
+        f"The interval of models given {MEANING} reaches a person on: {'; '.join(reached) or 'none'}",
         f"AudioCaps-Eval, four votes with ties (alpha {places.alpha:.2f}): nobody says who gave which; by "
         f"place in the list they agree with the other three in {agreement} percent: {verdict}",
     ]
