@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ def pairwise_records(
         at: When, in seconds since 1970; None: now.
 
     Raises:
-        ValueError: A shape does not fit.
+        ValueError: A shape does not fit, or there is no such choice or annotator.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -72,13 +72,12 @@ def pairwise_records(
         >>> one.answers, one.choice
         (('yes', 'no'), 'second')
     """
-    votes = choice.view(len(items), -1)
     given = {"annotator": annotator, "shown_first": shown_first, "latency": latency}
-    for name, value in given.items():
-        if value is not None and value.shape != choice.shape:
-            raise ValueError(
-                f"{name} has shape {tuple(value.shape)}: give {tuple(choice.shape)}, as choice has"
-            )
+    _check_shapes(len(items), {"first": first, "second": second, "choice": choice}, given)
+    _check_places("choice", choice, len(CHOICES))
+    if annotator is not None:
+        _check_places("annotator", annotator, len(annotators))
+    votes = choice[:, None] if choice.ndim == 1 else choice
     who, shown, seconds = (
         [None] * votes.numel() if value is None else value.flatten().tolist() for value in given.values()
     )
@@ -102,3 +101,22 @@ def pairwise_records(
         )
         for vote, row in enumerate(row_of_vote)
     ]
+
+
+def _check_shapes(n: int, each: Mapping[str, Tensor], votes: Mapping[str, Tensor | None]) -> None:
+    for name, value in each.items():
+        if len(value) != n:
+            raise ValueError(f"{name} has {len(value)} rows: give one for each of {n} items")
+    choice = each["choice"]
+    if choice.ndim > 2:
+        raise ValueError(f"choice has shape {tuple(choice.shape)}: give one vote (n,) or several (n, votes)")
+    for name, vote in votes.items():
+        if vote is not None and vote.shape != choice.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(vote.shape)}: give {tuple(choice.shape)}, as choice has"
+            )
+
+
+def _check_places(name: str, value: Tensor, count: int) -> None:
+    if ((value < 0) | (value >= count)).any():
+        raise ValueError(f"{name} goes from {int(value.min())} to {int(value.max())}: give 0 to {count - 1}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from typing import Any
 
 from mm_envs.names import one_of
 
 LONGEST = 2**16
+LONGEST_ANSWERS, MOST_ANSWERS = 2**20, 2**16
 _CONTENT = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA = re.compile(r"sha256:([0-9a-f]{64})(\.[a-z0-9]{1,8})?")
 
@@ -48,7 +49,9 @@ def number(name: str, value: Any, least: float | None = 0.0) -> None:
         Traceback (most recent call last):
         ValueError: latency=nan is no finite number
     """
-    if type(value) not in (int, float) or not math.isfinite(value):
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # Of whole numbers of any size, those that a float cannot hold are none, either.
+    if not real or not abs(value) <= sys.float_info.max:
         raise ValueError(f"{name}={value!r:.60} is no finite number")
     if least is not None and value < least:
         raise ValueError(f"{name}={value!r} is below {least:g}")

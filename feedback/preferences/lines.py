@@ -11,7 +11,8 @@ from typing import Any
 
 from mm_envs.names import one_of
 
-LONGEST_LINE = 2**20
+# More than the longest record, even if each of its characters takes six bytes, as control characters do.
+LONGEST_LINE = 2**24
 ON_ERROR = ("raise", "skip")
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from feedback.preferences.checks import item_id, member, number, permutation, text
+from feedback.preferences.checks import (
+    LONGEST_ANSWERS,
+    MOST_ANSWERS,
+    item_id,
+    member,
+    number,
+    permutation,
+    text,
+)
 
 CHOICES = ("first", "second", "tie", "skip")
 VERDICTS = ("good", "bad")
@@ -61,8 +69,15 @@ class Record:
         if len(self.answers) < least or (most is not None and len(self.answers) > most):
             wanted = f"{least}" if most == least else f"at least {least}"
             raise ValueError(f"answers has {len(self.answers)} texts: give {wanted}")
+        if len(self.answers) > MOST_ANSWERS:
+            raise ValueError(f"answers has {len(self.answers):,} texts: at most {MOST_ANSWERS:,} are stored")
         for answer in self.answers:
             text("answers", answer)
+        together = sum(map(len, self.answers))
+        if together > LONGEST_ANSWERS:
+            raise ValueError(
+                f"answers have {together:,} characters together: at most {LONGEST_ANSWERS:,} are stored"
+            )
         if self.displayed != ():
             permutation("displayed", self.displayed, len(self.answers))
         text("sampler", self.sampler)
@@ -131,6 +146,7 @@ class Rating(Record):
         number("rating", self.rating, least=None)
         if not self.low < self.high:
             raise ValueError(f"low={self.low!r} is not below high={self.high!r}")
+        number("high - low", self.high - self.low)
         if not self.low <= self.rating <= self.high:
             raise ValueError(f"rating={self.rating!r} is not within {self.low!r} to {self.high!r}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.preferences import Approval, Header, Item, Pairwise, read_jsonl, write_jsonl
+from feedback.preferences import Approval, Header, Item, Pairwise, Ranking, read_jsonl, to_json, write_jsonl
 from feedback.preferences.lines import LONGEST_LINE
 
 ITEM = Item.of_text("Which colour?", environment="MMVQA-v0")
@@ -56,7 +56,7 @@ def test_every_half_of_a_last_line_is_named_or_skipped(path: Path) -> None:
         (b"[" * 100_000, "it is nested too deep"),
         (b'{"kind":"item","kind":"pairwise"}', "it names a key twice"),
         (b"\xff\xfe", "it is not UTF-8"),
-        (b"x" * (LONGEST_LINE + 10), "it is longer than 1,048,576 bytes"),
+        (b"x" * (LONGEST_LINE + 10), "it is longer than 16,777,216 bytes"),
         (
             b'{"kind":"approval","query":"1","item":"mm1:","annotator":"a","answers":["b"],"approved":NaN}',
             "approval record: approved=nan",
@@ -115,3 +115,23 @@ def test_a_file_that_is_not_finished_replaces_nothing(path: Path) -> None:
 def test_on_error_is_one_of_two(path: Path) -> None:
     with pytest.raises(ValueError, match="on_error='ignore' is not one of raise, skip"):
         read_jsonl(path, on_error="ignore")
+
+
+def test_the_longest_record_that_there_may_be_comes_back(tmp_path: Path) -> None:
+    longest = tuple("\x01" * 2**16 for _ in range(2**4))
+    one = Ranking(query="1", item=ITEM.id, annotator="ann", answers=longest, order=tuple(range(2**4)))
+    write_jsonl(tmp_path / "said.jsonl", [one])
+    assert read_jsonl(tmp_path / "said.jsonl").records == (one,)
+    many = {"query": "1", "item": ITEM.id, "annotator": "ann"}
+    with pytest.raises(ValueError, match="ranking record: answers have 1,048,577 characters together"):
+        Ranking(**many, answers=(*longest, "b"), order=tuple(range(2**4 + 1)))
+    with pytest.raises(ValueError, match="ranking record: answers has 65,537 texts: at most 65,536"):
+        Ranking(**many, answers=("a",) * 65_537, order=tuple(range(65_537)))
+
+
+def test_a_number_that_no_float_can_hold_is_left_out_with_its_line(path: Path) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps({**to_json(SAID[0]), "query": "9", "latency": 10**400}) + "\n")
+    found = read_jsonl(path, on_error="skip")
+    assert found.records == tuple(SAID)
+    assert "line 5: pairwise record: latency=1000" in found.skipped[0]

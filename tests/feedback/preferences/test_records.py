@@ -124,6 +124,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"latency": float("inf")}, "latency=inf is no finite number"),
     ({"time": "now"}, "time='now' is no finite number"),
     ({"time": True}, "time=True is no finite number"),
+    ({"time": 10**400}, "time=1000"),
 ]
 
 
@@ -142,6 +143,7 @@ def test_other_kinds_are_checked_too() -> None:
         (lambda: Rating(**shared, rating=6.0), "rating=6.0 is not within 1.0 to 5.0"),
         (lambda: Rating(**shared, rating=1.0, low=5.0), "low=5.0 is not below high=5.0"),
         (lambda: Rating(**shared, rating=float("nan")), "rating=nan is no finite number"),
+        (lambda: Rating(**shared, rating=0.0, low=-1e308, high=1e308), "high - low=inf is no finite number"),
         (lambda: Approval(**shared, approved=1), "approved=1 is not true or false"),
         (
             lambda: Critique(**shared, start=1, stop=3, verdict="bad"),

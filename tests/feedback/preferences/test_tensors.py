@@ -197,3 +197,32 @@ def test_a_question_has_one_name_wherever_it_is_asked() -> None:
     )
     assert len(names) == 1
     assert not names & {swapped.query, other.query}
+
+
+def test_no_pairs_give_no_records() -> None:
+    nothing = torch.zeros(0, dtype=torch.int64)
+    assert pairwise_records(make_task("vqa"), [], nothing, nothing, nothing, annotators=["ann"]) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"first": torch.tensor([0])}, "first has 1 rows: give one for each of 2 items"),
+        ({"choice": torch.tensor([0, 1, 1])}, "choice has 3 rows: give one for each of 2 items"),
+        ({"choice": torch.zeros(2, 1, 1, dtype=torch.int64)}, r"choice has shape \(2, 1, 1\)"),
+        ({"choice": torch.tensor([0, -1])}, "choice goes from -1 to 0: give 0 to 3"),
+        ({"annotator": torch.tensor([0, -1])}, "annotator goes from -1 to 0: give 0 to 1"),
+        ({"annotator": torch.tensor([2, 0])}, "annotator goes from 0 to 2: give 0 to 1"),
+        ({"latency": torch.ones(2, 1)}, r"latency has shape \(2, 1\): give \(2,\)"),
+    ],
+)
+def test_shapes_and_places_that_do_not_fit_are_refused(
+    changed: dict[str, torch.Tensor], sentence: str
+) -> None:
+    two = torch.tensor([0, 1])
+    given = {"first": two, "second": 1 - two, "choice": two, **changed}
+    first, second, choice = (given.pop(name) for name in ("first", "second", "choice"))
+    with pytest.raises(ValueError, match=sentence):
+        pairwise_records(
+            make_task("vqa"), ["mm1:a", "mm1:b"], first, second, choice, annotators=["ann", "bob"], **given
+        )
