@@ -4,22 +4,26 @@ The layout is that of TRL (docs "Dataset formats and types"): prompt, chosen and
 of messages with role and content; the prompt may also be left out and stand at the beginning of both
 answers. It knows no ties and nobody who chose, so a column ``record`` holds the whole record: a file that is
 read again counts nothing twice. In files of others, which answer is the first is drawn from the digest of
-both, since a reader who always met the chosen one first could learn that alone.
+both, since a reader who always met the chosen one first could learn that alone. Pictures (the columns images
+and image) are not taken along; but the same words about another picture are another item.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Imported
-from feedback.preferences.lines import read_lines, write_lines
+from feedback.preferences.lines import line_of, read_lines, write_lines
 from feedback.preferences.records import Pairwise, Record
 from feedback.preferences.serial import from_json, query_id, to_json
+
+_SHOWN = ("images", "image")
 
 
 def to_trl(record: Pairwise, prompt: str) -> dict[str, Any] | None:
@@ -51,9 +55,11 @@ def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str,
     """
     rows, left_out = [], 0
     for record in records:
-        if record.item not in prompts:
-            raise ValueError(f"record {record.query} speaks of {record.item}: there is no prompt for it")
-        row = to_trl(record, prompts[record.item]) if isinstance(record, Pairwise) else None
+        row = None
+        if isinstance(record, Pairwise):
+            if record.item not in prompts:
+                raise ValueError(f"record {record.query} speaks of {record.item}: there is no prompt for it")
+            row = to_trl(record, prompts[record.item])
         left_out += row is None
         rows += [] if row is None else [row]
     return write_lines(path, rows), left_out
@@ -108,7 +114,7 @@ def from_trl(row: Any, annotator: str = "trl") -> tuple[Item, Pairwise]:
     if row.get("record") is not None:
         record = _own(row["record"], chosen, rejected)
         return _item(record.item, prompt), record
-    item = Item.of_text(prompt)
+    item = _asked(prompt, {name: row[name] for name in _SHOWN if row.get(name)})
     low, high = sorted((chosen, rejected))
     swapped = hashlib.sha256(f"{prompt}\n{low}\n{high}".encode()).digest()[0] % 2 == 1
     answers = (high, low) if swapped else (low, high)
@@ -124,6 +130,14 @@ def _own(value: Any, chosen: str, rejected: str) -> Pairwise:
     if record.answers != ((chosen, rejected) if record.choice == "first" else (rejected, chosen)):
         raise ValueError("its record says something else than chosen and rejected: take the column away")
     return record
+
+
+def _asked(prompt: str, shown: Mapping[str, Any]) -> Item:
+    return (
+        replace(Item.of_text(line_of({"prompt": prompt, **shown})), text=prompt)
+        if shown
+        else Item.of_text(prompt)
+    )
 
 
 def _item(name: str, prompt: str) -> Item:

@@ -113,6 +113,25 @@ def test_an_item_needs_a_prompt(tmp_path: Path) -> None:
         write_trl(tmp_path / "a.jsonl", [one], {})
 
 
+def test_only_pairs_need_a_prompt(tmp_path: Path) -> None:
+    one = Approval(query="7", item=Item.of_text("a").id, annotator="ann", answers=("a",), approved=True)
+    assert write_trl(tmp_path / "a.jsonl", [one], {}) == (0, 1)
+
+
+@pytest.mark.parametrize("column", ["images", "image"])
+def test_the_same_words_about_other_pictures_are_another_item(column: str) -> None:
+    rows = [
+        {"prompt": "What is it?", "chosen": "a cat", "rejected": "a dog", column: shown}
+        for shown in (["1.png"], ["2.png"], ["1.png"], [], None)
+    ]
+    items = [from_trl(row)[0] for row in rows]
+    assert {one.text for one in items} == {"What is it?"}
+    assert items[0].id == items[2].id
+    assert items[3] == items[4] == Item.of_text("What is it?")
+    assert len({one.id for one in items}) == 3
+    assert len({from_trl(row)[1].query for row in rows}) == 3
+
+
 def test_a_record_that_contradicts_its_row_is_refused() -> None:
     one = Pairwise(query="7", item=Item.of_text("p").id, annotator="ann", answers=("a", "b"), choice="first")
     row = to_trl(one, "p")
