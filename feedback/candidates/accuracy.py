@@ -83,7 +83,7 @@ def pair_accuracy(
     said = (scores_first - scores_second).sign() * (utility_first - utility_second).sign()
     right = (said[differ].double() + 1) / 2
     share = float(right.mean())
-    low, high = _wilson(share, _effective(right, None if prompt is None else prompt[differ]))
+    low, high = wilson(share, _effective(right, None if prompt is None else prompt[differ]))
     return PairAccuracy(share, low, high, 1 - n / pairs, n, sampler)
 
 
@@ -103,7 +103,13 @@ def _effective(right: Tensor, prompt: Tensor | None) -> float:
     return min(n, share * (1 - share) / variance) if variance > 0 else clusters
 
 
-def _wilson(share: float, n: float) -> tuple[float, float]:
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """The 95 % interval of a share of n (Wilson, 1927).
+
+    Example:
+        >>> [round(end, 3) for end in wilson(0.5, 10)]
+        [0.237, 0.763]
+    """
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n)) / (1 + _Z**2 / n)
     return max(0.0, centre - half), min(1.0, centre + half)

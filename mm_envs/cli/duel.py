@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from agents.evaluate import Estimate
 from feedback.annotators import AnnotatorPool
+from feedback.candidates.accuracy import wilson
 from feedback.collection import draw_prompts
 from feedback.preferences import Pairwise, answers_digest, pairwise_records
 from feedback.preferences.answers import lengths
@@ -20,7 +20,6 @@ from mm_envs.cli.policies import yardstick
 from mm_envs.cli.runs import Setting
 from mm_envs.tasks.task import Task
 
-_Z = 1.959964
 _WORTH = {"first": 1.0, "second": 0.0, "tie": 0.5}
 _JUDGE = ("feedback", "feedback_arguments", "reward")
 # So many rows are played at a time, as questions are drawn: then both are asked the same.
@@ -110,9 +109,7 @@ def win_rate(records: Sequence[Pairwise], same: int = 0) -> tuple[float, float, 
     if not n:
         return None
     share = (sum(sum(some) / len(some) for some in votes.values()) + same / 2) / n
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n)) / (1 + _Z**2 / n)
-    return share, max(0.0, centre - half), min(1.0, centre + half)
+    return share, *wilson(share, n)
 
 
 def played(

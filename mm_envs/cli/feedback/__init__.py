@@ -8,7 +8,9 @@ from typing import Annotated
 import tyro
 
 from mm_envs.cli.feedback.collect import Collect
+from mm_envs.cli.feedback.exchange import Export, Import
 from mm_envs.cli.feedback.fit import Fit
+from mm_envs.cli.feedback.report import Report
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,11 @@ class Feedback:
 
     action: tyro.conf.OmitSubcommandPrefixes[
         tyro.conf.OmitArgPrefixes[
-            Annotated[Collect, tyro.conf.subcommand("collect")] | Annotated[Fit, tyro.conf.subcommand("fit")]
+            Annotated[Collect, tyro.conf.subcommand("collect")]
+            | Annotated[Fit, tyro.conf.subcommand("fit")]
+            | Annotated[Report, tyro.conf.subcommand("report")]
+            | Annotated[Export, tyro.conf.subcommand("export")]
+            | Annotated[Import, tyro.conf.subcommand("import")]
         ]
     ]
 

@@ -79,7 +79,8 @@ class Import:
     def run(self) -> int:
         """Reads, stores and prints."""
         from feedback.preferences import read_trl
-        from feedback.store import PreferenceStore, import_jsonl, take
+        from feedback.store import PreferenceStore, import_jsonl
+        from feedback.store.exchange import take
 
         on_error = "skip" if self.skip else "raise"
         kind = _kind(self.file) if self.format == "auto" else self.format

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -72,7 +72,7 @@ class Judged:
         utility: The true utility of both, (n, 2).
         pairs: The comparisons as tensors.
         annotators: Whom ``pairs.annotator`` speaks of.
-        temperature: Of the model.
+        temperature: That of the model which scored each, (n,).
         item: The index in the dataset, (n,) int64.
     """
 
@@ -82,7 +82,7 @@ class Judged:
     utility: Tensor
     pairs: Pairs
     annotators: tuple[str, ...]
-    temperature: float
+    temperature: Tensor
     item: Tensor
 
     @property
@@ -104,10 +104,26 @@ class Judged:
     def take(self, rows: Tensor) -> Judged:
         """Some comparisons, (k,) int64 or a mask."""
         rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows
-        tensors = {name: getattr(self, name)[rows] for name in ("first", "second", "utility", "item")}
+        tensors = {
+            name: getattr(self, name)[rows] for name in ("first", "second", "utility", "temperature", "item")
+        }
         pairs = self.pairs.take(rows)
         assert isinstance(pairs, Pairs)
         return replace(self, records=[self.records[row] for row in rows.tolist()], pairs=pairs, **tensors)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Judged]) -> Judged:
+        """Several, one after the other, of the same annotators."""
+        columns = {
+            name: torch.cat([getattr(one.pairs, name) for one in parts]) for name in vars(parts[0].pairs)
+        }
+        return cls(
+            [record for one in parts for record in one.records],
+            *(torch.cat([getattr(one, name) for one in parts]) for name in ("first", "second", "utility")),
+            Pairs(**columns),
+            parts[0].annotators,
+            *(torch.cat([getattr(one, name) for one in parts]) for name in ("temperature", "item")),
+        )
 
     def accuracy(self) -> PairAccuracy | None:
         """How often the model agrees with the labels; None if all of them are ties."""
@@ -153,7 +169,7 @@ def judged(model: Ensemble, part: Part, annotators: list[str] | None = None) -> 
         _utility(part.task, table, item),
         said,
         table.annotators,
-        float(model.temperature),
+        model.temperature.expand(len(pairs)),
         item,
     )
 
