@@ -89,7 +89,9 @@ def caption_cells() -> list[Cell]:
     """The teachers, all other queries on the oracle, and an ensemble of five under many flips."""
     others = [Cell("oracle", query, "oracle") for query in ALL_QUERIES if query not in QUERIES]
     flips = Cell(FLIPS, "uniform", "mistake", {"mistakes": 0.25}, members=5)
-    return [*teacher_cells(), *others, flips]
+    # What these features can tell: where it is close to the oracle's accuracy, no query can gain much.
+    many = Cell("oracle, ten times the labels", "uniform", "oracle", labels=10)
+    return [*teacher_cells(), *others, flips, many]
 
 
 def answer_cells() -> list[Cell]:

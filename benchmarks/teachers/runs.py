@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ class Cell:
         annotator: A name of ``feedback.annotators.ANNOTATORS``.
         traits: Further arguments of that annotator.
         members: Of the ensemble.
+        labels: How many times the budget is spent; more than once at once, in a single round.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Cell:
     annotator: str
     traits: Mapping[str, Any] = field(default_factory=dict, hash=False)
     members: int = 3
+    labels: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,22 @@ class Regime:
     def runs(self, cells: Sequence[Cell], seed: int) -> list[Run]:
         """All cells on the same candidates and the same held-out pairs."""
         plan = replace(self.plan, seed=seed)
-        draw = candidates_of(self.task, self.sampler, plan)
-        known: dict[int, CandidatePairs] = {}
-
-        def candidates(number: int) -> CandidatePairs:
-            if number not in known:
-                known[number] = self.trunk.read(draw(number))
-            return known[number]
-
+        candidates = self._candidates(plan)
         drawn = draw_pairs(self.task, self.sampler, self.held_out, "test", seed_of(seed, "held out"))
         check = Check(self.task, self.trunk.read(drawn))
         return [self._run(cell, replace(plan, query=cell.query), candidates, check) for cell in cells]
 
+    def _candidates(self, plan: Plan) -> Callable[[int], CandidatePairs]:
+        """The candidates of each round, read once."""
+        draw = candidates_of(self.task, self.sampler, plan)
+        return cache(lambda number: self.trunk.read(draw(number)))
+
     def _run(self, cell: Cell, plan: Plan, draw: Callable[[int], CandidatePairs], check: Check) -> Run:
         teacher = make_annotator(cell.annotator, self.task, seed=plan.seed, **cell.traits)
         recipe = replace(self.recipe, members=cell.members)
+        if cell.labels > 1:
+            plan = replace(plan, budget=cell.labels * plan.budget, rounds=1, pool=2.0)
+            draw = self._candidates(plan)
         rounds = list(
             collect(
                 plan,
