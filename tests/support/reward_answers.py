@@ -21,7 +21,8 @@ SMALL = ModelConfig(features=8, hidden=8, width=8)
 @cache
 def asked(name: str, n: int = 12) -> tuple[Task, Prompts]:
     """A task and what some rows of its environment are asked."""
-    prompts, tickets = draw_prompts(name, n, seed=3)
+    # Neighbouring items are rendered together.
+    prompts, tickets = draw_prompts(name, n, seed=3, about=torch.arange(n))
     return tickets.task, prompts
 
 

@@ -56,7 +56,7 @@ def test_digits_are_learnt() -> None:
     task, _ = asked(name, 1)
     train, test = judged(name, 800), judged(name, 300, start=800)
     config = FitConfig(
-        model=ModelConfig(features=32, width=32), epochs=25, batch=32, learning_rate=3e-3, patience=25
+        model=ModelConfig(features=32, width=32), epochs=15, batch=32, learning_rate=3e-3, patience=15
     )
     fitted = fit(train, task, config)
     # Chance is 0.5; right answers to other pictures are all there is to tell apart.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import gymnasium as gym
 import pytest
 import torch
 from reward_answers import SMALL, answers, asked
+from torch._subclasses.fake_tensor import FakeTensorMode
 from trajectories import scripted_actions
 
 import mm_envs
@@ -17,6 +19,7 @@ from mm_envs.episodes import Episodes
 from mm_envs.tasks import CONFIGURATIONS
 
 TOLERANCE = 1e-4
+DEVICE = "cuda:7"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,31 @@ def test_rewards_are_the_same_in_batches_and_one_by_one(name: str, folders: dict
             expected = parts["mean"] - 0.5 * parts["disagreement"].square()
             torch.testing.assert_close(reward[ended], expected[ended], atol=TOLERANCE, rtol=0)
     assert seen
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_on_an_accelerator_it_waits_for_nothing(name: str) -> None:
+    task, table = answers(name)
+    try:
+        with FakeTensorMode():
+            torch.zeros(1, device=DEVICE)
+    except RuntimeError:
+        pytest.skip("the fake tensors of this torch need a driver; newer ones do not")
+    with FakeTensorMode(), torch.device(DEVICE):
+        # Fake tensors have no values: whoever asks for one is refused.
+        # Recurrent layers have no fake form on an accelerator.
+        config = replace(SMALL, reader="encoder")
+        model = LearnedReward(task, model=Ensemble([RewardModel(task, config) for _ in range(2)]))
+        shapes = [*table.contexts.items(), ("response", table.response)]
+        fake = {key: torch.zeros(one.shape, dtype=one.dtype, device=DEVICE) for key, one in shapes}
+        response = fake.pop("response")
+        length = (
+            None if table.length is None else torch.zeros(len(response), dtype=torch.int64, device=DEVICE)
+        )
+        context = {key: one.repeat_interleave(3, 0) for key, one in fake.items()}
+        said = model.score(Episodes(context, response, length))
+    assert said.reward.device.type == "cuda"
+    assert said.reward.shape == (len(table),)
 
 
 @pytest.mark.parametrize("name", ["MMVQA-v0", "MMCaption-v0"])
