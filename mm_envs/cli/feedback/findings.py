@@ -21,7 +21,7 @@ from feedback.aggregation import (
 )
 from feedback.calibration import ReliabilityCurve, reliability_curve
 from feedback.losses import Likelihood
-from feedback.preferences import Labelled, Pairwise
+from feedback.preferences import FIRST, SECOND, Labelled, Pairs, Pairwise
 from feedback.reward_models import Ensemble, FitConfig, fit
 from mm_envs.cli.feedback.judged import Judged, Part, judged, part_of, parted
 from mm_envs.cli.feedback.source import Collected
@@ -139,7 +139,7 @@ def findings(
     """Everything that a report says of the records of an environment.
 
     Skills come from two folds: the labels on one half of the items are judged by a model of the other half,
-    so that no label speaks for itself.
+    and by what others say of the same pair, so that no label speaks for itself.
 
     Args:
         all_of: The records.
@@ -247,13 +247,32 @@ def _agreement(pairs: Sequence[Pairwise]) -> Agreement:
 
 def _voices(all_of: Collected, folds: Judged, names: list[str]) -> tuple[Voice, ...]:
     difference = (folds.first - folds.second) / folds.temperature
-    model = fit_reliability(difference, folds.pairs, len(names))
-    report = trust_report(model, difference, folds.pairs, names)
-    same = _same(_votes(folds.records, names))
+    votes = _votes(folds.records, names)
+    difference = _with_others(difference, folds.pairs, votes)
+    report = trust_report(
+        fit_reliability(difference, folds.pairs, len(names)), difference, folds.pairs, names
+    )
+    same = _same(votes)
     return tuple(
         _voice(all_of, folds.take(folds.pairs.annotator == number), one, float(same[number]))
         for number, one in enumerate(report.annotators)
     )
+
+
+def _with_others(difference: Tensor, pairs: Pairs, votes: Votes, steps: int = 20) -> Tensor:
+    """Log odds that the first answer is better, by a model and by what others say of the same pair, (n,).
+
+    Votes are independent given which one is better (Dawid and Skene, 1979, with one skill each), so the votes
+    of others add up to sum of s_u log(e_u / (1 - e_u)), where s is 1 for the first answer and -1 for the
+    second. Skills and log odds are found in turns.
+    """
+    sign = (pairs.choice == FIRST).to(difference.dtype) - (pairs.choice == SECOND).to(difference.dtype)
+    found, people = difference, votes.annotators
+    for _ in range(steps):
+        said = sign * fit_reliability(found, pairs, people, steps=5).logit.detach()[pairs.annotator]
+        total = torch.zeros(votes.items, dtype=said.dtype).index_add(0, votes.item, said)
+        found = difference + total[votes.item] - said
+    return found
 
 
 def _same(votes: Votes) -> Tensor:

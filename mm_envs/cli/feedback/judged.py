@@ -117,13 +117,13 @@ class Judged:
         columns = {
             name: torch.cat([getattr(one.pairs, name) for one in parts]) for name in vars(parts[0].pairs)
         }
-        return cls(
-            [record for one in parts for record in one.records],
-            *(torch.cat([getattr(one, name) for one in parts]) for name in ("first", "second", "utility")),
-            Pairs(**columns),
-            parts[0].annotators,
-            *(torch.cat([getattr(one, name) for one in parts]) for name in ("temperature", "item")),
+        first, second, utility, temperature, item = (
+            torch.cat([getattr(one, name) for one in parts])
+            for name in ("first", "second", "utility", "temperature", "item")
         )
+        records = [record for one in parts for record in one.records]
+        names = parts[0].annotators
+        return cls(records, first, second, utility, Pairs(**columns), names, temperature, item)
 
     def accuracy(self) -> PairAccuracy | None:
         """How often the model agrees with the labels; None if all of them are ties."""

@@ -72,6 +72,7 @@ $sections
 </html>
 """)
 _STYLE = {KEEP: "good", STOP: "bad", INVERTED: "bad"}
+_MEASURES = {"ece": "ECE", "brier": "Brier score", "nll": "negative log-likelihood"}
 _COLUMNS = (
     "labels",
     "right by utility",
@@ -120,8 +121,9 @@ def _annotators(found: Findings) -> str:
     said = f"Stop asking: {', '.join(stop)}." if stop else "Nobody has to go."
     return _section(
         "Annotators",
-        f"{said} Skill is how often somebody says what they see, by models that have not seen the label; "
-        "'inverted' says the opposite, which the joint loss turns round.",
+        f"{said} Skill is how often somebody says what they see, by models that have not seen the label "
+        "and by what others say of the same pair; 'inverted' says the opposite, which the joint loss "
+        "turns round.",
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
         wide=True,
     )
@@ -163,11 +165,11 @@ def _calibration(found: Findings) -> str:
         Line("", [(0.5, 0.5), (1.0, 1.0)], style="faint"),
         Line("", points, bounds=_shares(points, curve.count.tolist()), sizes=sizes),
     ]
-    measured = ", ".join(f"{name.upper()} {value:.3f}" for name, value in found.calibration.items())
+    measured = ", ".join(f"{_MEASURES[name]} {value:.3f}" for name, value in found.calibration.items())
     figure = chart(
         "Calibration: confidence against accuracy",
-        Axis("confidence", 0.5, 1.0),
-        Axis("agrees with the label", math.floor(low * 10) / 10, 1.0),
+        _tenths("confidence", 0.5),
+        _tenths("agrees with the label", low),
         lines,
     )
     return _section("Calibration", f"Of {found.scored_by}: {measured}.", figure)
@@ -195,11 +197,17 @@ def _curve(found: Findings) -> str:
     figure = chart(
         "Accuracy over labels",
         Axis("labels", labels[0] * 0.9, labels[-1] * 1.1, log=True, ticks=tuple(map(float, labels))),
-        Axis("accuracy", math.floor(low * 10) / 10, 1.0),
+        _tenths("accuracy", low),
         lines,
     )
     note = "One reward model with the joint loss, tested on items that it has not seen; ties are left out."
     return _section("Learning curve", note, figure)
+
+
+def _tenths(label: str, low: float) -> Axis:
+    """An axis from a tenth below a value up to 1, with a number at each tenth."""
+    first = max(0, math.floor(low * 10))
+    return Axis(label, first / 10, 1.0, ticks=tuple(tenth / 10 for tenth in range(first, 11)))
 
 
 def _section(title: str, note: str, body: str, wide: bool = False) -> str:
