@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from agents.decoder import Decoder
 from agents.policy import ResponsePolicy
 from feedback.rounds import CandidatePairs
 from mm_envs.episodes import Episodes
@@ -58,25 +57,20 @@ def of_choices(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> T
 
 
 def of_words(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Tensor:
-    """What the policy makes of captions, (n, 2 words + H).
+    """What the policy makes of captions, (n, 4 words): four numbers for each word of the vocabulary.
 
-    How often each word of the vocabulary was said; how much doubt fell on it, which is 1 - p / p_max at each
-    place where it was said, p_max being the probability of the likeliest word there; and the terms whose sum
-    is the sum of all logits: states times weights of the words.
+    How often it was said; and, each summed over the places where it was said, log p, log p - log p_max and p,
+    where p is its probability there and p_max that of the likeliest word there.
 
     Args:
         policy: A policy of words.
         encoded: The contexts, (n, F).
         episodes: The captions.
     """
-    decoder = policy.decoder
-    assert isinstance(decoder, Decoder)
     tokens = episodes.response
-    hidden = decoder.hidden(encoded, tokens)
     there = policy.places(tokens, episodes.response_length)
-    logits = decoder.out(hidden)
-    said = torch.nn.functional.one_hot(tokens, logits.shape[2]) * there[:, :, None]
-    chosen = logits.gather(2, tokens[:, :, None])
-    doubt = 1 - (chosen - logits.amax(2, keepdim=True)).exp()
-    terms = hidden * torch.nn.functional.embedding(tokens, decoder.out.weight) * there[:, :, None]
-    return torch.cat([said.sum(1).to(doubt.dtype), (said * doubt).sum(1), terms.sum(1)], 1)
+    all_words = policy.logits(encoded, tokens).log_softmax(2)
+    said = torch.nn.functional.one_hot(tokens, all_words.shape[2]) * there[:, :, None]
+    chosen = all_words.gather(2, tokens[:, :, None])
+    each = (torch.ones_like(chosen), chosen, chosen - all_words.amax(2, keepdim=True), chosen.exp())
+    return torch.cat([(said * value).sum(1) for value in each], 1)
