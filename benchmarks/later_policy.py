@@ -215,7 +215,7 @@ def report(turns: Sequence[Turn], plan: Plan) -> Report:
         f"Accuracy on answers of the later policy above chance: {_said(kinds[LATER])}, bar {_CHANCE}; its "
         f"mean true utility higher by {_said(gain)}, bar 0: {'met' if met else 'missed'}.",
         f"A model fitted on answers of the later policy is more accurate on them by {_said(lead)}: so much "
-        "is lost where the first did not look. The rest is how hard these pairs are: their answers are alike.",
+        "is lost where the first did not look. The rest is how hard these pairs are: they are alike.",
     )
     values: dict[str, Any] = {
         "accuracy": {kind: asdict(estimate) for kind, estimate in kinds.items()},
