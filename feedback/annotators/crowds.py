@@ -121,7 +121,10 @@ def _alike(
         own = dict(arguments)
         if kind == "good" and count > 1 and "mistakes" not in own:
             own["mistakes"] = _GOOD[0] + (_GOOD[1] - _GOOD[0]) * number / (count - 1)
-        own.setdefault("seed", purpose(f"member {place + number} of {seed}"))
+        if "seed" not in own:
+            own["seed"] = purpose(f"member {place + number} of {seed}")
+        elif count > 1:  # each has noise of its own
+            own["seed"] = purpose(f"one {number} of {own['seed']}")
         called = name if count == 1 else f"{name}-{number}"
         made.append(make_annotator(kind, task, name=called, **own))
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, isfinite, isinf
+from math import inf, isfinite, isinf, sqrt
 
 import torch
 from torch import Tensor
@@ -19,20 +19,22 @@ _SAME = 1e-6
 class Decision:
     """How a person decides between two answers; thresholds are counted in standard deviations of utility.
 
-    With d the difference of the perceived utilities and s ``Task.utility_deviation``, in this order (that of
-    Lee et al., "B-Pref", 2021):
+    With d the difference of the perceived utilities, s ``Task.utility_deviation`` and sqrt(2) s the standard
+    deviation of the difference of two independent answers, in this order (that of Lee et al., "B-Pref",
+    2021):
 
     1. skip: neither answer is worth more than ``skip`` s.
     2. equal: ``|d| < equal s``, without myopia. A tie is a choice of its own.
-    3. label: the answer displayed first with probability sigmoid(rationality d / s + position), d with
-       myopia (Luce, 1959; Bradley and Terry, 1952).
+    3. label: the answer displayed first with probability sigmoid(rationality d / (sqrt(2) s) + position), d
+       with myopia (Luce, 1959; Bradley and Terry, 1952).
     4. mistake: the choice is turned round with probability ``mistakes``.
 
     What was found equal stays a tie, what was skipped is skipped, mistake or not.
 
     Args:
-        rationality: 0 (flips coins) to infinity (always chooses the answer that seems better; what seems
-            exactly equal is a tie unless there is a position bias).
+        rationality: Log odds per standard deviation of utility differences: 0 (flips coins) to infinity
+            (always chooses the answer that seems better; what seems exactly equal is a tie unless there is a
+            position bias).
         mistakes: In [0, 1]; above 0.5 is an adversary.
         skip: At least 0; 0 skips nothing.
         equal: At least 0; 0 finds nothing equal.
@@ -44,7 +46,8 @@ class Decision:
         ValueError: An argument is out of its range.
 
     Example:
-        >>> Decision(rationality=2.0).probability(torch.tensor([0.0, 1.0])).tolist()
+        >>> differences = torch.tensor([0.0, 1.0]) * 2**0.5
+        >>> Decision(rationality=2.0).probability(differences).tolist()
         [0.5, 0.8807970285415649]
     """
 
@@ -65,6 +68,11 @@ class Decision:
             raise ValueError(f"position={self.position} is no finite number: give log odds")
         if not self.fatigue > 0:
             raise ValueError(f"fatigue={self.fatigue} is not above 0: it is a number of labels")
+
+    @property
+    def sharpness(self) -> float:
+        """Log odds per standard deviation of utility: differences vary sqrt(2) times as much."""
+        return self.rationality / sqrt(2)
 
     def choice(
         self, worth: Tensor, gap: Tensor, pull: Tensor, bits: Tensor, sign: Tensor, label: Tensor | None
@@ -87,7 +95,7 @@ class Decision:
             first = torch.where(close, self.position + noise > 0, pull > 0)
         else:
             close = torch.zeros_like(mistaken)
-            first = self.rationality * pull + self.position + noise > 0
+            first = self.sharpness * pull + self.position + noise > 0
         choice = torch.where(first ^ mistaken, FIRST, SECOND)
         equal = gap.abs() < self.equal
         if self.position == 0:
@@ -96,6 +104,20 @@ class Decision:
         if self.skip > 0:
             choice = torch.where(worth <= self.skip, SKIP, choice)
         return choice
+
+    def order(self, seen: Tensor, noise: Tensor) -> Tensor:
+        """Places in the order of preference, best first, (n, K) int64.
+
+        Args:
+            seen: Perceived utilities in standard deviations, (n, K) float32.
+            noise: What is added to them, in log odds, (n, K) float32.
+        """
+        if not isinf(self.rationality):
+            return (self.sharpness * seen + noise).argsort(dim=1, descending=True, stable=True)
+        # The noise decides between those that seem equal, and only between them.
+        drawn = noise.argsort(dim=1, descending=True, stable=True)
+        grades = (seen / _SAME).round().gather(1, drawn)
+        return drawn.gather(1, grades.argsort(dim=1, descending=True, stable=True))
 
     def probability(self, pull: Tensor, label: Tensor | None = None) -> Tensor:
         """How likely the answer displayed first is chosen where there is neither skip nor tie, (n,) float32.
@@ -108,7 +130,7 @@ class Decision:
             even = torch.sigmoid(torch.full_like(pull, self.position))
             clear = torch.where(pull.abs() <= _SAME, even, (pull > 0).to(pull.dtype))
         else:
-            clear = torch.sigmoid(self.rationality * pull + self.position)
+            clear = torch.sigmoid(self.sharpness * pull + self.position)
         wrong = self.mistaken(label, pull).to(pull.dtype)
         return (1 - wrong) * clear + wrong * (1 - clear)
 

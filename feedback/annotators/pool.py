@@ -57,7 +57,7 @@ class AnnotatorPool:
         names: The names of the members, in their order.
 
     Raises:
-        ValueError: Nobody is there, two have the same name, or there are more votes than members.
+        ValueError: Nobody is there, two have the same name or seed, or there are more votes than members.
     """
 
     def __init__(self, members: Sequence[Comparer], votes: int = 1, seed: int = 0) -> None:
@@ -68,6 +68,12 @@ class AnnotatorPool:
         name, times = Counter(self.names).most_common(1)[0]
         if times > 1:
             raise ValueError(f"{times} annotators are called {name!r}: give each one a name of its own")
+        seeds = Counter(one.seed for one in self.members if isinstance(one, SimulatedAnnotator))
+        if seeds and max(seeds.values()) > 1:
+            seed, times = seeds.most_common(1)[0]
+            raise ValueError(
+                f"{times} annotators have seed {seed}, and so the same noise: give each one a seed of its own"
+            )
         if not 1 <= votes <= len(self.members):
             raise ValueError(f"votes={votes} is not within 1 to {len(self.members)}, the number of members")
 
@@ -120,8 +126,8 @@ class AnnotatorPool:
         """How likely each member is to be right, on average over some pairs, (members,) float64.
 
         Right is to choose the answer of higher true utility. Pairs of equal utility have no right choice and
-        are left out, whatever is said of them; ties and skips of a member are left out, too. Either answer is
-        displayed first equally often.
+        are left out, whatever is said of them; ties and skips of a member are left out, too (who says nothing
+        else has skill NaN). Either answer is displayed first equally often.
 
         Args:
             task: Says what is true.

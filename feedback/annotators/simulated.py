@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf, isinf
+from math import inf, isfinite
 from statistics import NormalDist
 from typing import Any
 
@@ -18,6 +18,7 @@ from feedback.annotators.draws import answer_bits, choose, pair_bits
 from feedback.annotators.lenses import Blind, Lens, Myopic, make_lens, sight_through
 from feedback.annotators.writing import Remarks
 from mm_envs.episodes import Episodes, Judgement, Prompts
+from mm_envs.names import whole
 from mm_envs.random import fold, gumbel, logistic, normal, purpose, uniform
 from mm_envs.tasks.task import Task
 
@@ -38,7 +39,8 @@ class SimulatedAnnotator:
     Args:
         task: The task whose answers are judged.
         name: Who it is, in records.
-        rationality: How well utilities are told apart, per standard deviation; see ``Decision``.
+        rationality: How well utilities are told apart, per standard deviation of utility differences; see
+            ``Decision``.
         mistakes: How often a choice is turned round, in [0, 1].
         skip: Pairs of which neither answer is worth more standard deviations of utility are skipped.
         equal: Answers that are less standard deviations of utility apart are a tie.
@@ -87,8 +89,18 @@ class SimulatedAnnotator:
         seconds: float = 4.0,
         seed: int = 0,
     ) -> None:
-        if not scale >= 0:
-            raise ValueError(f"scale={scale} is below 0: 0 is a rater on the scale of utility")
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"name={name!r:.60} is no name: give a text, as records hold it")
+        whole("seed", seed)
+        whole("levels", levels)
+        if not 0 <= scale < inf:
+            raise ValueError(
+                f"scale={scale} is not within 0 to infinity: 0 is a rater on the scale of utility"
+            )
+        if not isfinite(threshold):
+            raise ValueError(f"threshold={threshold} is no finite number: give a utility")
+        if isinstance(lenses, Mapping):
+            raise ValueError(f"lenses={lenses} is one lens: give a list of lenses")
         if levels != 0 and not 2 <= levels <= _MOST_LEVELS:
             raise ValueError(
                 f"levels={levels} is no scale: give 2 to {_MOST_LEVELS} grades, or 0 for any number"
@@ -152,9 +164,9 @@ class SimulatedAnnotator:
         """Ratings in [0, 1], (n,) float32: 0 is the worst of the person's scale and 1 its best.
 
         The rating is ``offset + gain * p``, within 0 to 1 and rounded to the grades of the scale, with
-        p = u + (s / b) (G - 0.5772), where u is the perceived utility (1 - u by mistake), s the task's
-        standard deviation of utility, b the rationality and G a standard Gumbel draw. Before they are cut and
-        rounded, two ratings order two answers as a Boltzmann-rational choice does.
+        p = u + (s / b) (G - 0.5772), where u is the perceived utility (1 - u by mistake), s the standard
+        deviation of utility differences, b the rationality and G a standard Gumbel draw. Before they are cut
+        and rounded, two ratings order two answers as a Boltzmann-rational choice does.
 
         Args:
             episodes: n episodes with reference and key.
@@ -180,7 +192,7 @@ class SimulatedAnnotator:
 
     def _noisy(self, seen: Tensor, noise: Tensor) -> Tensor:
         """What is seen with noise of the person's rationality; who has none does not look at all."""
-        s, b = self.task.utility_deviation, self.decision.rationality
+        s, b = self.task.utility_deviation, self.decision.sharpness
         return seen + noise * (s / b) if b > 0 else self.threshold + noise * s
 
     # Several answers --------------------------------------------------------------------------------------
@@ -188,9 +200,11 @@ class SimulatedAnnotator:
     def rank(self, answers: Sequence[Episodes], label: Tensor | None = None) -> Tensor:
         """Orders K answers to the same question.
 
-        The order follows Plackett and Luce with weights exp(b u / s): sorting u b / s plus standard Gumbel
-        draws, one an answer, gives exactly that distribution. A mistake turns the order round; the position
-        bias falls evenly from the answer that is displayed first to the one displayed last, where it is 0.
+        The order follows Plackett and Luce with weights exp(b u / s), s the standard deviation of utility
+        differences: sorting u b / s plus standard Gumbel draws, one an answer, gives exactly that
+        distribution. A mistake turns the order round; the position bias falls evenly from the answer that is
+        displayed first to the one displayed last, where it is 0. Without noise, answers that seem equal come
+        in an order that is drawn, and the bias acts on them alone, as in a comparison.
 
         Args:
             answers: K times n episodes with reference and key, in the order in which they are displayed.
@@ -204,21 +218,14 @@ class SimulatedAnnotator:
         """
         if len(answers) < 2:
             raise ValueError(f"{len(answers)} answers cannot be ranked: give at least 2")
-        weights = []
-        for place, episodes in enumerate(answers):
-            shown = self.decision.position * (len(answers) - 1 - place) / (len(answers) - 1)
-            weights.append(self._weight(episodes) + shown)
-        order = torch.stack(weights, 1).argsort(dim=1, descending=True, stable=True)
+        seen = torch.stack([self._near(one) for one in answers], 1) / self.task.utility_deviation
+        noise = torch.stack([gumbel(answer_bits(one, self._purpose("rank"))) for one in answers], 1)
+        noise = noise + torch.linspace(self.decision.position, 0, len(answers), device=noise.device)
+        order = self.decision.order(seen, noise)
         # A sum, so that the display does not matter.
         bits = fold(torch.stack([answer_bits(one, self._purpose("turned")) for one in answers]).sum(0), 0)
         turned = uniform(bits) < self.decision.mistaken(label, bits)
         return torch.where(turned[:, None], order.flip(1), order)
-
-    def _weight(self, episodes: Episodes) -> Tensor:
-        seen, b = self._near(episodes) / self.task.utility_deviation, self.decision.rationality
-        if isinf(b):
-            return seen
-        return b * seen + gumbel(answer_bits(episodes, self._purpose("rank")))
 
     # Answers of one's own ---------------------------------------------------------------------------------
 
@@ -259,13 +266,14 @@ class SimulatedAnnotator:
         """Names the word of each answer whose loss would change its perceived utility most.
 
         Of words w, one is chosen with probability proportional to exp(b |d_w| / s), where d_w is what leaving
-        out the word changes. It is bad where the answer is better without it; a mistake turns the verdict.
+        out the word changes and s the standard deviation of utility differences. It is bad where the answer
+        is better without it; a mistake turns the verdict.
 
         Raises:
             ValueError: The answers are not words.
         """
         bits = answer_bits(episodes, self._purpose("critique"))
-        sharp = self.decision.rationality / self.task.utility_deviation
+        sharp = self.decision.sharpness / self.task.utility_deviation
         turned = uniform(bits) < self.decision.mistaken(label, bits)
         return writing.remark(self.task, episodes, self._near, sharp, bits, turned)
 

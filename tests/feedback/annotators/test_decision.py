@@ -19,6 +19,10 @@ BITS = fold(torch.arange(N), 11)
 SIGN = torch.where(fold(BITS, 1) > 0, 1.0, -1.0)
 
 
+# 0.7 standard deviations of the difference of two independent answers.
+GAP = 0.7 * math.sqrt(2)
+
+
 def choices(decision: Decision, pull: float, worth: float = 1.0, label: int | None = None) -> Tensor:
     def full(value: float) -> Tensor:
         return torch.full((N,), value)
@@ -44,13 +48,13 @@ def choices(decision: Decision, pull: float, worth: float = 1.0, label: int | No
     ],
 )
 def test_chances_are_those_of_the_formula(decision: Decision, label: int | None, expected: float) -> None:
-    chosen = choices(decision, 0.7, label=label)
+    chosen = choices(decision, GAP, label=label)
     assert set(chosen.unique().tolist()) <= {FIRST, SECOND}
     # Four standard errors and the steps of the tables: a fair draw fails once in 16,000 times.
     spread = 4 * math.sqrt(expected * (1 - expected) / N) + 1e-4
     assert abs((chosen == FIRST).double().mean() - expected) <= spread
     labels = None if label is None else torch.tensor([label])
-    assert decision.probability(torch.tensor([0.7]), labels).item() == pytest.approx(expected, abs=1e-6)
+    assert decision.probability(torch.tensor([GAP]), labels).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_without_noise_the_better_one_wins_and_equal_ones_are_a_tie() -> None:

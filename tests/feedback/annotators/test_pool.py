@@ -247,3 +247,14 @@ def test_any_description_is_a_pool_or_a_sentence(spec: Any) -> None:
         said = ", ".join(map(repr, pool.names))
     assert said
     assert "\n" not in said
+
+
+def test_members_of_a_pool_have_noise_of_their_own() -> None:
+    task, first, second = pairs(2000, times=(2, 2))
+    spec = {"members": [{"kind": "coin", "count": 3, "seed": 5}], "votes": 3}
+    choice = make_pool(spec, task).compare(first, second).choice
+    unanimous = (choice == choice[:, :1]).all(1).double().mean()
+    assert abs(unanimous - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 2000)
+    alike = [make_annotator("coin", task, name=name, seed=5) for name in ("ann", "bob")]
+    with pytest.raises(ValueError, match="2 annotators have seed 5, and so the same noise: give each one"):
+        AnnotatorPool(alike)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import mm_envs
 from feedback.annotators import SimulatedAnnotator, SimulatedRater, make_annotator
-from feedback.annotators.draws import response_digest, take
+from feedback.annotators.draws import choose, response_digest, take
 from feedback.annotators.writing import changed_words, ended
 from feedback.preferences import FIRST, SECOND, TIE
 from mm_envs.data.scenes.layout import COLOURS
@@ -136,7 +136,7 @@ def test_of_two_answers_to_a_question_exactly_one_is_right(rationality: float, m
     assert utility(task, right).eq(1).all()
     assert utility(task, wrong).eq(0).all()
     said = SimulatedAnnotator(task, rationality=rationality, mistakes=mistakes).compare(right, wrong)
-    sharp = 1 / (1 + math.exp(-rationality / task.utility_deviation))
+    sharp = 1 / (1 + math.exp(-rationality / (math.sqrt(2) * task.utility_deviation)))
     expected = (1 - mistakes) * sharp + mistakes * (1 - sharp)
     # Four standard errors: a fair draw fails once in 16,000 times; the seed is fixed.
     spread = 4 * math.sqrt(expected * (1 - expected) / 4000)
@@ -174,7 +174,7 @@ def test_rankings_follow_plackett_and_luce() -> None:
     task, asked = prompts(20)
     best = good_answers(task, asked)
     answers = [repeated(spoiled(task, best, times, 3), 4, n) for times in (0, 1, 3)]
-    b, s = 0.7, task.utility_deviation
+    b, s = 1.0, math.sqrt(2) * task.utility_deviation
     worth = [math.exp(b * float(utility(task, one)[0]) / s) for one in answers]
     assert len(set(worth)) == 3
     order = SimulatedAnnotator(task, rationality=b).rank(answers)
@@ -199,6 +199,39 @@ def test_a_ranking_of_two_is_a_comparison() -> None:
     order = oracle.rank([second, first, spoiled(task, second, 2)])
     worth = torch.stack([utility(task, one) for one in (second, first, spoiled(task, second, 2))], 1)
     assert (worth.gather(1, order).diff(dim=1) <= 0).all()
+
+
+def test_without_noise_a_ranking_is_that_of_the_comparisons() -> None:
+    task, first, second = pairs(3000)
+    worth = torch.stack([utility(task, first), utility(task, second)], 1)
+    clear = (worth[:, 0] - worth[:, 1]).abs() > 1e-5
+    assert 50 < (~clear).sum() < 3000
+    for position in (0.0, 1.5):
+        who = SimulatedAnnotator(task, position=position)
+        best = who.rank([first, second])[:, 0]
+        assert torch.equal(best[clear], who.compare(first, second).choice[clear])
+    # Of answers that seem equal each comes first as often, unless they are the same.
+    task, first, second = pairs(3000, times=(2, 2))
+    equal = (utility(task, first) == utility(task, second)) & (first.response != second.response).any(1)
+    n = int(equal.sum())
+    assert n > 100
+    fair = (SimulatedAnnotator(task).rank([first, second])[equal, 0] == 0).double().mean()
+    assert abs(fair - 0.5) < 4 * 0.5 / math.sqrt(n)
+    biased = (SimulatedAnnotator(task, position=1.5).rank([first, second])[equal, 0] == 0).double().mean()
+    expected = 1 / (1 + math.exp(-1.5))
+    assert abs(biased - expected) < 4 * math.sqrt(expected * (1 - expected) / n)
+
+
+def test_rationality_is_counted_per_standard_deviation_of_differences() -> None:
+    task, asked = prompts(4000, "vqa")
+    right = good_answers(task, asked)
+    wrong = spoiled(task, right)
+    # Two answers each, right or wrong as coins fall.
+    fall = torch.rand(2, 4000, generator=torch.Generator().manual_seed(5)) < 0.5
+    one, other = (choose(coin, right, wrong) for coin in fall)
+    deviation = (utility(task, one) - utility(task, other)).std()
+    chance = SimulatedAnnotator(task, rationality=1.0).probability(right, wrong)
+    assert (chance - torch.sigmoid(1 / deviation)).abs().max() < 0.01
 
 
 # One answer -------------------------------------------------------------------------------------------------
@@ -235,7 +268,7 @@ def test_approval_is_a_choice_against_the_threshold() -> None:
     task, asked = prompts(4000, "vqa")
     right = good_answers(task, asked)
     who = SimulatedAnnotator(task, rationality=1.0, mistakes=0.1, threshold=0.25)
-    sharp = 1 / (1 + math.exp(-0.75 / task.utility_deviation))
+    sharp = 1 / (1 + math.exp(-0.75 / (math.sqrt(2) * task.utility_deviation)))
     expected = 0.9 * sharp + 0.1 * (1 - sharp)
     assert abs(who.approve(right).double().mean() - expected) < 4 * math.sqrt(
         expected * (1 - expected) / 4000
@@ -390,7 +423,13 @@ def test_it_says_what_it_needs() -> None:
     for arguments, sentence in (
         ({"levels": 1}, "levels=1 is no scale"),
         ({"levels": 10**30}, "is no scale"),
-        ({"scale": -1.0}, "scale=-1.0 is below 0"),
+        ({"levels": 2.5}, "levels=2.5 is not a whole number"),
+        ({"scale": -1.0}, "scale=-1.0 is not within 0 to infinity"),
+        ({"scale": math.inf}, "scale=inf is not within 0 to infinity"),
+        ({"threshold": math.nan}, "threshold=nan is no finite number"),
+        ({"seed": 1.5}, "seed=1.5 is not a whole number"),
+        ({"name": ""}, "name='' is no name"),
+        ({"lenses": {"kind": "length"}}, "lenses={'kind': 'length'} is one lens: give a list"),
         ({"seconds": 0.0}, "seconds=0.0 is no time"),
         ({"mistakes": 2.0}, "mistakes=2.0 is not within"),
     ):
@@ -406,7 +445,8 @@ def test_the_default_rater_is_a_special_case_up_to_its_draws() -> None:
     )
     answers = Episodes({}, torch.ones(n, dtype=torch.int64), None, {"label": torch.ones(n).long()}, key)
     rater = SimulatedRater(task, rationality=8.0, mistakes=0.1, scale=0.0).score(answers).reward.clamp(0, 1)
-    person = SimulatedAnnotator(task, rationality=8.0, mistakes=0.1).rate(answers)
+    # That of a rater is counted per standard deviation of utility, not of its differences.
+    person = SimulatedAnnotator(task, rationality=8.0 * math.sqrt(2), mistakes=0.1).rate(answers)
     # The same distribution: two empirical distributions of 20,000 differ by 0.02 once in 1,000 times.
     grid = torch.linspace(0, 1, 101)[:, None]
     assert ((rater <= grid).double().mean(1) - (person <= grid).double().mean(1)).abs().max() < 0.02
