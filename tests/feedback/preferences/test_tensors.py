@@ -72,7 +72,7 @@ def test_tensors_to_records_and_back(name: str) -> None:
 
 
 def test_an_answer_is_one_row_and_an_item_one_context() -> None:
-    _, tickets, _, _ = drawn("MMVQA-v0", items=torch.arange(N) % 4)
+    _, tickets, _, _ = drawn("MMVQA-v0", about=torch.arange(N) % 4)
     choice = torch.zeros((N, 3), dtype=torch.int64)
     no, yes = torch.ones(N, dtype=torch.int64), torch.zeros(N, dtype=torch.int64)
     said = pairwise_records(tickets.task, list(tickets), no, yes, choice, annotators=["ann"])
