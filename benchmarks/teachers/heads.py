@@ -19,7 +19,7 @@ class Recipe:
     """How the ensemble is fitted: after Lee et al., "B-Pref" (2021, arXiv 2111.03026), at a small size.
 
     B-Pref goes on with the weights of the round before and stops at 97 % of the labels. Here each round
-    starts afresh, and that stop comes so early that mistakes hardly do harm; by default nothing stops the fit.
+    starts afresh, and that stop comes so early that mistakes hardly do harm: by default nothing stops it.
 
     Attributes:
         members: How many; they differ in their initialisation.
