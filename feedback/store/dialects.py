@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import NoSuchModuleError, OperationalError
 
@@ -34,8 +34,13 @@ def engine_of(url: URL, timeout: float) -> Engine:
     if name not in (SQLITE, POSTGRESQL):
         raise ValueError(f"db={name!r} is not one of {SQLITE}, {POSTGRESQL}")
     arguments: dict[str, Any] = {"timeout": timeout} if name == SQLITE else {}
+    pool: dict[str, Any] = {}
+    if name == SQLITE and url.database in (None, "", ":memory:"):
+        # A database in memory is one connection, for which all threads wait; each would get one of its own.
+        arguments["check_same_thread"] = False
+        pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": timeout}
     try:
-        engine = create_engine(url, connect_args=arguments)
+        engine = create_engine(url, connect_args=arguments, **pool)
     except (ModuleNotFoundError, NoSuchModuleError):
         raise ValueError(
             f"there is no driver {url.drivername!r}: install its package, such as psycopg for "

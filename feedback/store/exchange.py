@@ -103,6 +103,9 @@ def take(
     if on_error == "skip":
         given, twice = _agreeing(given)
         skipped += [f"{said(one)} says something else than before in the file" for one in twice]
+        fuller = _fuller(store, [one for one in given if isinstance(one, Item)])
+        given = [one for one in given if one not in fuller]
+        skipped += [f"{said(one)} is left out: the store holds less of it, and keeps that" for one in fuller]
     while True:
         items = [one for one in given if isinstance(one, Item)]
         records = [one for one in given if isinstance(one, Record)]
@@ -132,6 +135,13 @@ def _agreeing(given: list[Record | Item]) -> tuple[list[Record | Item], list[Rec
             agree = isinstance(one, Record) and same(before, one)
         (kept if agree else others).append(one)
     return kept, others
+
+
+def _fuller(store: PreferenceStore, items: list[Item]) -> set[Record | Item]:
+    """The items that say more than is stored of them, and nothing else."""
+    given = {one.id: one for one in items}
+    pairs = ((one, given[one.id]) for one in store.items() if one.id in given)
+    return {new for there, new in pairs if new.covers(there) and not there.covers(new)}
 
 
 def _refused(one: Record | Item, ids: set[str]) -> bool:

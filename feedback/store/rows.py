@@ -14,7 +14,10 @@ from feedback.preferences.records import Record
 from feedback.preferences.serial import form_of, record_id, to_json
 from feedback.store.errors import Conflict
 
-CURE = "an answer is never changed; ask a new question, or leave it out"
+CURES = {
+    Record: "an answer is never changed; ask a new question, or leave it out",
+    Item: "what is stored of an item is never changed; leave it out, or begin a new store with it",
+}
 _ASKED = 500
 
 
@@ -63,7 +66,7 @@ def form_of_row(row: Row[Any], where: str) -> Record | Item:
 
 
 def distinct(given: Iterable[Any], agree: Callable[[Any, Any], bool]) -> dict[str, Any]:
-    """What was given by id; what is given twice counts once.
+    """What was given by id; what is given twice counts once: the one that says more, if one does.
 
     Raises:
         Conflict: Two of one id say different things.
@@ -73,8 +76,11 @@ def distinct(given: Iterable[Any], agree: Callable[[Any, Any], bool]) -> dict[st
     for one in given:
         name = id_of(one)
         first = found.setdefault(name, one)
-        if first is not one and not agree(first, one):
-            raise Conflict(f"the batch says two things on {said(one)}: {CURE}", [name])
+        if first is one or agree(first, one):
+            continue
+        if not agree(one, first):
+            raise Conflict(f"the batch says two things on {said(one)}: {cure(one)}", [name])
+        found[name] = one
     return found
 
 
@@ -97,6 +103,11 @@ def said(one: Record | Item) -> str:
     if isinstance(one, Item):
         return f"item {one.id}"
     return f"{one.kind} query {one.query} of {one.annotator}"
+
+
+def cure(one: Record | Item) -> str:
+    """What to do about one that contradicts another."""
+    return CURES[Item if isinstance(one, Item) else Record]
 
 
 def _digest(body: str) -> str:

@@ -20,7 +20,7 @@ from feedback.preferences.serial import same
 from feedback.store import dialects, schema
 from feedback.store.errors import Conflict, MissingMedia, UnknownItem, in_one_sentence, several
 from feedback.store.media import LARGEST, MediaFolder
-from feedback.store.rows import CURE, distinct, form_of_row, row_of, said, stored, write
+from feedback.store.rows import cure, distinct, form_of_row, row_of, said, stored, write
 from mm_envs.names import one_of
 
 _READ = 1000
@@ -331,8 +331,8 @@ class PreferenceStore:
             if row.digest != written["digest"] and not agree(form_of_row(row, self.where), given[row.id]):
                 differing.append(row.id)
         if differing:
-            what = several([said(given[name]) for name in differing])
-            raise Conflict(f"{self.where} holds something else on {what}: {CURE}", differing)
+            what, remedy = several([said(given[name]) for name in differing]), cure(given[differing[0]])
+            raise Conflict(f"{self.where} holds something else on {what}: {remedy}", differing)
         write(connection, table, list(rows.values()))
         return dict.fromkeys(rows)
 

@@ -155,3 +155,17 @@ def test_pairs_of_the_public_layout_go_into_a_store(tmp_path: Path, store: Prefe
     # An item may leave out what is known of it.
     assert (found.items, found.new, found.known) == (0, 0, 3)
     assert list(store.items()) == [*ITEMS, *items]
+
+
+def test_labels_on_an_item_of_which_less_is_stored_are_taken(tmp_path: Path) -> None:
+    sparse = Item.of_text("Why?")
+    full = replace(sparse, environment="MMVQA-v0", vocabulary="ab")
+    write_jsonl(tmp_path / "a.jsonl", [pair(0, item=full), pair(1, item=full)], [full])
+    with PreferenceStore(tmp_path / "b.db") as other:
+        other.submit([pair(0, item=sparse)], [sparse])
+        with pytest.raises(Conflict, match=f"holds something else on item {full.id}: what is stored"):
+            import_jsonl(other, tmp_path / "a.jsonl")
+        found = import_jsonl(other, tmp_path / "a.jsonl", on_error="skip")
+        assert (found.new, found.known, found.items) == (1, 1, 0)
+        assert found.skipped == (f"item {full.id} is left out: the store holds less of it, and keeps that",)
+        assert list(other.items()) == [sparse]

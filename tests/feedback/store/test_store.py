@@ -77,6 +77,16 @@ def test_an_item_is_never_another_one(store: PreferenceStore) -> None:
         store.add_items([replace(ITEMS[0], text="another text")])
 
 
+def test_of_items_given_twice_the_fuller_one_is_written(store: PreferenceStore) -> None:
+    sparse, full = Item.of_text("Why?"), Item.of_text("Why?", environment="MMVQA-v0")
+    assert store.add_items([sparse, full, sparse]) == 1
+    assert list(store.items()) == [*ITEMS, full]
+    with pytest.raises(Conflict, match="the batch says two things on item"):
+        store.add_items([full, Item.of_text("Why?", environment="MMCaption-v0")])
+    with pytest.raises(Conflict, match="what is stored of an item is never changed; leave it out"):
+        store.add_items([replace(full, vocabulary="ab")])
+
+
 def test_what_is_no_record_is_refused(store: PreferenceStore) -> None:
     with pytest.raises(ValueError, match=r"{'kind': 'pairwise'} is no record"):
         store.add([pair(0), {"kind": "pairwise"}])
@@ -154,6 +164,13 @@ def test_threads_wait_for_each_other(store: PreferenceStore) -> None:
         assert sum(pool.map(write, "aabbccdd")) == 80  # two threads say the same
     assert store.count() == 80
     assert store.verify() == ()
+
+
+def test_threads_share_a_store_in_memory() -> None:
+    with PreferenceStore("sqlite://") as store, ThreadPoolExecutor(4) as pool:
+        store.add_items(ITEMS)
+        written = pool.map(lambda number: store.add([pair(number)]), [*range(20), *range(20)])
+        assert sum(written) == store.count() == 20
 
 
 def _child(store: PreferenceStore, queue: object) -> None:
