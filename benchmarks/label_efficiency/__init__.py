@@ -46,7 +46,7 @@ class Size:
 
 
 QUICK = Size(
-    Plan(2, few=40, many=80, held_out=40, fit=FitConfig(freeze="trunk", epochs=1)),
+    Plan(2, few=40, many=80, held_out=40, parts=2, fit=FitConfig(freeze="trunk", epochs=1)),
     epochs=1,
     items=64,
     features=16,

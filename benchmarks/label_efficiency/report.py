@@ -44,7 +44,7 @@ def report(plan: Plan, runs: Sequence[Run], crowds: Sequence[Crowd], votes: int)
     rows = [(bar.what, bar.found, "met" if bar.met else "MISSED") for bar in held]
     return Report(
         met=all(bar.met for bar in held),
-        shown=(Table("Bars", ("", "found", ""), rows), _accuracies(plan, runs), _skills(plan, runs)),
+        shown=(Table("Bars", ("", "found", ""), rows), _accuracies(runs), _skills(plan, runs)),
         said=_said(plan, runs, crowds, votes),
         values={
             "bars": [asdict(bar) for bar in held],
@@ -78,12 +78,11 @@ def _of_crowds(crowds: Sequence[Crowd]) -> list[Bar]:
     ]
 
 
-def _accuracies(plan: Plan, runs: Sequence[Run]) -> Table:
+def _accuracies(runs: Sequence[Run]) -> Table:
     rows = [("log-probability of the policy", "0", _plain(_over(runs, lambda run: run.untaught.accuracy)))]
-    for labels in (plan.few, plan.many):
-        for name in (PLAIN, MIX, JOINT):
-            found = _over(runs, lambda run, key=(name, labels): run.accuracy[key].accuracy)  # type: ignore[misc]
-            rows.append((name, f"{labels:,}", _plain(found)))
+    for name, labels in runs[0].accuracy:
+        found = _over(runs, lambda run, key=(name, labels): run.accuracy[key].accuracy)  # type: ignore[misc]
+        rows.append((name, f"{labels:,}", _plain(found)))
     title = f"Accuracy on held-out pairs, {len(runs)} seeds"
     return Table(title, ("loss", "labels", "accuracy and 95 % interval"), rows)
 
@@ -106,8 +105,9 @@ def _said(plan: Plan, runs: Sequence[Run], crowds: Sequence[Crowd], votes: int) 
     return [
         f"crowd: {CROWD}; one vote a pair; {one.sampler}",
         f"about {one.n:,} held-out pairs a seed; {ties:.1%} are exact ties of utility and left out",
-        f"all losses have the same model, labels, steps and stopping rule (10 % of the labels); the {MIX} is "
-        "told the true share of wrong labels; the joint model is told nothing but who said what",
+        "all losses have the same model, the same labels and the same stopping rule (on 10 % of the labels), "
+        f"and are the mean score of {plan.parts} fits; the {MIX} is told the true share of wrong labels, the "
+        f"{JOINT} only who said what",
         f"{votes} votes a pair: majority {means[0]:.3f}, Dawid-Skene {means[1]:.3f}, Krippendorff's alpha "
         f"{means[3]:.2f}, {len(crowds)} seeds",
     ]

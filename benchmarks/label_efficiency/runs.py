@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -34,6 +34,8 @@ class Plan:
         few: The small number of labels.
         many: The large one; the few are the first of them.
         held_out: Questions of the test split.
+        parts: How many models are fitted with each loss; their scores are averaged. Each holds out labels of
+            its own to decide when to stop: with few labels this decision is the noisiest part of a fit.
         fit: How models are fitted, whatever the loss.
     """
 
@@ -41,6 +43,7 @@ class Plan:
     few: int = 1000
     many: int = 5000
     held_out: int = 2000
+    parts: int = 3
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
             freeze="trunk",
@@ -121,14 +124,26 @@ def measure(
     found: dict[int, tuple[float, ...]] = {}
     for labels in (plan.few, plan.many):
         some = Labelled(data.answers, data.annotators, (data.pairs.take(torch.arange(labels)),))
-        for name, likelihood in losses(len(pool), labels, float(skill.mean())).items():
+        compared = losses(len(pool), labels, float(skill.mean()))
+        if labels == plan.many:
+            # The noise mix is compared where labels are few.
+            del compared[MIX]
+        for name, likelihood in compared.items():
             progress(f"seed {seed + 1} of {plan.seeds}: {name}, {labels:,} labels")
-            config = replace(plan.fit, seed=seed_of(seed, "fit"))
-            fitted = fit(_needed(some), task, config, initial=policy, likelihood=likelihood)
-            accuracy[name, labels] = held_out.accuracy(fitted.model.predict(held_out.pairs.answers).mean(0))
-            learnt = fitted.likelihoods[0]
-            if isinstance(learnt, Reliability):
-                found[labels] = tuple(learnt.skill.tolist())
+            fits = [
+                fit(
+                    _needed(some),
+                    task,
+                    replace(plan.fit, seed=seed_of(seed, f"part {part}")),
+                    initial=policy,
+                    likelihood=likelihood,
+                )
+                for part in range(plan.parts)
+            ]
+            scores = torch.cat([one.model.predict(held_out.pairs.answers) for one in fits]).mean(0)
+            accuracy[name, labels] = held_out.accuracy(scores)
+            if name == JOINT:
+                found[labels] = _skill([one.likelihoods[0] for one in fits])
     return Run(
         accuracy,
         held_out.accuracy(_log_probability(policy, held_out.pairs)),
@@ -136,6 +151,12 @@ def measure(
         tuple(skill.tolist()),
         found,
     )
+
+
+def _skill(learnt: Sequence[nn.Module]) -> tuple[float, ...]:
+    """The mean over parts of the skill of every annotator."""
+    skills = [one.skill for one in learnt if isinstance(one, Reliability)]
+    return tuple(torch.stack(skills).mean(0).tolist())
 
 
 def losses(annotators: int, labels: int, skill: float) -> dict[str, nn.Module]:
