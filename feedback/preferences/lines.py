@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import secrets
@@ -116,6 +117,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             number, rest = number + 1, line
             while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
                 rest = file.readline(LONGEST_LINE + 1)
+            if number == 1:  # some editors begin a file of UTF-8 with a mark
+                line = line.removeprefix(codecs.BOM_UTF8)
             if line.strip():
                 yield number, line
 

@@ -135,3 +135,9 @@ def test_a_number_that_no_float_can_hold_is_left_out_with_its_line(path: Path) -
     found = read_jsonl(path, on_error="skip")
     assert found.records == tuple(SAID)
     assert "line 5: pairwise record: latency=1000" in found.skipped[0]
+
+
+def test_a_mark_of_utf_8_at_the_beginning_is_no_fault(path: Path) -> None:
+    marked = path.with_name("marked.jsonl")
+    marked.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_jsonl(marked) == read_jsonl(path)
