@@ -87,13 +87,17 @@ def record_id(record: Record) -> str:
 
 
 def same(one: Record, other: Record) -> bool:
-    """Whether two records say the same; when, and how fast, is not compared (somebody may click twice)."""
+    """Whether two records say the same.
+
+    When, and how fast, is not compared (somebody may click twice), nor which model chose the query (a newer
+    one may choose it again).
+    """
     if type(one) is not type(other):
         return False
-    return all(getattr(one, name) == getattr(other, name) for name in _names(one.kind) if name not in _CLOCK)
+    return all(getattr(one, name) == getattr(other, name) for name in _names(one.kind) if name not in _ASIDE)
 
 
-_CLOCK = ("time", "latency")
+_ASIDE = ("time", "latency", "reward_model")
 
 
 def _digest(parts: Iterable[Any]) -> str:

@@ -32,7 +32,7 @@ def test_what_was_written_is_read_by_another_process_to_be(file: Path, store: Pr
 def test_the_same_again_counts_nothing(store: PreferenceStore) -> None:
     said = [pair(0), pair(1)]
     assert store.add(said) == 2
-    again = [replace(pair(1), time=9.0, latency=1.0), pair(0), pair(2), pair(2)]
+    again = [replace(pair(1), time=9.0, latency=1.0, reward_model="v2"), pair(0), pair(2), pair(2)]
     receipt = store.submit(again)
     assert receipt.new == (record_id(pair(2)),)
     assert receipt.known == (record_id(pair(1)), record_id(pair(0)))
