@@ -232,7 +232,24 @@ NUMBERS = (
             ("Speed of the metrics", "metric-speed", True),
             ("Malformed files are refused in one sentence", "malformed", False),
             ("Killed trainings resume exactly", "kills", False),
+            ("Teachers, queries and ensembles", "teachers --threads 1", False),
+            ("Learning who to trust from single votes", "label-efficiency --threads 1", False),
+            ("Reward models on a policy that was trained later", "later-policy --threads 1", False),
+            ("Beside real people", "people --threads 1", True),
+            ("Speed of reward models", "reward-speed", False),
         )
+    ),
+    Number(
+        "A learned judge cannot reach the truth",
+        "pytest tests/feedback/test_blindness.py -q",
+        from_tests,
+        test_lines,
+    ),
+    Number(
+        "Nothing said is lost or counted twice",
+        "mm-envs bench store --json",
+        from_json,
+        report_lines,
     ),
 )
 
