@@ -69,7 +69,8 @@ def bench(options: Options, progress: Callable[[str], None]) -> Report:
     policy.eval().requires_grad_(False)
     samples = PolicySamples(policy, 1.0, "the fine-tuned policy")
     sampler = Mixture([Edits(task, (0, 4)), samples])
-    runs = [measure(task, policy, sampler, size.plan, seed, progress) for seed in range(size.plan.seeds)]
+    seeds = range(size.plan.first_seed, size.plan.first_seed + size.plan.seeds)
+    runs = [measure(task, policy, sampler, size.plan, seed, progress) for seed in seeds]
     progress(f"{size.votes} votes a pair")
     crowds = [aggregate(task, sampler, size.pairs, size.votes, seed) for seed in range(size.crowds)]
     return report(size.plan, runs, crowds, size.votes)

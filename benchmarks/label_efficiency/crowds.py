@@ -54,6 +54,6 @@ def aggregate(task: Task, sampler: Sampler, pairs: int, votes: int, seed: int) -
     return Crowd(
         majority(said).accuracy(truth),
         float((model.predict(said) == truth).double().mean()),
-        correlation(tuple(model.skill.tolist()), skill.tolist()),
+        correlation(model.skill.tolist(), skill.tolist()),
         krippendorff_alpha(item, said.label),
     )

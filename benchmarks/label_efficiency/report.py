@@ -107,7 +107,7 @@ def _said(plan: Plan, runs: Sequence[Run], crowds: Sequence[Crowd], votes: int) 
         f"about {one.n:,} held-out pairs a seed; {ties:.1%} are exact ties of utility and left out",
         "all losses have the same model, the same labels and the same stopping rule (on 10 % of the labels), "
         f"and are the mean score of {plan.parts} fits; the {MIX} is told the true share of wrong labels, the "
-        f"{JOINT} only who said what",
+        f"{JOINT} only who said what; it is fitted twice, the second time from the skills that it found",
         f"{votes} votes a pair: majority {means[0]:.3f}, Dawid-Skene {means[1]:.3f}, Krippendorff's alpha "
         f"{means[3]:.2f}, {len(crowds)} seeds",
     ]

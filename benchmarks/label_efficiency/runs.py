@@ -14,7 +14,7 @@ from feedback.annotators import AnnotatorPool, make_pool
 from feedback.candidates import PairAccuracy, Sampler, pair_accuracy
 from feedback.losses import PairLikelihood
 from feedback.preferences import Labelled, Pairs
-from feedback.reward_models import FitConfig, fit
+from feedback.reward_models import FitConfig, Fitted, fit
 from feedback.reward_models.model import ENCODED
 from feedback.rounds import CandidatePairs, ask, draw_pairs, labelled, seed_of
 from mm_envs.judges import true_utility
@@ -31,6 +31,7 @@ class Plan:
 
     Attributes:
         seeds: How many seeds; each has its own questions, answers, crowd, weights and held-out pairs.
+        first_seed: The first of them: how models are fitted was chosen on those below 10.
         few: The small number of labels.
         many: The large one; the few are the first of them.
         held_out: Questions of the test split.
@@ -40,6 +41,7 @@ class Plan:
     """
 
     seeds: int = 10
+    first_seed: int = 10
     few: int = 1000
     many: int = 5000
     held_out: int = 2000
@@ -111,35 +113,20 @@ def measure(
         seed: The seed.
         progress: Told every fit.
     """
-    test = draw_pairs(task, sampler, plan.held_out, "test", seed_of(seed, "held out"))
-    utility = torch.stack([true_utility(task, test.episodes(side)).reward for side in (0, 1)], 1)
-    held_out = HeldOut(encoded(policy, test), utility)
+    held_out = held_out_pairs(task, policy, sampler, plan, seed)
     # A few of the pairs have equal answers and are left out.
     drawn = draw_pairs(task, sampler, plan.many + plan.many // 4, "train", seed_of(seed, "train"))
     drawn = drawn.take(torch.arange(plan.many))
     pool = make_pool(CROWD, task, votes=1, seed=seed)
-    skill = pool.skill(task, drawn.episodes(0), drawn.episodes(1))
+    skill = tuple(pool.skill(task, drawn.episodes(0), drawn.episodes(1)).tolist())
     data = votes_of(pool, policy, drawn)
     accuracy: dict[tuple[str, int], PairAccuracy] = {}
     found: dict[int, tuple[float, ...]] = {}
     for labels in (plan.few, plan.many):
-        some = Labelled(data.answers, data.annotators, (data.pairs.take(torch.arange(labels)),))
-        compared = losses(len(pool), labels, float(skill.mean()))
-        if labels == plan.many:
-            # The noise mix is compared where labels are few.
-            del compared[MIX]
-        for name, likelihood in compared.items():
-            progress(f"seed {seed + 1} of {plan.seeds}: {name}, {labels:,} labels")
-            fits = [
-                fit(
-                    _needed(some),
-                    task,
-                    replace(plan.fit, seed=seed_of(seed, f"part {part}")),
-                    initial=policy,
-                    likelihood=likelihood,
-                )
-                for part in range(plan.parts)
-            ]
+        some = first_labels(data, labels)
+        for name, likelihood in losses(skill, labels, plan).items():
+            progress(f"seed {seed - plan.first_seed + 1} of {plan.seeds}: {name}, {labels:,} labels")
+            fits = fits_of(some, task, policy, plan, seed, likelihood)
             scores = torch.cat([one.model.predict(held_out.pairs.answers) for one in fits]).mean(0)
             accuracy[name, labels] = held_out.accuracy(scores)
             if name == JOINT:
@@ -147,10 +134,35 @@ def measure(
     return Run(
         accuracy,
         held_out.accuracy(_log_probability(policy, held_out.pairs)),
-        {labels: correlation(one, skill.tolist()) for labels, one in found.items()},
-        tuple(skill.tolist()),
+        {labels: correlation(one, skill) for labels, one in found.items()},
+        skill,
         found,
     )
+
+
+def held_out_pairs(task: Task, policy: ResponsePolicy, sampler: Sampler, plan: Plan, seed: int) -> HeldOut:
+    """Pairs of the test split with their utilities."""
+    test = draw_pairs(task, sampler, plan.held_out, "test", seed_of(seed, "held out"))
+    utility = torch.stack([true_utility(task, test.episodes(side)).reward for side in (0, 1)], 1)
+    return HeldOut(encoded(policy, test), utility)
+
+
+def fits_of(
+    data: Labelled, task: Task, policy: ResponsePolicy, plan: Plan, seed: int, likelihood: nn.Module
+) -> list[Fitted]:
+    """The parts of one loss, which differ in weights, minibatches and in the labels that they hold out."""
+    configs = [replace(plan.fit, seed=seed_of(seed, f"part {part}")) for part in range(plan.parts)]
+    return [_fitted(data, task, policy, config, likelihood) for config in configs]
+
+
+def _fitted(
+    data: Labelled, task: Task, policy: ResponsePolicy, config: FitConfig, likelihood: nn.Module
+) -> Fitted:
+    """One fit; of the joint model the second, which knows from its first step whom to trust."""
+    fitted = fit(data, task, config, initial=policy, likelihood=likelihood)
+    if not isinstance(likelihood, Reliability):
+        return fitted
+    return fit(data, task, config, initial=policy, likelihood=fitted.likelihoods[0])
 
 
 def _skill(learnt: Sequence[nn.Module]) -> tuple[float, ...]:
@@ -159,19 +171,27 @@ def _skill(learnt: Sequence[nn.Module]) -> tuple[float, ...]:
     return tuple(torch.stack(skills).mean(0).tolist())
 
 
-def losses(annotators: int, labels: int, skill: float) -> dict[str, nn.Module]:
-    """What is compared; the noise mix is told the true share of wrong labels, the others nothing.
+def losses(skill: Sequence[float], labels: int, plan: Plan) -> dict[str, nn.Module]:
+    """What is compared; the noise mix, where labels are few, is told the true share of wrong labels.
 
     Args:
-        annotators: How many there are.
+        skill: The chance of each annotator to be right: a coin that decides with chance eta is wrong in half
+            of cases. The joint model is told how many there are, and no more.
         labels: How many labels.
-        skill: The mean chance of being right: a coin that decides with chance eta is wrong in half of cases.
+        plan: What is measured.
     """
-    return {
-        PLAIN: PairLikelihood(),
-        MIX: PairLikelihood("noise_mix", 2 * (1 - skill)),
-        JOINT: Reliability(annotators, labels=labels),
-    }
+    wrong = 1 - sum(skill) / len(skill)
+    few: dict[str, nn.Module] = {MIX: PairLikelihood("noise_mix", 2 * wrong)} if labels == plan.few else {}
+    return {PLAIN: PairLikelihood(), **few, JOINT: Reliability(len(skill), labels=labels)}
+
+
+def first_labels(data: Labelled, labels: int) -> Labelled:
+    """The first labels, with the answers that they speak of and no others."""
+    pairs = data.pairs.take(torch.arange(labels))
+    assert isinstance(pairs, Pairs)
+    rows, place = torch.unique(torch.cat([pairs.first, pairs.second]), return_inverse=True)
+    first, second = place.view(2, -1)
+    return Labelled(data.answers.take(rows), data.annotators, (replace(pairs, first=first, second=second),))
 
 
 def votes_of(pool: AnnotatorPool, policy: ResponsePolicy, pairs: CandidatePairs) -> Labelled:
@@ -194,24 +214,15 @@ def encoded(policy: ResponsePolicy, pairs: CandidatePairs) -> CandidatePairs:
     return replace(pairs, prompts=replace(pairs.prompts, context={ENCODED: torch.cat(parts)[place]}))
 
 
-def correlation(one: tuple[float, ...], other: list[float]) -> float:
+def correlation(one: Sequence[float], other: Sequence[float]) -> float:
     """Pearson's, of two rows of numbers.
 
     Example:
-        >>> round(correlation((0.5, 0.7, 0.9), [1.0, 2.0, 3.0]), 6)
+        >>> round(correlation([0.5, 0.7, 0.9], [1.0, 2.0, 3.0]), 6)
         1.0
     """
-    both = torch.tensor([list(one), other], dtype=torch.float64)
+    both = torch.tensor([[*one], [*other]], dtype=torch.float64)
     return float(torch.corrcoef(both)[0, 1])
-
-
-def _needed(data: Labelled) -> Labelled:
-    """Labels with the answers that they speak of and no others."""
-    pairs = data.pairs
-    rows, place = torch.unique(torch.cat([pairs.first, pairs.second]), return_inverse=True)
-    first, second = place.view(2, -1)
-    kept = Pairs(pairs.annotator, first, second, pairs.choice, pairs.shown_first)
-    return Labelled(data.answers.take(rows), data.annotators, (kept,))
 
 
 @torch.no_grad()
