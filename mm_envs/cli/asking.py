@@ -69,6 +69,7 @@ def ask(
         if choice == QUIT:
             break
         said.append(_kept(task, pairs, row, name, _choice(choice, first[row]), first[row], seconds, store))
+        person.confirm(choice)
         new += 1
     return said, new
 

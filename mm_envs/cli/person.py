@@ -69,9 +69,11 @@ class Person:
         begin = self._clock()
         while (said := KEYS.get(self._key().lower())) is None:
             self._out.print(f"  {HELP}", style="yellow")
-        seconds = self._clock() - begin
+        return said, self._clock() - begin
+
+    def confirm(self, said: str) -> None:
+        """Says that an answer has been taken: once it is stored, as an interrupt may follow."""
         self._out.print(f"  {said}", style="dim")
-        return said, seconds
 
     def _show(self, question: Question) -> None:
         from mm_envs.spaces import Tokens

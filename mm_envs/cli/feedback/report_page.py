@@ -117,13 +117,15 @@ def _tiles(found: Findings) -> list[tuple[str, str]]:
 def _annotators(found: Findings) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in ("annotator", *_COLUMNS, "verdict"))
     rows = "".join(map(_row, found.voices))
-    stop = [one.skill.name for one in found.voices if one.skill.verdict in (STOP, INVERTED)]
-    said = f"Stop asking: {', '.join(stop)}." if stop else "Nobody has to go."
+    stop, turned = (
+        ", ".join(one.skill.name for one in found.voices if one.skill.verdict == verdict)
+        for verdict in (STOP, INVERTED)
+    )
+    said = f"Stop asking: {stop or 'nobody'}. Says the opposite: {turned or 'nobody'}."
     return _section(
         "Annotators",
         f"{said} Skill is how often somebody says what they see, by models that have not seen the label "
-        "and by what others say of the same pair; 'inverted' says the opposite, which the joint loss "
-        "turns round.",
+        "and by what others say of the same pair. The joint loss turns round who says the opposite.",
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>",
         wide=True,
     )
