@@ -27,6 +27,8 @@ _KIND = "mm-envs reward model"
 _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
 _STATISTICS = ("mean", "deviation", "temperature")
 _CURE = "fit and save it again"
+# What a file that says anything whatever may lead to, when it is made into a model.
+_WRONG = (AttributeError, KeyError, MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
 
 
 def save(model: Ensemble, folder: str | Path, records: str = "") -> Path:
@@ -41,10 +43,11 @@ def save(model: Ensemble, folder: str | Path, records: str = "") -> Path:
         The folder.
 
     Raises:
-        ValueError: A space has no JSON form.
+        ValueError: A space has no JSON form, or a number of the model is not finite.
     """
     from safetensors.torch import save_file
 
+    _check_numbers(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     content = {**describe(model), "records": records}
@@ -74,19 +77,18 @@ def load(folder: str | Path, task: Task | ModelSpaces | None = None) -> Ensemble
     content = read_config(folder)
     try:
         spaces = ModelSpaces.from_json(json.dumps(content["spaces"]))
-        if task is not None:
-            spaces.refuse_other(ModelSpaces.of(task))
-        vocabularies = dict(content["vocabularies"])
-    except (AttributeError, KeyError, TypeError) as error:
+    except _WRONG as error:
         raise _damaged(folder / _CONFIG, error) from None
-    if vocabularies != spaces.vocabularies:
+    if task is not None:
+        spaces.refuse_other(ModelSpaces.of(task))
+    if content.get("vocabularies") != spaces.vocabularies:
         raise ValueError(
             f"{folder / _CONFIG}: the digests of its vocabularies are not those of its words: {_CURE}"
         )
     tensors = _tensors(folder, content)
     try:
         model = _built(spaces, content, tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except _WRONG as error:
         raise _damaged(folder / _CONFIG, error) from None
     return model.eval().requires_grad_(False)
 
@@ -138,26 +140,51 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def _built(spaces: ModelSpaces, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ensemble:
-    config, members = ModelConfig(**content["model"]), int(content["members"])
-    largest = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
-    if max(config.features, config.hidden * (config.reader != "encoder"), config.width, 1) > largest:
-        # A file cannot have more memory taken than its weights need.
-        raise KeyError(f"weights as large as {asdict(config)}")
+    config, members, reference = ModelConfig(**content["model"]), content["members"], content["reference"]
     if f"members.{members - 1}.head.out.weight" not in tensors:
         raise KeyError(f"member {members - 1}")
-    models = [RewardModel(spaces, config) for _ in range(members)]
-    model = Ensemble(models, content["aggregation"], float(content["penalty"]), content["shared"])
-    mine, reference = _weights(model), content["reference"]
-    for name in [*mine, *(name for name in tensors if name not in mine)]:
-        if name not in tensors or name not in mine or tensors[name].shape != mine[name].shape:
-            raise KeyError(f"weights {name!r} of the right shape")
-        with torch.no_grad():
-            mine[name].copy_(tensors[name])
-    model.mean.copy_(torch.tensor(reference["mean"]).view(members))
-    model.deviation.copy_(torch.tensor(reference["deviation"]).view(members))
+
+    def made() -> Ensemble:
+        models = [RewardModel(spaces, config) for _ in range(members)]
+        return Ensemble(models, content["aggregation"], content["penalty"], content["shared"])
+
+    with torch.device("meta"):
+        # Without memory: a file cannot have more of it taken than its weights need.
+        _check_weights(_weights(made()), tensors)
+    model = made()
+    with torch.no_grad():
+        for name, mine in _weights(model).items():
+            mine.copy_(tensors[name])
+    for name in ("mean", "deviation"):
+        getattr(model, name).copy_(torch.tensor(reference[name], dtype=torch.float32).view(members))
     model.temperature.fill_(content["temperature"])
     model.reference_size, model.reference_digest = int(reference["answers"]), str(reference["sha256"])
+    _check_numbers(model)
     return model
+
+
+def _check_weights(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Refuses weights that are missing, too many, or of another shape or dtype."""
+    for name in [*wanted, *(name for name in given if name not in wanted)]:
+        shapes = [(one[name].shape, one[name].dtype) for one in (wanted, given) if name in one]
+        if len(shapes) != 2 or shapes[0] != shapes[1]:
+            raise KeyError(f"weights {name!r} of the right shape")
+
+
+def _check_numbers(model: Ensemble) -> None:
+    """Refuses a model that gives no scores, or probabilities the wrong way round.
+
+    Raises:
+        ValueError: A weight is not finite, a scale or the temperature is not above 0, or the penalty below 0.
+    """
+    for name, tensor in model.state_dict().items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name!r} of the reward model is not finite")
+    for name in ("deviation", "temperature"):
+        if not bool((getattr(model, name) > 0).all()):
+            raise ValueError(f"{name!r} of the reward model is not above 0")
+    if not 0 <= model.penalty < float("inf"):
+        raise ValueError(f"penalty={model.penalty!r} is no finite number from 0 on")
 
 
 def _weights(model: Ensemble) -> dict[str, Tensor]:

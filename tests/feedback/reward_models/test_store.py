@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from reward_answers import SMALL, answers, asked, labelled
 
-from feedback.reward_models import Ensemble, FitConfig, RewardModel, fit, load, save
+from feedback.preferences import Answers
+from feedback.reward_models import (
+    Ensemble,
+    FitConfig,
+    ModelConfig,
+    ModelSpaces,
+    RewardModel,
+    fit,
+    load,
+    save,
+)
+from mm_envs.spaces import Vector
 from mm_envs.tasks import CONFIGURATIONS, make_task
 
 WORDS = "MMCaption-v0"
@@ -94,7 +108,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda c: c.update(format=2), "is of format 2, and this version reads 1"),
         (lambda c: c.update(kind="agent"), "is not that of a reward model"),
         (lambda c: c["model"].update(hidden=16), "weights .* of the right shape"),
-        (lambda c: c["model"].update(features=10**9), "weights as large as"),
+        (lambda c: c["model"].update(features=10**9), "weights .* of the right shape"),
         (lambda c: c["model"].update(colour=1), "is damaged"),
         (lambda c: c.update(members=3), "member 2"),
         (lambda c: c.update(members=1), "members.1"),
@@ -106,6 +120,18 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda c: c.pop("temperature"), "is damaged .*temperature"),
         (lambda c: c["vocabularies"].update(response="0" * 16), "digests of its vocabularies"),
         (lambda c: c["spaces"]["response"]["vocabulary"].reverse(), "words must begin with"),
+        (
+            lambda c: c["spaces"]["context"]["image"].update(height=3),
+            r"config.json is damaged .* below 36x36",
+        ),
+        (
+            lambda c: c["reference"].update(mean=[float("nan"), 0.0]),
+            "'mean' of the reward model is not finite",
+        ),
+        (lambda c: c["reference"].update(deviation=[1.0, -1.0]), "'deviation' .* is not above 0"),
+        (lambda c: c.update(temperature=0.0), "'temperature' .* is not above 0"),
+        (lambda c: c.update(temperature=float("inf")), "'temperature' .* is not finite"),
+        (lambda c: c.update(penalty=-1.0), "penalty=-1.0 is no finite number"),
         (lambda c: c["weights"].update(sha256="0" * 64), "is not the file that config.json was written with"),
     ],
 )
@@ -130,6 +156,58 @@ def test_half_written_weights_are_refused(cut: int, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ValueError, match=r"weights\.safetensors is not the file"):
         load(tmp_path)
+
+
+PLAIN = ModelSpaces({"place": Vector(3)}, gym.spaces.Discrete(4))
+
+
+def plain(spaces: ModelSpaces = PLAIN) -> Ensemble:
+    return Ensemble([RewardModel(spaces, ModelConfig(features=8, width=8))]).eval()
+
+
+def test_a_model_without_words_may_be_smaller_than_the_decoder_that_it_does_not_have(tmp_path: Path) -> None:
+    table = Answers({"place": torch.randn(5, 3)}, torch.arange(5), torch.tensor([0, 1, 2, 3, 0]))
+    model = plain()
+    assert torch.equal(load(save(model, tmp_path), PLAIN)(table), model(table))
+
+
+def test_numbers_with_bounds_of_their_own_are_read_on_the_same_scale_again(tmp_path: Path) -> None:
+    low, high = np.array([-1, 0], np.float32), np.array([1, 5], np.float32)
+    spaces = ModelSpaces({"place": gym.spaces.Box(low, high)}, gym.spaces.Box(low, high))
+    table = Answers({"place": torch.randn(5, 2)}, torch.arange(5), torch.randn(5, 2))
+    model = plain(spaces)
+    assert torch.equal(load(save(model, tmp_path), spaces)(table), model(table))
+
+
+def test_a_space_that_is_said_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
+    save(plain(), tmp_path)
+    rewritten(tmp_path, lambda c: c["spaces"]["response"].update(n=10**13))
+    with pytest.raises(ValueError, match=r"weights 'members.0.reader.* of the right shape"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda one: one.fill_(torch.nan), "is not finite"), (lambda one: one.to(torch.int8), "right shape")],
+)
+def test_weights_that_are_no_numbers_are_refused(change: Callable, said: str, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = save(plain(), tmp_path) / "weights.safetensors"
+    weights = load_file(path)
+    save_file({name: change(one) if "head" in name else one for name, one in weights.items()}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    rewritten(tmp_path, lambda c: c["weights"].update(sha256=digest))
+    with pytest.raises(ValueError, match=said):
+        load(tmp_path)
+
+
+def test_a_model_that_was_lost_in_training_is_not_saved(tmp_path: Path) -> None:
+    model = plain()
+    torch.nn.init.constant_(next(model.parameters()), torch.nan)
+    with pytest.raises(ValueError, match="is not finite"):
+        save(model, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
