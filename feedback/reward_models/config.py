@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, one_of, whole
 
 READERS = ("auto", "decoder", "encoder")
 AGGREGATIONS = ("mean", "min", "uwo")
@@ -33,6 +33,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("features", "hidden", "width"):
+            whole(name, getattr(self, name))
             at_least(name, getattr(self, name), 1)
         if self.reader not in READERS:
             raise ValueError(one_of("reader", self.reader, READERS))
@@ -86,9 +87,12 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         for name, least in (("members", 1), ("epochs", 0), ("batch", 1), ("patience", 1), ("reference", 2)):
+            whole(name, getattr(self, name))
             at_least(name, getattr(self, name), least)
-        for name in ("penalty", "learning_rate", "weight_decay", "held_out"):
+        for name in ("penalty", "learning_rate", "likelihood_learning_rate", "weight_decay", "held_out"):
             at_least(name, getattr(self, name), 0)
+        if self.trunk_learning_rate is not None:
+            at_least("trunk_learning_rate", self.trunk_learning_rate, 0)
         if self.held_out >= 1:
             raise ValueError(f"held_out={self.held_out} leaves nothing to fit: give a share below 1")
         if self.aggregation not in AGGREGATIONS:

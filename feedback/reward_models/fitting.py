@@ -85,9 +85,12 @@ def fit(
         reference: The answers that scores are normalised on; None draws some of the training answers.
 
     Raises:
-        ValueError: There are no labels, or the policy does not fit.
+        ValueError: There are no labels, or the answers or the policy do not fit.
     """
     config, spaces = config or FitConfig(), ModelSpaces.of(task)
+    for given in (labelled, validation):
+        if given is not None:
+            _refuse_unfit(given, spaces)
     if initial is not None:
         model = replace(config.model, features=initial.features, hidden=initial.hidden)
         config = replace(config, model=model)
@@ -203,6 +206,14 @@ class _Member:
             for module in (self.model, self.likelihood)
         )
         return model, likelihood
+
+
+def _refuse_unfit(labelled: Labelled, spaces: ModelSpaces) -> None:
+    if not {ENCODED, READ} & labelled.answers.contexts.keys():
+        spaces.refuse_answers(labelled.answers)
+    skipped = sum(int((one.choice == SKIP).sum()) for one in labelled.labels if isinstance(one, Pairs))
+    if sum(map(len, labelled.labels)) == skipped:
+        raise ValueError(f"there are no labels but {skipped} skips: collect some")
 
 
 def _untrained(spaces: ModelSpaces, config: FitConfig, initial: ResponsePolicy | None) -> Ensemble:

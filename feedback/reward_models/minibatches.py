@@ -58,7 +58,8 @@ class ContextBatches:
         m = int(answers.context.max()) + 1
         self._orders, self._starts, self._counts = [], [], []
         for labels in labelled.labels:
-            context = answers.context[_rows(labels)[0].reshape(len(labels), -1)[:, 0]]
+            rows = _rows(labels)[0]
+            context = answers.context[rows if rows.ndim == 1 else rows[:, 0]]
             self._orders.append(context.argsort(stable=True))
             counts = torch.bincount(context, minlength=m)
             self._counts.append(counts)

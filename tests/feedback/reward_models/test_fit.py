@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from reward_answers import SMALL, answers, asked, labelled
 
 from agents.policy import ResponsePolicy
 from feedback.losses import Likelihood
-from feedback.preferences import FIRST, SECOND, Answers, Labelled, Pairs, Ratings
+from feedback.preferences import FIRST, SECOND, SKIP, Answers, Labelled, Pairs, Rankings, Ratings
 from feedback.reward_models import FitConfig, Fitted, ModelConfig, fit, fitting
 from mm_envs.tasks import CONFIGURATIONS
 
@@ -184,3 +185,44 @@ def test_reference_sets_are_fixed() -> None:
     assert fitted.model.reference_size == len(reference)
     scores = fitted.model.predict(reference)
     torch.testing.assert_close(scores.mean(1), torch.zeros(1), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("freeze", ["nothing", "trunk"])
+def test_a_kind_of_which_there_are_no_labels_changes_nothing(freeze: str) -> None:
+    task, table = labelled(WORDS)
+    nobody, config = torch.zeros(0, dtype=torch.int64), replace(QUICK, freeze=freeze)
+    empty = (Ratings(nobody, nobody, nobody.float()), Rankings(nobody, nobody.view(0, 3)))
+    once = fit(table, task, config).model(table.answers)
+    again = fit(replace(table, labels=(*table.labels, *empty)), task, config).model(table.answers)
+    assert torch.equal(once, again)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda a: replace(a, contexts={"picture": a.contexts["image"]}), "contexts lack 'image'"),
+        (lambda a: replace(a, contexts={"image": a.contexts["image"][:, :1]}), r"contexts\['image'\] is of"),
+        (lambda a: replace(a, response=a.response[:, :4]), "each row of response is of shape"),
+        (lambda a: replace(a, response=a.response - 1), "response has the number -1, but answers are num"),
+    ],
+)
+def test_answers_of_other_spaces_are_refused_before_anything_is_fitted(change: Callable, said: str) -> None:
+    task, table = labelled(WORDS)
+    with pytest.raises(ValueError, match=said):
+        fit(replace(table, answers=change(table.answers)), task, QUICK)
+
+
+def test_skips_alone_are_no_labels() -> None:
+    task, table = labelled(WORDS)
+    skipped = replace(table.pairs, choice=torch.full_like(table.pairs.choice, SKIP))
+    with pytest.raises(ValueError, match="no labels but 36 skips"):
+        fit(replace(table, labels=(skipped,)), task, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 1.5), ("members", 0), ("trunk_learning_rate", -1), ("likelihood_learning_rate", -1)],
+)
+def test_numbers_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        FitConfig(**{name: value})
