@@ -11,7 +11,7 @@ from feedback.preferences.batches import Answers
 from feedback.reward_models.config import AGGREGATIONS, FREEZES
 from feedback.reward_models.minibatches import digest_of_answers
 from feedback.reward_models.model import RewardModel
-from mm_envs.names import one_of
+from mm_envs.names import at_least, one_of
 
 _CHUNK = 1024
 _LEAST_DEVIATION = 1e-6
@@ -122,15 +122,22 @@ class Ensemble(nn.Module):
     def normalise_on(self, reference: Answers) -> None:
         """Sets mean and standard deviation of each member to those of its scores on some answers.
 
+        A member that gives all of them the same score is only shifted: it has no scale.
+
         Args:
-            reference: At least two answers of different worth.
+            reference: The reference set.
+
+        Raises:
+            ValueError: It is empty.
         """
+        at_least("len(reference)", len(reference), 1, "scores are normalised on some answers")
         self.reference_size, self.reference_digest = len(reference), digest_of_answers(reference)
         self.mean.zero_()
         self.deviation.fill_(1.0)
         scores = self.predict(reference).double()
         self.mean.copy_(scores.mean(1))
-        self.deviation.copy_(scores.std(1, correction=0).clamp(min=_LEAST_DEVIATION))
+        deviation = scores.std(1, correction=0)
+        self.deviation.copy_(torch.where(deviation < _LEAST_DEVIATION, 1.0, deviation))
 
     def _each(self, answers: Answers, use: Callable[[RewardModel, Tensor], Tensor]) -> list[Tensor]:
         """What is made of what each member reads. A loop: batched weights are slower on a CPU."""

@@ -93,3 +93,14 @@ def test_what_is_no_ensemble_is_refused() -> None:
         ensemble("MMVQA-v0", aggregation="median")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="shared='all' is not one of"):
         ensemble("MMVQA-v0", shared="all")
+
+
+def test_a_member_that_says_the_same_of_everything_is_only_shifted() -> None:
+    _, table = answers("MMCaption-v0")
+    model = ensemble("MMCaption-v0")
+    torch.nn.init.zeros_(model.members[0].head.out.weight)
+    model.normalise_on(table)
+    assert float(model.deviation[0]) == 1
+    torch.testing.assert_close(model.predict(table)[0], torch.zeros(len(table)))
+    with pytest.raises(ValueError, match=r"len\(reference\)=0 is below 1"):
+        model.normalise_on(table.take(torch.arange(0)))
