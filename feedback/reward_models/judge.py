@@ -26,7 +26,7 @@ class LearnedReward:
     model that learnt from whole answers says nothing of them.
 
     Args:
-        task: The task whose answers are scored.
+        task: The task whose answers are scored, or its spaces: an environment that is not ours has no task.
         path: The folder of a saved reward model.
         model: The model instead; it is used as it is, not copied.
         aggregation: "mean", "min" or "uwo"; None for that of the model.
@@ -43,7 +43,7 @@ class LearnedReward:
 
     def __init__(
         self,
-        task: Task,
+        task: Task | ModelSpaces,
         path: str | Path | None = None,
         *,
         model: Ensemble | None = None,

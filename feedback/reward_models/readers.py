@@ -29,7 +29,7 @@ class WholeReader(nn.Module):
 
     def __init__(self, space: gym.Space[Any], features: int) -> None:
         super().__init__()
-        self.width = 3 * features
+        self.width, self.words = 3 * features, isinstance(space, Tokens)
         self.encoder = make_encoder(space, features)
 
     def forward(self, context: Tensor, response: Tensor, length: Tensor | None) -> Tensor:
@@ -40,6 +40,8 @@ class WholeReader(nn.Module):
             response: As ``Episodes.response``.
             length: As ``Episodes.response_length``.
         """
+        if self.words and length is None:
+            length = lengths(response)
         read = self.encoder(response, length if length is None else length[:, None])
         return torch.cat([context, read, context * read], 1)
 

@@ -10,11 +10,15 @@ import gymnasium as gym
 import pytest
 import torch
 from reward_answers import SMALL, answers, asked
+from stable_baselines3.common.env_util import make_vec_env
 from torch._subclasses.fake_tensor import FakeTensorMode
 from trajectories import scripted_actions
 
 import mm_envs
-from feedback.reward_models import Ensemble, LearnedReward, RewardModel, save
+from feedback.preferences import Answers
+from feedback.reward_models import Ensemble, LearnedReward, ModelSpaces, RewardModel, save
+from feedback.transitions import context_spaces
+from feedback.vec_env import RewardVecEnv
 from mm_envs.episodes import Episodes
 from mm_envs.tasks import CONFIGURATIONS
 
@@ -123,3 +127,18 @@ def test_dense_rewards_are_refused(folders: dict[str, Path]) -> None:
 
 def test_the_name_stands_in_the_table() -> None:
     assert mm_envs.judges.FEEDBACKS["reward_model"] == "feedback.reward_models:LearnedReward"
+
+
+def test_an_environment_that_is_not_ours_is_scored_by_its_spaces(tmp_path: Path) -> None:
+    venv = make_vec_env("CartPole-v1", n_envs=3)
+    spaces = ModelSpaces(context_spaces(venv.observation_space), venv.action_space)
+    model = Ensemble([RewardModel(spaces, SMALL)])
+    save(model, tmp_path)
+    with pytest.raises(ValueError, match="space 'observation' is missing"):
+        LearnedReward(asked("MMVQA-v0")[0], tmp_path)
+    wrapped = RewardVecEnv(venv, LearnedReward(spaces, tmp_path))
+    wrapped.seed(1)
+    seen, action = torch.as_tensor(wrapped.reset()), torch.tensor([0, 1, 1])
+    _, reward, _, _ = wrapped.step(action.numpy())
+    expected = model(Answers({"observation": seen}, torch.arange(3), action))
+    torch.testing.assert_close(torch.as_tensor(reward), expected.detach(), atol=TOLERANCE, rtol=0)

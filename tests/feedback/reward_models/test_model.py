@@ -49,9 +49,10 @@ def test_what_stands_behind_the_end_does_not_count(name: str) -> None:
         assert torch.equal(model(table), model(other))
 
 
-def test_the_length_is_read_from_the_words_where_it_is_not_given() -> None:
+@pytest.mark.parametrize("reader", ["decoder", "encoder"])
+def test_the_length_is_read_from_the_words_where_it_is_not_given(reader: str) -> None:
     task, table = answers(WORDS)
-    model = RewardModel(task, SMALL)
+    model = RewardModel(task, replace(SMALL, reader=reader))
     assert torch.equal(model(table), model(replace(table, length=None)))
 
 
