@@ -28,7 +28,7 @@ class ReliabilityCurve:
 
     Attributes:
         confidence: The mean of max(p, 1 - p) in each bin, (bins,) float64, ascending.
-        accuracy: How often what was held likelier was said; a tie counts half, (bins,) float64.
+        accuracy: How often what was held likelier was said; ties count half, said or held, (bins,) float64.
         count: Pairs in each bin, (bins,) int64.
     """
 
@@ -67,13 +67,14 @@ def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> 
         >>> target = torch.tensor([1.0, 0.0, 0.0, 1.0])
         >>> curve = reliability_curve(torch.tensor([0.9, 0.2, 0.6, 0.5]), target, bins=2)
         >>> [round(one, 2) for one in curve.confidence.tolist()], curve.accuracy.tolist()
-        ([0.55, 0.85], [0.5, 1.0])
+        ([0.55, 0.85], [0.25, 1.0])
     """
     at_least("bins", bins, 1)
     at_least("len(probability)", len(probability), 1, "calibration needs pairs")
     probability, target = probability.double(), target.double()
     confidence = probability.maximum(1 - probability)
-    right = torch.where(probability >= 0.5, target, 1 - target)
+    # Where both are held equally likely, half of it is right, whichever stands first.
+    right = 0.5 + (probability - 0.5).sign() * (target - 0.5)
     order = confidence.argsort(stable=True)
     n = len(order)
     place = torch.arange(n, device=order.device) * min(bins, n) // n

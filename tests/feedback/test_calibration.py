@@ -41,7 +41,8 @@ def test_probabilities_that_are_right_have_no_error_but_that_of_chance() -> None
 @given(st.integers(1, 300), st.integers(1, 20), st.integers(0, 9))
 def test_swapping_the_answers_of_a_pair_changes_nothing(n: int, bins: int, seed: int) -> None:
     difference, target = drawn(n=n, seed=seed)
-    p = torch.sigmoid(difference).double()
+    # Answers that are held equally likely are among them.
+    p = torch.sigmoid(difference).double().where(difference.abs() > 0.5, 0.5)
     swap = torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5
     q, swapped = torch.where(swap, 1 - p, p), torch.where(swap, 1 - target, target)
     for measure in (brier, negative_log_likelihood, lambda a, b: expected_calibration_error(a, b, bins)):
