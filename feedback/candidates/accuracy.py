@@ -67,7 +67,7 @@ def pair_accuracy(
         prompt: Which prompt each pair belongs to, (n,) int64; None for one pair a prompt.
 
     Raises:
-        ValueError: There is no sampler, or all pairs are ties.
+        ValueError: There is no sampler, a score or utility is NaN, or all pairs are ties.
 
     Example:
         >>> one, two = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 5.0, 1.0])
@@ -76,6 +76,9 @@ def pair_accuracy(
         >>> found.accuracy, found.n, round(found.tie_rate, 2)
         (0.5, 2, 0.33)
     """
+    for name, one in (("score", scores_first - scores_second), ("utility", utility_first - utility_second)):
+        if bool(one.isnan().any()):
+            raise ValueError(f"{int(one.isnan().sum())} of {len(one)} pairs have a {name} that is NaN")
     differ = utility_first != utility_second
     n, pairs = int(differ.sum()), len(differ)
     if n == 0:

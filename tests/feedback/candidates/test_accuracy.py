@@ -64,3 +64,11 @@ def test_an_accuracy_without_a_sampler_is_refused() -> None:
 def test_ties_alone_are_refused() -> None:
     with pytest.raises(ValueError, match="all 3 pairs of sampler='x' are exact ties"):
         pair_accuracy(torch.ones(3), torch.zeros(3), torch.ones(3), torch.ones(3), sampler="x")
+
+
+def test_a_score_that_is_no_number_is_refused_not_counted_as_half_right() -> None:
+    one, two = torch.tensor([1.0, float("nan")]), torch.zeros(2)
+    with pytest.raises(ValueError, match="1 of 2 pairs have a score that is NaN"):
+        pair_accuracy(one, two, torch.ones(2), two, "by hand")
+    with pytest.raises(ValueError, match="1 of 2 pairs have a utility that is NaN"):
+        pair_accuracy(torch.ones(2), two, one, two, "by hand")
