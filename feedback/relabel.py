@@ -29,8 +29,12 @@ def check_judge(judge: Feedback) -> None:
     """Refuses a judge that cannot judge a foreign environment.
 
     Raises:
-        ValueError: The judge sees the reference.
+        ValueError: It is no judge, or one that sees the reference.
     """
+    if not hasattr(judge, "sees_reference"):
+        raise ValueError(
+            f"a {type(judge).__name__} is no judge: give one, for instance LearnedReward(spaces, model=model)"
+        )
     if judge.sees_reference:
         raise ValueError(
             f"{type(judge).__name__} judges by the reference, which this environment does not have: use a "

@@ -46,7 +46,8 @@ class RewardVecEnv(VecEnvWrapper):
         device: Where the judge wants its tensors.
 
     Raises:
-        ValueError: The judge needs the reference, or the rewards of ``venv`` are replaced already.
+        ValueError: The judge is none or needs the reference, or ``venv`` is no ``VecEnv`` or has its rewards
+            replaced already.
 
     Example:
         >>> from stable_baselines3.common.env_util import make_vec_env
@@ -70,6 +71,10 @@ class RewardVecEnv(VecEnvWrapper):
         device: torch.device | str = "cpu",
     ) -> None:
         check_judge(judge)
+        if not isinstance(venv, VecEnv):
+            raise ValueError(
+                f"{venv} is no VecEnv of Stable-Baselines3: make it one, for instance by DummyVecEnv"
+            )
         below: Any = venv
         while isinstance(below, VecEnvWrapper):
             if isinstance(below, RewardVecEnv):

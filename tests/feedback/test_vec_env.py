@@ -312,6 +312,15 @@ def test_agents_are_trained_saved_and_loaded(algorithm: Any, tmp_path: Any) -> N
     assert again.predict(seen, deterministic=True)[0].shape == (ROWS,)
 
 
+def test_what_is_no_environment_and_no_judge_is_refused() -> None:
+    judge: Any = Judge(lambda episodes: torch.zeros(len(episodes)))
+    alone: Any = gym.make("CartPole-v1")
+    with pytest.raises(ValueError, match=r"is no VecEnv of Stable-Baselines3"):
+        RewardVecEnv(alone, judge)
+    with pytest.raises(ValueError, match=r"a Linear is no judge: give one"):
+        RewardVecEnv(make_vec_env("CartPole-v1"), torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+
+
 def test_what_cannot_work_is_refused() -> None:
     judge = Judge(lambda episodes: episodes.response)
     seeing = Judge(lambda episodes: episodes.response)
@@ -355,7 +364,7 @@ def test_an_agent_learns_the_task_from_a_reward_model_alone() -> None:
         ModelConfig(features=16, width=16), held_out=0, epochs=20, batch=16, learning_rate=3e-3
     )
     model = fit(Labelled(answers, ("one",), (labels,)), spaces, config).model
-    learning = RewardVecEnv(venv, LearnedReward(spaces, model=model))  # type: ignore[arg-type]
+    learning = RewardVecEnv(venv, LearnedReward(spaces, model=model))
     agent = PPO(
         "MultiInputPolicy",
         learning,
