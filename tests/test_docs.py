@@ -168,3 +168,10 @@ def test_annotators(there: Path) -> None:
     space: dict[str, Any] = {}
     _run("annotators.md", there, space)
     assert space["mixed"].annotator.shape == (256, 2)
+
+
+def test_human_feedback(there: Path) -> None:
+    space: dict[str, Any] = {}
+    _run("human_feedback.md", there, space)
+    assert len(space["batch"].pairs) == 480
+    assert (there / "report.html").stat().st_size > 5_000

@@ -71,10 +71,14 @@ class Compare:
             return 0
         out = console()
         rate, gap = found.rate, found.gap
-        out.print(f"[bold]{shown(self.a)}[/] against [bold]{shown(self.b)}[/], judge {shown(self.judge)}")
+        out.print(
+            f"[bold]{shown(self.a)}[/] against [bold]{shown(self.b)}[/], judge {shown(self.judge)}",
+            soft_wrap=True,
+        )
         out.print(
             f"  {found.items} items, {found.same} of them with equal answers; votes: {found.wins} won, "
-            f"{found.losses} lost, {found.ties} tied, {found.skips} skipped"
+            f"{found.losses} lost, {found.ties} tied, {found.skips} skipped",
+            soft_wrap=True,
         )
         out.print(f"  win rate            {with_interval(*rate)}" if rate else "  nothing was judged")
         for name, one in ((self.a, found.utility_a), (self.b, found.utility_b)):

@@ -21,6 +21,7 @@ WRITTEN = {
     "public_sets.md": "public sets: where they can be had, and under which licence",
     "writing_a_task.md": "write a task of your own",
     "tickets_and_resume.md": "any episode back, and any training",
+    "human_feedback.md": "human feedback, from the first label to the agent",
     "annotators.md": "simulated annotators, and how to write one",
 }
 _COLOURS = 128

@@ -89,6 +89,8 @@ def fit(options: Fit) -> dict[str, Any]:
     if options.loss not in LOSSES:
         raise ValueError(one_of("--loss", options.loss, LOSSES))
     at_least("--held-out", options.held_out, 0)
+    if options.held_out >= 1:
+        raise ValueError(f"--held-out {options.held_out} leaves nothing to fit: give a share below 1")
     from feedback.reward_models import FitConfig, save
     from feedback.reward_models import fit as fitted_to
     from feedback.store import PreferenceStore

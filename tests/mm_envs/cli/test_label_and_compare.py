@@ -224,9 +224,7 @@ def test_a_person_compares_blindly(
     capsys.readouterr()
     assert main(["compare", *words]) == 0
     text = capsys.readouterr().out
-    assert text.index("votes: ") > text.rindex("[1m") if "[1m" in text else True
-    question = text[: text.index("win rate")]
-    assert "blind" not in question[: question.index("items, ")].split("quit", 1)[1].split("against")[0]
+    assert "blind" not in text[: text.index(" against ")]
     first = records(db, "person")
     assert len(first) == 4
     typed("2" * 12, monkeypatch)
@@ -265,7 +263,7 @@ def test_agents_of_different_environments_are_refused(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other"
-    words = ["--steps", "16", "--num-envs", "2", "--eval-episodes", "0", "--set", "scale=1", "--threads", "1"]
+    words = ["--steps", "16", "--num-envs", "2", "--eval-episodes", "0", "--set", "scale=6", "--threads", "1"]
     assert main(["train", ID, "--out", str(other), *words]) == 0
     assert main(["compare", str(trained), str(other)]) == 1
     assert "the agents answer different questions" in " ".join(capsys.readouterr().err.split())
