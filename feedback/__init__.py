@@ -1,4 +1,4 @@
-"""Who judges: simulated annotators, and later preferences, reward models and people."""
+"""Who judges: annotators, preferences and their store, queries, reward models, and whom to trust."""
 
 from feedback.annotators import SimulatedRater
 
