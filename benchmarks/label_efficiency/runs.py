@@ -14,7 +14,7 @@ from feedback.annotators import AnnotatorPool, make_pool
 from feedback.candidates import PairAccuracy, Sampler, pair_accuracy
 from feedback.losses import PairLikelihood
 from feedback.preferences import Labelled, Pairs
-from feedback.reward_models import FitConfig, Fitted, fit
+from feedback.reward_models import FitConfig, Fitted, ModelConfig, fit
 from feedback.reward_models.model import ENCODED
 from feedback.rounds import CandidatePairs, ask, draw_pairs, labelled, seed_of
 from mm_envs.judges import true_utility
@@ -31,7 +31,7 @@ class Plan:
 
     Attributes:
         seeds: How many seeds; each has its own questions, answers, crowd, weights and held-out pairs.
-        first_seed: The first of them: how models are fitted was chosen on those below 10.
+        first_seed: The first of them: how models are fitted was chosen on those below 20.
         few: The small number of labels.
         many: The large one; the few are the first of them.
         held_out: Questions of the test split.
@@ -41,13 +41,14 @@ class Plan:
     """
 
     seeds: int = 10
-    first_seed: int = 10
+    first_seed: int = 20
     few: int = 1000
     many: int = 5000
     held_out: int = 2000
     parts: int = 3
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
+            model=ModelConfig(width=16),
             freeze="trunk",
             batch=32,
             learning_rate=3e-4,
