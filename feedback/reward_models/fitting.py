@@ -79,6 +79,7 @@ def fit(
         task: The task that the answers are for, or its spaces.
         config: How.
         validation: What decides when to stop and sets the temperature; None takes a share of the contexts.
+            One without labels decides nothing.
         initial: A policy from whose context encoder and decoder every member starts.
         likelihood: What labels cost: a module with ``loss(scores, labelled)`` whose parameters are learnt,
             too. ``feedback.losses.Likelihood`` unless given. Every member learns its own.
@@ -89,8 +90,11 @@ def fit(
     """
     config, spaces = config or FitConfig(), ModelSpaces.of(task)
     for given in (labelled, validation):
-        if given is not None:
-            _refuse_unfit(given, spaces)
+        # What is encoded already is of no space.
+        if given is not None and not {ENCODED, READ} & given.answers.contexts.keys():
+            spaces.refuse_answers(given.answers)
+    if not _said(labelled):
+        raise ValueError("there are no labels, or skips alone: collect some")
     if initial is not None:
         model = replace(config.model, features=initial.features, hidden=initial.hidden)
         config = replace(config, model=model)
@@ -99,6 +103,8 @@ def fit(
     train, held_out = labelled, validation
     if validation is None and config.held_out:
         train, held_out = split(labelled, config.held_out, generator)
+    if held_out is not None and not _said(held_out):
+        held_out = None  # It would stop every fit at once, since its loss is always 0.
     device = labelled.answers.context.device
     ensemble = _untrained(spaces, config, initial).to(device)
     reference = reference or sample(train.answers, config.reference, generator)
@@ -208,12 +214,10 @@ class _Member:
         return model, likelihood
 
 
-def _refuse_unfit(labelled: Labelled, spaces: ModelSpaces) -> None:
-    if not {ENCODED, READ} & labelled.answers.contexts.keys():
-        spaces.refuse_answers(labelled.answers)
+def _said(labelled: Labelled) -> int:
+    """How many labels say something: all but skips."""
     skipped = sum(int((one.choice == SKIP).sum()) for one in labelled.labels if isinstance(one, Pairs))
-    if sum(map(len, labelled.labels)) == skipped:
-        raise ValueError(f"there are no labels but {skipped} skips: collect some")
+    return sum(map(len, labelled.labels)) - skipped
 
 
 def _untrained(spaces: ModelSpaces, config: FitConfig, initial: ResponsePolicy | None) -> Ensemble:

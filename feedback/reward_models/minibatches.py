@@ -94,6 +94,9 @@ class ContextBatches:
 def split(labelled: Labelled, share: float, generator: torch.Generator) -> tuple[Labelled, Labelled | None]:
     """Labels parted by context: no context, and so no answer, is in both parts.
 
+    That holds where a label speaks of answers to one context, as all records do. A label across contexts goes
+    with its first answer and takes the others along.
+
     Args:
         labelled: Answers with labels.
         share: How many of the contexts go into the second part; rounded, at least one stays in the first.

@@ -215,8 +215,17 @@ def test_answers_of_other_spaces_are_refused_before_anything_is_fitted(change: C
 def test_skips_alone_are_no_labels() -> None:
     task, table = labelled(WORDS)
     skipped = replace(table.pairs, choice=torch.full_like(table.pairs.choice, SKIP))
-    with pytest.raises(ValueError, match="no labels but 36 skips"):
+    with pytest.raises(ValueError, match="no labels, or skips alone"):
         fit(replace(table, labels=(skipped,)), task, QUICK)
+
+
+def test_labels_to_check_on_that_say_nothing_do_not_stop_the_fit() -> None:
+    task, table = labelled(WORDS)
+    skipped = replace(table.pairs, choice=torch.full_like(table.pairs.choice, SKIP))
+    config = replace(QUICK, epochs=4, patience=1)
+    fitted = fit(table, task, config, validation=replace(table, labels=(skipped,)))
+    assert [epoch.held_out for epoch in fitted.history[0]] == [None] * 4
+    assert fitted.held_out is None
 
 
 @pytest.mark.parametrize(
