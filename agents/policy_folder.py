@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import torch
+from torch import Tensor
 
 from agents.policy import ResponsePolicy
 from agents.sb3.store import load_tensors, write_tensors
 from mm_envs.engine.response import in_words
-from mm_envs.names import whole
+from mm_envs.names import at_least, whole
 from mm_envs.spaces import to_json
 from mm_envs.tasks.task import Task
 
@@ -63,13 +66,27 @@ def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
                 f"{path}: the policy knows space {key!r} as {_short(config['spaces'].get(key))}, and the "
                 f"task has {_short(space)}: make the task that the policy was trained on"
             )
-    policy = ResponsePolicy(task, **{name: config[name] for name in _SIZES})
+    sizes = {name: config[name] for name in _SIZES}
     weights = load_tensors(path.with_name(_WEIGHTS))
     try:
-        policy.load_state_dict(weights)
-    except RuntimeError as error:
+        with torch.device("meta"):
+            # Without memory: a file cannot have more of it taken than its weights need.
+            _refuse_other(ResponsePolicy(task, **sizes).state_dict(), weights)
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path.with_name(_WEIGHTS)} does not fit {path.name}: {error}") from None
+    policy = ResponsePolicy(task, **sizes)
+    policy.load_state_dict(weights)
     return policy
+
+
+def _refuse_other(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Refuses weights that are missing, too many, of another shape or dtype, or no numbers."""
+    for name in [*wanted, *(name for name in given if name not in wanted)]:
+        kinds = [(one[name].shape, one[name].dtype) for one in (wanted, given) if name in one]
+        if len(kinds) != 2 or kinds[0] != kinds[1]:
+            raise ValueError(f"weights {name!r} are not of the right shape")
+        if not bool(given[name].isfinite().all()):
+            raise ValueError(f"weights {name!r} are not finite")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -79,6 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError(f"format {config['format']!r} is not {FORMAT}")
         for name in _SIZES:
             whole(name, config[name])
+            at_least(name, config[name], 1)
         if not isinstance(config["spaces"], dict):
             raise ValueError("spaces is no object")
     except (KeyError, TypeError, ValueError, RecursionError) as error:

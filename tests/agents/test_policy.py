@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,26 @@ def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / "policy.json").write_text(text)
         with pytest.raises(ValueError, match=r"policy\.json is damaged"):
             load_policy(tmp_path, task)
+
+
+@pytest.mark.parametrize("features", [9, 10**9, 10**12, True])
+def test_sizes_that_the_weights_do_not_have_take_no_memory(features: int, tmp_path: Path) -> None:
+    task = make_task("classify", dataset="digits")
+    save_policy(small(task), task, tmp_path)
+    config = json.loads((tmp_path / "policy.json").read_text())
+    (tmp_path / "policy.json").write_text(json.dumps({**config, "features": features}))
+    with pytest.raises(ValueError, match=r"policy\.safetensors does not fit policy\.json"):
+        load_policy(tmp_path, task)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    task = make_task("classify", dataset="digits")
+    policy = small(task)
+    assert policy.head is not None
+    torch.nn.init.constant_(policy.head.bias, torch.nan)
+    save_policy(policy, task, tmp_path)
+    with pytest.raises(ValueError, match=r"weights 'head\.bias' are not finite"):
+        load_policy(tmp_path, task)
 
 
 def test_answers_that_are_vectors_are_refused() -> None:
