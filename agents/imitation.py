@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.policy import ResponsePolicy
 from agents.references import reference_answer
 from mm_envs.engine.pool import shared_pool
-from mm_envs.names import at_least
+from mm_envs.names import at_least, whole
 from mm_envs.tasks.task import Task
 
 _log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def fine_tune(
         16
     """
     for name, value in (("epochs", epochs), ("batch", batch), ("items", 1 if items is None else items)):
+        whole(name, value)
         at_least(name, value, 1)
     policy = ResponsePolicy(task, features, features, seed) if policy is None else policy
     policy.to(device)

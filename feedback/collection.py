@@ -16,7 +16,7 @@ from mm_envs.engine.issue import registered_spec
 from mm_envs.engine.ticket import Ticket
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
-from mm_envs.names import at_least
+from mm_envs.names import at_least, whole
 from mm_envs.tasks.task import Task
 
 _BLOCK = 1024
@@ -94,6 +94,7 @@ def draw_prompts(
         >>> len(prompts), len(tickets), tickets[2].split(":")[5]
         (3, 3, '5.2.0')
     """
+    whole("n", n)
     at_least("n", n, 1, "draw at least one")
     at_least("seed", seed, 0)
     first: MultimodalVectorEnv | None = None

@@ -16,7 +16,7 @@ from feedback.candidates.word_classes import WordClasses
 from mm_envs.data.text import EOS, PAD, SPECIALS
 from mm_envs.engine.response import in_words
 from mm_envs.episodes import Prompts
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, one_of, whole
 from mm_envs.random import fold, integers
 from mm_envs.tasks.task import Task
 
@@ -48,6 +48,8 @@ class Edits:
         self, task: Task, edits: tuple[int, int] = (0, 4), kinds: Collection[str] | None = None
     ) -> None:
         self._least, self._most = edits
+        for number in edits:
+            whole("edits", number)
         at_least("edits[0]", self._least, 0)
         at_least("edits[1]", self._most, self._least, "give the least number first")
         chosen = list(EDITS) if kinds is None else list(kinds)

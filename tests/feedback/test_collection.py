@@ -54,6 +54,8 @@ def test_a_task_has_prompts_but_no_tickets() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="n=0 is below 1"):
         draw_prompts("MMVQA-v0", 0)
+    with pytest.raises(ValueError, match=r"n=2\.5 is not a whole number"):
+        draw_prompts("MMVQA-v0", 2.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="seed=-1 is below 0"):
         draw_prompts("MMVQA-v0", 1, seed=-1)
     with pytest.raises(ValueError, match="split='trian'"):

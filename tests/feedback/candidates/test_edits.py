@@ -187,6 +187,7 @@ def test_without_known_classes_any_word_may_be_substituted() -> None:
         ((0, 4), [], r"kinds=\[\] is empty"),
         ((3, 2), None, r"edits\[1\]=2 is below 3"),
         ((-1, 2), None, r"edits\[0\]=-1 is below 0"),
+        ((0, 1.5), None, r"edits=1\.5 is not a whole number"),
     ],
 )
 def test_wrong_arguments_are_refused(edits: tuple[int, int], kinds: list[str] | None, message: str) -> None:
