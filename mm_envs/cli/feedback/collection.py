@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mm_envs.cli.runs import Setting
     from mm_envs.tasks.task import Task
 
+# Few labels are kept aside in early rounds, and their loss jumps.
+_PATIENCE = 5
 _ANOTHER = "use another --seed for another collection"
 
 
@@ -131,7 +133,7 @@ class Collection:
     def _learnt(self, labelled: Labelled, number: int) -> Scorer:
         if self.options.query == "uniform":
             return Nothing()
-        config = FitConfig(members=self.options.members, seed=self.options.seed)
+        config = FitConfig(members=self.options.members, patience=_PATIENCE, seed=self.options.seed)
         fitted = fit(labelled, self.task, config)
         self._versions[number] = fitted.records[:16]
         return fitted.model

@@ -27,6 +27,8 @@ from mm_envs.cli.feedback.judged import Judged, Part, judged, part_of, parted
 from mm_envs.cli.feedback.source import Collected
 
 _FOLDS, _TEST = 2, 0.2
+# Trust is learnt slowly at first: the loss stands still for some epochs.
+_PATIENCE = 10
 _VALUES = {"first": 0, "second": 1, "tie": 2}
 
 
@@ -133,7 +135,7 @@ def findings(
     model: Ensemble | None = None,
     held_out: Sequence[int] = (),
     points: int = 4,
-    epochs: int = 20,
+    epochs: int = 40,
     seed: int = 0,
 ) -> Findings:
     """Everything that a report says of the records of an environment.
@@ -190,7 +192,9 @@ def findings(
 def _fitted(labelled: Labelled, all_of: Collected, epochs: int, seed: int) -> Ensemble:
     labels, people = sum(map(len, labelled.labels)), len(labelled.annotators)
     likelihood = Likelihood(Reliability(people, labels=labels), annotators=people, labels=labels)
-    return fit(labelled, all_of.task, FitConfig(epochs=epochs, seed=seed), likelihood=likelihood).model
+    return fit(
+        labelled, all_of.task, FitConfig(epochs=epochs, patience=_PATIENCE, seed=seed), likelihood=likelihood
+    ).model
 
 
 def _folds(all_of: Collected, names: list[str], epochs: int, seed: int) -> Judged:

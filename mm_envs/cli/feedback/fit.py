@@ -39,6 +39,7 @@ class Fit:
         aggregation: How scores of members become one: mean, min, or uwo (mean minus variance).
         freeze: What is shared by all members and not trained: nothing, context or trunk; with --initial.
         epochs: At most so many passes over the labels.
+        patience: Passes without a better loss on labels kept aside until a member stops.
         held_out: The share of the items whose labels test the model; 0 for none.
         seed: Decides weights, order and what is held out.
         id: Which environment, if the store holds several.
@@ -55,7 +56,8 @@ class Fit:
     initial: Path | None = None
     aggregation: Literal["mean", "min", "uwo"] = "mean"
     freeze: Literal["nothing", "context", "trunk"] = "nothing"
-    epochs: int = 20
+    epochs: int = 40
+    patience: int = 10
     held_out: float = 0.1
     seed: int = 0
     id: str | None = None
@@ -102,6 +104,7 @@ def fit(options: Fit) -> dict[str, Any]:
         aggregation=options.aggregation,
         freeze=options.freeze,
         epochs=options.epochs,
+        patience=options.patience,
         seed=options.seed,
     )
     with PreferenceStore(options.db, create=False) as store:
@@ -174,7 +177,8 @@ def _print(summary: dict[str, Any], folder: Path) -> None:
     out, records = console(), summary["records"]
     out.print(
         f"[bold]{summary['members']} reward models[/] for {summary['id']} from {records['fitted']:,} records "
-        f"({summary['loss']}), {records['held_out']:,} held out"
+        f"({summary['loss']}), {records['held_out']:,} held out",
+        soft_wrap=True,
     )
     if summary["held_out"] is None:
         out.print("  no pairs were held out: nothing says how right the model is", style="yellow")

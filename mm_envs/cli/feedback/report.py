@@ -42,7 +42,7 @@ class Report:
     out: Path
     model: Path | None = None
     curve: int = 4
-    epochs: int = 20
+    epochs: int = 40
     seed: int = 0
     id: str | None = None
     data: Path | None = None
@@ -105,7 +105,8 @@ def _table(found: Findings) -> Table:
     from rich.table import Table
 
     shared = found.agreement
-    title = f"{found.id}: alpha {shared.alpha:.3f} on {shared.shared:,} pairs with several votes"
+    agreed = f"alpha {shared.alpha:.3f} on {shared.shared:,} pairs with several votes"
+    title = f"{found.id}: {agreed if shared.shared else 'no pair has several votes'}"
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
     for name in ("annotator", "labels", "right", "skill [95 %]", "verdict"):
         table.add_column(name, justify="left" if name in ("annotator", "verdict") else "right")
