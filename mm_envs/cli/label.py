@@ -79,20 +79,20 @@ def label(options: Label) -> dict[str, Any]:
     if not options.annotator.strip():
         raise ValueError("--annotator is empty: give your name")
     from feedback.candidates import make_sampler
-    from feedback.rounds import draw_pairs, seed_of
+    from feedback.rounds import seed_of
     from feedback.store import PreferenceStore
     from mm_envs.cli.asking import ask, person_at_terminal
+    from mm_envs.cli.feedback.collection import drawn
     from mm_envs.cli.feedback.source import setting_of
 
     setting = setting_of(options.id, options.set, options.data, options.layout)
     task = setting.make(1, split=options.split).task
     sampler = make_sampler(options.sampler, task)
-    # Twice as many: pairs of equal answers are left out.
-    seed, count = seed_of(options.seed, "round 0"), 2 * options.pairs + 8
-    pairs = draw_pairs(setting.id, sampler, count, options.split, seed, **setting.arguments)
+    seed = seed_of(options.seed, "round 0")
+    pairs = drawn(setting, sampler, options.pairs, options.pairs, options.split, seed)
     import torch
 
-    pairs = pairs.take(torch.arange(min(options.pairs, len(pairs))))
+    pairs = pairs.take(torch.arange(options.pairs))
     with PreferenceStore(options.db) as store, person_at_terminal(options.pictures, options.json) as person:
         records, new = ask(person, options.annotator, task, pairs, store)
     return {

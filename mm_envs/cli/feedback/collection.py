@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Few labels are kept aside in early rounds, and their loss jumps.
 _PATIENCE = 5
+# Candidates for each query, as Plan has it; then how often more questions may be drawn, and some to spare.
+_POOL, _DOUBLED, _SPARE = 10, 5, 16
 _ANOTHER = "use another --seed for another collection"
 
 
@@ -124,11 +126,9 @@ class Collection:
     # Behind -----------------------------------------------------------------------------------------------
 
     def _draw(self, number: int, count: int) -> CandidatePairs:
-        n = max(2 * count + 8, 10 * count if self.options.query != "uniform" else 0)
+        most = count if self.options.query == "uniform" else _POOL * count
         seed = seed_of(self.options.seed, f"round {number}")
-        return draw_pairs(
-            self.setting.id, self.sampler, n, self.options.split, seed, **self.setting.arguments
-        )
+        return drawn(self.setting, self.sampler, count, most, self.options.split, seed)
 
     def _learnt(self, labelled: Labelled, number: int) -> Scorer:
         if self.options.query == "uniform":
@@ -185,6 +185,33 @@ class Collection:
             lambda one: one.latency or 0.0,
         )
         return tuple(torch.tensor([[value(one) for one in said] for said in votes]) for value in read)
+
+
+def drawn(
+    setting: Setting, sampler: Sampler, count: int, questions: int, split: str, seed: int
+) -> CandidatePairs:
+    """Pairs of different answers, each to one question.
+
+    Args:
+        setting: The environment.
+        sampler: Answers the questions.
+        count: How many pairs are needed.
+        questions: How many questions are drawn, at least; more where too many answers are equal.
+        split: Which items.
+        seed: Decides questions and answers.
+
+    Raises:
+        ValueError: The sampler hardly ever gives two different answers.
+    """
+    for doubled in range(_DOUBLED):
+        n = (questions << doubled) + _SPARE
+        pairs = draw_pairs(setting.id, sampler, n, split, seed, **setting.arguments)
+        if len(pairs) >= count:
+            return pairs
+    raise ValueError(
+        f"sampler {sampler.name!r} gives {len(pairs):,} pairs of different answers to {n:,} questions, and "
+        f"{count:,} are needed: take another --sampler"
+    )
 
 
 def _counts(asked: Asked | None) -> tuple[int, ...]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from mm_envs.cli.arguments import key_values, known_id, with_data
 from mm_envs.cli.runs import Setting
-from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER
 
 if TYPE_CHECKING:
     from feedback.annotators import AnnotatorPool
@@ -33,6 +32,8 @@ def setting_of(name: str, given: Sequence[str], data: Path | None, layout: str |
     Raises:
         ValueError: There is no such id, or an argument is none.
     """
+    from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER
+
     arguments = key_values(given)
     for key in arguments:
         if key in (*OF_THE_CALLER, *OF_GYMNASIUM, *_JUDGE):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -124,6 +126,15 @@ def test_another_seed_is_another_collection_and_others_are_asked_the_same(tmp_pa
     assert len(queries) == 18
     assert set(queries[:6]) == set(queries[12:])
     assert not set(queries[:6]) & set(queries[6:12])
+
+
+def test_more_questions_are_drawn_where_answers_are_often_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for most, status in ((1, 0), (0, 1)):
+        assert collect(tmp_path / "feedback.db", 30, "--sampler", f"edits:0-{most}") == status
+    assert len(said(tmp_path / "feedback.db")) == 30
+    assert "take another --sampler" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -315,6 +326,12 @@ def test_figures_are_xml_whatever_names_say() -> None:
 def test_values_outside_an_axis_lie_at_its_ends() -> None:
     axis = Axis("", 10, 1000, log=True)
     assert [axis.share(value) for value in (1, 10, 100, 1000, 5000)] == pytest.approx([0, 0, 0.5, 1, 1])
+
+
+def test_the_command_line_starts_without_torch() -> None:
+    code = "import sys, mm_envs.cli.app; print({'torch', 'sqlalchemy', 'PIL'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
 
 
 # Files ------------------------------------------------------------------------------------------------------
