@@ -59,7 +59,7 @@ def pair_loss(model: RewardModel, pairs: PlainPairs, rows: Tensor) -> Tensor:
 
 def minibatches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     """The numbers below a count in random order, some at a time."""
-    yield from torch.randperm(count, generator=generator).split(batch)
+    yield from torch.split(torch.randperm(count, generator=generator), batch)
 
 
 def train(
@@ -81,6 +81,6 @@ def train(
 def mean_loss(model: RewardModel, pairs: PlainPairs, batch: int = 256) -> float:
     """The mean loss over all pairs."""
     total = 0.0
-    for rows in torch.arange(len(pairs)).split(batch):
+    for rows in torch.split(torch.arange(len(pairs)), batch):
         total += float(pair_loss(model, pairs, rows)) * len(rows)
     return total / len(pairs)

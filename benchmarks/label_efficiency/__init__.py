@@ -37,7 +37,7 @@ class Size:
     """
 
     plan: Plan = field(default_factory=Plan)
-    epochs: int = 24
+    epochs: int = 32
     items: int | None = None
     features: int = 128
     crowds: int = 20
