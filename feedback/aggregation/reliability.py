@@ -82,6 +82,17 @@ class Reliability(PairLikelihood):
         """e_w of every annotator, (annotators,) float; on pairs of no particular modality."""
         return self.logit.detach().sigmoid()
 
+    @property
+    def skill_by_modality(self) -> Tensor:
+        """e_w on pairs of one modality alone, (annotators, modalities) float.
+
+        Raises:
+            ValueError: Skill does not differ by modality here.
+        """
+        if self.by_modality is None:
+            raise ValueError("modalities=0: build Reliability with the number of modalities")
+        return (self.logit[:, None] + self.by_modality).detach().sigmoid()
+
     def log_likelihood(
         self,
         difference: Tensor,
@@ -100,15 +111,20 @@ class Reliability(PairLikelihood):
             modalities: What carries the difference, (n, modalities) float; None: no modality in particular.
         """
         sees, turned = self._components(difference, annotator, shown_first)
-        logit = self.logit[annotator]
-        if modalities is not None and self.by_modality is not None:
-            logit = logit + (modalities * self.by_modality[annotator]).sum(-1)
+        logit = self._logits(annotator, modalities)
         right, wrong = logsigmoid(logit)[:, None], logsigmoid(-logit)[:, None]
         first, second, tie = torch.logaddexp(right + sees, wrong + turned).unbind(-1)
         if self.tie is None:
             tie = (first + second) / 2
         said = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
         return said.masked_fill(choice == SKIP, 0.0)
+
+    def _logits(self, annotator: Tensor, modalities: Tensor | None) -> Tensor:
+        """Logit e_w of each label, (n,)."""
+        logit = self.logit[annotator]
+        if modalities is None or self.by_modality is None:
+            return logit
+        return logit + (modalities * self.by_modality[annotator]).sum(-1)
 
     def _components(
         self, difference: Tensor, annotator: Tensor, shown_first: Tensor
@@ -142,7 +158,8 @@ class Reliability(PairLikelihood):
 
     def forward(self, difference: Tensor, pairs: Pairs) -> Tensor:
         """Minus the log-likelihood of each pair, (n,) float; 0 for a SKIP."""
-        return -self.log_likelihood(difference, pairs.choice, pairs.annotator, pairs.shown_first)
+        shown, modalities = pairs.shown_first, pairs.modalities
+        return -self.log_likelihood(difference, pairs.choice, pairs.annotator, shown, modalities)
 
     def penalty(self) -> Tensor:
         """Minus the logarithm of the priors, divided by the labels of the fit, a number."""
@@ -171,7 +188,7 @@ class Reliability(PairLikelihood):
         """
         counted = ((pairs.choice != TIE) & (pairs.choice != SKIP)).to(difference.dtype)
         sees, turned = self._said(difference, pairs)
-        odds = self.logit[pairs.annotator] + sees - turned
+        odds = self._logits(pairs.annotator, pairs.modalities) + sees - turned
         number = len(self.logit)
         right = torch.zeros(number, dtype=odds.dtype).index_add(0, pairs.annotator, counted * odds.sigmoid())
         total = torch.zeros(number, dtype=odds.dtype).index_add(0, pairs.annotator, counted)

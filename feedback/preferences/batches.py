@@ -76,7 +76,11 @@ class Labels:
 
     def take(self, rows: Tensor) -> Labels:
         """Some labels, (k,) int64 or a mask, in that order."""
-        return replace(self, **{name: value[rows] for name, value in vars(self).items()})
+        return replace(self, **{name: value[rows] for name, value in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields by name, those that are None left out."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,15 @@ class Pairs(Labels):
         second: Another one.
         choice: FIRST, SECOND, TIE or SKIP, (n,) int64.
         shown_first: Whether ``first`` was displayed first, (n,) bool.
+        modalities: What carries the difference of the two answers, or what the annotator was shown, (n, M)
+            float shares; None where nobody says. Annotators may be better at some modalities than at others.
     """
 
     first: Tensor
     second: Tensor
     choice: Tensor
     shown_first: Tensor
+    modalities: Tensor | None = None
 
     @property
     def target(self) -> Tensor:

@@ -212,7 +212,7 @@ def _critiques(who: Tensor, records: list[kinds.Critique], rows: list[list[int]]
 
 
 def _to(labels: Labels, device: torch.device | str) -> Labels:
-    return replace(labels, **{name: value.to(device) for name, value in vars(labels).items()})
+    return replace(labels, **{name: value.to(device) for name, value in labels.tensors().items()})
 
 
 _READERS: dict[type[Record], Callable[[Tensor, Any, list[list[int]]], Labels]] = {

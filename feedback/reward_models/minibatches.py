@@ -147,7 +147,7 @@ def _hashed(row: tuple[np.ndarray[Any, Any], ...]) -> bytes:
 def digest(labelled: Labelled) -> str:
     """The SHA-256 of answers and labels, as hexadecimal digits: another label, another digest."""
     labels = sorted(labelled.labels, key=lambda one: type(one).__name__)
-    named = {f"{type(one).__name__} {name}": value for one in labels for name, value in vars(one).items()}
+    named = {f"{type(one).__name__} {name}": value for one in labels for name, value in one.tensors().items()}
     return _sha256(named, digest_of_answers(labelled.answers), *labelled.annotators)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -131,15 +133,33 @@ def test_skill_by_modality_is_learnt() -> None:
     right = torch.rand(n) < truth[who, heard]
     first = torch.rand(n) < torch.where(right, d, -d).sigmoid()
     model, seen = Reliability(3, labels=n, modalities=2), torch.nn.functional.one_hot(heard, 2).float()
+    rows = torch.zeros(n).long()
+    pairs = Pairs(who, rows, rows, (~first).long(), first, seen)
     optimiser = torch.optim.Adam(model.parameters(), 0.1)
     for _ in range(150):
         optimiser.zero_grad()
-        said = model.log_likelihood(d, (~first).long(), who, first, seen)
-        (model.penalty() - said.mean()).backward()
+        (model.penalty() + model(d, pairs).mean()).backward()
         optimiser.step()
-    assert model.by_modality is not None
-    found = (model.logit[:, None] + model.by_modality).sigmoid().detach()
-    torch.testing.assert_close(found, truth, atol=0.06, rtol=0)
+    torch.testing.assert_close(model.skill_by_modality, truth, atol=0.06, rtol=0)
+    with pytest.raises(ValueError, match="modalities=0"):
+        _ = Reliability(3, labels=n).skill_by_modality
+
+
+def test_the_modality_of_a_pair_goes_with_it_through_a_fit() -> None:
+    """One annotator guesses what is heard, the other what is seen; neither is told, nor what is true."""
+    n, truth = 6000, 3 * torch.randn(ANSWERS)
+    plain, heard = pairs_of(n, truth, torch.tensor([0.5, 0.5])), torch.randint(2, (n,))
+    right = torch.rand(n) < torch.where(plain.annotator == heard, 0.95, 0.5)
+    better = (truth[plain.first] > truth[plain.second]) == right
+    seen = torch.nn.functional.one_hot(heard, 2).float()
+    pairs = replace(plain, choice=(~better).long(), modalities=seen)
+    assert torch.equal(pairs.take(torch.arange(5, 9)).modalities, seen[5:9])
+    data = labelled(pairs, annotators=2)
+    model = Reliability.of(data, modalities=2)
+    assert correlation(fitted(model, data), truth) > 0.9
+    found = model.skill_by_modality
+    assert bool((found.diagonal() > 0.85).all())
+    assert bool((found.flip(1).diagonal() < 0.65).all())
 
 
 def test_expectation_maximisation_stands_still_where_the_gradient_is_zero() -> None:

@@ -37,7 +37,7 @@ def test_verdicts() -> None:
     difference, pairs = said_by(torch.tensor([0.9, 0.5, 0.1]), 400)
     few_difference, few = said_by(torch.tensor([0.7]), 6)
     who = torch.cat([pairs.annotator, few.annotator + 3])
-    parts = [torch.cat([getattr(one, name) for one in (pairs, few)]) for name in list(vars(pairs))[1:]]
+    parts = [torch.cat([getattr(one, name) for one in (pairs, few)]) for name in list(pairs.tensors())[1:]]
     together, all_differences = Pairs(who, *parts), torch.cat([difference, few_difference])
     model = fit_reliability(all_differences, together, 4)
     found = trust_report(model, all_differences, together, ["good", "coin", "foe", "new"])

@@ -60,7 +60,7 @@ def spoken(labelled: Labelled) -> list[tuple]:
 
     for labels in labelled.labels:
         for i in range(len(labels)):
-            values = {name: value[i] for name, value in vars(labels).items()}
+            values = {name: value[i] for name, value in labels.tensors().items()}
             of_rows = ("first", "second", "order", "answer", "corrected", "others", "without")
             said.append(
                 (
