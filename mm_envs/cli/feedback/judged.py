@@ -115,7 +115,7 @@ class Judged:
     def joined(cls, parts: Sequence[Judged]) -> Judged:
         """Several, one after the other, of the same annotators."""
         columns = {
-            name: torch.cat([getattr(one.pairs, name) for one in parts]) for name in vars(parts[0].pairs)
+            name: torch.cat([getattr(one.pairs, name) for one in parts]) for name in parts[0].pairs.tensors()
         }
         first, second, utility, temperature, item = (
             torch.cat([getattr(one, name) for one in parts])
