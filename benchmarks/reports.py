@@ -24,6 +24,21 @@ class Table:
     rows: Sequence[tuple[str, ...]]
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A target.
+
+    Attributes:
+        what: What was aimed at.
+        found: What was found, as text.
+        met: Whether it was met.
+    """
+
+    what: str
+    found: str
+    met: bool
+
+
 class Options(Protocol):
     """What every benchmark is told; ``mm-envs bench`` satisfies it.
 

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 
 from agents.evaluate import Estimate
 from benchmarks.label_efficiency.crowds import Crowd
 from benchmarks.label_efficiency.runs import CROWD, JOINT, MIX, PLAIN, Plan, Run
-from benchmarks.reports import Report, Table
+from benchmarks.reports import Bar, Report, Table
 
 LEAST_AT_FEW, LEAST_AT_MANY = 0.90, 0.97
 LEAST_GAIN, LEAST_CROWD = 0.05, 0.95
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A target.
-
-    Attributes:
-        what: What was aimed at.
-        found: What was found.
-        met: Whether it was met.
-    """
-
-    what: str
-    found: str
-    met: bool
 
 
 def report(plan: Plan, runs: Sequence[Run], crowds: Sequence[Crowd], votes: int) -> Report:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.evaluate import Estimate
-from benchmarks.reports import Report, Table
+from benchmarks.reports import Bar, Report, Table
 from benchmarks.teachers.runs import Run
 from feedback.annotators import TEACHERS
 
@@ -63,21 +63,6 @@ class Findings:
 
     def _accuracies(self, teacher: str, query: str) -> Any:
         return np.array([run.accuracy.accuracy for run in self.of(teacher, query)])
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A target.
-
-    Attributes:
-        what: What was aimed at.
-        found: What was found.
-        met: Whether it was met.
-    """
-
-    what: str
-    found: str
-    met: bool
 
 
 def bars(captions: Findings) -> list[Bar]:
