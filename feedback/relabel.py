@@ -33,7 +33,7 @@ def check_judge(judge: Feedback) -> None:
     """
     if not hasattr(judge, "sees_reference"):
         raise ValueError(
-            f"a {type(judge).__name__} is no judge: give one, for instance LearnedReward(spaces, model=model)"
+            f"{type(judge).__name__} is no judge: give one, for instance LearnedReward(spaces, model=model)"
         )
     if judge.sees_reference:
         raise ValueError(

@@ -25,6 +25,8 @@ _LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 # Enough to show that it runs.
 _SMALLER = {
     "--steps 40000": "--steps 256 --num-envs 32 --eval-episodes 32",
+    "--pairs 2000": "--pairs 200",
+    "--pairs 2100": "--pairs 240",
     "--steps 20000": "--steps 256 --num-envs 32 --eval-episodes 32",
     "evaluate runs/shapes": "evaluate runs/shapes --episodes 32",
     "play runs/shapes": "play runs/shapes --episodes 3",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -13,13 +13,16 @@ from mm_envs.cli.output import console, print_json, shown
 from mm_envs.cli.threads import torch_threads
 from mm_envs.names import at_least
 
+if TYPE_CHECKING:
+    from feedback.preferences import Pairwise
+
 
 @dataclass(frozen=True)
 class Label:
     """Say which of two answers is better, one pair at a time, with one key.
 
-    1 or a: the first, 2 or b: the second, t: neither, s: skip, q: quit. Every answer is stored at once, so
-    that Ctrl-C loses nothing; the same command goes on where you stopped.
+    The keys are 1 or a for the first, 2 or b for the second, t for neither, s to skip, q to quit. Every
+    answer is stored at once, so that Ctrl-C loses nothing; the same command goes on where you stopped.
 
     Attributes:
         id: Which environment; see mm-envs list.
@@ -103,5 +106,12 @@ def label(options: Label) -> dict[str, Any]:
         "pairs": len(pairs),
         "answered": len(records),
         "new": new,
-        "choices": dict(Counter(one.choice for one in records)),
+        "choices": dict(sorted(Counter(map(_displayed, records)).items())),
     }
+
+
+def _displayed(one: Pairwise) -> str:
+    """What the person said: records count answers as they were drawn, a person as they were displayed."""
+    if one.choice not in ("first", "second") or one.displayed[:1] != (1,):
+        return one.choice
+    return "second" if one.choice == "first" else "first"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -85,7 +86,11 @@ class Collect:
         )
         for name, count in said["choices"].items():
             out.print(f"  {name:8} {count:,}")
-        out.print(f"[dim]next: mm-envs feedback fit --db {shown(self.db)} --out FOLDER[/]", soft_wrap=True)
+        data = "" if self.data is None else f" --data {shown(quote(str(self.data)))}"
+        out.print(
+            f"[dim]next: mm-envs feedback fit --db {shown(quote(self.db))}{data} --out FOLDER[/]",
+            soft_wrap=True,
+        )
         return 0
 
 
@@ -130,7 +135,7 @@ def collect(options: Collect) -> dict[str, Any]:
             "annotators": {
                 name: count for name, count in store.annotators().items() if name in collection.pool.names
             },
-            "choices": dict(Counter(one.choice for one in records)),
+            "choices": dict(sorted(Counter(one.choice for one in records).items())),
         }
 
 

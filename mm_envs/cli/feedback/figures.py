@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 420.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 14.0, 44.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 26.0, 44.0
 _ROW = 26.0
 
 
@@ -166,11 +166,11 @@ def _line(line: Line, x: Axis, y: Axis) -> str:
 def _legend(lines: Sequence[Line]) -> str:
     parts = []
     for place, line in enumerate(one for one in lines if one.name):
-        up = _HEIGHT - _BOTTOM - 12 - 16 * place
+        left, up = _LEFT + 130 * place, _TOP / 2
         parts.append(
-            f'<g class="{escape(line.style)}"><line class="whisker" x1="{_WIDTH - 130:g}" '
-            f'x2="{_WIDTH - 112:g}" y1="{up:g}" y2="{up:g}"/>'
-            f'<text x="{_WIDTH - 106:g}" y="{up + 4:g}">{escape(line.name)}</text></g>'
+            f'<g class="{escape(line.style)}"><line class="whisker" x1="{left:g}" '
+            f'x2="{left + 18:g}" y1="{up:g}" y2="{up:g}"/>'
+            f'<text x="{left + 24:g}" y="{up + 4:g}">{escape(line.name)}</text></g>'
         )
     return "".join(parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from mm_envs.cli.output import console, print_json, shown, with_interval
@@ -73,7 +74,7 @@ class Fit:
         if self.json:
             print_json(summary)
         else:
-            _print(summary, self.out)
+            _print(summary, self.out, self.data)
         return 0
 
 
@@ -123,6 +124,7 @@ def fit(options: Fit) -> dict[str, Any]:
     save(fitted.model, options.out, fitted.records)
     summary = {
         "id": all_of.id,
+        "set": all_of.given,
         "out": str(options.out),
         "loss": options.loss,
         "members": options.members,
@@ -173,11 +175,11 @@ def _measured(one: Judged) -> dict[str, Any]:
     }
 
 
-def _print(summary: dict[str, Any], folder: Path) -> None:
-    out, records = console(), summary["records"]
+def _print(summary: dict[str, Any], folder: Path, data: Path | None) -> None:
+    out, records, members = console(), summary["records"], summary["members"]
     out.print(
-        f"[bold]{summary['members']} reward models[/] for {summary['id']} from {records['fitted']:,} records "
-        f"({summary['loss']}), {records['held_out']:,} held out",
+        f"[bold]{members} reward model{'s' if members > 1 else ''}[/] for {summary['id']} from "
+        f"{records['fitted']:,} records ({summary['loss']}), {records['held_out']:,} held out",
         soft_wrap=True,
     )
     if summary["held_out"] is None:
@@ -197,9 +199,18 @@ def _print(summary: dict[str, Any], folder: Path) -> None:
             f"  calibration        ECE {found['ece']:.3f}, Brier {found['brier']:.3f}, "
             f"NLL {found['nll']:.3f}, temperature {summary['temperature']:.3f}"
         )
+        if summary["held_out"]["labels"] is not None and summary["held_out"]["labels"]["low"] <= 0.5:
+            out.print("  by the labels it may be no better than chance: collect more", style="yellow")
+    if summary["skill"]:
+        out.print(
+            "  trust: how often each says what they see; 0.5 is a coin, below it the opposite", style="dim"
+        )
     for name, value in (summary["skill"] or {}).items():
         out.print(f"  trust {shown(name):14} {value:.3f}")
+    given = "".join(f" --set {quote(one)}" for one in summary["set"])
+    given += "" if data is None else f" --data {quote(str(data))}"
+    given += f" --feedback {quote(f'reward_model:{folder}')}"
     out.print(
-        f"[dim]next: mm-envs train {summary['id']} --feedback reward_model:{shown(folder)} --out RUN[/]",
+        f"[dim]next: mm-envs train {summary['id']}{shown(given)} --out RUN[/]",
         soft_wrap=True,
     )

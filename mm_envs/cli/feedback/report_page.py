@@ -46,7 +46,8 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-n
 th { text-align: right; font-weight: 600; color: var(--faint); }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child, td:last-child, th:last-child { text-align: left; }
-td:first-child { overflow-wrap: anywhere; font-weight: 600; }
+td { white-space: nowrap; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7em; font-weight: 600; }
 .good { color: var(--good); } .fair { color: var(--fair); } .bad { color: var(--bad); }
 svg { display: block; width: 100%; height: auto; max-width: 560px; }
 svg text { font-size: 11px; fill: var(--faint); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +51,14 @@ class Collected:
         task: Its task, on the dataset that the items are of.
         records: What was said, in the order in which it came.
         places: The index in the dataset of each item.
+        given: The arguments of the environment as ``--set`` takes them, but for those of ``--data``.
     """
 
     id: str
     task: Task
     records: list[Record]
     places: dict[str, int]
+    given: list[str]
 
 
 def collected(store: PreferenceStore, name: str | None = None, data: Path | None = None) -> Collected:
@@ -85,12 +88,18 @@ def collected(store: PreferenceStore, name: str | None = None, data: Path | None
         if key not in _JUDGE and (key != "path" or data is None):
             cure = "give --data FOLDER" if key == "path" else "use the library in Python"
             raise ValueError(f"the items of {store.where} do not say their {key}: {cure}")
+    given = [
+        f"{key}={json.dumps(value)}"
+        for key, value in arguments.items()
+        if key != "path" and (key, value) != ("dataset", "folder")
+    ]
     if data is not None:
         arguments["path"] = str(data.resolve())
     task = Setting(known_id(first.id), {**arguments, "feedback": "truth"}).make(1).task
     first.compare(task.dataset)
     kept = [one for one in records if one.item in tickets]
-    return Collected(first.id, task, kept, {item: ticket.item for item, ticket in tickets.items()})
+    places = {item: ticket.item for item, ticket in tickets.items()}
+    return Collected(first.id, task, kept, places, given)
 
 
 def items_of(task: Task, pairs: CandidatePairs) -> list[Item]:

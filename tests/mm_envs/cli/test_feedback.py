@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from feedback.preferences import Approval, Demonstration, Pairwise, Rating, Record, read_trl
 from feedback.store import PreferenceStore
@@ -183,6 +185,33 @@ def test_a_fit_says_how_right_it_is_on_items_that_it_has_not_seen(model: Path, d
     places = {int(one.item.split(":")[4].split(".")[1]) for one in records(db)}
     assert set(summary["held_out_items"]) < places
     assert len(summary["held_out_items"]) == round(0.25 * len(places))
+
+
+def test_the_next_command_that_is_named_finds_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, db = tmp_path / "own files", str(tmp_path / "own labels.db")
+    folder.mkdir()
+    lines = []
+    for number in range(20):
+        Image.new("RGB", (8, 8), (12 * number, 0, 0)).save(folder / f"{number}.png")
+        colours = ("red", "blue", "green", "brown")
+        text = (
+            f"a {colours[number % 4]} field {'above' if number % 3 else 'below'} a {colours[number // 5]} one"
+        )
+        lines.append(json.dumps({"file_name": f"{number}.png", "text": text}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    columns = "columns=" + json.dumps({"captions": "text"})
+    ask = ["collect", "MMCaption-v0", "--set", columns, "--data", str(folder), "--annotators", "oracle"]
+    assert main(["feedback", *ask, "--pairs", "12", "--db", db]) == 0
+    (command,) = re.findall("next: mm-envs (.*)", capsys.readouterr().out)
+    reward = str(tmp_path / "own reward")
+    words = [reward if one == "FOLDER" else one for one in shlex.split(command)]
+    assert main([*words, "--members", "1", "--epochs", "1"]) == 0
+    (command,) = re.findall("next: mm-envs (.*)", capsys.readouterr().out)
+    words = [str(tmp_path / "run") if one == "RUN" else one for one in shlex.split(command)]
+    assert words[:4] == ["train", "MMCaption-v0", "--set", columns]
+    assert main([*words, "--steps", "8", "--num-envs", "4", "--eval-episodes", "0"]) == 0
 
 
 @pytest.mark.parametrize("loss", ["bradley_terry", "noise_mix", "davidson"])
