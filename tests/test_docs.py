@@ -27,6 +27,7 @@ _SMALLER = {
     "--steps 40000": "--steps 256 --num-envs 32 --eval-episodes 32",
     "--pairs 2000": "--pairs 200",
     "--pairs 2100": "--pairs 240",
+    "--epochs 10 --curve 3": "--epochs 3 --curve 2",
     "--steps 20000": "--steps 256 --num-envs 32 --eval-episodes 32",
     "evaluate runs/shapes": "evaluate runs/shapes --episodes 32",
     "play runs/shapes": "play runs/shapes --episodes 3",

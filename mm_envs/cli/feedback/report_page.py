@@ -163,10 +163,11 @@ def _calibration(found: Findings) -> str:
     points = list(zip(curve.confidence.tolist(), curve.accuracy.tolist(), strict=True))
     most = max(curve.count.tolist())
     sizes = [2 + 4 * math.sqrt(count / most) for count in curve.count.tolist()]
-    low = min(0.5, *(accuracy for _, accuracy in points))
+    bounds = _shares(points, curve.count.tolist())
+    low = min(0.5, *(end for end, _ in bounds))
     lines = [
         Line("", [(0.5, 0.5), (1.0, 1.0)], style="faint"),
-        Line("", points, bounds=_shares(points, curve.count.tolist()), sizes=sizes),
+        Line("", points, bounds=bounds, sizes=sizes),
     ]
     measured = ", ".join(f"{_MEASURES[name]} {value:.3f}" for name, value in found.calibration.items())
     figure = chart(
