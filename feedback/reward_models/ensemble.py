@@ -144,10 +144,13 @@ class Ensemble(nn.Module):
         out, encoded, read = [], None, None
         for member in self.members:
             assert isinstance(member, RewardModel)
-            if encoded is None or self.shared == "nothing":
-                encoded = member.encode(answers.contexts)
-            if read is None or self.shared != "trunk":
-                read = member.read(encoded, answers)
+            # What the member before made is let go first: its memory is used again.
+            if self.shared != "trunk":
+                read = None
+            if self.shared == "nothing":
+                encoded = None
+            encoded = member.encode(answers.contexts) if encoded is None else encoded
+            read = member.read(encoded, answers) if read is None else read
             out.append(use(member, read))
         return out
 
