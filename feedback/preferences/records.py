@@ -195,6 +195,7 @@ class Demonstration(Record):
     kind: ClassVar[str] = "demonstration"
     judged: ClassVar[tuple[int, int | None]] = (0, None)
 
+    answers: tuple[str, ...] = ()
     demonstration: str
 
     def _check(self) -> None:

@@ -136,6 +136,13 @@ def test_a_pair_that_is_none_is_refused(changed: dict[str, Any], sentence: str) 
     assert str(refused.value).startswith("pairwise record: ")
 
 
+def test_a_demonstration_needs_nothing_to_choose_from() -> None:
+    told = {"query": "q", "item": ITEM, "annotator": "ann"}
+    assert Demonstration(**told, demonstration="a") == Demonstration(**told, answers=(), demonstration="a")
+    with pytest.raises(TypeError, match="answers"):
+        Approval(**told, approved=True)  # type: ignore[call-arg]
+
+
 def test_other_kinds_are_checked_too() -> None:
     shared = {"query": "q", "item": ITEM, "annotator": "ann", "answers": ("a b",)}
     wrong = [
