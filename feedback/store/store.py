@@ -365,6 +365,8 @@ def _url(url: str | Path | URL) -> URL:
 def _check_file(file: str | None, create: bool) -> None:
     if not file or file == ":memory:":
         return
+    if Path(file).is_dir():
+        raise ValueError(f"{file} is a folder: give the file of a store, as {Path(file) / 'feedback.db'}")
     folder = Path(file).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} does not exist: make the folder of the store first")

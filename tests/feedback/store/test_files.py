@@ -98,11 +98,17 @@ def test_a_file_of_something_else_stays_as_it_is(file: Path, content: bytes) -> 
 def test_places_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere does not exist: make the folder of the store first"):
         PreferenceStore(tmp_path / "nowhere" / "a.db")
+    for create in (True, False):
+        with pytest.raises(ValueError, match=r"is a folder: give the file of a store, as .*feedback\.db$"):
+            PreferenceStore(tmp_path, create=create)
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(FileNotFoundError, match=r"a.db does not exist: collect or import feedback first"):
         PreferenceStore(tmp_path / "a.db", create=False)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(OSError, match=f"^{tmp_path} cannot be opened: is it a file"):
-        PreferenceStore(tmp_path)
+    loop = tmp_path / "loop.db"
+    loop.symlink_to(loop)
+    with pytest.raises(OSError, match=f"^{loop} cannot be opened: is it a file"):
+        PreferenceStore(loop)
     for url in ("mysql://host/db", "nonsense://", "sqlite:/x://y"):
         with pytest.raises(ValueError, match=r"is not one of sqlite, postgresql|is no URL"):
             PreferenceStore(url)
