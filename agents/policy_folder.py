@@ -58,7 +58,7 @@ def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
     """
     path = Path(folder) / _CONFIG
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: give a folder that save_policy wrote")
+        raise FileNotFoundError(_missing(path))
     config = _read(path)
     for key, space in _spaces(task).items():
         if config["spaces"].get(key) != space:
@@ -77,6 +77,17 @@ def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
     policy = ResponsePolicy(task, **sizes)
     policy.load_state_dict(weights)
     return policy
+
+
+def _missing(path: Path) -> str:
+    """Why there is no policy: perhaps the folder is that of a training, whose agent is another network."""
+    here = path.parent
+    if any((folder / "config.json").is_file() for folder in (here, here / "agent")):
+        return (
+            f"{here} is a folder of `mm-envs train`: give a policy that agents.policy_folder.save_policy "
+            "wrote, see docs/human_feedback.md"
+        )
+    return f"{path} does not exist: give a folder that agents.policy_folder.save_policy wrote"
 
 
 def _refuse_other(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

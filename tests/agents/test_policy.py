@@ -162,6 +162,11 @@ def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
     task = make_task("caption")
     with pytest.raises(FileNotFoundError, match=r"policy\.json does not exist"):
         load_policy(tmp_path, task)
+    (tmp_path / "run" / "agent").mkdir(parents=True)
+    (tmp_path / "run" / "agent" / "config.json").write_text("{}")
+    for trained in ("run", "run/agent"):
+        with pytest.raises(FileNotFoundError, match=r"is a folder of `mm-envs train`: .*save_policy wrote"):
+            load_policy(tmp_path / trained, task)
     save_policy(small(task), task, tmp_path)
     with pytest.raises(ValueError, match="space 'answer'"):
         load_policy(tmp_path, make_task("caption", colours=3))
