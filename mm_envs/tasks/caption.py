@@ -14,7 +14,10 @@ from mm_envs.tasks.yardsticks import best_constant_words, words_length
 
 _BLIND_ITEMS = 512
 _BLIND_STARTS = 64
-_CURE = "choose one that has, or name the column of a folder (columns={'captions': 'their name'})"
+_CURE = (
+    "choose one that has, or name the column of a folder: columns={'captions': 'their name'}, on the command "
+    'line --set \'columns={"captions": "their name"}\''
+)
 # With more words than this the search for the best constant caption is held to the most frequent ones.
 _FEW_WORDS = 128
 _FREQUENT, _FREQUENT_ITEMS, _FREQUENT_SWEEPS = 32, 128, 2

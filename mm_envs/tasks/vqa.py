@@ -18,7 +18,10 @@ from mm_envs.tasks.task import Fields, State, Task, TokenTask
 from mm_envs.tasks.yardsticks import conditional_majority
 
 ANSWERS = ("choice", "tokens")
-_CURE = "choose one that has, or name the columns of a folder (columns={'question': 'their name', ...})"
+_CURE = (
+    "choose one that has, or name the columns of a folder: columns={'question': 'their name', ...}, on the "
+    'command line --set \'columns={"question": "their name", ...}\''
+)
 
 
 class VQA(TokenTask):

@@ -176,7 +176,7 @@ def test_questions_without_pictures(tmp_path: Path) -> None:
     task = make_task("vqa", dataset="folder", path=write_rows(tmp_path, rows))
     assert set(task.context) == {"question", "question_length"}
     assert task.answers == tuple(str(i) for i in range(1, 13))
-    with pytest.raises(ValueError, match="has no captions"):
+    with pytest.raises(ValueError, match=r"has no captions: .* on the command line --set 'columns="):
         make_task("caption", dataset="folder", path=tmp_path)
     captions = write_rows(tmp_path / "captions", [{"caption": f"words {i}"} for i in range(4)])
     with pytest.raises(ValueError, match="shows nothing to describe"):
