@@ -15,6 +15,7 @@ from mm_envs.names import at_least
 
 if TYPE_CHECKING:
     from feedback.preferences import Pairwise
+    from feedback.store import PreferenceStore
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,13 @@ def label(options: Label) -> dict[str, Any]:
     import torch
 
     pairs = pairs.take(torch.arange(options.pairs))
-    with PreferenceStore(options.db) as store, person_at_terminal(options.pictures, options.json) as person:
-        records, new = ask(person, options.annotator, task, pairs, store)
+    with PreferenceStore(options.db) as store:
+        try:
+            with person_at_terminal(options.pictures, options.json) as person:
+                records, new = ask(person, options.annotator, task, pairs, store)
+        except KeyboardInterrupt:
+            _say_what_is_kept(options, store)
+            raise
     return {
         "id": options.id,
         "db": options.db,
@@ -108,6 +114,15 @@ def label(options: Label) -> dict[str, Any]:
         "new": new,
         "choices": dict(sorted(Counter(map(_displayed, records)).items())),
     }
+
+
+def _say_what_is_kept(options: Label, store: PreferenceStore) -> None:
+    count = store.count("pairwise", options.annotator)
+    console(json_output=True).print(
+        f"{count} answer{'' if count == 1 else 's'} of {shown(options.annotator)} stored in "
+        f"{shown(options.db)}; the same command goes on",
+        soft_wrap=True,
+    )
 
 
 def _displayed(one: Pairwise) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LEFT, RIGHT, TIE, SKIP, QUIT = "left", "right", "tie", "skip", "quit"
 KEYS = {"1": LEFT, "a": LEFT, "2": RIGHT, "b": RIGHT, "t": TIE, "=": TIE, "s": SKIP, "q": QUIT, "": QUIT}
+_ECHOES = {LEFT: "1 is better", RIGHT: "2 is better"}
 HELP = "1 or a: the first is better, 2 or b: the second, t: neither, s: skip, q: quit"
 _COLUMNS = 48
 
@@ -73,7 +74,7 @@ class Person:
 
     def confirm(self, said: str) -> None:
         """Says that an answer has been taken: once it is stored, as an interrupt may follow."""
-        self._out.print(f"  {said}", style="dim")
+        self._out.print(f"  {_ECHOES.get(said, said)}", style="dim")
 
     def _show(self, question: Question) -> None:
         from mm_envs.spaces import Tokens

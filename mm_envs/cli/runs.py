@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mm_envs.engine.vector import MultimodalVectorEnv
 
 AGENT, RUN, TENSORBOARD, CHECKPOINTS = "agent", "run.json", "tensorboard", "checkpoints"
+CONFIG = "config.json"
 CURVE_TABLE, CURVE_PICTURE = "curve.csv", "curve.png"
 
 
@@ -99,6 +100,8 @@ def setting_of(
     from agents.sb3.environment import stored_environment
 
     agent = folder / AGENT if (folder / AGENT).is_dir() else folder
+    if not (agent / CONFIG).is_file():
+        raise FileNotFoundError(f"folder {target} holds no agent: give one that `mm-envs train` wrote")
     name, arguments = stored_environment(read_config(agent), judge.get("feedback"))
     return Setting(name, moved(tuples({**arguments, **judge}), data, layout), agent, device)
 

@@ -117,13 +117,24 @@ def test_a_person_labels_with_single_keys_and_an_interrupt_loses_nothing(tmp_pat
     )
     assert program.stdout is not None
     # What is typed before the first question is dropped.
-    for key, said in (("", "  2  "), ("1", "left"), ("x", "1 or a"), ("b", "right"), ("t", "tie")):
+    for key, said in (
+        ("", "  2  "),
+        ("1", "1 is better"),
+        ("x", "1 or a"),
+        ("b", "2 is better"),
+        ("t", "tie"),
+    ):
         os.write(outer, key.encode())
         while said not in (line := program.stdout.readline().decode()):
             assert line, "it ended too early"
     program.send_signal(signal.SIGINT)
     assert program.wait(60) == 130
     program.stdout.close()
+    assert program.stderr is not None
+    with program.stderr as opened:
+        kept, ended = opened.read().decode().splitlines()[-2:]
+    assert kept.startswith("3 answers of anna stored in ")
+    assert ended == "mm-envs: interrupted"
     assert termios.tcgetattr(inner) == before
     os.close(outer)
     os.close(inner)
@@ -186,6 +197,14 @@ def compared(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, 
     return found
 
 
+def test_a_trained_agent_is_no_policy_to_sample_from(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["label", ID, "--annotator", "anna", "--db", str(tmp_path / "feedback.db")]
+    assert main([*words, "--sampler", f"policy:{trained}"]) == 1
+    assert "is a folder of `mm-envs train`" in " ".join(capsys.readouterr().err.split())
+
+
 def test_swapped_agents_have_swapped_results(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--items", "40", "--judge", "3 careless", "--votes", "2"]
     one = compared([str(trained), "oracle", *words], capsys)
@@ -239,6 +258,7 @@ def test_a_person_compares_blindly(
     [
         (["oracle", "blind"], "say with --id which environment"),
         (["oracle", "nowhere/run"], "folder nowhere/run does not exist"),
+        (["oracle", "docs"], "folder docs holds no agent: give one that `mm-envs train` wrote"),
         (["oracle", ID], f"agent {ID!r} is not one of random, oracle, blind, nor a folder"),
         (["oracle", "blind", "--id", ID, "--judge", "nobody"], "'nobody' is no number with a kind"),
         (["oracle", "blind", "--id", ID, "--items", "0"], "--items 0 is below 1"),
