@@ -37,7 +37,8 @@ class Collect:
             mistake, noisy, skip, myopic, equal, good, ...); or a JSON file.
         pairs: How many pairs are asked about in all.
         db: The store: a file, sqlite:///FILE or postgresql+psycopg://...
-        query: How pairs are chosen: uniform, disagreement, disagreement_logit, entropy, k_center, ...
+        query: How pairs are chosen: uniform, disagreement, logit_disagreement, entropy, mean_entropy,
+            k_center, k_center_disagreement or k_center_entropy.
         sampler: Where the answers come from: edits, edits:0-4, right_and_wrong, other_pictures,
             policy:FOLDER, policy:FOLDER@0.7 (temperature), or several joined by +.
         votes: How many annotators judge each pair; by default one, or as the JSON file says.
@@ -116,12 +117,12 @@ def collect(options: Collect) -> dict[str, Any]:
         before = 0 if earlier is None else len(earlier)
         status = console(json_output=True)
         records: list[Pairwise] = []
+        single = options.query == "uniform" or options.rounds == 1
         for one in collection.rounds(earlier):
             fresh = _store(store, collection.task, collection.pool, one, collection.chooser(one.number))
             records += fresh
-            status.print(
-                f"round {one.number + 1}: {len(one.asked):,} of {options.pairs:,} pairs", style="dim"
-            )
+            number = "" if single else f"round {one.number + 1}: "
+            status.print(f"{number}{len(one.asked):,} of {options.pairs:,} pairs", style="dim")
         total = max(before, options.pairs) if records or before else 0
         return {
             "id": options.id,

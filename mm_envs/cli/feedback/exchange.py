@@ -78,18 +78,20 @@ class Import:
 
     def run(self) -> int:
         """Reads, stores and prints."""
-        from feedback.preferences import read_trl
-        from feedback.store import PreferenceStore, import_jsonl
+        from feedback.preferences import read_jsonl, read_trl
+        from feedback.store import PreferenceStore
         from feedback.store.exchange import take
+        from feedback.store.media import MediaFolder
 
         on_error = "skip" if self.skip else "raise"
         kind = _kind(self.file) if self.format == "auto" else self.format
-        found = read_trl(self.file, self.annotator, on_error) if kind == "trl" else None
+        # Read before the store is opened: a file that is refused shall leave no new, empty store behind.
+        if kind == "trl":
+            found, media = read_trl(self.file, self.annotator, on_error), None
+        else:
+            found, media = read_jsonl(self.file, on_error), MediaFolder(f"{self.file}.media")
         with PreferenceStore(self.db) as store:
-            if found is None:
-                arrival = import_jsonl(store, self.file, on_error)
-            else:
-                arrival = take(store, found, on_error)
+            arrival = take(store, found, on_error, media)
         if self.json:
             print_json({"file": self.file, "format": kind, **asdict(arrival)})
             return 0

@@ -152,6 +152,7 @@ def test_more_questions_are_drawn_where_answers_are_often_equal(
         (["--set", "feedback=truth"], "is not for --set"),
         (["--set", "num_envs=3"], "is not for --set"),
         (["--db", "nowhere/feedback.db"], "nowhere does not exist"),
+        (["--db", "docs"], "mm-envs: docs is a folder: give the file of a store"),
         (["--split", "tost"], "split='tost' is not one of train"),
     ],
 )
@@ -162,6 +163,25 @@ def test_what_does_not_fit_is_refused(
     told = " ".join(capsys.readouterr().err.split())
     assert sentence in told
     assert "Traceback" not in told
+
+
+def test_rounds_are_counted_where_there_are_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert collect(tmp_path / "one.db", 4) == 0
+    assert capsys.readouterr().err.splitlines() == ["4 of 4 pairs"]
+    assert collect(tmp_path / "two.db", 8, "--query", "k_center", "--rounds", "2") == 0
+    assert capsys.readouterr().err.splitlines() == ["round 1: 4 of 8 pairs", "round 2: 8 of 8 pairs"]
+
+
+def test_help_names_every_query() -> None:
+    from feedback.queries import QUERIES
+    from mm_envs.cli.feedback.collect import Collect
+
+    text = Path("docs/human_feedback.md").read_text(encoding="utf-8")
+    for name in QUERIES:
+        assert re.search(rf"\b{name}\b", Collect.__doc__ or "")
+        assert f"`{name}`" in text
 
 
 def test_other_votes_than_before_are_refused(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -404,6 +424,10 @@ def test_a_broken_file_takes_nothing_unless_lines_may_be_skipped(
     file.write_text(file.read_text() + '{"kind": "pairw')
     assert main(["feedback", "import", str(file), "--db", str(other)]) == 1
     assert f"{file}" in capsys.readouterr().err.replace("\n", "")
+    (tmp_path / "notes.txt").write_text("milk, bread\n")
+    assert main(["feedback", "import", str(tmp_path / "notes.txt"), "--db", str(other)]) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["feedback.jsonl", "notes.txt"]
+    capsys.readouterr()
     assert main(["feedback", "import", str(file), "--db", str(other), "--skip", "--json"]) == 0
     arrival = json.loads(capsys.readouterr().out)
     assert arrival["new"] == 124
