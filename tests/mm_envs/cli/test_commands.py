@@ -131,7 +131,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("command", ["evaluate", "play"])
 def test_a_folder_without_an_agent(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, str(tmp_path)]) == 1
-    assert "config.json does not exist" in _said(capsys)
+    assert "holds no agent: give one that `mm-envs train` wrote" in _said(capsys)
     assert main([command, "./no/such/folder"]) == 1
     assert "does not exist" in _said(capsys)
 
