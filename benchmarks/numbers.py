@@ -236,7 +236,7 @@ NUMBERS = (
             ("Learning who to trust from single votes", "label-efficiency --threads 1", False),
             ("Reward models on a policy that was trained later", "later-policy --threads 1", False),
             ("Beside real people", "people --threads 1", True),
-            ("Speed of reward models", "reward-speed", False),
+            ("Speed of reward models", "reward-speed --threads 1", False),
         )
     ),
     Number(
