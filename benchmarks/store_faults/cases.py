@@ -267,7 +267,7 @@ def _files(draws: int) -> Iterator[Case]:
         ("a text", _opening("a.txt", b"what somebody wrote\n" * 500), foreign),
         ("noise", _opening("noise", noise), foreign),
         ("a file of JSON Lines", lambda folder, draw: PreferenceStore(folder / FILE), foreign),
-        ("a folder", lambda folder, draw: PreferenceStore(folder), "cannot be opened: is it a file"),
+        ("a folder", lambda folder, draw: PreferenceStore(folder), "is a folder: give the file of a store"),
         ("no such folder", _opening("nowhere/a.db"), "nowhere does not exist: make the folder"),
         ("no such file", _opening("b.db", create=False), "does not exist: collect or import feedback"),
         (
