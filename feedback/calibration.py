@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mm_envs.names import at_least
 
@@ -154,12 +153,6 @@ def fit_temperature(difference: Tensor, target: Tensor) -> float:
         slope = (difference * (torch.sigmoid(difference * middle) - target)).mean()
         low, high = (low, middle) if slope > 0 else (middle, high)
     return 1 / math.sqrt(low * high)
-
-
-def temperature_loss(difference: Tensor, target: Tensor, temperature: float) -> float:
-    """The negative log-likelihood of differences at a temperature, in nats."""
-    logits = difference.double() / temperature
-    return float(binary_cross_entropy_with_logits(logits, target.double()))
 
 
 def bootstrap(

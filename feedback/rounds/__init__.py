@@ -1,6 +1,6 @@
 """Online feedback in rounds: draw pairs, choose queries, ask, fit again."""
 
-from feedback.rounds.asking import Asked, ask, labelled, names_of
+from feedback.rounds.asking import Asked, ask, labelled, names_of, records
 from feedback.rounds.held_out import held_out_accuracy
 from feedback.rounds.loop import Plan, Round, Scorer, candidates_of, choose, collect
 from feedback.rounds.pairs import CandidatePairs, draw_pairs, joined, seed_of
@@ -20,5 +20,6 @@ __all__ = [
     "joined",
     "labelled",
     "names_of",
+    "records",
     "seed_of",
 ]

@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from feedback.annotators import AnnotatorPool, Comparer, Comparison
-from feedback.preferences import SECOND, SKIP, Labelled, Pairs
+from feedback.annotators import AnnotatorPool, Comparer, Comparison, PoolComparison
+from feedback.preferences import SECOND, SKIP, Labelled, Pairs, Pairwise, pairwise_records
 from feedback.rounds.pairs import CandidatePairs
 from mm_envs.episodes import Episodes
 from mm_envs.random import chance, key_bits, purpose
+from mm_envs.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -133,3 +134,34 @@ def _where(mine: Tensor, one: Episodes, other: Episodes) -> Episodes:
         return replace(one, response=response)
     length = torch.where(mine, one.response_length, other.response_length)
     return replace(one, response=response, response_length=length)
+
+
+def records(
+    task: Task,
+    pairs: CandidatePairs,
+    votes: Asked | PoolComparison,
+    names: Sequence[str],
+    reward_model: str = "",
+) -> list[Pairwise]:
+    """What was said of pairs that have tickets, one record a vote.
+
+    Args:
+        task: Says the answers in words.
+        pairs: What was asked about, n pairs.
+        votes: What was said of each, v votes a pair.
+        names: Who ``votes.annotator`` speaks of.
+        reward_model: The version of the reward model that chose the pairs; empty if none did.
+    """
+    return pairwise_records(
+        task,
+        list(pairs.tickets),
+        pairs.response[:, 0],
+        pairs.response[:, 1],
+        votes.choice,
+        annotators=names,
+        annotator=votes.annotator,
+        shown_first=votes.shown_first,
+        latency=votes.latency,
+        sampler=pairs.sampler,
+        reward_model=reward_model,
+    )

@@ -13,9 +13,9 @@ from agents.evaluate import Estimate
 from feedback.annotators import AnnotatorPool
 from feedback.candidates.accuracy import wilson
 from feedback.collection import draw_prompts
-from feedback.preferences import Pairwise, answers_digest, pairwise_records
+from feedback.preferences import Pairwise, answers_digest
 from feedback.preferences.answers import lengths
-from feedback.rounds import CandidatePairs
+from feedback.rounds import CandidatePairs, records
 from mm_envs.cli.policies import yardstick
 from mm_envs.cli.runs import Setting
 from mm_envs.tasks.task import Task
@@ -154,18 +154,7 @@ def played(
 def judged(pool: AnnotatorPool, task: Task, pairs: CandidatePairs) -> list[Pairwise]:
     """What annotators say of pairs."""
     said = pool.compare(pairs.episodes(0), pairs.episodes(1))
-    return pairwise_records(
-        task,
-        list(pairs.tickets),
-        pairs.response[:, 0],
-        pairs.response[:, 1],
-        said.choice,
-        annotators=pool.names,
-        annotator=said.annotator,
-        shown_first=said.shown_first,
-        latency=said.latency,
-        sampler=pairs.sampler,
-    )
+    return records(task, pairs, said, pool.names)
 
 
 def _unjudged(setting: Setting) -> Setting:

@@ -155,22 +155,10 @@ def _store(
     store: PreferenceStore, task: Task, pool: AnnotatorPool, one: Round, chooser: str
 ) -> list[Pairwise]:
     """Writes what was said in a round, all of it or nothing."""
-    from feedback.preferences import pairwise_records
+    from feedback.rounds import records
 
     rows = (one.asked.round == one.number).nonzero()[:, 0]
     asked, pairs = one.asked.take(rows), one.pairs.take(rows)
-    records = pairwise_records(
-        task,
-        list(pairs.tickets),
-        pairs.response[:, 0],
-        pairs.response[:, 1],
-        asked.choice,
-        annotators=pool.names,
-        annotator=asked.annotator,
-        shown_first=asked.shown_first,
-        latency=asked.latency,
-        sampler=pairs.sampler,
-        reward_model=chooser,
-    )
-    store.submit(records, items_of(task, pairs))
-    return records
+    said = records(task, pairs, asked, pool.names, chooser)
+    store.submit(said, items_of(task, pairs))
+    return said
