@@ -36,7 +36,7 @@ def read_line(line: str) -> Any:
     try:
         return json.loads(line, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON ({error})") from None
+        raise ValueError(f"it is no JSON ({error}): export it again, or skip what is wrong") from None
     except RecursionError:
         raise ValueError("it is nested too deep") from None
 

@@ -84,7 +84,7 @@ def test_a_line_in_the_middle_that_is_wrong(path: Path, line: bytes, sentence: s
         ),
         ('{"format":"mm-envs preferences","version":1,"colour":2}\n', "has a field 'colour'"),
         ('{"format":"mm-envs preferences","version":1,"environment":2}\n', "environment=2 is no text"),
-        ('{"format":"mm-envs pref', "line 1: it is no JSON"),
+        ('{"format":"mm-envs pref', "line 1: it is no JSON .*: export it again, or skip what is wrong"),
     ],
 )
 def test_another_kind_of_file_is_refused_and_never_skipped(
