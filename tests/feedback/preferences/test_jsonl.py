@@ -84,7 +84,7 @@ def test_a_line_in_the_middle_that_is_wrong(path: Path, line: bytes, sentence: s
         ),
         ('{"format":"mm-envs preferences","version":1,"colour":2}\n', "has a field 'colour'"),
         ('{"format":"mm-envs preferences","version":1,"environment":2}\n', "environment=2 is no text"),
-        ('{"format":"mm-envs pref', "line 1: it is no JSON .*: export it again, or skip what is wrong"),
+        ('{"format":"mm-envs pref', "line 1: it is no JSON"),
     ],
 )
 def test_another_kind_of_file_is_refused_and_never_skipped(
@@ -141,3 +141,9 @@ def test_a_mark_of_utf_8_at_the_beginning_is_no_fault(path: Path) -> None:
     marked = path.with_name("marked.jsonl")
     marked.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert read_jsonl(marked) == read_jsonl(path)
+
+
+def test_a_half_written_line_names_its_cure(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"it is no JSON .*: export it again, or skip what is wrong$"):
+        read_jsonl(path)
