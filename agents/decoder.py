@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mm_envs.data.text import EOS, PAD
 from mm_envs.names import at_least
+from mm_envs.tokenizers import EOS, PAD
 
 
 class Decoder(nn.Module):

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from agents.decoder import Decoder, lengths, written
 from agents.fusion import FusedEncoder
 from agents.generators import seeded
-from mm_envs.data.text import EOS, PAD
 from mm_envs.engine.response import in_words
 from mm_envs.names import at_least
 from mm_envs.random import fold, gumbel
 from mm_envs.tasks.task import Task
+from mm_envs.tokenizers import EOS, PAD
 
 
 class ResponsePolicy(nn.Module):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import PAD
 from mm_envs.engine.response import in_words
 from mm_envs.random import integers
 from mm_envs.tasks.scores import Baselines
 from mm_envs.tasks.task import Fields, Task
+from mm_envs.tokenizers import PAD
 
 
 def reference_answer(task: Task, reference: Fields, bits: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import DTypeLike, NDArray
 
-from mm_envs.data.text import Vocabulary
+from mm_envs.tokenizers import Vocabulary
 
 MINIMUM_SIDE = 36
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mm_envs.data.text import PAD
 from mm_envs.spaces import Tokens
+from mm_envs.tokenizers import PAD
 
 
 class TokensEncoder(nn.Module):
@@ -21,7 +21,7 @@ class TokensEncoder(nn.Module):
         width: Numbers per word.
 
     Example:
-        >>> from mm_envs.data.text import Vocabulary
+        >>> from mm_envs.tokenizers import Vocabulary
         >>> space = Tokens(4, Vocabulary.of(["red", "green"]))
         >>> encoder = TokensEncoder(space, features=8)
         >>> encoder(torch.tensor([[3, 4, 0, 0]])).shape

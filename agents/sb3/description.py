@@ -13,10 +13,10 @@ import gymnasium as gym
 import torch
 
 from agents.sb3.environment import describe_environment
-from mm_envs.data.text import Vocabulary
 from mm_envs.engine.snapshot import configuration, refuse_other
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.spaces import Tokens, to_json
+from mm_envs.tokenizers import Vocabulary
 
 if TYPE_CHECKING:
     from agents.sb3.train import Agent

@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import Any
 
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SIZES, TEXTURES, SceneConfig, SceneGraph
-from mm_envs.data.text import EOS, Vocabulary
+from mm_envs.tokenizers import EOS, Vocabulary
 
 _RELATIONS = ("left", "right", "above", "below")
 _FACTS = frozenset(("shape", "colour", "size", "texture", "relation"))

@@ -11,7 +11,7 @@ import torch
 from benchmarks.baselines.plain_caption import plain_utility
 from benchmarks.baselines.plain_cider import PlainCiderD
 from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems
-from mm_envs.data.text import EOS, PAD
+from mm_envs.tokenizers import EOS, PAD
 
 BEST = 10  # the largest CIDEr-D: rewards are in [0, 1]
 

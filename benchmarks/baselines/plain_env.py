@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.baselines.plain_caption import PlainScene, plain_scene, plain_utility
 from feedback.annotators import SimulatedRater
 from mm_envs.data.scenes import Scenes
-from mm_envs.data.text import EOS
 from mm_envs.tasks.caption import Caption
+from mm_envs.tokenizers import EOS
 
 _CHUNK = 1024
 

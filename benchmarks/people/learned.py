@@ -21,8 +21,8 @@ from feedback.losses import Likelihood
 from feedback.preferences import Answers, Approvals, Labelled, Labels, Pairs, Ratings
 from feedback.reward_models import FitConfig, ModelConfig, fit
 from feedback.reward_models.spaces import ModelSpaces
-from mm_envs.data.text import Vocabulary
 from mm_envs.spaces import Tokens, Vector
+from mm_envs.tokenizers import Vocabulary
 
 Numbers: TypeAlias = "NDArray[np.float64]"
 Places: TypeAlias = "NDArray[np.int64]"

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.scenes.captions import RELATIONS, CaptionGrader, attribute_words, compact
-from mm_envs.data.text import PAD
 from mm_envs.episodes import Episodes
 from mm_envs.judges import true_utility
 from mm_envs.tasks.task import Task
 from mm_envs.tasks.yardsticks import words_length
+from mm_envs.tokenizers import PAD
 
 
 def unseen_parts(task: Task, missing: Collection[str]) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from feedback.annotators.blindness import blind_sight
-from mm_envs.data.text import PAD
 from mm_envs.episodes import Episodes
 from mm_envs.judges import true_utility
 from mm_envs.names import one_of, refuse_unknown
 from mm_envs.tasks.task import Task, TokenTask
+from mm_envs.tokenizers import PAD
 
 Sight: TypeAlias = Callable[[Episodes], Tensor]
 """Perceives the utility of n episodes, (n,) float32."""

@@ -10,12 +10,12 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS, PAD, SPECIALS
 from mm_envs.engine.response import in_words
 from mm_envs.episodes import Episodes
 from mm_envs.random import fold, gumbel, integers
 from mm_envs.tasks.task import Task
 from mm_envs.tasks.yardsticks import words_length
+from mm_envs.tokenizers import EOS, PAD, SPECIALS
 
 Sight: TypeAlias = Callable[[Episodes], Tensor]
 

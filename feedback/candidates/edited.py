@@ -13,12 +13,12 @@ from agents.references import reference_answer
 from feedback.candidates.draws import answer_bits
 from feedback.candidates.edits import EDITS
 from feedback.candidates.word_classes import WordClasses
-from mm_envs.data.text import EOS, PAD, SPECIALS
 from mm_envs.engine.response import in_words
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least, one_of, whole
 from mm_envs.random import fold, integers
 from mm_envs.tasks.task import Task
+from mm_envs.tokenizers import EOS, PAD, SPECIALS
 
 
 class Edits:

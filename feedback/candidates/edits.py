@@ -14,8 +14,8 @@ from torch import Tensor
 
 from feedback.candidates.draws import pick
 from feedback.candidates.word_classes import WordClasses
-from mm_envs.data.text import PAD
 from mm_envs.random import fold
+from mm_envs.tokenizers import PAD
 
 Edited: TypeAlias = tuple[Tensor, Tensor]
 Edit: TypeAlias = Callable[[Tensor, Tensor, Tensor, WordClasses, WordClasses], Edited]

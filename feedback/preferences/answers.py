@@ -10,9 +10,9 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS
 from mm_envs.engine.response import in_words, read_response
 from mm_envs.tasks.task import Task
+from mm_envs.tokenizers import EOS
 
 
 def answer_words(task: Task, response: Tensor) -> list[str]:

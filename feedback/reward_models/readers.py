@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from agents.decoder import Decoder, lengths, written
 from agents.encoders import make_encoder
 from feedback.reward_models.config import ModelConfig
-from mm_envs.data.text import EOS, PAD
 from mm_envs.spaces import Tokens
+from mm_envs.tokenizers import EOS, PAD
 
 # Numbers of the size of 1: layers begin with inputs that are.
 _LEAST_LOG_PROB, _USUAL_LOG_PROB, _USUAL_LENGTH = -15.0, 3.0, 8.0

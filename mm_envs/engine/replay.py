@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS
 from mm_envs.engine.issue import ENGINE_ARGUMENTS, registered_spec
 from mm_envs.engine.response import in_words, read_response
 from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import Ticket
 from mm_envs.outside import OF_THE_CALLER
 from mm_envs.tasks import make_task
+from mm_envs.tokenizers import EOS
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

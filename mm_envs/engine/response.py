@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS
 from mm_envs.tasks.task import Task, TokenTask
+from mm_envs.tokenizers import EOS
 
 
 def in_words(task: Task) -> TypeGuard[TokenTask]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS, PAD
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.metrics.text import Numbering
+from mm_envs.tokenizers import EOS, PAD
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task

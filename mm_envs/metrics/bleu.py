@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mm_envs.data.text import PAD
 from mm_envs.metrics.arithmetic import exponential, root
 from mm_envs.metrics.ngrams import ORDERS, by_rows, earlier, occurrences, without_padding
 from mm_envs.metrics.text import References, Response, as_words
 from mm_envs.names import one_of
+from mm_envs.tokenizers import PAD
 
 # Each with its value if none is given. Chen and Cherry, "A systematic comparison of smoothing techniques for
 # sentence-level BLEU", WMT 2014: floor is their method 1, add-k method 2, exp method 3.

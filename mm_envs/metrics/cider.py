@@ -26,7 +26,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mm_envs.data.text import PAD
 from mm_envs.metrics.arithmetic import exponential
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import (
@@ -39,6 +38,7 @@ from mm_envs.metrics.ngrams import (
     without_padding,
 )
 from mm_envs.metrics.text import Numbering, References, Response, small_ids, words_of
+from mm_envs.tokenizers import PAD
 
 _PENALTY = -0.5 / 6.0**2
 _COSINE_BITS = 46

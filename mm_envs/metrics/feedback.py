@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import PAD, SPECIALS, UNK
 from mm_envs.episodes import Episodes, Judgement, derived
 from mm_envs.metrics.bleu import Smoothing, bleu_of_counts, count
 from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_words
@@ -23,6 +22,7 @@ from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import EXACT_IDS, ORDERS
 from mm_envs.metrics.rouge import rouge_l_coco_of_words, rouge_l_google_of_words
 from mm_envs.metrics.text import words_of
+from mm_envs.tokenizers import PAD, SPECIALS, UNK
 
 if TYPE_CHECKING:
     from mm_envs.data.dataset import Dataset

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mm_envs.data.text import PAD
 from mm_envs.random import fold
+from mm_envs.tokenizers import PAD
 
 ORDERS = 4
 # What stands where there is no word: one number in answers, another one in what they are compared with.

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import PAD
 from mm_envs.metrics.ngrams import by_rows, without_padding
 from mm_envs.metrics.text import References, Response, as_words
+from mm_envs.tokenizers import PAD
 
 _BETA = 1.2
 _LIMB = 32

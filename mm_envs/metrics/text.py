@@ -16,9 +16,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS, PAD, SPECIALS
 from mm_envs.metrics.ngrams import EXACT_IDS
 from mm_envs.names import one_of
+from mm_envs.tokenizers import EOS, PAD, SPECIALS
 
 Response: TypeAlias = "Tensor | Sequence[str]"
 References: TypeAlias = "Tensor | Sequence[Sequence[str]]"

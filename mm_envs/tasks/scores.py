@@ -9,11 +9,11 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS, PAD
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Image, Video
 from mm_envs.tasks.task import Fields, Task, TokenTask
 from mm_envs.tasks.yardsticks import words_length
+from mm_envs.tokenizers import EOS, PAD
 
 BASELINES = ("blind", "random", "oracle")
 _FIT_WORDS = 128  # a search for the best constant sentence takes seconds per hundred items

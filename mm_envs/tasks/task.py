@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import Dataset
-from mm_envs.data.text import EOS, PAD, Vocabulary
 from mm_envs.episodes import Judgement
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Count, Tokens
+from mm_envs.tokenizers import EOS, PAD, Vocabulary
 
 State: TypeAlias = dict[str, Tensor]
 Fields: TypeAlias = Mapping[str, Tensor]

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import Dataset, make_dataset
-from mm_envs.data.text import Vocabulary
 from mm_envs.episodes import Judgement
 from mm_envs.metrics.accuracy import exact_match
 from mm_envs.names import one_of
 from mm_envs.random import integers
 from mm_envs.tasks.task import Fields, State, Task, TokenTask
 from mm_envs.tasks.yardsticks import conditional_majority
+from mm_envs.tokenizers import Vocabulary
 
 ANSWERS = ("choice", "tokens")
 _CURE = (

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS, PAD
 from mm_envs.random import fold
+from mm_envs.tokenizers import EOS, PAD
 
 
 def conditional_majority(condition: Tensor, answer: Tensor, seen: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from agents.encoders import make_encoder
 from agents.encoders.audio import LogMel, mel_filters
 from agents.encoders.image import Pictures
 from agents.fusion import FusedEncoder
-from mm_envs.data.text import Vocabulary
 from mm_envs.spaces import Audio, Count, Image, Tokens, Vector, Video
+from mm_envs.tokenizers import Vocabulary
 
 WORDS = Vocabulary.of(["red", "green", "blue"])
 SPACES = {

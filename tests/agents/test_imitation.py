@@ -8,10 +8,10 @@ import torch
 from agents.imitation import TrainingItems, fine_tune
 from agents.policy import ResponsePolicy
 from agents.references import reference_answer
-from mm_envs.data.text import EOS, PAD
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task, make_task
+from mm_envs.tokenizers import EOS, PAD
 
 
 def utility(policy: ResponsePolicy, task: Task, n: int, temperature: float = 0) -> float:

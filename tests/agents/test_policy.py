@@ -12,10 +12,10 @@ from torch import Tensor
 from agents.decoder import Decoder, lengths, written
 from agents.policy import ResponsePolicy
 from agents.policy_folder import load_policy, save_policy
-from mm_envs.data.text import EOS, PAD
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task, make_task
+from mm_envs.tokenizers import EOS, PAD
 
 N = 6
 

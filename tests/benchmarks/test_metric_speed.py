@@ -16,7 +16,7 @@ from benchmarks.metric_sides import bleu_contest, cider_contest
 from benchmarks.metric_speed import Ratio
 from benchmarks.metric_stepping import verify
 from benchmarks.statistics import Interval
-from mm_envs.data.text import EOS, PAD
+from mm_envs.tokenizers import EOS, PAD
 
 ITEMS = 128
 CANDIDATES = ["a dog runs .", "two cats", "a man", "a red ball, on grass"]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from gymnasium.vector.utils import batch_space, create_empty_array
 
-from mm_envs.data.text import Vocabulary
 from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox, Vector, Video, from_json, to_json
+from mm_envs.tokenizers import Vocabulary
 
 WORDS = Vocabulary.of(["red", "green"])
 SPACES = [

@@ -9,11 +9,11 @@ import torch
 from feedback.collection import draw_prompts
 from feedback.preferences import Answers, Labelled, Pairs
 from feedback.reward_models import ModelConfig
-from mm_envs.data.text import EOS
 from mm_envs.engine.response import in_words
 from mm_envs.episodes import Prompts
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task
+from mm_envs.tokenizers import EOS
 
 SMALL = ModelConfig(features=8, hidden=8, width=8)
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.data.text import EOS, PAD, UNK, Vocabulary
 from mm_envs.episodes import Judgement
 from mm_envs.metrics.cider import D, ReferenceVectors, score_words
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import EXACT_IDS
 from mm_envs.metrics.text import words_of
 from mm_envs.random import fold
+from mm_envs.tokenizers import EOS, PAD, UNK, Vocabulary
 
 _BLOCK = 64
 

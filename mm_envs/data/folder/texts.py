@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.folder.columns import composed
-from mm_envs.data.text import EOS, PAD, SPECIALS, UNK, Vocabulary
+from mm_envs.tokenizers import EOS, PAD, SPECIALS, UNK, Vocabulary
 
 Pinned = str | Path | Sequence[str]
 

@@ -13,8 +13,8 @@ from mm_envs.data.folder.columns import composed
 from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.items import Item
 from mm_envs.data.folder.texts import Pinned, pinned_for, token_table, vocabulary_of, words_of
-from mm_envs.data.text import PAD, Vocabulary
 from mm_envs.names import at_least, whole
+from mm_envs.tokenizers import PAD, Vocabulary
 
 CLASS_FIELDS = ("label", "answer")
 LONGEST_TEXT = 64

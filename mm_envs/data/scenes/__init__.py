@@ -14,10 +14,10 @@ from torch import Tensor
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.scenes import captions, naming, questions, render, sound
 from mm_envs.data.scenes.layout import COLOURS, SceneConfig, SceneGraph, scene
-from mm_envs.data.text import PAD
 from mm_envs.names import at_least, one_of, refuse_unknown, whole
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox
+from mm_envs.tokenizers import PAD
 
 SOUNDS = ("none", "agree", "complement")
 _SHARES = (1, 4, 4)  # the train split is that many times a held-out one

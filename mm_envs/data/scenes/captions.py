@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SIZES, TEXTURES, SceneConfig, SceneGraph
-from mm_envs.data.text import EOS, PAD, Vocabulary
 from mm_envs.episodes import Judgement
+from mm_envs.tokenizers import EOS, PAD, Vocabulary
 
 RELATIONS = ("left", "right", "above", "below")
 LONGEST = 30  # words of a caption, so that all counts of one caption fit into one 64-bit number

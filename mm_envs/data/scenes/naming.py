@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mm_envs.data.scenes.layout import SHAPES, SceneConfig, SceneGraph
 from mm_envs.data.scenes.questions import pick
-from mm_envs.data.text import PAD, Vocabulary
 from mm_envs.random import fold
+from mm_envs.tokenizers import PAD, Vocabulary
 
 NAME_LENGTH = 2
 

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from mm_envs.data.scenes.captions import RELATIONS, compact
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SceneConfig, SceneGraph
-from mm_envs.data.text import PAD, Vocabulary
 from mm_envs.random import fold, integers
+from mm_envs.tokenizers import PAD, Vocabulary
 
 TEMPLATES = {
     "existence": "is there a {} {}",

@@ -14,9 +14,9 @@ from agents.decoder import lengths
 from feedback.candidates import EDITS, Edits, WordClasses
 from feedback.candidates.draws import pick
 from feedback.collection import draw_prompts
-from mm_envs.data.text import EOS, PAD, SPECIALS
 from mm_envs.random import fold, stream
 from mm_envs.tasks import make_task
+from mm_envs.tokenizers import EOS, PAD, SPECIALS
 
 N, PLACES = 400, 9
 COLOURS, SHAPES = ("red", "green", "blue"), ("circle", "cross")

@@ -11,8 +11,8 @@ from reward_answers import SMALL, answers, asked
 from agents.policy import ResponsePolicy
 from feedback.reward_models import ModelConfig, ModelSpaces, RewardModel
 from feedback.reward_models.readers import WordReader
-from mm_envs.data.text import EOS
 from mm_envs.tasks import CONFIGURATIONS
+from mm_envs.tokenizers import EOS
 
 WORDS = "MMCaption-v0"
 

@@ -11,9 +11,9 @@ from PIL import Image as pillow
 
 from mm_envs.cli.gallery import Played
 from mm_envs.cli.page import page, png_uri, wav_uri
-from mm_envs.data.text import Vocabulary
 from mm_envs.engine.render import Result
 from mm_envs.spaces import Image, Tokens, Video
+from mm_envs.tokenizers import Vocabulary
 
 EVIL = '<script>alert("&")</script>'
 

@@ -18,8 +18,8 @@ from mm_envs.data.scenes.captions import (
     references,
 )
 from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, scene
-from mm_envs.data.text import EOS, PAD
 from mm_envs.random import fold, integers
+from mm_envs.tokenizers import EOS, PAD
 
 CONFIGS = [
     SceneConfig(),

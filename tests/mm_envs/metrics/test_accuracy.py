@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 import torch
 
-from mm_envs.data.text import EOS, PAD
 from mm_envs.episodes import Episodes
 from mm_envs.metrics.accuracy import Accuracy, TokenF1, token_f1
 from mm_envs.tasks import make_task
+from mm_envs.tokenizers import EOS, PAD
 
 WORDS = 7
 N = 400

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from trajectories import make, scripted_actions
 
-from mm_envs.data.text import EOS, PAD, UNK
 from mm_envs.engine.pool import PoolFields
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement
@@ -21,6 +20,7 @@ from mm_envs.metrics.weighted import WeightedSum
 from mm_envs.random import fold, integers
 from mm_envs.tasks import make_task
 from mm_envs.tasks.task import Task
+from mm_envs.tokenizers import EOS, PAD, UNK
 
 NAMES = ("bleu", "rouge_l", "rouge_l_coco", "cider", "cider_d", "exact_match")
 ITEMS = 512

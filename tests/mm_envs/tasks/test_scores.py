@@ -8,10 +8,10 @@ import torch
 
 from agents.evaluate import evaluate
 from mm_envs.cli.policies import NAMES, yardstick
-from mm_envs.data.text import EOS
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.tasks import make_task
 from mm_envs.tasks.scores import BASELINES, Baselines, Score, baseline_scores
+from mm_envs.tokenizers import EOS
 
 IDS = ("MMClassify-v0", "MMClassify-distribution-v0", "MMCaption-v0", "MMVQA-v0", "MMVQA-tokens-v0")
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from mm_envs import CONFIGURATIONS
-from mm_envs.data.text import EOS, PAD
 from mm_envs.episodes import Judgement
 from mm_envs.random import fold
 from mm_envs.tasks import Task, TokenTask, make_task
 from mm_envs.tasks.classify import SCALE, Classify
 from mm_envs.tasks.scores import Baselines, baseline_scores
+from mm_envs.tokenizers import EOS, PAD
 
 N = 200
 everywhere = pytest.mark.parametrize("name", CONFIGURATIONS)

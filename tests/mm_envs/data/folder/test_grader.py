@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
-from mm_envs.data.text import EOS, PAD, UNK, Vocabulary
 from mm_envs.metrics.cider import cider_d
 from mm_envs.metrics.frequency import DocumentFrequency
+from mm_envs.tokenizers import EOS, PAD, UNK, Vocabulary
 
 WORDS = Vocabulary.of(list("abcde"))
 QUICK = settings(max_examples=100, deadline=None)

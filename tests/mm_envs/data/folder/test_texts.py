@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_envs.data.folder.texts import pinned_for, pinned_vocabulary, token_table, vocabulary_of, words_of
-from mm_envs.data.text import Vocabulary
+from mm_envs.tokenizers import Vocabulary
 
 
 @given(st.text())

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from mm_envs.data.text import EOS, PAD, UNK, Vocabulary
+from mm_envs.tokenizers import EOS, PAD, UNK, Vocabulary
 
 
 def test_words_come_back() -> None:
