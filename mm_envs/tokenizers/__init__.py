@@ -1,4 +1,4 @@
-"""Tokenizers: between texts and token ids. Ids 0, 1 and 2 are ``<pad>``, ``<eos>`` and ``<unk>`` in all of them."""
+"""Tokenizers: texts and token ids. Ids 0, 1, 2 are ``<pad>``, ``<eos>`` and ``<unk>`` in all of them."""
 
 from mm_envs.tokenizers.vocabulary import EOS, PAD, SPECIALS, UNK, Vocabulary, Words
 
