@@ -64,7 +64,7 @@ class Batch:
         for one in fields(self):
             value = getattr(self, one.name)
             if shared or not one.metadata.get("shared"):
-                value = _changed(value, change)
+                value = _changed(value, change, shared)
             values[one.name] = value
         return replace(self, **values)
 
@@ -90,13 +90,13 @@ class Lazily(Mapping[str, Tensor]):
         return len(self._fields)
 
 
-def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def _changed(value: Any, change: Callable[[Tensor], Tensor], shared: bool) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, Batch):
-        return value._changed(change)
+        return value._changed(change, shared)
     if isinstance(value, dict):
-        return {name: _changed(one, change) for name, one in value.items()}
+        return {name: _changed(one, change, shared) for name, one in value.items()}
     # What gathers its tensors on demand goes on doing so.
     return Lazily(value, change) if isinstance(value, Mapping) else value
 

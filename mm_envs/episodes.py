@@ -1,4 +1,4 @@
-"""Finished episodes, and the protocol of those who judge them."""
+"""Finished episodes, and the protocol of the feedback that scores them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from mm_envs.batch import Batch
+
 _NOTHING = torch.empty(0, dtype=torch.bool)
 
 
@@ -17,8 +19,8 @@ def _nothing() -> Tensor:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a judge says of n episodes.
+class Judgement(Batch):
+    """The scores of n episodes.
 
     Attributes:
         reward: The reward of each episode, (n,) float32.
@@ -37,18 +39,21 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Episodes:
+class Episodes(Batch):
     """A batch of n finished episodes; every tensor has leading dimension n.
 
     Attributes:
         context: What the agent saw and what stayed the same for the whole episode, by observation key.
-        response: What it answered: (n,) int64 for a choice, (n, length) int64 for words, (n, size) float32
-            for a distribution or another vector.
-        response_length: How many words the answer has, (n,) int64, ``<eos>`` not counted; None for others.
-        reference: The hidden truth, by field name. None where the judge must not see it.
-        key: Seed, row and episode number, (n, 3) int64. None where the judge must not see it: it would be a
-            look-up path to the truth.
-        truth: The true utility, where it is known already; None where the judge must not see it.
+        response: What it answered, in the form of the task's kind of answer: (n,) int64 for a choice,
+            (n, length) int64 for words, (n, size) float32 for a vector, ...
+        response_length: How many words the answer has, (n,) int64, ``<eos>`` not counted; None for kinds
+            without length.
+        reference: The hidden truth, by field name. None where the feedback must not see it.
+        key: Seed, row and episode number, (n, 3) int64. None where the feedback must not see it: it would be
+            a look-up path to the truth.
+        truth: The true utility, where it is known already; None where the feedback must not see it.
+        turns: What was heard between the turns of a conversation, by observation key; None where there was
+            none.
     """
 
     context: Mapping[str, Tensor]
@@ -57,12 +62,13 @@ class Episodes:
     reference: Mapping[str, Tensor] | None = None
     key: Tensor | None = None
     truth: Judgement | None = None
+    turns: Mapping[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.response)
 
     def blind(self) -> Episodes:
-        """The same episodes without reference, key and truth, as a learned judge gets them.
+        """The same episodes without reference, key and truth, as learned feedback gets them.
 
         The context is gathered: what gathers it on demand knows the items.
         """
@@ -70,8 +76,8 @@ class Episodes:
 
 
 @dataclass(frozen=True)
-class Prompts:
-    """What n episodes ask, before anybody has answered; every tensor has leading dimension n.
+class Prompts(Batch):
+    """What n episodes ask, before they are answered; every tensor has leading dimension n.
 
     Attributes:
         context: What is seen and stays the same for the whole episode, by observation key.
@@ -88,20 +94,54 @@ class Prompts:
     def __len__(self) -> int:
         return len(self.key)
 
-    def take(self, rows: Tensor) -> Prompts:
-        """Those of some rows, (m,) int64, in that order; a row may be taken several times."""
-        context = {name: value[rows] for name, value in self.context.items()}
-        reference = {name: value[rows] for name, value in self.reference.items()}
-        return Prompts(context, reference, self.key[rows], self.item[rows])
-
-    def answered(self, response: Tensor, length: Tensor | None = None) -> Episodes:
+    def answered(
+        self, response: Tensor, length: Tensor | None = None, turns: Mapping[str, Tensor] | None = None
+    ) -> Episodes:
         """The episodes in which each of the n rows is given one answer.
 
         Args:
             response: (n, ...), as ``Episodes.response``.
-            length: (n,) int64 for words, else None.
+            length: (n,) int64 for kinds with length, else None.
+            turns: What is heard between the turns, see ``mm_envs.tasks.play.turns_of``.
         """
-        return Episodes(self.context, response, length, self.reference, self.key)
+        return Episodes(self.context, response, length, self.reference, self.key, turns=turns)
+
+
+@dataclass(frozen=True)
+class Segments(Batch):
+    """n stretches of up to T transitions of any environment.
+
+    Attributes:
+        observations: What was seen before each action, by observation key, (n, T, ...).
+        actions: (n, T, ...).
+        mask: Which transitions there are, (n, T) bool: shorter segments are padded.
+        rewards: The reward of each transition, (n, T) float32; None where it is not known.
+    """
+
+    observations: Mapping[str, Tensor]
+    actions: Tensor
+    mask: Tensor
+    rewards: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def flat(self) -> tuple[dict[str, Tensor], Tensor]:
+        """Observations and actions of the transitions that there are, one after another, (m, ...)."""
+        observations = {key: value[self.mask] for key, value in self.observations.items()}
+        return observations, self.actions[self.mask]
+
+    def total(self, scores: Tensor) -> Tensor:
+        """The scores of segments, (n,): those of their transitions (m,), in the order of ``flat``, summed.
+
+        Example:
+            >>> mask = torch.tensor([[True, True], [True, False]])
+            >>> segments = Segments({}, torch.zeros(2, 2), mask)
+            >>> segments.total(torch.tensor([1.0, 2.0, 5.0])).tolist()
+            [3.0, 5.0]
+        """
+        each = torch.zeros(self.mask.shape, dtype=scores.dtype, device=scores.device)
+        return each.masked_scatter(self.mask, scores).sum(1)
 
 
 def derived(

@@ -170,3 +170,20 @@ def logistic(bits: Tensor) -> Tensor:
 def normal(bits: Tensor) -> Tensor:
     """Standard normal draws, float32, from the low 16 bits of hashes (so none lies beyond 4.4)."""
     return _look_up(bits, "normal")
+
+
+def pick(allowed: Tensor, hashes: Tensor) -> tuple[Tensor, Tensor]:
+    """One of the allowed entries of each row, uniformly: (n,) int64, and whether there is any, (n,) bool.
+
+    Args:
+        allowed: (n, L) bool.
+        hashes: (n,) int64.
+
+    Example:
+        >>> pick(torch.tensor([[False, True], [False, False]]), torch.tensor([1, 2]))
+        (tensor([1, 0]), tensor([ True, False]))
+    """
+    index = torch.arange(allowed.shape[1], device=allowed.device)
+    # 62 bits: a draw between equal hashes does not happen.
+    luck = (fold(hashes[:, None], index) >> 2).masked_fill(~allowed, torch.iinfo(torch.int64).min)
+    return luck.argmax(1), allowed.any(1)

@@ -8,9 +8,11 @@ from inspect import signature
 from typing import Any
 
 import gymnasium as gym
+import torch
 from torch import Tensor
 
 from mm_envs.names import keywords, refuse_unknown, resolve
+from mm_envs.random import fold, integers, stream
 
 SPLITS = ("train", "validation", "test")
 
@@ -22,7 +24,7 @@ DATASETS: dict[str, str] = {
 
 
 class Dataset(ABC):
-    """Items that tasks are made of; ``batch`` is a pure function of the index.
+    """Facts of items; ``batch`` is a pure function of the index. What is asked about them is up to tasks.
 
     An item has one global index; a split is a range of indices. Two items of different splits never share
     their content (the scene graph of a procedural item, the pixels of a stored one).
@@ -56,6 +58,39 @@ class Dataset(ABC):
         Returns:
             One tensor per field with leading dimension n.
         """
+
+    def hashes(self, indices: Tensor) -> Tensor:
+        """One hash for each item, (n,) int64: what tasks draw from when they make fields."""
+        return fold(stream(0, f"item of {self.name}", indices.device), indices)
+
+    def others(self, indices: Tensor, hashes: Tensor, count: int) -> Tensor:
+        """Other items of the split of each item, all different where the split has enough.
+
+        Args:
+            indices: Item indices, (n,) int64.
+            hashes: One hash for each, (n,) int64: they decide which.
+            count: How many others each.
+
+        Returns:
+            Item indices, (n, count) int64.
+
+        Raises:
+            ValueError: A split has one item only.
+        """
+        other = indices[:, None].repeat(1, count)
+        for split, one in self.splits.items():
+            inside = (indices >= one.start) & (indices < one.stop)
+            spare = len(one) - 1
+            if spare == 0 and bool(inside.any()):
+                raise ValueError(f"split={split!r} has one item, and so no other: use another split")
+            if spare > 0:
+                # Steps of one length never meet an item twice while all of them fit into the split.
+                stride = 1 + integers(fold(hashes, 1), max((spare - 1) // max(count - 1, 1), 1))
+                each = torch.arange(count, device=indices.device)
+                step = 1 + (integers(hashes, spare)[:, None] + each * stride[:, None]) % spare
+                moved = one.start + (indices[:, None] - one.start + step) % len(one)
+                other = torch.where(inside[:, None], moved, other)
+        return other
 
     def stored(self, field: str) -> Tensor | None:
         """The field of all items, where it is kept anyway, or None (as here): ``batch`` then computes it.

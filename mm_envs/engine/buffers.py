@@ -127,11 +127,7 @@ class ContextBuffers:
         return {key: tensor.view(tensor.shape) for key, tensor in self._final.items()}
 
     def _empty(self) -> dict[str, Tensor]:
-        tables = {key: self._pool.tables[name] for key, name in self._names.items()}
-        return {
-            key: torch.zeros((self._n, *table.shape[1:]), dtype=table.dtype, device=table.device)
-            for key, table in tables.items()
-        }
+        return {key: self._pool.empty(name, self._n) for key, name in self._names.items()}
 
     def _free(self) -> _Buffer:
         for buffer in self._buffers:

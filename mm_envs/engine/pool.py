@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from weakref import WeakValueDictionary, ref
 
 import numpy as np
@@ -11,24 +11,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mm_envs.data.dataset import Dataset
+from mm_envs.tasks.task import Task
 
 Maker: TypeAlias = "Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]"
 
 _BLOCK = 64
 _CHUNK_BYTES = 2**18
-_pools: WeakValueDictionary[tuple[str, str, str, frozenset[str]], ItemPool] = WeakValueDictionary()
+_pools: WeakValueDictionary[Hashable, ItemPool] = WeakValueDictionary()
 
 
-def shared_pool(dataset: Dataset, split: str, fields: Collection[str], device: torch.device) -> ItemPool:
-    """The pool of a split; environments of one process that need the same items share one.
+class Items(Protocol):
+    """Makes fields of items; see ``Task.unlinked``."""
 
-    Items are pure functions of dataset and index, so sharing cannot be noticed but in time and memory.
+    def unlinked(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Fields of some items, with item indices for links."""
+        ...
+
+
+def shared_pool(task: Task, split: str, device: torch.device) -> ItemPool:
+    """The pool of the fields that a task needs; environments of one process that need the same share one.
+
+    Items are pure functions of dataset, task and index, so sharing cannot be noticed but in time and memory.
     """
-    key = (dataset.fingerprint(), split, str(device), frozenset(fields))
+    fields = frozenset({*task.context.values(), *task.reference})
+    key = (task.dataset.fingerprint(), task.fields_key, split, str(device), fields)
     pool = _pools.get(key)
     if pool is None:
-        pool = _pools[key] = ItemPool(dataset, split, fields, device)
+        indices = task.dataset.range(split)
+        if not len(indices):
+            raise ValueError(
+                f"split={split!r} of dataset {task.dataset.name!r} is empty: choose another split"
+            )
+        links = {name: field for name, field in task.links.items() if name in fields}
+        stored = task.dataset.stored if device.type == "cpu" else None
+        pool = _pools[key] = ItemPool(task, indices, {*fields, *links.values()}, device, links, stored)
     return pool
 
 
@@ -40,21 +56,28 @@ class ItemPool:
     the start, because asking which are missing would wait for the device.
 
     Args:
-        dataset: Where the items come from.
-        split: Which of its splits.
+        source: Makes the fields; a task.
+        indices: The items of the split.
         fields: The names of the fields to keep.
         device: Where they live.
+        links: Field of item indices -> the field of those items that it stands for.
+        stored: Gives the whole table of a field that the dataset keeps anyway, or None.
     """
 
-    def __init__(self, dataset: Dataset, split: str, fields: Collection[str], device: torch.device) -> None:
-        self._dataset, self._fields, self.device = dataset, tuple(sorted(fields)), device
-        indices = dataset.range(split)
-        if not len(indices):
-            raise ValueError(f"split={split!r} of dataset {dataset.name!r} is empty: choose another split")
-        self.first, self.size = indices.start, len(indices)
-        self.tables = self._stored() if device.type == "cpu" else {}
+    def __init__(
+        self,
+        source: Items,
+        indices: range,
+        fields: Collection[str],
+        device: torch.device,
+        links: Mapping[str, str] | None = None,
+        stored: Callable[[str], Tensor | None] | None = None,
+    ) -> None:
+        self._source, self._fields, self.device = source, tuple(sorted(fields)), device
+        self.first, self.size, self.links = indices.start, len(indices), dict(links or {})
+        self.tables = {} if stored is None else self._stored(stored)
         self._fields = tuple(name for name in self._fields if name not in self.tables)
-        sample = dataset.batch(torch.tensor([self.first], device=device), self._fields)
+        sample = source.unlinked(torch.tensor([self.first], device=device), self._fields)
         self.tables |= {
             name: torch.empty((self.size, *row.shape[1:]), dtype=row.dtype, device=device)
             for name, row in sample.items()
@@ -66,9 +89,9 @@ class ItemPool:
         if device.type != "cpu":
             self._make(range(blocks))
 
-    def _stored(self) -> dict[str, Tensor]:
+    def _stored(self, stored: Callable[[str], Tensor | None]) -> dict[str, Tensor]:
         """Views of the fields that the dataset stores: nothing is copied."""
-        whole = {name: self._dataset.stored(name) for name in self._fields}
+        whole = {name: stored(name) for name in self._fields}
         last = self.first + self.size
         return {name: table[self.first : last] for name, table in whole.items() if table is not None}
 
@@ -76,6 +99,12 @@ class ItemPool:
         """Makes the items (places within the split) that are not there yet."""
         if self._complete:
             return
+        self._ensure(items)
+        for name in self.links:
+            # The items that these refer to, too; those need not be followed further.
+            self._ensure(self.tables[name].index_select(0, items).flatten() - self.first)
+
+    def _ensure(self, items: Tensor) -> None:
         wanted = np.zeros_like(self._missing)
         wanted[items.numpy() // _BLOCK] = True
         self._make((wanted & self._missing).nonzero()[0].tolist())
@@ -85,7 +114,7 @@ class ItemPool:
         for start, stop in _runs(blocks):
             low, high = start * _BLOCK, min(stop * _BLOCK, self.size)
             indices = torch.arange(self.first + low, self.first + high, device=self.device)
-            for name, rows in self._dataset.batch(indices, self._fields).items():
+            for name, rows in self._source.unlinked(indices, self._fields).items():
                 self.tables[name][low:high] = rows
             self._missing[start:stop] = False
         self._complete = not bool(self._missing.any())
@@ -100,18 +129,36 @@ class ItemPool:
         """
         if name not in self._derived:
             items = _DerivedItems(self, names, make)
-            self._derived[name] = ItemPool(items, "", items.fields, self.device)
+            self._derived[name] = ItemPool(items, range(self.size), items.fields, self.device)
         return self._derived[name]
 
     def rows(self, field: str, items: Tensor) -> Tensor:
-        """A field of some items as a new tensor."""
+        """A field of some items as a new tensor; of a link, the fields of the items that it refers to."""
         table = self.tables[field]
+        if field in self.links:
+            linked = table.index_select(0, items) - self.first
+            several = self.rows(self.links[field], linked.flatten())
+            return several.view(*linked.shape, *several.shape[1:])
         if table.ndim == 2:
             return table.index_select(0, items)
         return _words(table).index_select(0, items).view(table.dtype).view(len(items), *table.shape[1:])
 
+    def empty(self, field: str, n: int) -> Tensor:
+        """Room for a field of n items."""
+        table = self.tables[self.links.get(field, field)]
+        several = self.tables[field].shape[1:] if field in self.links else ()
+        shape = (n, *several, *table.shape[1:])
+        return torch.zeros(shape, dtype=table.dtype, device=table.device)
+
     def write(self, field: str, items: Tensor, target: Tensor, rows: Tensor | None) -> None:
         """Writes a field of ``items`` into ``target[rows]``, or into all of ``target`` where rows is None."""
+        if field in self.links:
+            linked = self.tables[field].index_select(0, items) - self.first
+            count, target = linked.shape[1], target.flatten(0, 1)
+            if rows is not None:
+                each = torch.arange(count, device=rows.device)
+                rows = (rows[:, None] * count + each).flatten()
+            field, items = self.links[field], linked.flatten()
         source, sink = _words(self.tables[field]), _words(target)
         if rows is None:
             torch.index_select(source, 0, items, out=sink)
@@ -185,26 +232,20 @@ class PoolFields(Mapping[str, Tensor]):
         return len(self._names)
 
 
-class _DerivedItems(Dataset):
-    """What is made of the items of a pool, as a dataset; the index of an item is its place in the pool.
+class _DerivedItems:
+    """What is made of the items of a pool; the index of an item is its index in the pool.
 
     The pool holds the pool of what is made of it, so this one must not hold the first: that circle would keep
     large tensors until Python looks for circles.
     """
 
-    name = "derived"
-
     def __init__(self, pool: ItemPool, names: Mapping[str, str], make: Maker) -> None:
         self._pool, self._names, self._make = ref(pool), names, make
-        self.splits = {"": range(pool.size)}
-        self.fields = tuple(self.batch(torch.zeros(1, dtype=torch.int64, device=pool.device), ()))
+        self.fields = tuple(self.unlinked(torch.zeros(1, dtype=torch.int64, device=pool.device), ()))
 
-    def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
+    def unlinked(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
         pool = self._pool()
         assert pool is not None
         if indices.device.type == "cpu":
             pool.ensure(indices)
         return dict(self._make(PoolFields(pool, self._names, indices)))
-
-    def fingerprint(self) -> str:
-        return self.name

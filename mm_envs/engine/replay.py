@@ -13,12 +13,10 @@ import torch
 from torch import Tensor
 
 from mm_envs.engine.issue import ENGINE_ARGUMENTS, registered_spec
-from mm_envs.engine.response import in_words, read_response
 from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import Ticket
 from mm_envs.outside import OF_THE_CALLER
 from mm_envs.tasks import make_task
-from mm_envs.tokenizers import EOS
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -212,18 +210,19 @@ def _size(dtype: Any) -> int:
 
 def _play(env: MultimodalEnv, response: Any, judged: bool) -> Outcome:
     """Answers, step by step, until the episode ends."""
-    answer = read_response(env.task, response)
+    kind = env.task.answer
+    answer = kind.parse(response)
     rewards: list[float] = []
     final: Mapping[str, Any] | None = None
     for step in range(env.task.horizon):
-        observation, reward, _, _, info = env.engine.step(env.task.action(answer[None], step))
+        observation, reward, _, _, info = env.engine.step(kind.action(answer[None], step))
         rewards.append(float(reward[0]))
         if "final_info" in info:
             final = info["final_info"]
             break
     if final is None:
         raise ValueError(f"response={response!r} does not end the episode: end it as the task does")
-    if in_words(env.task) and bool((answer[len(rewards) :] > EOS).any()):
+    if kind.steps_of(answer[None]) > len(rewards):
         raise ValueError(
             f"response={response!r} goes on after the episode has ended with step {len(rewards)}: "
             "leave out what follows"

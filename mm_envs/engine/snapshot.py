@@ -57,9 +57,12 @@ def restore_snapshot(envs: MultimodalVectorEnv, state: Mapping[str, Tensor]) -> 
     about = _about(state)
     refuse_other(about["configuration"], configuration(envs), "the environment")
     results, tensors = _results(about), _copies(state, _standing(envs))
-    states = {key: tensors[f"state/{key}"] for key in envs.state_keys}
+    states = {key: tensors[f"state/{key}"] for key in envs._state}
+    spaces = envs.observation_space
+    assert isinstance(spaces, gym.spaces.Dict)
     for key, value in states.items():
-        if not envs.observation_space[key].contains(value.cpu().numpy()):  # type: ignore[index]
+        # Hidden entries have no space.
+        if key in spaces.spaces and not spaces[key].contains(value.cpu().numpy()):
             raise ValueError(f"entry 'state/{key}' of the snapshot is out of range: take it anew")
     envs._rows.restore(tensors["key"], tensors["item"])
     envs._state, envs._results, envs.started = states, results, True

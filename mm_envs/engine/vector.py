@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
+from mm_envs.answers import State
 from mm_envs.engine.buffers import ContextBuffers
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
@@ -23,7 +24,6 @@ from mm_envs.episodes import Episodes, Feedback, Judgement, Prompts
 from mm_envs.judges import judge, make_feedback
 from mm_envs.names import one_of
 from mm_envs.tasks import Task, make_task
-from mm_envs.tasks.task import State
 
 REWARDS = ("terminal", "dense")
 OUTPUTS = ("torch", "numpy")
@@ -175,8 +175,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     @torch.inference_mode(False)
     def _set_state(self) -> None:
         n, device, task = self.num_envs, self.device, self.task
-        fields = {*task.context.values(), *task.reference}
-        self._pool = shared_pool(task.dataset, self.split, fields, device)
+        self._pool = shared_pool(task, self.split, device)
+        # What transitions may look at: context and reference, by field name.
+        self._field_names = {name: name for name in (*task.context.values(), *task.reference)}
+        self._reference_names = {name: name for name in task.reference}
         self._buffers = ContextBuffers(self._pool, task.context, n, self.copy, self.output == "numpy")
         # On the CPU the rows that ended are picked out, since looking costs nothing there. Anywhere else the
         # same code runs on all rows under a mask: picking would wait for the device.
@@ -188,13 +190,14 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         self._finished = self._nobody
         self._rows = Rows(n, self.first_row, self.group_size, self._pool, device)
         self.started = False
-        self._fresh = task.start(n, device)
         self._results: dict[int, Any] = {}
         self._begin()
 
     def _begin(self) -> None:
         """All rows at the start of an episode."""
-        self._state, self._length = dict(self._fresh), torch.zeros_like(self._rows.row)
+        fields = self._fields_of(self._field_names, self._rows.item)
+        self._state = self.task.start(fields, self._rows.key)
+        self._length = torch.zeros_like(self._rows.row)
         self._return = torch.zeros(self.num_envs, device=self.device)
         self._score = torch.zeros(self.num_envs, device=self.device)
 
@@ -243,7 +246,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             self._begin()
         else:
             rows.item = torch.where(mask, items, rows.item)
-            self._clear(mask)
+            self._clear(mask, mask.nonzero()[:, 0] if self._compact else None)
         self._finished = self._nobody if mask is None else self._finished & ~mask
         changed = None if mask is None or not self._compact else mask.nonzero()[:, 0]
         observation, info = self._observe(changed), self._info()
@@ -293,10 +296,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
         spaces = dict(self.single_observation_space.spaces)
         context = self._fields_of(self.task.context, self._rows.item)
-        batch = {
-            **{key: context[key].cpu() for key in context},
-            **{k: v.cpu() for k, v in self._state.items()},
-        }
+        seen = self._observed(self._state, self._rows)
+        batch = {key: value.cpu() for key, value in {**context, **seen}.items()}
         frames: list[Any] = []
         for row in range(self.num_envs):
             observation = {key: value[row] for key, value in batch.items()}
@@ -311,14 +312,11 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         Args:
             response: One response a row, as the task's oracle gives it.
         """
-        if not self.state_keys:
-            return response
-        place = self._length.clamp(max=response.shape[1] - 1)
-        return response.gather(1, place[:, None])[:, 0]
+        return self.task.answer.action(response, self._length)
 
     def reference(self) -> PoolFields:
         """The hidden truth of the episodes now running: for yardsticks and tests, not for agents."""
-        return self._fields_of({name: name for name in self.task.reference}, self._rows.item)
+        return self._fields_of(self._reference_names, self._rows.item)
 
     def prompts(self) -> Prompts:
         """What every row is asked in the episode it is at, with the hidden truth: new tensors.
@@ -338,7 +336,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             raise gym.error.ResetNeeded("Cannot call envs.prompts() before calling envs.reset()")
         item = self._rows.item
         context = dict(self._fields_of(self.task.context, item))
-        reference = dict(self._fields_of({name: name for name in self.task.reference}, item))
+        reference = dict(self._fields_of(self._reference_names, item))
         return Prompts(context, reference, self._rows.key.clone(), self._rows.item_index())
 
     # Snapshots ------------------------------------------------------------------------------------------
@@ -373,7 +371,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     def _advance(self, actions: Tensor) -> _Turn:
         resting = None if self.autoreset_mode is AutoresetMode.SAME_STEP else self._finished
-        state, terminated = self.task.advance(self._state, actions)
+        fields = PoolFields(self._pool, self._field_names, self._rows.item)
+        state, terminated = self.task.advance(self._state, actions, fields, self._rows.key)
         if resting is not None:
             state = {key: _where(resting, self._state[key], value) for key, value in state.items()}
             terminated = terminated & ~resting
@@ -403,7 +402,12 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         context = self._buffers.last()
         if context is None:
             context = self._buffers.final(turn.past.item, turn.rows)
-        return {"final_obs": {**context, **turn.state}, "_final_obs": turn.ended.clone()}
+        seen = self._observed(turn.state, turn.past)
+        return {"final_obs": {**context, **seen}, "_final_obs": turn.ended.clone()}
+
+    def _observed(self, state: State, rows: Rows) -> dict[str, Tensor]:
+        """What is seen of the state of all rows."""
+        return self.task.observe(state, PoolFields(self._pool, self._field_names, rows.item))
 
     def _restart(self, turn: _Turn) -> Tensor | None:
         """Begins an episode in the rows whose turn it is.
@@ -421,11 +425,19 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             rows, some = self._picked(mask)
         if some:
             self._rows.next(mask, rows)
-            self._clear(mask)
+            self._clear(mask, rows)
         return rows
 
-    def _clear(self, mask: Tensor) -> None:
-        self._state = {key: _where(mask, self._fresh[key], value) for key, value in self._state.items()}
+    def _clear(self, mask: Tensor, rows: Tensor | None) -> None:
+        """Begins the episode of the rows of a mask; ``rows``: the same as numbers, where they are known."""
+        if self._state:
+            fields = self._fields_of(self._field_names, take(self._rows.item, rows))
+            fresh = self.task.start(fields, take(self._rows.key, rows))
+            for key, value in self._state.items():
+                whole = (
+                    _where(mask, fresh[key], value) if rows is None else value.index_copy(0, rows, fresh[key])
+                )
+                self._state[key] = whole
         self._length = self._length.masked_fill(mask, 0)
         self._return = self._return.masked_fill(mask, 0.0)
         if self.reward == "dense":
@@ -457,7 +469,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if self.render_mode is not None:
             from mm_envs.engine.render import results_of
 
-            reference = self._fields_of({name: name for name in self.task.reference}, turn.past.item)
+            reference = self._fields_of(self._reference_names, turn.past.item)
             self._results |= results_of(self.task, final, turn.ended, reference)
         return reward, {"final_info": final, "_final_info": turn.ended.clone()}
 
@@ -485,11 +497,12 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         response, length = turn.response, turn.response_length
         response, length = take(response, rows), None if length is None else take(length, rows)
         item = take(turn.past.item, rows)
-        reference = self._fields_of({name: name for name in self.task.reference}, item)
+        reference = self._fields_of(self._reference_names, item)
         truth = self.task.utility(response, length, reference)
         context = PoolFields(self._pool, self.task.context, item)
-        key = take(turn.past.key, rows)
-        episodes = Episodes(context, response, length, reference, key, truth)
+        key, heard = take(turn.past.key, rows), self.task.turns(turn.state)
+        turns = None if heard is None else {name: take(value, rows) for name, value in heard.items()}
+        episodes = Episodes(context, response, length, reference, key, truth, turns)
         return judge(self.feedback, episodes), truth
 
     def _change_of_score(self, turn: _Turn) -> Tensor:
@@ -518,7 +531,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if self._compact:
             self._pool.ensure(take(self._rows.item, changed))
         context = self._buffers.current(self._rows.item, changed)
-        entries = {**context, **{key: value.clone() for key, value in self._state.items()}}
+        seen = self._observed(self._state, self._rows)
+        entries = {**context, **{key: value.clone() for key, value in seen.items()}}
         return {key: entries[key] for key in self.single_observation_space.spaces}
 
     def _info(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mm_envs.names import keywords, refuse_unknown, resolve
 
 if TYPE_CHECKING:
-    from mm_envs.tasks.task import Task, TokenTask
+    from mm_envs.tasks.task import Task
 
 TASKS: dict[str, str] = {
     "classify": "mm_envs.tasks.classify:Classify",
@@ -34,8 +34,8 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the base classes, and with them torch, only when they are needed."""
-    if name not in ("Task", "TokenTask"):
+    """Loads the base class, and with it torch, only when it is needed."""
+    if name != "Task":
         raise AttributeError(f"module 'mm_envs.tasks' has no attribute {name!r}")
     from mm_envs.tasks import task
 
@@ -83,4 +83,4 @@ def _arguments_of(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> 
     return None if further is None else list(dict.fromkeys([*named, *further]))
 
 
-__all__ = ["CONFIGURATIONS", "TASKS", "Task", "TokenTask", "make_task"]
+__all__ = ["CONFIGURATIONS", "TASKS", "Task", "make_task"]

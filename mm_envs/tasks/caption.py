@@ -7,10 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mm_envs.answers import Text
+from mm_envs.answers.search import best_constant_words
 from mm_envs.data.dataset import Dataset, make_dataset
+from mm_envs.data.protocols import Captioned, Captions, SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.tasks.task import Fields, TokenTask
-from mm_envs.tasks.yardsticks import best_constant_words, words_length
+from mm_envs.tasks.fields import SceneCaptions
+from mm_envs.tasks.task import Fields, Task
 
 _BLIND_ITEMS = 512
 _BLIND_STARTS = 64
@@ -23,7 +26,7 @@ _FEW_WORDS = 128
 _FREQUENT, _FREQUENT_ITEMS, _FREQUENT_SWEEPS = 32, 128, 2
 
 
-class Caption(TokenTask):
+class Caption(Task):
     """Describe what is seen (and heard).
 
     ## Description
@@ -61,73 +64,72 @@ class Caption(TokenTask):
     """
 
     utility_deviation = 0.25
+    blind_items = 128  # a search for the best constant caption takes seconds per hundred items
+    answer: Text
 
     def __init__(
         self, dataset: str | Dataset = "scenes", max_tokens: int | None = None, **dataset_arguments: Any
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
-        if "caption" not in self.dataset.vocabularies:
-            raise ValueError(f"dataset {self.dataset.name!r} has no captions: {_CURE}")
+        captions = self._captions()
         self._show("image", "video", "audio")
         if not self.context:
             raise ValueError(
                 f"dataset {self.dataset.name!r} shows nothing to describe: give pictures, videos or sounds"
             )
-        self.grader = self.dataset.caption_grader()  # type: ignore[attr-defined]
+        self.grader, self.part_modalities = captions.utility, captions.part_modalities
         self.reference = (self.grader.field, "captions")
-        if max_tokens is None:
-            max_tokens = self.dataset.max_tokens  # type: ignore[attr-defined]
-        self._set_vocabulary(self.dataset.vocabularies["caption"], max_tokens)
-        self.part_modalities = self.dataset.part_modalities()  # type: ignore[attr-defined]
+        self.answer = Text(captions.vocabulary, captions.max_tokens if max_tokens is None else max_tokens)
+
+    def _captions(self) -> Captions:
+        """The captions of the dataset, made from the scene graph or as people wrote them."""
+        if isinstance(self.dataset, SceneFacts):
+            made = SceneCaptions.of(self.dataset)
+            self._use(made)
+            return made.captions
+        given = self.dataset.captions() if isinstance(self.dataset, Captioned) else None
+        if given is None:
+            raise ValueError(f"dataset {self.dataset.name!r} has no captions: {_CURE}")
+        return given
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
-        """What the grader of the dataset says: on scenes facts right, minus invented, minus bad grammar."""
-        judgement: Judgement = self.grader.score(response, length, reference[self.grader.field])
-        return judgement
+        """That of the captions: on scenes facts right, minus invented, minus faults of grammar."""
+        assert length is not None
+        return self.grader.score(response, length, reference[self.grader.field])
+
+    def references(self, reference: Fields) -> tuple[Tensor, Tensor]:
+        """The reference captions; folders pad where an item has fewer than others."""
+        captions = reference["captions"]
+        n, several = captions.shape[:2]
+        closed, length = self.answer.close(captions.flatten(0, 1))
+        assert length is not None
+        return closed.view(n, several, -1), (length > 0).view(n, several)
 
     def oracle(self, reference: Fields) -> Tensor:
         """The best reference: on scenes the full caption, objects in reading order."""
         captions = reference["captions"]
         best = self.grader.best(reference[self.grader.field], captions)
-        captions = captions[torch.arange(len(captions), device=captions.device), best]
-        return self._fitted(captions)
-
-    def _fitted(self, captions: Tensor) -> Tensor:
-        spare = self.horizon - captions.shape[1]
-        if spare >= 0:
-            return torch.nn.functional.pad(captions, (0, spare))
-        return captions[:, : self.horizon]
+        return self.answer.close(captions[torch.arange(len(captions), device=captions.device), best])[0]
 
     def blind(self, context: Fields, reference: Fields, seen: Fields) -> Tensor:
         """The constant caption with the best mean utility that local search finds."""
-        few = len(self.vocabulary) <= _FEW_WORDS
+        kind, few = self.answer, len(self.answer.vocabulary) <= _FEW_WORDS
         known = reference[self.grader.field][: _BLIND_ITEMS if few else _FREQUENT_ITEMS]
         starts = self.oracle({name: rows[:_BLIND_STARTS] for name, rows in reference.items()})
-        starts = torch.cat([starts, _beginnings(starts[:1])])
-        words, sweeps = (len(self.vocabulary), 4) if few else (_FREQUENT, _FREQUENT_SWEEPS)
+        first = [kind.beginning(starts[:1], None, words)[0] for words in range(1, kind.steps + 1)]
+        starts = torch.cat([starts, *first])
+        words, sweeps = (len(kind.vocabulary), 4) if few else (_FREQUENT, _FREQUENT_SWEEPS)
         if not few:
-            starts = torch.cat(
-                [starts, torch.nn.functional.pad(torch.arange(words)[:, None], (0, self.horizon - 1))]
-            )
+            starts = torch.cat([starts, kind.single_words(words)])
         best = best_constant_words(
             lambda captions: self._mean_utility(captions, known), starts, words, sweeps
         )
-        return best.expand(len(next(iter(seen.values()))), -1)
+        return kind.close(best[None])[0].expand(len(next(iter(seen.values()))), -1)
 
     def _mean_utility(self, captions: Tensor, known: Tensor) -> Tensor:
         """The mean utility of each of some captions over what is known of many items."""
-        pairs = captions.repeat_interleave(len(known), 0)
+        pairs, length = self.answer.close(captions.repeat_interleave(len(known), 0))
+        assert length is not None
         repeated = known.repeat(len(captions), *[1] * (known.ndim - 1))
-        utility: Tensor = self.grader.score(pairs, words_length(pairs), repeated).reward
+        utility = self.grader.score(pairs, length, repeated).reward
         return utility.view(len(captions), len(known)).double().mean(1)
-
-    def reference_words(self, reference: Fields) -> list[str]:
-        """The reference captions."""
-        return [text for text in map(self.vocabulary.decode, reference["captions"]) if text]
-
-
-def _beginnings(captions: Tensor) -> Tensor:
-    """Every beginning of each caption, padded."""
-    length = captions.shape[1]
-    keep = torch.arange(length) < torch.arange(1, length + 1)[:, None]
-    return (captions[:, None] * keep).flatten(0, 1)

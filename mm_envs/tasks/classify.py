@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from math import log
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
 import torch
 from torch import Tensor
 
+from mm_envs.answers import Choice, Vector
 from mm_envs.data.dataset import Dataset, make_dataset
+from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
 from mm_envs.names import one_of
-from mm_envs.random import fold, integers, uniform
+from mm_envs.tasks.baselines import conditional_majority
+from mm_envs.tasks.fields import SceneNames
 from mm_envs.tasks.task import Fields, Task
-from mm_envs.tasks.yardsticks import conditional_majority
 
 INPUTS = ("image", "video", "text", "audio")
 ANSWERS = ("class", "distribution")
@@ -70,9 +70,8 @@ class Classify(Task):
         **dataset_arguments: Any,
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
-        if "label" not in self.dataset.classes:
-            raise ValueError(f"dataset {self.dataset.name!r} has no label: {_CURE}")
-        has = [name for name in INPUTS if name in self.dataset.spaces]
+        self.classes = self._named()
+        has = [name for name in INPUTS if name in self._spaces]
         shown = has if inputs is None else [inputs] if isinstance(inputs, str) else inputs
         for name in shown:
             if name not in has:
@@ -80,27 +79,34 @@ class Classify(Task):
         if not shown:
             raise ValueError(f"inputs={inputs!r} shows nothing: give at least one of {', '.join(has)}")
         self._show(*shown)
-        self.classes = self.dataset.classes["label"]
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))
-        self.answer = answer
         n = len(self.classes)
-        self.action_space = gym.spaces.Discrete(n)
-        if answer == "distribution":
-            self.action_space = gym.spaces.Box(-1, 1, (n,), np.float32)
+        self.answer = Choice(self.classes) if answer == "class" else Vector(n)
+        self._distribution = answer == "distribution"
         self.worst_loss = 2 * SCALE + log(n)
         self.part_modalities = {self._part: self.modalities}
         # A distribution spreads its utility over a narrower range than right and wrong do.
-        self.utility_deviation = 0.5 if answer == "class" else 0.25
+        self.utility_deviation = 0.25 if self._distribution else 0.5
+
+    def _named(self) -> tuple[str, ...]:
+        """Sets the fields of labels; returns the names of the classes."""
+        if isinstance(self.dataset, SceneFacts):
+            made = SceneNames.of(self.dataset)
+            self._use(made)
+            return made.classes
+        if "label" not in self.dataset.classes:
+            raise ValueError(f"dataset {self.dataset.name!r} has no label: {_CURE}")
+        return self.dataset.classes["label"]
 
     @property
     def _part(self) -> str:
-        return "correct" if self.answer == "class" else "log_score"
+        return "log_score" if self._distribution else "correct"
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
         """1 for the right class and 0 for a wrong one; for a distribution the scaled log score."""
         label = reference["label"]
-        if self.answer == "class":
+        if not self._distribution:
             right = (response == label).to(torch.float32)
         else:
             # In double precision, so that the rounded result does not depend on how the batch is vectorised.
@@ -119,24 +125,17 @@ class Classify(Task):
             guess = conditional_majority(context["text"], reference["label"], seen["text"])
         else:
             guess = torch.full((len(next(iter(seen.values()))),), int(reference["label"].mode().values))
-        if self.answer == "class":
+        if not self._distribution:
             return guess
         # Without looking, the best distribution is that of the classes.
         counts = torch.bincount(reference["label"], minlength=len(self.classes)).double()
         logits = (counts / counts.sum()).clamp(min=1e-9).log()
         return ((logits - logits.mean()) / SCALE).clamp(-1, 1).float().expand(len(guess), -1)
 
-    def random(self, bits: Tensor) -> Tensor:
-        """A uniform class, or uniform logits."""
-        n = len(self.classes)
-        if self.answer == "class":
-            return integers(bits, n)
-        return 2 * uniform(fold(bits[:, None], torch.arange(n, device=bits.device))) - 1
-
     def words(self, response: Tensor) -> str:
         """The name of the class, with its probability where the answer is a distribution."""
-        if self.answer == "class":
-            return self.classes[int(response)]
+        if not self._distribution:
+            return super().words(response)
         p = (SCALE * response.double()).softmax(0)
         return f"{self.classes[int(p.argmax())]} ({float(p.max()):.2f})"
 
@@ -145,7 +144,7 @@ class Classify(Task):
         return [self.classes[int(reference["label"])]]
 
     def _answer(self, label: Tensor) -> Tensor:
-        if self.answer == "class":
+        if not self._distribution:
             return label
         one_hot = torch.nn.functional.one_hot(label, len(self.classes))
         return (2 * one_hot - 1).to(torch.float32)

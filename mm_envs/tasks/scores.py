@@ -11,12 +11,9 @@ from torch import Tensor
 
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Image, Video
-from mm_envs.tasks.task import Fields, Task, TokenTask
-from mm_envs.tasks.yardsticks import words_length
-from mm_envs.tokenizers import EOS, PAD
+from mm_envs.tasks.task import Fields, Task
 
 BASELINES = ("blind", "random", "oracle")
-_FIT_WORDS = 128  # a search for the best constant sentence takes seconds per hundred items
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,7 @@ class Baselines:
         unseen = {key for key, space in spaces.items() if isinstance(space, (Image, Video, Audio))}
         unseen |= {f"{key}{ending}" for key in unseen for ending in ("_length", "_present")}
         self.visible = {key: name for key, name in task.context.items() if key not in unseen}
-        self.in_words = isinstance(task, TokenTask) and bool(task.state_spaces)
-        self._fit = min(fit, _FIT_WORDS) if self.in_words and not self.visible else fit
+        self._fit = fit if task.blind_items is None else min(fit, task.blind_items)
 
     def blind(self, seen: Fields, n: int) -> Tensor:
         """The best answers that ignore every picture and sound.
@@ -82,7 +78,7 @@ class Baselines:
             return self._constant.to(_device(seen)).expand(n, *self._constant.shape[1:])
         context, reference = self._training
         shown = {key: seen[key].cpu() for key in self.visible}
-        return self.written(self.task.blind(context, reference, shown)).to(_device(seen))
+        return self.task.blind(context, reference, shown).to(_device(seen))
 
     def random(self, bits: Tensor) -> Tensor:
         """A uniformly random answer for each hash of shape (n,)."""
@@ -90,25 +86,11 @@ class Baselines:
 
     def oracle(self, reference: Fields) -> Tensor:
         """The answers that maximise utility."""
-        return self.written(self.task.oracle(reference))
-
-    def written(self, response: Tensor) -> Tensor:
-        """An answer as an agent has to write it: ``<eos>`` where the padding begins."""
-        if not self.in_words:
-            return response
-        place = words_length(response)[:, None]
-        ended = torch.nn.functional.pad(response, (0, 1)).scatter(1, place, EOS)
-        return ended[:, : response.shape[1]]
+        return self.task.oracle(reference)
 
     def utility(self, response: Tensor, reference: Fields) -> Tensor:
         """The utility of answers as they would be written in an episode, (n,) float32."""
-        length = None
-        if self.in_words:
-            # Padding before <eos> is a word like any other: that is how the random policy writes.
-            length = ((response == EOS).cumsum(1) == 0).sum(1)
-            places = torch.arange(response.shape[1], device=response.device)
-            response = response.masked_fill(places > length[:, None], PAD)
-        return self.task.utility(response, length, reference).reward
+        return self.task.utility(*self.task.answer.finish(response), reference).reward
 
     @cached_property
     def _training(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -118,12 +100,12 @@ class Baselines:
     @cached_property
     def _constant(self) -> Tensor:
         context, reference = self._training
-        return self.written(self.task.blind(context, reference, {"row": torch.zeros(1)}))
+        return self.task.blind(context, reference, {"row": torch.zeros(1)})
 
     def fields(self, indices: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What the blind policy sees of some items, and their truth; no picture is drawn for it."""
         names = {*self.visible.values(), *self.task.reference}
-        batch = self.task.dataset.batch(indices, names)
+        batch = self.task.batch(indices, names)
         seen = {key: batch[name] for key, name in self.visible.items()}
         return seen, {name: batch[name] for name in self.task.reference}
 

@@ -1,69 +1,147 @@
-"""What a task is: a recipe of dataset fields, spaces and the true utility of an answer.
+"""What a task is: fields made of facts, one kind of answer, a transition and the true utility.
 
 A task holds no state of an episode: the engine keeps it as a dict of tensors and hands it to pure functions.
-So a new task is one file with the spaces, how the dynamic state advances, and the utility.
+So a new task is one file. Its simplest form has a context, a reference, a kind of answer and a utility.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any, TypeAlias
 
 import gymnasium as gym
 import torch
 from torch import Tensor
 
+from mm_envs.answers import AnswerKind, State
 from mm_envs.data.dataset import Dataset
 from mm_envs.episodes import Judgement
-from mm_envs.random import fold, integers
-from mm_envs.spaces import Count, Tokens
-from mm_envs.tokenizers import EOS, PAD, Vocabulary
+from mm_envs.random import integers
+from mm_envs.tasks.fields import FieldSource
 
-State: TypeAlias = dict[str, Tensor]
 Fields: TypeAlias = Mapping[str, Tensor]
 
 
 class Task(ABC):
-    """The recipe of an environment. Everything is batched: each method speaks of n rows at once.
+    """The recipe of an environment. Everything is batched: each method treats n rows at once.
 
     Attributes:
-        dataset: Where the items come from.
-        context: Observation key -> dataset field, for what stays the same during an episode.
-        reference: Names of the dataset fields that are the hidden truth.
-        action_space: The space of one action.
-        state_spaces: Spaces of the dynamic part of the observation, by key; empty for one-step tasks.
-        horizon: The number of steps after which every episode has ended by termination.
+        dataset: Where the facts of items come from.
+        answer: The kind of the answers.
+        context: Observation key -> field, for what stays the same during an episode.
+        reference: Names of the fields that are the hidden truth.
+        facts: Names of the dataset fields from which ``fields`` makes others.
+        made: Names of the fields that ``fields`` makes -> their space if they are shown, else None.
+        links: Made field of item indices (n, k) -> the dataset field of those items that it stands for: the
+            observation shows (n, k, ...) of it, and the pool keeps an index for each.
         part_modalities: Part of the utility -> the modalities that carry it.
         utility_deviation: The standard deviation of utility by which simulated annotators scale their
             rationality; pinned, so that an annotator does not depend on the policy that it judges.
+        blind_items: How many training items the blind policy is fitted on at most; None for no limit.
     """
 
     dataset: Dataset
+    answer: AnswerKind
     context: Mapping[str, str]
     reference: tuple[str, ...]
-    action_space: gym.Space[Any]
-    state_spaces: Mapping[str, gym.Space[Any]] = {}
-    horizon: int = 1
+    facts: tuple[str, ...] = ()
+    made: Mapping[str, gym.Space[Any] | None] = {}
+    links: Mapping[str, str] = {}
     part_modalities: Mapping[str, tuple[str, ...]]
     utility_deviation: float = 0.5
+    blind_items: int | None = None
+    source: FieldSource | None = None
 
-    # The dynamic part -------------------------------------------------------------------------------------
+    # Fields -----------------------------------------------------------------------------------------------
 
-    def start(self, n: int, device: torch.device) -> State:
-        """The dynamic state of n fresh episodes."""
-        return {}
+    def fields(self, facts: Fields, hashes: Tensor) -> dict[str, Tensor]:
+        """The made fields of some items, a pure function of facts and hash, row by row.
 
-    def advance(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
-        """The state after one action in every row, and which rows have ended: (n,) bool.
+        Args:
+            facts: Those named by ``self.facts``, and ``item``: the index of each item, (n,) int64.
+            hashes: One hash for each item, (n,) int64.
+        """
+        return {} if self.source is None else self.source.make(facts, hashes)
+
+    @property
+    def fields_key(self) -> Hashable:
+        """What decides the made fields besides the dataset: tasks with equal keys share their items."""
+        if not self.made:
+            return None
+        return id(self) if self.source is None else self.source
+
+    def batch(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """Fields of some items, those of the dataset and made ones; links are followed.
+
+        Args:
+            indices: Item indices, (n,) int64.
+            names: The names of the fields.
+
+        Returns:
+            One tensor a field with leading dimension n.
+        """
+        found = self.unlinked(indices, names)
+        for name, field in self.links.items():
+            if name in found:
+                items, where = torch.unique(found[name], return_inverse=True)
+                found[name] = self.dataset.batch(items, (field,))[field][where]
+        return found
+
+    def unlinked(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """As ``batch``, with item indices for fields that are links."""
+        own = [name for name in names if name in self.made]
+        stored = [name for name in names if name not in self.made]
+        if not own:
+            return self.dataset.batch(indices, stored)
+        found = self.dataset.batch(indices, tuple(dict.fromkeys([*stored, *self.facts])))
+        made = self.fields({"item": indices, **found}, self.dataset.hashes(indices))
+        return {name: made[name] if name in self.made else found[name] for name in names}
+
+    # Transition -------------------------------------------------------------------------------------------
+
+    @property
+    def state_spaces(self) -> Mapping[str, gym.Space[Any]]:
+        """Spaces of what ``observe`` gives, by observation key."""
+        return self.answer.state_spaces
+
+    @property
+    def horizon(self) -> int:
+        """The number of steps after which every episode has ended by termination."""
+        return self.answer.steps
+
+    def start(self, fields: Fields, key: Tensor) -> State:
+        """The state of n fresh episodes: observed entries and, if there are any, hidden ones.
+
+        Args:
+            fields: Fields of context and reference, gathered when they are looked up.
+            key: Seed, row and episode, (n, 3) int64: the source of all randomness.
+        """
+        return self.answer.start(len(key), key.device)
+
+    def advance(self, state: State, actions: Tensor, fields: Fields, key: Tensor) -> tuple[State, Tensor]:
+        """The state after one action in every row, and which rows have ended, (n,) bool.
 
         Pure: the tensors given are not changed, those returned are new.
         """
-        return {}, torch.ones(len(actions), dtype=torch.bool, device=actions.device)
+        return self.answer.write(state, actions)
+
+    def observe(self, state: State, fields: Fields) -> dict[str, Tensor]:
+        """What is seen of the state, by the keys of ``state_spaces``."""
+        return {name: state[name] for name in self.state_spaces}
 
     def respond(self, state: State, actions: Tensor) -> tuple[Tensor, Tensor | None]:
         """The response and its length (None if it has none), from the last state and the last action."""
-        return actions, None
+        return self.answer.response(state, actions)
+
+    def turns(self, state: State) -> dict[str, Tensor] | None:
+        """What was heard between the turns of a conversation, by the keys of ``turn_spaces``; else None."""
+        return None
+
+    @property
+    def turn_spaces(self) -> Mapping[str, gym.Space[Any]]:
+        """Spaces of what ``turns`` gives; empty where there is no conversation."""
+        return {}
 
     # The truth --------------------------------------------------------------------------------------------
 
@@ -79,7 +157,7 @@ class Task(ABC):
             reference: The fields named by ``self.reference``, leading dimension n.
         """
 
-    # Yardsticks: a policy is a response that is known beforehand ------------------------------------------
+    # Baseline policies: a policy is a response that is known beforehand -----------------------------------
 
     @abstractmethod
     def oracle(self, reference: Fields) -> Tensor:
@@ -92,34 +170,52 @@ class Task(ABC):
         Args:
             context: Observations of many training items: what the answer may be conditioned on.
             reference: The truth of these training items.
-            seen: The observations of the items to answer.
+            seen: The observations of the items to answer; an entry ``row`` where nothing else is visible.
         """
 
-    @abstractmethod
-    def random(self, bits: Tensor) -> Tensor:
-        """A uniformly random response for each hash of shape (n,)."""
+    def random(self, hashes: Tensor) -> Tensor:
+        """A random response for each hash, (n,) int64."""
+        return self.answer.random(hashes)
 
-    def action(self, response: Tensor, step: int) -> Tensor:
-        """The action that writes a response, at a step."""
-        return response
+    def references(self, reference: Fields) -> tuple[Tensor, Tensor]:
+        """Good responses to each item, (n, R, ...), and which exist, (n, R) bool: the oracle's alone."""
+        best = self.oracle(reference)[:, None]
+        return best, torch.ones(best.shape[:2], dtype=torch.bool, device=best.device)
+
+    def good(self, reference: Fields, hashes: Tensor) -> Tensor:
+        """One of the references of each item, decided by its hash (n,) int64; an empty one if it has none."""
+        several, there = self.references(reference)
+        wanted = integers(hashes, there.sum(1).clamp(min=1))
+        one = (there & (there.cumsum(1) == wanted[:, None] + 1)).to(torch.int64).argmax(1)
+        return several[torch.arange(len(one), device=one.device), one]
 
     # For people -------------------------------------------------------------------------------------------
 
-    @abstractmethod
     def words(self, response: Tensor) -> str:
         """One response (a single row) as a person reads it."""
+        return self.answer.format(response)
 
-    @abstractmethod
     def reference_words(self, reference: Fields) -> list[str]:
         """Good answers to one item (fields of a single row) as a person reads them."""
-
-    def _show(self, *names: str) -> None:
-        """Sets the context to those of some dataset fields that exist, with their lengths and presence."""
-        spaces = self.dataset.spaces
-        entries = [name + ending for name in names for ending in ("", "_length", "_present")]
-        self.context = {name: name for name in entries if name in spaces}
+        rows = {name: value[None] for name, value in reference.items()}
+        several, there = self.references(rows)
+        return [self.words(one) for one in several[0][there[0]]]
 
     # Derived ----------------------------------------------------------------------------------------------
+
+    def _use(self, source: FieldSource) -> None:
+        """Takes the fields that a source makes."""
+        self.source, self.facts, self.made = source, source.facts, source.made
+
+    def _show(self, *names: str) -> None:
+        """Sets the context to those of some fields that exist, with their lengths and presence."""
+        entries = [name + ending for name in names for ending in ("", "_length", "_present")]
+        self.context = {name: name for name in entries if name in self._spaces}
+
+    @property
+    def _spaces(self) -> dict[str, gym.Space[Any]]:
+        shown = {name: space for name, space in self.made.items() if space is not None}
+        return {**self.dataset.spaces, **shown}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -129,65 +225,15 @@ class Task(ABC):
     @property
     def context_spaces(self) -> dict[str, gym.Space[Any]]:
         """The spaces of what stays the same during an episode, by observation key."""
-        return {key: self.dataset.spaces[name] for key, name in self.context.items()}
+        spaces = self._spaces
+        return {key: spaces[name] for key, name in self.context.items()}
+
+    @property
+    def action_space(self) -> gym.Space[Any]:
+        """The space of one action."""
+        return self.answer.action_space
 
     @property
     def observation_space(self) -> gym.spaces.Dict:
         """The flat Dict of one observation: context first, then state."""
         return gym.spaces.Dict({**self.context_spaces, **self.state_spaces})
-
-
-class TokenTask(Task):
-    """A task whose answer is written word by word, one token a step.
-
-    The answer ends with ``<eos>`` or after ``max_tokens`` words; both are termination and are judged.
-
-    Attributes:
-        vocabulary: The vocabulary of the answer.
-    """
-
-    vocabulary: Vocabulary
-
-    def _set_vocabulary(self, vocabulary: Vocabulary, max_tokens: int) -> None:
-        if max_tokens < 1:
-            raise ValueError(f"max_tokens={max_tokens} is below 1: an answer has at least one word")
-        self.vocabulary, self.horizon = vocabulary, max_tokens
-        self.action_space = gym.spaces.Discrete(len(vocabulary))
-        self.state_spaces = {
-            "tokens": Tokens(max_tokens, vocabulary),
-            "tokens_length": Count(max_tokens),
-        }
-
-    def start(self, n: int, device: torch.device) -> State:
-        """No words yet."""
-        return {
-            "tokens": torch.full((n, self.horizon), PAD, dtype=torch.int64, device=device),
-            "tokens_length": torch.zeros((n, 1), dtype=torch.int64, device=device),
-        }
-
-    def advance(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
-        """Writes one word in every row."""
-        # A row that was finished already may be stepped (its result is thrown away): keep its place in range.
-        place = state["tokens_length"].clamp(max=self.horizon - 1)
-        tokens = state["tokens"].scatter(1, place, actions[:, None])
-        length = place + 1
-        done = (actions == EOS) | (length[:, 0] == self.horizon)
-        return {"tokens": tokens, "tokens_length": length}, done
-
-    def respond(self, state: State, actions: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The words written, and how many before ``<eos>``."""
-        length = state["tokens_length"][:, 0] - (actions == EOS).to(torch.int64)
-        return state["tokens"], length
-
-    def random(self, bits: Tensor) -> Tensor:
-        """Every word uniform over the vocabulary, as a policy of uniform logits writes."""
-        steps = torch.arange(self.horizon, device=bits.device)
-        return integers(fold(bits[:, None], steps), len(self.vocabulary))
-
-    def action(self, response: Tensor, step: int) -> Tensor:
-        """The word at a step."""
-        return response[:, step]
-
-    def words(self, response: Tensor) -> str:
-        """The words of an answer."""
-        return self.vocabulary.decode(response)

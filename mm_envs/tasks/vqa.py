@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-import gymnasium as gym
 import torch
 from torch import Tensor
 
+from mm_envs.answers import Choice, Text
 from mm_envs.data.dataset import Dataset, make_dataset
+from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
 from mm_envs.metrics.accuracy import exact_match
 from mm_envs.names import one_of
-from mm_envs.random import integers
-from mm_envs.tasks.task import Fields, State, Task, TokenTask
-from mm_envs.tasks.yardsticks import conditional_majority
+from mm_envs.tasks.baselines import conditional_majority
+from mm_envs.tasks.fields import SceneQuestions
+from mm_envs.tasks.task import Fields, Task
 from mm_envs.tokenizers import Vocabulary
 
 ANSWERS = ("choice", "tokens")
@@ -24,7 +26,7 @@ _CURE = (
 )
 
 
-class VQA(TokenTask):
+class VQA(Task):
     """Answer a question about what is seen (and heard).
 
     ## Description
@@ -52,8 +54,8 @@ class VQA(TokenTask):
     Terminates after one step; with words, after ``<eos>`` or ``max_tokens`` words.
 
     ## Arguments
-    ``dataset``, ``answer`` ("choice", "tokens"), ``max_tokens`` (for words), and the arguments of the
-    dataset.
+    ``dataset``, ``answer`` ("choice", "tokens"), ``max_tokens`` (for words), ``kinds`` (of questions about
+    scenes; by default all that have an unambiguous answer), and the arguments of the dataset.
 
     ## Version history
     v0: first version.
@@ -66,53 +68,39 @@ class VQA(TokenTask):
         dataset: str | Dataset = "scenes",
         answer: str = "choice",
         max_tokens: int = 3,
+        kinds: Collection[str] | None = None,
         **dataset_arguments: Any,
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
-        if "answer" not in self.dataset.classes or "question" not in self.dataset.spaces:
-            raise ValueError(f"dataset {self.dataset.name!r} has no questions: {_CURE}")
+        answers = self._ask(kinds)
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))
         self._show("image", "video", "audio", "question")
-        self.answers, self.in_words = self.dataset.classes["answer"], answer == "tokens"
-        if self.in_words:
-            written = [answer.split() for answer in self.answers]
-            self._set_vocabulary(
-                Vocabulary.of(dict.fromkeys(word for words in written for word in words)), max_tokens
-            )
-            for answer, words in zip(self.answers, written, strict=True):
-                if len(words) > max_tokens:
-                    raise ValueError(
-                        f"max_tokens={max_tokens} is below the {len(words)} words of {answer!r}: raise it"
-                    )
-            self._tokens = torch.stack(
-                [self.vocabulary.encode(words, max_tokens, eos=True) for words in written]
-            )
-            self._spelled: dict[torch.device, Tensor] = {}
-        else:
-            self.action_space = gym.spaces.Discrete(len(self.answers))
+        self.answer: Choice | Text = Choice(answers)
+        self._spelled: dict[torch.device, Tensor] = {}
+        if answer == "tokens":
+            self.answer = _words(answers, max_tokens)
+            self._spelled[torch.device("cpu")] = torch.stack([self.answer.parse(one) for one in answers])
         self.part_modalities = {"correct": self.modalities}
 
-    def start(self, n: int, device: torch.device) -> State:
-        """No words yet; nothing for a choice."""
-        return super().start(n, device) if self.in_words else {}
-
-    def advance(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
-        """Writes a word, or chooses."""
-        return super().advance(state, actions) if self.in_words else Task.advance(self, state, actions)
-
-    def respond(self, state: State, actions: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The words, or the choice."""
-        return super().respond(state, actions) if self.in_words else (actions, None)
+    def _ask(self, kinds: Collection[str] | None) -> tuple[str, ...]:
+        """Sets the fields of questions; returns all answers to them."""
+        if isinstance(self.dataset, SceneFacts):
+            made = SceneQuestions.of(self.dataset, kinds)
+            self._use(made)
+            return made.answers
+        if "answer" not in self.dataset.classes or "question" not in self.dataset.spaces:
+            raise ValueError(f"dataset {self.dataset.name!r} has no questions: {_CURE}")
+        if kinds is not None:
+            raise ValueError(f"kinds={kinds!r} chooses questions about scenes: leave it out")
+        return self.dataset.classes["answer"]
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
         """1 for the right answer and 0 for any other, more or fewer words included."""
-        if self.in_words:
-            same = exact_match(response, self._written(reference["answer"]))
-        else:
-            same = response == reference["answer"]
-        right = same.to(torch.float32)
-        return Judgement(right, {"correct": right})
+        right = self.oracle(reference)
+        same = exact_match(response, right) if response.ndim > 1 else response == right
+        correct = same.to(torch.float32)
+        return Judgement(correct, {"correct": correct})
 
     def oracle(self, reference: Fields) -> Tensor:
         """The right answer."""
@@ -123,27 +111,26 @@ class VQA(TokenTask):
         guess = conditional_majority(context["question"], reference["answer"], seen["question"])
         return self._written(guess)
 
-    def random(self, bits: Tensor) -> Tensor:
-        """A uniform choice, or uniform words."""
-        return super().random(bits) if self.in_words else integers(bits, len(self.answers))
-
-    def action(self, response: Tensor, step: int) -> Tensor:
-        """The word at a step, or the choice."""
-        return super().action(response, step) if self.in_words else response
-
-    def words(self, response: Tensor) -> str:
-        """The answer as a word."""
-        return super().words(response) if self.in_words else self.answers[int(response)]
-
-    def reference_words(self, reference: Fields) -> list[str]:
-        """The right answer."""
-        return [self.answers[int(reference["answer"])]]
-
     def _written(self, answer: Tensor) -> Tensor:
-        """An answer as the response has it: its number, or its words and ``<eos>``."""
-        if not self.in_words:
+        """Answers as responses: their index, or their words."""
+        if not self._spelled:
             return answer
         if answer.device not in self._spelled:
             # Once a device: a step copies nothing to it.
-            self._spelled[answer.device] = self._tokens.to(answer.device)
+            self._spelled[answer.device] = self._spelled[torch.device("cpu")].to(answer.device)
         return self._spelled[answer.device].index_select(0, answer)
+
+
+def _words(answers: Collection[str], max_tokens: int) -> Text:
+    """Answers written with the words that occur in any of them.
+
+    Raises:
+        ValueError: An answer is longer than ``max_tokens``.
+    """
+    for answer in answers:
+        if len(answer.split()) > max_tokens:
+            raise ValueError(
+                f"max_tokens={max_tokens} is below the {len(answer.split())} words of {answer!r}: raise it"
+            )
+    words = dict.fromkeys(word for answer in answers for word in answer.split())
+    return Text(Vocabulary.of(words), max_tokens)

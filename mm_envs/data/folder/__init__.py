@@ -23,6 +23,7 @@ from mm_envs.data.folder.splits import SplitBy
 from mm_envs.data.folder.store import Form, Tables, decoded
 from mm_envs.data.folder.texts import Pinned
 from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, named_labels, pinned_classes
+from mm_envs.data.protocols import Captions
 from mm_envs.data.records import Source
 from mm_envs.names import one_of
 from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox, Video
@@ -210,20 +211,19 @@ class Folder(Dataset):
             digest.update(item.said.encode())
         return digest.hexdigest()
 
-    def caption_grader(self) -> FactGrader | ReferenceGrader:
-        """The true utility of captions: by facts where there are any, else by closeness to the references."""
+    def captions(self) -> Captions | None:
+        """The captions: utility is by facts where there are any, else by closeness to the references."""
+        words = self.vocabularies.get("caption")
+        if words is None:
+            return None
         if self._grader is None:
-            words, training = self.vocabularies["caption"], len(self.splits["train"])
             if self._facts:
                 self._grader = FactGrader(self._facts, words)
             else:
+                training = len(self.splits["train"])
                 self._grader = ReferenceGrader(self._tables["captions"], training, len(words))
-        return self._grader
-
-    def part_modalities(self) -> dict[str, tuple[str, ...]]:
-        """Which modalities carry each part of the utility of a caption: all that there are."""
         shown = tuple(name for name in ("image", "video", "audio") if name in self.spaces)
-        return dict.fromkeys((FactGrader if self._facts else ReferenceGrader).parts, shown)
+        return Captions(words, self.max_tokens, self._grader, dict.fromkeys(self._grader.parts, shown))
 
 
 def _source(path: Path, layout: str, on_error: str, columns: Mapped | None) -> Source:

@@ -94,6 +94,20 @@ def answers(config: SceneConfig) -> tuple[str, ...]:
     return ("yes", "no", *numbers, *COLOURS[: config.colours], *SHAPES[: config.shapes])
 
 
+def askable(sound: str) -> tuple[str, ...]:
+    """The kinds of questions that scenes have an unambiguous answer to, in the order of QUESTION_KINDS.
+
+    Where the sound alone tells the colours no two objects have one shape, so "how many red objects" would
+    give its answer away, and the sound alone would tell whether there is a red circle.
+
+    Example:
+        >>> askable("complement")
+        ('colour', 'shape', 'relation', 'comparison')
+    """
+    skipped = {"count", "existence"} if sound == "complement" else set()
+    return tuple(kind for kind in QUESTION_KINDS if kind not in skipped)
+
+
 def choices(config: SceneConfig) -> dict[str, int]:
     """How many answers a question of each kind offers; chance is one divided by it."""
     return {kind: config.maximum + 1 if kind == "count" else 2 for kind in QUESTION_KINDS}

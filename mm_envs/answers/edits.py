@@ -12,9 +12,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from feedback.candidates.draws import pick
-from feedback.candidates.word_classes import WordClasses
-from mm_envs.random import fold
+from mm_envs.answers.word_classes import WordClasses
+from mm_envs.random import fold, pick
 from mm_envs.tokenizers import PAD
 
 Edited: TypeAlias = tuple[Tensor, Tensor]

@@ -1,4 +1,4 @@
-"""Answers that are known beforehand: what can be said without looking."""
+"""The best answer in words that is the same for every item."""
 
 from __future__ import annotations
 
@@ -7,41 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mm_envs.random import fold
 from mm_envs.tokenizers import EOS, PAD
-
-
-def conditional_majority(condition: Tensor, answer: Tensor, seen: Tensor) -> Tensor:
-    """The most frequent answer among the items whose condition equals the seen one.
-
-    Args:
-        condition: What the answer may depend on, one row an item, (n, k) int64.
-        answer: The right answers, (n,) int64.
-        seen: Conditions to answer for, (m, k) int64.
-
-    Returns:
-        Answers, (m,) int64; the overall majority where a condition never occurred.
-
-    Example:
-        >>> condition, answer = torch.tensor([[0], [0], [1]]), torch.tensor([3, 3, 5])
-        >>> conditional_majority(condition, answer, torch.tensor([[1], [0]]))
-        tensor([5, 3])
-    """
-    keys, places = torch.unique(_keys(condition), return_inverse=True)
-    classes = int(answer.max()) + 1
-    votes = torch.zeros(len(keys), classes, dtype=torch.int64, device=answer.device)
-    votes.index_put_((places, answer), torch.ones_like(answer), accumulate=True)
-    wanted = _keys(seen)
-    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    known = keys[place] == wanted
-    return torch.where(known, votes.argmax(1)[place], votes.sum(0).argmax())
-
-
-def _keys(rows: Tensor) -> Tensor:
-    state = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
-    for column in rows.unbind(1):
-        state = fold(state, column)
-    return state
 
 
 def best_constant_words(
@@ -83,9 +49,3 @@ def _neighbours(words: Tensor, place: int, vocabulary_size: int) -> Tensor:
     changed[:, place] = torch.arange(vocabulary_size, device=words.device)
     shorter = torch.cat([words[:place], words[place + 1 :], words.new_full((1,), PAD)])
     return torch.cat([changed, shorter[None]])
-
-
-def words_length(tokens: Tensor) -> Tensor:
-    """How many words come before ``<eos>`` or padding, (n,) int64."""
-    over = (tokens == EOS) | (tokens == PAD)
-    return (over.cumsum(1) == 0).sum(1)

@@ -1,0 +1,77 @@
+"""Kinds of answers: the one place that knows how an answer is written, where it ends and what it says.
+
+A new kind is one file and one line in ``KINDS``. Higher layers keep a table from kind to what they need:
+heads of policies, answer encoders of reward models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+
+from mm_envs.answers.boxes import Boxes
+from mm_envs.answers.choice import Choice
+from mm_envs.answers.kind import Answered, AnswerKind, Editor, State, response_hashes
+from mm_envs.answers.ranking import Ranking
+from mm_envs.answers.text import Text
+from mm_envs.answers.turns import Turns
+from mm_envs.answers.vector import Vector
+from mm_envs.names import one_of
+
+KINDS: dict[str, type[AnswerKind]] = {
+    kind.name: kind for kind in (Choice, Text, Vector, Boxes, Ranking, Turns)
+}
+
+
+def to_config(kind: AnswerKind) -> dict[str, Any]:
+    """A kind as JSON values; ``from_config`` reads it back."""
+    return {"kind": kind.name, **kind.config()}
+
+
+def from_config(config: Mapping[str, Any]) -> AnswerKind:
+    """The kind that ``to_config`` wrote.
+
+    Raises:
+        ValueError: There is no such kind, or its arguments are wrong.
+
+    Example:
+        >>> from_config(to_config(Choice(["yes", "no"]))) == Choice(["yes", "no"])
+        True
+    """
+    arguments = dict(config)
+    name = arguments.pop("kind", None)
+    if not isinstance(name, str) or name not in KINDS:
+        raise ValueError(one_of("kind", name, KINDS))
+    if name == Text.name:
+        from mm_envs.tokenizers import Vocabulary
+
+        arguments["vocabulary"] = Vocabulary.from_json(arguments["vocabulary"])
+    try:
+        return KINDS[name](**arguments)
+    except TypeError as error:
+        raise ValueError(f"answers of kind {name!r} do not take {sorted(arguments)}: {error}") from None
+
+
+def kind_of(space: gym.Space[Any]) -> AnswerKind:
+    """The kind of the actions of an environment that is not ours, by its action space.
+
+    Raises:
+        ValueError: No kind has such actions.
+
+    Example:
+        >>> kind_of(gym.spaces.Discrete(3)).names
+        ('0', '1', '2')
+    """
+    if isinstance(space, gym.spaces.Discrete) and int(space.start) == 0:
+        return Choice([str(i) for i in range(int(space.n))])
+    if isinstance(space, gym.spaces.Box):
+        return Vector(space.shape, float(space.low.min()), float(space.high.max()))
+    raise ValueError(f"actions of {space} are answers of no kind: use Discrete or Box")
+
+
+__all__ = [
+    "KINDS", "AnswerKind", "Answered", "Boxes", "Choice", "Editor", "Ranking", "State", "Text", "Turns",
+    "Vector", "from_config", "kind_of", "response_hashes", "to_config",
+]  # fmt: skip

@@ -1,0 +1,261 @@
+"""What a kind of answer is: how it is written step by step, where it ends, and how it becomes text."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from mm_envs.random import fold
+
+State: TypeAlias = dict[str, Tensor]
+Answered: TypeAlias = "tuple[Tensor, Tensor | None]"
+"""Answers (n, ...) and their lengths (n,) int64, or None for kinds without length."""
+
+
+class Editor(Protocol):
+    """Changes answers a little; see ``AnswerKind.editor``."""
+
+    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+        """Answers with ``count`` (n,) edits each; an edit that an answer has no room for changes nothing."""
+        ...
+
+    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        """For each answer one that differs from it."""
+        ...
+
+
+class AnswerKind(ABC):
+    """A kind of answer. Everything is batched: methods take and return n rows at once.
+
+    An answer has two forms. As *actions* it is written into a ``state``, one action a step, which is how an
+    agent gives it; as a *response* it is one tensor with a length, which is what feedback scores. Both forms
+    say the same: ``write`` with ``action(response, step)`` step by step gives ``finish(response)`` back.
+
+    Attributes:
+        name: The name of the kind in the table of kinds.
+        space: The space of one whole response, without leading dimension.
+        action_space: The space of one action.
+        state_spaces: Spaces of the part of the state that is observed, by observation key.
+        steps: The number of actions after which every answer has ended.
+        max_edits: The largest number of edits that make sense; None for any number.
+        names: The names of the answers to choose from; empty where they have none.
+        among: The observation key whose entries the answers refer to by index; None where they do not.
+    """
+
+    name: ClassVar[str]
+    space: gym.Space[Any]
+    action_space: gym.Space[Any]
+    state_spaces: Mapping[str, gym.Space[Any]] = {}
+    steps: int = 1
+    max_edits: int | None = None
+    names: tuple[str, ...] = ()
+    among: str | None = None
+
+    # Writing ----------------------------------------------------------------------------------------------
+
+    def start(self, n: int, device: torch.device) -> State:
+        """The state of n answers of which nothing is written."""
+        return {}
+
+    def write(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
+        """The state after one more action in every row, and which answers have ended, (n,) bool.
+
+        Pure: the tensors given are not changed, those returned are new.
+        """
+        return {}, torch.ones(len(actions), dtype=torch.bool, device=actions.device)
+
+    def response(self, state: State, actions: Tensor) -> Answered:
+        """The response so far, from the last state and the last action."""
+        return actions, None
+
+    def action(self, response: Tensor, step: int | Tensor) -> Tensor:
+        """The action that writes a response, at a step: one number, or one a row (n,) int64."""
+        return response
+
+    # Ends -------------------------------------------------------------------------------------------------
+
+    def finish(self, response: Tensor) -> Answered:
+        """Responses as an episode holds them, with their lengths: what follows the end is removed."""
+        return response, None
+
+    def close(self, response: Tensor) -> Answered:
+        """Responses whose end is not written, such as references, with the end written."""
+        return response, None
+
+    def steps_of(self, response: Tensor) -> int:
+        """How many steps the longest of some responses takes to write."""
+        return self.steps
+
+    def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
+        """Responses as if only the first so many steps had been taken.
+
+        Raises:
+            ValueError: The kind has one step only.
+        """
+        raise ValueError(f"answers of kind {self.name!r} have one step: there is no beginning of one")
+
+    def without(self, response: Tensor, length: Tensor | None, part: Tensor) -> Answered:
+        """Responses without one part each, (n,) int64; those that have no such part stay as they are.
+
+        Raises:
+            ValueError: The kind has no parts that can be left out.
+        """
+        raise ValueError(
+            f"answers of kind {self.name!r} have no parts: ask for corrections, or use a task of words"
+        )
+
+    # Draws and changes ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def random(self, hashes: Tensor) -> Tensor:
+        """One random response for each hash, (n,) int64, as a policy that knows nothing gives it."""
+
+    @abstractmethod
+    def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
+        """What changes answers a little, for samplers of preference pairs.
+
+        Args:
+            names: The kinds of edits to draw from; None for all.
+            similar: Words or names that can replace each other (``Dataset.word_classes``).
+
+        Raises:
+            ValueError: There is no such kind of edit, or no answer has another that differs from it.
+        """
+
+    def slip(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        """Responses with one mistake each."""
+        return self.editor().other(response, length, hashes)
+
+    def distance(
+        self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
+    ) -> Tensor:
+        """How many changes make the one response of the other, (n,) int64; 0 if they are equal."""
+        return (response != other).flatten(1).any(1).to(torch.int64)
+
+    def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
+        """Which responses hold a word, (n,) bool.
+
+        Raises:
+            ValueError: No answer of this kind can hold it.
+        """
+        having = torch.tensor([word in name.split() for name in self.names], dtype=torch.bool)
+        if not self.names:
+            raise ValueError(f"word {word!r} is in no answer: the answers to this task are numbers")
+        if not bool(having.any()):
+            raise ValueError(f"word {word!r} is in no answer: name one of {', '.join(self.names[:8])}")
+        held: Tensor = having.to(response.device)[response].reshape(len(response), -1).any(1)
+        return held
+
+    # Text and JSON ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def parse(self, given: Any) -> Tensor:
+        """One response (no leading dimension), ended, from text or from numbers.
+
+        Args:
+            given: What ``format`` gives, numbers, or numbers as text (``"[5, 3, 1]"``).
+
+        Raises:
+            ValueError: It is no answer of this kind.
+        """
+
+    def format(self, response: Tensor) -> str:
+        """One response (no leading dimension) as text that ``parse`` reads back."""
+        return json.dumps(response.tolist())
+
+    def formats(self, response: Tensor) -> list[str]:
+        """Many responses (n, ...) as text."""
+        return [self.format(row) for row in response]
+
+    def normalise(self, text: str) -> str:
+        """The one form of several texts that ``parse`` reads as the same answer."""
+        return text
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits of the words or names that answers are made of; empty for numbers."""
+        return ""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """The arguments of the kind as JSON values; ``mm_envs.answers.from_config`` reads them back."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AnswerKind) and self.name == other.name and self.config() == other.config()
+
+    def __hash__(self) -> int:
+        return hash((self.name, json.dumps(self.config(), sort_keys=True)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.space})"
+
+
+def response_hashes(response: Tensor, length: Tensor | None = None) -> Tensor:
+    """One hash for each response of any kind; what lies beyond the length does not matter.
+
+    Args:
+        response: (n, ...).
+        length: How many entries count, (n,) int64; None: all.
+
+    Returns:
+        (n,) int64.
+
+    Example:
+        >>> words = torch.tensor([[5, 6, 1], [5, 6, 0]])
+        >>> bool(response_hashes(words, torch.tensor([2, 2])).unique().numel() == 1)
+        True
+    """
+    if response.is_floating_point():
+        response = response.to(torch.float32).contiguous().view(torch.int32).to(torch.int64)
+    if response.ndim == 1:
+        return fold(response, 0)
+    entries = response.flatten(1)
+    index = torch.arange(entries.shape[1], device=entries.device)
+    hashes = fold(entries, index)
+    if length is not None:
+        # Entries of several numbers, such as boxes, count whole.
+        each = entries.shape[1] // response.shape[1]
+        hashes = hashes.masked_fill(index >= each * length[:, None], 0)
+    return fold(hashes.sum(1), 0)
+
+
+def numbers_in(given: Any) -> Any:
+    """The list of numbers that a text holds; what is no such text as it is."""
+    if not isinstance(given, str) or not given.strip().startswith("["):
+        return given
+    try:
+        return json.loads(given)
+    except (ValueError, RecursionError):
+        return given
+
+
+def as_tensor(given: Any) -> Tensor:
+    """Numbers as a tensor.
+
+    Raises:
+        ValueError: They are none of torch's kinds of numbers, or have no shape.
+    """
+    if isinstance(given, Tensor):
+        return given.cpu()
+    try:
+        return torch.as_tensor(np.asarray(given))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"response={given!r:.60} holds something else than numbers of one shape: give words, or "
+            "numbers as [5, 3, 1]"
+        ) from None
+
+
+def unknown(word: str, known: Collection[str], kind: str) -> ValueError:
+    """The error for a word or name that no answer has, with the nearest ones that there are."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word[:60], known, n=3) or list(known)[:8]
+    return ValueError(f"response: {kind} {word!r:.60} is unknown: did you mean {', '.join(near)}?")

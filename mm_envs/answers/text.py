@@ -1,0 +1,303 @@
+"""Words, written one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+from mm_envs.answers.edits import EDITS
+from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, numbers_in, unknown
+from mm_envs.answers.word_classes import WordClasses
+from mm_envs.names import one_of
+from mm_envs.random import fold, integers
+from mm_envs.spaces import Count, Tokens
+from mm_envs.tokenizers import EOS, PAD, SPECIALS, Vocabulary
+
+
+class Text(AnswerKind):
+    """Words of a vocabulary, one token a step: token ids (n, max_tokens) int64 with their length (n,).
+
+    An answer ends with ``<eos>`` or after ``max_tokens`` words; the length counts the words before the end.
+    What lies behind the end is padding and says nothing. Padding that was written before the end is a word
+    like any other: it counts, and it is never a good one.
+
+    Args:
+        vocabulary: The words.
+        max_tokens: The number of steps, ``<eos>`` included.
+
+    Raises:
+        ValueError: ``max_tokens`` is below 1.
+
+    Example:
+        >>> kind = Text(Vocabulary.of(["red", "green"]), max_tokens=3)
+        >>> kind.parse("green"), kind.format(torch.tensor([4, 1, 0]))
+        (tensor([4, 1, 0]), 'green')
+        >>> kind.finish(torch.tensor([[3, 1, 4], [3, 0, 4]]))
+        (tensor([[3, 1, 0], [3, 0, 4]]), tensor([1, 3]))
+    """
+
+    name: ClassVar[str] = "text"
+
+    def __init__(self, vocabulary: Vocabulary, max_tokens: int) -> None:
+        if max_tokens < 1:
+            raise ValueError(f"max_tokens={max_tokens} is below 1: an answer has at least one word")
+        self.vocabulary, self.steps = vocabulary, max_tokens
+        self.action_space = gym.spaces.Discrete(len(vocabulary))
+        self.space = Tokens(max_tokens, vocabulary)
+        self.state_spaces = {"tokens": self.space, "tokens_length": Count(max_tokens)}
+
+    # Writing ----------------------------------------------------------------------------------------------
+
+    def start(self, n: int, device: torch.device) -> State:
+        """No words yet."""
+        return {
+            "tokens": torch.full((n, self.steps), PAD, dtype=torch.int64, device=device),
+            "tokens_length": torch.zeros((n, 1), dtype=torch.int64, device=device),
+        }
+
+    def write(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
+        """Writes one word in every row."""
+        # A row that was finished already may be stepped (its result is thrown away): keep its index in range.
+        index = state["tokens_length"].clamp(max=self.steps - 1)
+        tokens = state["tokens"].scatter(1, index, actions[:, None])
+        length = index + 1
+        ended = (actions == EOS) | (length[:, 0] == self.steps)
+        return {"tokens": tokens, "tokens_length": length}, ended
+
+    def response(self, state: State, actions: Tensor) -> Answered:
+        """The words written, and how many before ``<eos>``."""
+        return state["tokens"], state["tokens_length"][:, 0] - (actions == EOS).to(torch.int64)
+
+    def action(self, response: Tensor, step: int | Tensor) -> Tensor:
+        """The word at a step."""
+        if isinstance(step, int):
+            return response[:, step]
+        return response.gather(1, step.clamp(max=response.shape[1] - 1)[:, None])[:, 0]
+
+    # Ends -------------------------------------------------------------------------------------------------
+
+    def finish(self, response: Tensor) -> Answered:
+        """Words up to ``<eos>``, padding behind it, and how many come before it."""
+        length = ((response == EOS).cumsum(1) == 0).sum(1)
+        return response.masked_fill(self._index(response) > length[:, None], PAD), length
+
+    def close(self, response: Tensor) -> Answered:
+        """Words up to the first padding or ``<eos>``, cut or padded to ``max_tokens``, with ``<eos>``."""
+        over = (response == EOS) | (response == PAD)
+        length = (over.cumsum(1) == 0).sum(1).clamp(max=self.steps)
+        spare = self.steps - response.shape[1]
+        tokens = torch.nn.functional.pad(response, (0, spare)) if spare > 0 else response[:, : self.steps]
+        return self._ended(tokens, length), length
+
+    def steps_of(self, response: Tensor) -> int:
+        """The words and ``<eos>``."""
+        return min(int(_given(self.finish(response)[1]).max()) + 1, self.steps)
+
+    def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
+        """The first words; without lengths they are those of ``close``."""
+        length = self.close(response)[1] if length is None else length
+        return response.masked_fill(self._index(response) >= steps, PAD), _given(length).clamp(max=steps)
+
+    def single_words(self, count: int) -> Tensor:
+        """Answers of one token each, (count, max_tokens): ids 0 to ``count`` - 1."""
+        ids = torch.arange(count)[:, None]
+        return torch.nn.functional.pad(ids, (0, self.steps - 1), value=PAD)
+
+    def without(self, response: Tensor, length: Tensor | None, part: Tensor) -> Answered:
+        """The words without the one at an index each."""
+        index, length = self._index(response), _given(length)
+        later = torch.nn.functional.pad(response[:, 1:], (0, 1))
+        there = part < length
+        tokens = torch.where(there[:, None] & (index >= part[:, None]), later, response)
+        length = length - there.to(length.dtype)
+        # An answer of full length had no <eos>; it has room for one now.
+        return tokens.masked_fill(there[:, None] & (index == length[:, None]), EOS), length
+
+    def written(self, length: Tensor, width: int) -> Tensor:
+        """Which entries of responses were written, ``<eos>`` included: (n, width) bool.
+
+        Example:
+            >>> kind = Text(Vocabulary.of(["red"]), 3)
+            >>> kind.written(torch.tensor([0, 2, 3]), 3).int().tolist()
+            [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
+        """
+        return torch.arange(width, device=length.device) <= length[:, None]
+
+    def trimmed(self, response: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Responses with ``<eos>`` and padding behind their length, and which entries are written.
+
+        On the CPU they are cut to the longest of them, since looking costs nothing there.
+        """
+        length = _given(self.finish(response)[1]) if length is None else length
+        width = response.shape[1]
+        if response.device.type == "cpu" and len(length):
+            width = min(width, int(length.max()) + 1)
+        return self._ended(response[:, :width], length), self.written(length, width)
+
+    # Draws and changes ------------------------------------------------------------------------------------
+
+    def random(self, hashes: Tensor) -> Tensor:
+        """Every word uniform over the vocabulary, as a policy of uniform logits writes."""
+        steps = torch.arange(self.steps, device=hashes.device)
+        return integers(fold(hashes[:, None], steps), len(self.vocabulary))
+
+    def editor(
+        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
+    ) -> TextEditor:
+        """Draws from the edits of ``mm_envs.answers.edits.EDITS``."""
+        chosen = list(EDITS) if names is None else list(names)
+        for name in chosen:
+            if name not in EDITS:
+                raise ValueError(one_of("kinds", name, EDITS))
+        if not chosen:
+            raise ValueError(f"kinds={names!r} is empty: name at least one of {', '.join(EDITS)}")
+        return TextEditor(self, chosen, similar)
+
+    def slip(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        """One word exchanged for any other; an answer without words stays as it is."""
+        length = _given(length)
+        index = integers(hashes, length.clamp(min=1))
+        ordinary = len(self.vocabulary) - len(SPECIALS)
+        old = response.gather(1, index[:, None])[:, 0] - len(SPECIALS)
+        step = 1 + integers(fold(hashes, 1), max(ordinary - 1, 1))
+        exchanged = response.scatter(1, index[:, None], ((old + step) % ordinary + len(SPECIALS))[:, None])
+        return torch.where((length > 0)[:, None], exchanged, response), length
+
+    def distance(
+        self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
+    ) -> Tensor:
+        """Words changed, left out or put in, each counting 1 (Levenshtein, 1966).
+
+        Example:
+            >>> kind = Text(Vocabulary.of(["a", "b", "c"]), 3)
+            >>> a, b = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 5, 1]])
+            >>> kind.distance(a, torch.tensor([3]), b, torch.tensor([2])).tolist()
+            [1]
+        """
+        index = torch.arange(other.shape[1] + 1, device=response.device)
+        row = index.expand(len(response), -1)
+        rows = [row]
+        for i in range(response.shape[1]):
+            # Leaving out and changing go in one piece; putting in needs a running minimum along the row.
+            differs = (response[:, i : i + 1] != other).to(torch.int64)
+            best = torch.minimum(row[:, 1:] + 1, row[:, :-1] + differs)
+            best = torch.cat([row[:, :1] + 1, best], 1)
+            row = (best - index).cummin(1).values + index
+            rows.append(row)
+        each = torch.arange(len(response), device=response.device)
+        return torch.stack(rows, 1)[each, _given(length), _given(other_length)]
+
+    def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
+        """Which answers hold a word before their end."""
+        if word not in self.vocabulary:
+            known = ", ".join(self.vocabulary.words[len(SPECIALS) :][:8])
+            raise ValueError(f"word {word!r} is in no answer: name one of {known}")
+        there = self._index(response) < _given(length)[:, None]
+        return ((response == self.vocabulary.ids[word]) & there).any(1)
+
+    # Text and JSON ----------------------------------------------------------------------------------------
+
+    def parse(self, given: Any) -> Tensor:
+        """Token ids of words or numbers, with ``<eos>`` where they end before ``max_tokens``."""
+        read = numbers_in(given)
+        if isinstance(read, str):
+            for word in read.split():
+                if word not in self.vocabulary:
+                    raise unknown(word, self.vocabulary.words, "word")
+            read = [self.vocabulary.ids[word] for word in read.split()]
+        ids = as_tensor(read)
+        ids = ids.to(torch.int64).flatten() if ids.numel() == 0 else ids
+        if ids.ndim != 1 or ids.is_floating_point() or len(ids) > self.steps:
+            raise ValueError(f"response={given!r} is no answer: give at most {self.steps} words or their ids")
+        ids = ids.to(torch.int64)
+        spare = self.steps - len(ids)
+        if spare and not bool((ids == EOS).any()):
+            ids = torch.nn.functional.pad(ids, (0, 1), value=EOS)
+        ids = torch.nn.functional.pad(ids, (0, self.steps - len(ids)))
+        if not torch.equal(self.finish(ids[None])[0][0], ids):
+            end = int((ids == EOS).int().argmax()) + 1
+            raise ValueError(
+                f"response={given!r} goes on after the episode has ended with step {end}: "
+                "leave out what follows"
+            )
+        return ids
+
+    def format(self, response: Tensor) -> str:
+        """The words; padding between them is left out, as every metric does."""
+        return self.vocabulary.decode(response)
+
+    def normalise(self, text: str) -> str:
+        """Words with one space between them."""
+        return " ".join(text.split())
+
+    @property
+    def digest(self) -> str:
+        """The digest of the vocabulary."""
+        return self.vocabulary.digest
+
+    def config(self) -> dict[str, Any]:
+        """Vocabulary and number of steps."""
+        return {"vocabulary": self.vocabulary.to_json(), "max_tokens": self.steps}
+
+    def _ended(self, tokens: Tensor, length: Tensor) -> Tensor:
+        """The tokens before the length, ``<eos>`` there, padding behind it."""
+        index = self._index(tokens)
+        tokens = tokens.masked_fill(index > length[:, None], PAD)
+        return tokens.masked_fill(index == length[:, None], EOS)
+
+    def _index(self, tokens: Tensor) -> Tensor:
+        return torch.arange(tokens.shape[1], device=tokens.device)
+
+
+class TextEditor:
+    """Makes small faults in words, their kinds drawn uniformly.
+
+    Args:
+        kind: The kind of the answers.
+        names: The names of the edits.
+        similar: Words that can replace each other; without any, all words can.
+    """
+
+    def __init__(self, kind: Text, names: Sequence[str], similar: Sequence[Sequence[str]]) -> None:
+        words, first = kind.vocabulary.words, len(SPECIALS)
+        self._kind, self._edits = kind, [EDITS[name] for name in names]
+        self._classes = WordClasses.among(words, similar, first)
+        self._words = WordClasses.among(words, (), first)
+
+    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+        """Answers with ``count`` edits each, one after another."""
+        length = _given(length).clone()
+        tokens = response.masked_fill(response == EOS, PAD)
+        for step in range(int(count.max()) if len(count) else 0):
+            draws = fold(hashes, step)
+            which = integers(fold(draws, 0), len(self._edits))
+            for number, edit in enumerate(self._edits):
+                rows = ((step < count) & (which == number)).nonzero()[:, 0]
+                tokens[rows], length[rows] = edit(
+                    tokens[rows], length[rows], fold(draws[rows], 1), self._classes, self._words
+                )
+        return self._kind._ended(tokens, length), length
+
+    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        """Answers with one word exchanged for another of its class; an empty one gets a word."""
+        length = _given(length)
+        tokens = response.masked_fill(response == EOS, PAD)
+        changed, length = EDITS["substitute"](tokens, length, hashes, self._classes, self._words)
+        same = (changed == tokens).all(1)
+        replaced, _ = EDITS["replace"](tokens, length, hashes, self._classes, self._words)
+        tokens = torch.where(same[:, None], replaced, changed)
+        empty = length == 0
+        words = len(SPECIALS) + integers(hashes, len(self._kind.vocabulary) - len(SPECIALS))
+        tokens[:, 0] = torch.where(empty, words, tokens[:, 0])
+        length = torch.where(empty, 1, length)
+        return self._kind._ended(tokens, length), length
+
+
+def _given(length: Tensor | None) -> Tensor:
+    if length is None:
+        raise ValueError("answers in words come with their lengths: give those of finish(response)")
+    return length

@@ -1,0 +1,104 @@
+"""Numbers between two bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from mm_envs.answers.kind import Answered, AnswerKind, as_tensor, numbers_in
+from mm_envs.names import one_of
+from mm_envs.random import fold, normal, uniform
+
+NOISE = 0.2  # standard deviation of one edit, in halves of the range
+
+
+class Vector(AnswerKind):
+    """Numbers of any shape between two bounds, in one step: (n, *shape) float32.
+
+    Args:
+        shape: The shape of one answer, or its size.
+        low: The least value.
+        high: The largest value.
+
+    Raises:
+        ValueError: The bounds are not finite or not in order.
+
+    Example:
+        >>> Vector(2).parse("[0.5, -1]")
+        tensor([ 0.5000, -1.0000])
+    """
+
+    name: ClassVar[str] = "vector"
+
+    def __init__(self, shape: int | Sequence[int], low: float = -1.0, high: float = 1.0) -> None:
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise ValueError(f"low={low} and high={high} are no finite range: give numbers in order")
+        self.low, self.high = float(low), float(high)
+        size = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.space = self.action_space = gym.spaces.Box(low, high, size, np.float32)
+
+    def random(self, hashes: Tensor) -> Tensor:
+        """Every number uniform."""
+        return self.low + (self.high - self.low) * uniform(self._each(hashes))
+
+    def editor(
+        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
+    ) -> VectorEditor:
+        """Adds normal noise to every number."""
+        for name in names or ():
+            if name != "noise":
+                raise ValueError(one_of("kinds", name, ("noise",)))
+        return VectorEditor(self)
+
+    def slip(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        """A random answer."""
+        return self.random(hashes), None
+
+    def parse(self, given: Any) -> Tensor:
+        """The numbers."""
+        read = numbers_in(given)
+        if isinstance(read, str):
+            raise ValueError(f"response={given!r} is no vector: give its numbers, as [0.1, -0.2, ...]")
+        answer, shape = as_tensor(read), self.action_space.shape
+        if tuple(answer.shape) != shape:
+            raise ValueError(f"response={given!r} is no answer: give numbers of shape {shape}")
+        return answer.to(torch.float32)
+
+    def config(self) -> dict[str, Any]:
+        """Shape and bounds."""
+        return {"shape": list(self.action_space.shape or ()), "low": self.low, "high": self.high}
+
+    def _each(self, hashes: Tensor) -> Tensor:
+        """A hash for every number, (n, *shape)."""
+        shape = self.action_space.shape or ()
+        index = torch.arange(int(np.prod(shape)), device=hashes.device)
+        return fold(hashes[:, None], index).view(-1, *shape)
+
+
+class VectorEditor:
+    """Adds noise to numbers, within their bounds.
+
+    Args:
+        kind: The kind of the answers.
+    """
+
+    def __init__(self, kind: Vector) -> None:
+        self._kind = kind
+
+    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+        """Noise whose variance grows with the number of edits."""
+        kind = self._kind
+        scale = NOISE * (kind.high - kind.low) / 2 * count.to(torch.float32).sqrt()
+        noise = scale.view(-1, *[1] * (response.ndim - 1)) * normal(kind._each(hashes))
+        return (response + noise).clamp(kind.low, kind.high), None
+
+    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        """Numbers mirrored where noise changed nothing, so that the answer differs."""
+        changed, _ = self.edit(response, length, torch.ones_like(hashes), hashes)
+        same = (changed == response).flatten(1).all(1).view(-1, *[1] * (response.ndim - 1))
+        return torch.where(same, self._kind.random(hashes), changed), None
