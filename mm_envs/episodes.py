@@ -102,7 +102,7 @@ class Prompts(Batch):
         Args:
             response: (n, ...), as ``Episodes.response``.
             length: (n,) int64 for kinds with length, else None.
-            turns: What is heard between the turns, see ``mm_envs.tasks.play.turns_of``.
+            turns: What is heard between the turns, see ``mm_envs.tasks.play.answered``.
         """
         return Episodes(self.context, response, length, self.reference, self.key, turns=turns)
 

@@ -433,11 +433,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if self._state:
             fields = self._fields_of(self._field_names, take(self._rows.item, rows))
             fresh = self.task.start(fields, take(self._rows.key, rows))
-            for key, value in self._state.items():
-                whole = (
-                    _where(mask, fresh[key], value) if rows is None else value.index_copy(0, rows, fresh[key])
-                )
-                self._state[key] = whole
+            self._state = {
+                key: _where(mask, fresh[key], old) if rows is None else old.index_copy(0, rows, fresh[key])
+                for key, old in self._state.items()
+            }
         self._length = self._length.masked_fill(mask, 0)
         self._return = self._return.masked_fill(mask, 0.0)
         if self.reward == "dense":

@@ -67,7 +67,7 @@ def test_answers_are_those_of_an_episode(task: Task) -> None:
     response, length = policy.sample(policy.encode(envs.prompts().context), bits(N))
     running = torch.ones(N, dtype=torch.bool)
     for step in range(task.horizon):
-        *_, terminated, _, info = envs.step(task.action(response, step))
+        *_, terminated, _, info = envs.step(task.answer.action(response, step))
         ended = running & terminated
         if "final_info" in info:
             final = info["final_info"]
@@ -80,7 +80,7 @@ def test_answers_are_those_of_an_episode(task: Task) -> None:
 
 def test_probabilities_of_all_answers_add_up_to_one() -> None:
     task = make_task("vqa", answer="tokens", max_tokens=2)
-    policy, words = small(task), len(task.vocabulary)
+    policy, words = small(task), len(task.answer.vocabulary)
     first, second = torch.cartesian_prod(torch.arange(words), torch.arange(words)).unbind(1)
     answers = torch.stack([first, second], 1)
     answers = answers[(first != EOS) | (second == PAD)]

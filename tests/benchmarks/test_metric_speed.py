@@ -52,7 +52,7 @@ def test_both_plain_scorers_agree(items: PlainItems, seen: int | None) -> None:
     pytest.importorskip("pycocoevalcap")
     references = plain_references(items)
     mine = cached_scorer(references, seen)
-    theirs = public_scorer(references, items.task.vocabulary.words, seen)
+    theirs = public_scorer(references, items.task.answer.vocabulary.words, seen)
     for item in range(0, ITEMS, 8):
         for caption in (references[item][1], references[item - 1][0], [3, 3, 2], []):
             assert mine(caption, item) == pytest.approx(theirs(caption, item), abs=1e-9)

@@ -85,7 +85,7 @@ def test_what_is_read_of_captions_is_what_the_policy_thinks_of_their_words() -> 
     policy = ResponsePolicy(task, features=16, hidden=16)
     encoded, episodes = policy.encode(pairs.prompts.context), pairs.episodes(0)
     read = of_words(policy, encoded, episodes).detach()
-    said, log_p, below, p = read.view(len(read), 4, len(task.vocabulary)).unbind(1)
+    said, log_p, below, p = read.view(len(read), 4, len(task.answer.vocabulary)).unbind(1)
     there = policy.places(episodes.response, episodes.response_length)
     assert torch.equal(said.sum(1), there.sum(1).float())
     known = policy.log_prob(encoded, episodes.response, episodes.response_length).detach()

@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 
-from feedback.annotators.draws import take
-from feedback.annotators.writing import oracle_answer, slip
 from mm_envs.episodes import Episodes, Prompts
 from mm_envs.random import fold
 from mm_envs.tasks import Task, make_task
@@ -18,21 +16,21 @@ from mm_envs.tasks import Task, make_task
 def prompts(n: int, task: str = "caption", seed: int = 0, **arguments: Any) -> tuple[Task, Prompts]:
     """A task and n questions, without their pictures and sounds."""
     made, rows = make_task(task, **arguments), torch.arange(n)
-    reference = made.dataset.batch(rows, made.reference)
+    reference = made.batch(rows, made.reference)
     key = torch.stack([torch.full_like(rows, seed), rows, torch.zeros_like(rows)], 1)
     return made, Prompts({}, reference, key, rows)
 
 
 def good_answers(task: Task, asked: Prompts) -> Episodes:
     """The oracle's answers."""
-    return asked.answered(*oracle_answer(task, asked.reference))
+    return asked.answered(*task.answer.finish(task.oracle(asked.reference)))
 
 
 def spoiled(task: Task, episodes: Episodes, times: int = 1, seed: int = 0) -> Episodes:
     """The answers with some words exchanged for others."""
     for time in range(times):
         bits = fold(torch.arange(len(episodes)), seed, time)
-        response, length = slip(task, episodes, bits)
+        response, length = task.answer.slip(episodes.response, episodes.response_length, bits)
         episodes = Episodes(
             episodes.context, response, length, episodes.reference, episodes.key, episodes.truth
         )
@@ -50,7 +48,7 @@ def pairs(
 
 def repeated(episodes: Episodes, row: int, n: int) -> Episodes:
     """One episode n times, each with a key of its own: the same question put to an annotator again."""
-    same = take(episodes, torch.full((n,), row))
+    same = episodes.take(torch.full((n,), row))
     assert same.reference is not None
     assert same.key is not None
     key = torch.stack([same.key[:, 0], torch.arange(n), same.key[:, 2]], 1)

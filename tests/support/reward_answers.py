@@ -9,11 +9,9 @@ import torch
 from feedback.collection import draw_prompts
 from feedback.preferences import Answers, Labelled, Pairs
 from feedback.reward_models import ModelConfig
-from mm_envs.engine.response import in_words
 from mm_envs.episodes import Prompts
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task
-from mm_envs.tokenizers import EOS
 
 SMALL = ModelConfig(features=8, hidden=8, width=8)
 
@@ -30,10 +28,9 @@ def answers(name: str, n: int = 12, k: int = 3) -> tuple[Task, Answers]:
     """Random answers, k to each of n contexts."""
     task, prompts = asked(name, n)
     response = task.random(fold(stream(1, "answers"), torch.arange(n * k)))
-    length = None
-    if in_words(task):
-        length = ((response == EOS).cumsum(1) == 0).sum(1).view(n, k)
-    return task, Answers.of(prompts.context, response.view(n, k, *response.shape[1:]), length)
+    response, length = task.answer.finish(response)
+    each = None if length is None else length.view(n, k)
+    return task, Answers.of(prompts.context, response.view(n, k, *response.shape[1:]), each)
 
 
 def labelled(name: str, n: int = 12, k: int = 3, seed: int = 0) -> tuple[Task, Labelled]:

@@ -17,7 +17,7 @@ from mm_envs.tasks import make_task
 
 def words_of(task: Any, words: list[str], like: Episodes) -> Episodes:
     """The same sentences said of every item."""
-    tokens = torch.stack([task.vocabulary.encode(text, task.horizon, eos=True) for text in words])
+    tokens = torch.stack([task.answer.vocabulary.encode(text, task.horizon, eos=True) for text in words])
     length = torch.tensor([len(text.split()) for text in words])
     return Episodes({}, tokens, length, like.reference, like.key)
 
@@ -58,7 +58,7 @@ def test_for_answers_of_one_step_myopia_changes_nothing() -> None:
 
 def recoloured(task: Any, answers: Episodes, shift: int) -> Episodes:
     """Every colour word exchanged for another one."""
-    first = task.vocabulary.ids["red"]
+    first = task.answer.vocabulary.ids["red"]
     colours = task.dataset.config.colours
     place = answers.response - first
     other = (place + shift) % colours + first

@@ -358,7 +358,7 @@ def test_critiques_name_the_word_that_matters() -> None:
         effects = []
         for place in range(len(words)):
             rest = " ".join(words[:place] + words[place + 1 :])
-            tokens = task.vocabulary.encode(rest, task.horizon, eos=True)[None]  # type: ignore[attr-defined]
+            tokens = task.answer.vocabulary.encode(rest, task.horizon, eos=True)[None]  # type: ignore[attr-defined]
             one = {name: value[row : row + 1] for name, value in asked.reference.items()}
             worth = task.utility(tokens, torch.tensor([len(words) - 1]), one).reward
             effects.append(abs(float(worth - utility(task, poor)[row])))

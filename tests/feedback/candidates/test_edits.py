@@ -170,7 +170,7 @@ def test_a_choice_is_edited_at_most_once_and_stays_in_its_class() -> None:
     assert 0.45 < (choices == right).float().mean() < 0.55
     assert (Edits(tickets.task, (0, 0)).sample(prompts, 2)[0] == right).all()
     assert (Edits(tickets.task, (1, 4)).sample(prompts, 2)[0] != right).all()
-    classes = WordClasses.among(tickets.task.answers, tickets.task.dataset.word_classes())
+    classes = WordClasses.among(tickets.task.answer.names, tickets.task.dataset.word_classes())
     assert torch.equal(classes.classes(choices), classes.classes(right).expand(-1, 4))
 
 

@@ -119,7 +119,7 @@ def test_a_choice_that_is_like_no_other_can_be_wrong_as_well() -> None:
     """With one shape nothing of its class stands for "circle"."""
     task = make_task("vqa", shapes=1, items=64)
     prompts = draw_prompts(task, 3)[0]
-    for answer in range(len(task.answers)):
+    for answer in range(len(task.answer.names)):
         prompts.reference["answer"][:] = answer
         assert ((right_and_wrong(task, prompts) == answer).sum(1) == 1).all()
 

@@ -150,7 +150,7 @@ def test_items_may_be_named_by_their_content() -> None:
     task = make_task("vqa")
     name = "sha256:" + "0" * 64
     batch = labelled([one(name)], task, items={name: 5})
-    question = task.dataset.batch(torch.tensor([5]), ["question"])["question"]
+    question = task.batch(torch.tensor([5]), ["question"])["question"]
     assert torch.equal(batch.answers.contexts["question"], question)
     with pytest.raises(ValueError, match=f"q7 speaks of {name}, which is unknown"):
         labelled([one(name)], task)

@@ -128,7 +128,7 @@ def test_nor_does_it_on_folders(tmp_path: Path, task: str, columns: dict[str, st
     folder = Folder(everything(tmp_path, 12), size=40, frames=2, columns=columns)
     made = make_task(task, dataset=folder)
     # What the grader looks up is computed on the host, once an item.
-    fields = made.dataset.batch(torch.arange(12), made.reference)
+    fields = made.batch(torch.arange(12), made.reference)
     made.oracle(fields)
     assert not copies_of_steps({"task": made})
 

@@ -33,10 +33,10 @@ def task() -> Task:
 
 def episodes_of(task: Task, n: int = 200) -> Episodes:
     """Answers that repeat references in part, with padding and ``<eos>`` in all places."""
-    reference = task.dataset.batch(torch.arange(n), task.reference)
+    reference = task.batch(torch.arange(n), task.reference)
     bits = fold(torch.arange(n)[:, None], torch.arange(task.horizon))
     right = reference["captions"][torch.arange(n), integers(bits[:, 0], 4)]
-    response = torch.where(integers(bits, 5) > 0, right, integers(bits, len(task.vocabulary)))
+    response = torch.where(integers(bits, 5) > 0, right, integers(bits, len(task.answer.vocabulary)))
     return Episodes({}, response, None, reference)
 
 
@@ -45,7 +45,7 @@ def expected(name: str, task: Task, episodes: Episodes, references: int | None) 
     known = episodes.reference["captions"][:, :references]
     frequency = frequency_of(task.dataset)
     if name == "exact_match":
-        vocabulary = task.vocabulary
+        vocabulary = task.answer.vocabulary
         told = [vocabulary.decode(row) for row in episodes.response]
         return torch.tensor(
             [
@@ -80,7 +80,7 @@ def test_the_reward_is_the_metric(name: str, references: int | None, task: Task)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_oracle_is_best_and_silence_worst(name: str, task: Task) -> None:
-    reference = task.dataset.batch(torch.arange(50), task.reference)
+    reference = task.batch(torch.arange(50), task.reference)
     feedback = make_feedback(name, task)
     told = {
         "right": reference["captions"][:, 0],
@@ -156,7 +156,7 @@ def test_rows_of_one_and_of_many_are_rewarded_alike(name: str) -> None:
 
 def test_answers_of_questions_are_held_against_the_right_one() -> None:
     task = make_task("vqa", answer="tokens", items=64)
-    reference = task.dataset.batch(torch.arange(30), task.reference)
+    reference = task.batch(torch.arange(30), task.reference)
     right = task.oracle(reference)
     for name in ("bleu", "rouge_l", "rouge_l_coco", "exact_match"):
         feedback = make_feedback(name, task)

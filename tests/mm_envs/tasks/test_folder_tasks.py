@@ -132,12 +132,12 @@ def test_utility_of_facts(facts: Path) -> None:
     task = make_task("caption", dataset="folder", path=facts, **SMALL)
     assert task.reference == ("facts", "captions")
     item = torch.tensor([0])
-    reference = task.dataset.batch(item, task.reference)
+    reference = task.batch(item, task.reference)
     true = {" ".join(task.dataset.caption_grader().facts[i]) for i in reference["facts"][0].nonzero()[:, 0]}
     size, colour = sorted(true, key=lambda fact: fact in COLOURS)
 
     def worth(text: str) -> float:
-        answer = task.vocabulary.encode(text, task.horizon)[None]
+        answer = task.answer.vocabulary.encode(text, task.horizon)[None]
         return task.utility(answer, None, reference).reward.item()
 
     other = next(one for one in COLOURS if one != colour)
@@ -152,7 +152,7 @@ def test_utility_without_facts_sees_all_references_and_feedback_one(place: Path)
     task = make_task("caption", dataset="folder", path=place, **SMALL)
     assert task.reference == ("item", "captions")
     items = torch.arange(6)
-    reference = task.dataset.batch(items, task.reference)
+    reference = task.batch(items, task.reference)
     several = [task.utility(reference["captions"][:, i], None, reference).reward for i in range(2)]
     assert torch.equal(torch.stack(several).amax(0), torch.ones(6))
     assert bool((torch.stack(several) > 0.3).all())  # both are among the references
@@ -162,11 +162,11 @@ def test_utility_without_facts_sees_all_references_and_feedback_one(place: Path)
 
 def test_answers_of_several_words(facts: Path) -> None:
     task = make_task("vqa", dataset="folder", path=facts, answer="tokens", **SMALL)
-    assert set(task.vocabulary.words[3:]) == {"small", "very", "large", *COLOURS}
-    reference = task.dataset.batch(torch.arange(10), task.reference)
+    assert set(task.answer.vocabulary.words[3:]) == {"small", "very", "large", *COLOURS}
+    reference = task.batch(torch.arange(10), task.reference)
     written = task.oracle(reference)
     for row, answer in zip(written, reference["answer"], strict=True):
-        assert task.words(row) == task.answers[answer]
+        assert task.words(row) == task.answer.names[answer]
     with pytest.raises(ValueError, match=r"max_tokens=2 is below the 3 words of 'very large .*raise it"):
         make_task("vqa", dataset="folder", path=facts, answer="tokens", max_tokens=2, **SMALL)
 
@@ -175,7 +175,7 @@ def test_questions_without_pictures(tmp_path: Path) -> None:
     rows = [{"question": f"what is {i} plus one", "answer": i + 1} for i in range(12)]
     task = make_task("vqa", dataset="folder", path=write_rows(tmp_path, rows))
     assert set(task.context) == {"question", "question_length"}
-    assert task.answers == tuple(str(i) for i in range(1, 13))
+    assert task.answer.names == tuple(str(i) for i in range(1, 13))
     with pytest.raises(ValueError, match=r"has no captions: .* on the command line --set 'columns="):
         make_task("caption", dataset="folder", path=tmp_path)
     captions = write_rows(tmp_path / "captions", [{"caption": f"words {i}"} for i in range(4)])
@@ -204,7 +204,7 @@ def test_the_blind_search_is_cheap_with_many_words(tmp_path: Path, monkeypatch: 
         for i in range(76)
     ]
     task = make_task("caption", dataset="folder", path=write_rows(tmp_path, rows), size=40)
-    assert len(task.vocabulary) > 2000
+    assert len(task.answer.vocabulary) > 2000
     assert task.horizon == 40
     scored = []
     score = task.grader.score

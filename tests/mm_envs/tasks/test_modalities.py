@@ -21,7 +21,7 @@ from mm_envs.data.scenes.questions import plural
 from mm_envs.tasks import Task, make_task
 from mm_envs.tasks.caption import Caption
 from mm_envs.tasks.classify import Classify
-from mm_envs.tasks.yardsticks import best_constant_words, words_length
+from mm_envs.answers.search import best_constant_words
 
 ITEMS = 50_000
 ENOUGH = 0.2
@@ -43,7 +43,7 @@ def made(name: str) -> tuple[Task, Items]:
     task = make_task(**arguments)
     fields = {*task.reference, *task.context.values()} - {"image", "audio"}
     fields |= set(getattr(task.dataset, "graph_fields", ()))
-    return task, task.dataset.batch(torch.tensor(task.dataset.range("train")), fields)
+    return task, task.batch(torch.tensor(task.dataset.range("train")), fields)
 
 
 # What each modality shows --------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ def utility_of_caption(task: Caption, items: Items, evidence: Tensor) -> float:
         best = best_constant_words(
             lambda captions, fit=fit: mean_utility(task, captions, items["facts"][fit]),
             candidates,
-            len(task.vocabulary),
+            len(task.answer.vocabulary),
         )
         assert len(rest) > FIT / 4
         means.append(mean_utility(task, best[None], items["facts"][rest]))

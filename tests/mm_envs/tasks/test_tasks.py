@@ -12,7 +12,8 @@ from torch import Tensor
 from mm_envs import CONFIGURATIONS
 from mm_envs.episodes import Judgement
 from mm_envs.random import fold
-from mm_envs.tasks import Task, TokenTask, make_task
+from mm_envs.answers import Text, Vector
+from mm_envs.tasks import Task, make_task
 from mm_envs.tasks.classify import SCALE, Classify
 from mm_envs.tasks.scores import Baselines, baseline_scores
 from mm_envs.tokenizers import EOS, PAD
@@ -31,11 +32,7 @@ def made(name: str) -> tuple[Task, Baselines, dict[str, Tensor]]:
 
 def judged(task: Task, response: Tensor, reference: dict[str, Tensor]) -> Judgement:
     """The judgement of answers as the engine hands them over."""
-    length = None
-    if response.ndim == 2 and not response.is_floating_point():
-        length = ((response == EOS).cumsum(1) == 0).sum(1)
-        response = response.masked_fill(torch.arange(response.shape[1]) > length[:, None], PAD)
-    return task.utility(response, length, reference)
+    return task.utility(*task.answer.finish(response), reference)
 
 
 def others(task: Task, oracle: Tensor) -> list[Tensor]:
@@ -68,7 +65,7 @@ def test_no_answer_beats_the_oracle(name: str) -> None:
     task, yardsticks, reference = made(name)
     oracle = yardsticks.oracle(reference)
     best = judged(task, oracle, reference).reward
-    if isinstance(task, Classify) and task.answer == "distribution":
+    if isinstance(task, Classify) and isinstance(task.answer, Vector):
         p = torch.softmax(torch.tensor([SCALE] + [-SCALE] * (len(task.classes) - 1), dtype=torch.float64), 0)[
             0
         ]
@@ -132,7 +129,7 @@ def test_random_answers_are_uniform(name: str) -> None:
     bits = fold(torch.arange(20_000), 2)
     random = task.random(bits)
     assert torch.equal(task.random(bits[5:6]), random[5:6])
-    assert all(task.action_space.contains(action.numpy()) for action in task.action(random[:50], 0))
+    assert all(task.action_space.contains(action.numpy()) for action in task.answer.action(random[:50], 0))
     if isinstance(task.action_space, gym.spaces.Discrete):
         share = random.flatten().bincount() / random.numel()
         assert torch.allclose(share, torch.full((task.action_space.n,), 1 / task.action_space.n), atol=0.012)
@@ -160,7 +157,7 @@ def test_an_answer_is_written_action_by_action(name: str) -> None:
         state, done = task.start(N, torch.device("cpu")), torch.zeros(N, dtype=torch.bool)
         response, ended = torch.zeros_like(written), torch.zeros(N, dtype=torch.int64)
         for step in range(task.horizon):
-            actions = task.action(written, step)
+            actions = task.answer.action(written, step)
             state, over = task.advance(state, actions)
             given, length = task.respond(state, actions)
             now = over & ~done

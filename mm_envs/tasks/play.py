@@ -1,0 +1,52 @@
+"""Whole answers played through the transition of a task, where others hear them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mm_envs.episodes import Episodes, Prompts
+from mm_envs.tasks.task import Task
+
+
+def answered(task: Task, prompts: Prompts, response: Tensor, length: Tensor | None = None) -> Episodes:
+    """The episodes in which each of n prompts is given one answer.
+
+    Args:
+        task: The task.
+        prompts: n prompts.
+        response: (n, ...), as ``Episodes.response``.
+        length: (n,) int64 for kinds with length, else None.
+
+    Example:
+        >>> import torch
+        >>> from mm_envs.engine.vector import MultimodalVectorEnv
+        >>> envs = MultimodalVectorEnv(2, "classify", dataset="digits")
+        >>> _ = envs.reset(seed=1)
+        >>> episodes = answered(envs.task, envs.prompts(), torch.tensor([3, 4]))
+        >>> episodes.response.tolist(), episodes.turns
+        ([3, 4], None)
+    """
+    shown = {task.context[key]: value for key, value in prompts.context.items()}
+    heard = turns_of(task, response, {**shown, **prompts.reference}, prompts.key)
+    return prompts.answered(response, length, heard)
+
+
+def turns_of(
+    task: Task, response: Tensor, fields: Mapping[str, Tensor], key: Tensor
+) -> dict[str, Tensor] | None:
+    """What is heard between the turns of given answers; None where the task has no conversation.
+
+    Args:
+        task: The task.
+        response: (n, ...).
+        fields: Fields of context and reference, by name, leading dimension n.
+        key: Seed, row and episode, (n, 3) int64.
+    """
+    if not task.turn_spaces:
+        return None
+    state = task.start(fields, key)
+    for step in range(task.horizon):
+        state, _ = task.advance(state, task.answer.action(response, step), fields, key)
+    return task.turns(state)
