@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
-from agents.references import reference_answer
 from mm_envs.engine.pool import shared_pool
 from mm_envs.names import at_least, whole
 from mm_envs.tasks.task import Task
@@ -104,8 +103,7 @@ class TrainingItems:
 
     def __init__(self, task: Task, items: int | None = None, device: torch.device | None = None) -> None:
         self._task, self._device = task, device or torch.device("cpu")
-        fields = {*task.context.values(), *task.reference}
-        self._pool = shared_pool(task.dataset, "train", fields, self._device)
+        self._pool = shared_pool(task, "train", self._device)
         self._size = self._pool.size if items is None else min(items, self._pool.size)
 
     def __len__(self) -> int:
@@ -125,4 +123,4 @@ class TrainingItems:
             context = {key: self._pool.rows(field, rows) for key, field in self._task.context.items()}
             reference = {field: self._pool.rows(field, rows) for field in self._task.reference}
             bits = torch.randint(2**62, (len(rows),), generator=generator).to(self._device)
-            yield context, reference_answer(self._task, reference, bits)
+            yield context, self._task.good(reference, bits)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from agents.decoder import Decoder, lengths, written
 from agents.fusion import FusedEncoder
 from agents.generators import seeded
-from mm_envs.engine.response import in_words
+from mm_envs.answers import Text
 from mm_envs.names import at_least
 from mm_envs.random import fold, gumbel
 from mm_envs.tasks.task import Task
@@ -60,7 +60,7 @@ class ResponsePolicy(nn.Module):
         self.features, self.hidden, self.horizon = features, hidden, task.horizon
         with seeded(seed):
             self.context_encoder = FusedEncoder(gym.spaces.Dict(task.context_spaces), features)
-            words = in_words(task)
+            words = isinstance(task.answer, Text)
             self.decoder = Decoder(features, int(space.n), hidden) if words else None
             self.head = None if words else nn.Linear(features, int(space.n))
 

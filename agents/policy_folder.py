@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
 from agents.sb3.store import load_tensors, write_tensors
-from mm_envs.engine.response import in_words
+from mm_envs.answers import to_config
 from mm_envs.names import at_least, whole
 from mm_envs.spaces import to_json
 from mm_envs.tasks.task import Task
@@ -119,8 +118,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _spaces(task: Task) -> dict[str, str]:
     """The spaces of contexts and answers as JSON texts, vocabularies included."""
-    answer: gym.Space[Any] = task.state_spaces["tokens"] if in_words(task) else task.action_space
-    return {**{key: to_json(space) for key, space in task.context_spaces.items()}, "answer": to_json(answer)}
+    answer = json.dumps(to_config(task.answer), sort_keys=True)
+    return {**{key: to_json(space) for key, space in task.context_spaces.items()}, "answer": answer}
 
 
 def _short(text: object) -> str:

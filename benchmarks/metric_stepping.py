@@ -56,7 +56,7 @@ def stepping_contest(
     items = plain_items(**setting.task_arguments)
     references = plain_references(items)
     scorers = {
-        "pycocoevalcap": public_scorer(references, items.task.vocabulary.words, setting.references),
+        "pycocoevalcap": public_scorer(references, items.vocabulary.words, setting.references),
         "plain CIDEr-D": cached_scorer(references, setting.references),
     }
     arguments: dict[str, Any] = {
@@ -101,7 +101,7 @@ def verify(items: PlainItems, scorer: Scorer, arguments: dict[str, Any], rows: i
     generator, most = torch.Generator().manual_seed(2), 0.0
     for _ in range(3 * envs.task.horizon):
         best = envs.action_at(envs.task.oracle(envs.reference()))
-        drawn = torch.randint(len(items.task.vocabulary), (rows,), generator=generator)
+        drawn = torch.randint(len(items.vocabulary), (rows,), generator=generator)
         right = torch.rand(rows, generator=generator) < torch.linspace(0, 1, rows)
         actions = torch.where(right, best, drawn)
         _, rewards, terminated, _, info = envs.step(actions)

@@ -10,7 +10,7 @@ from benchmarks.baselines.plain_reward import PlainPairs
 from feedback.candidates import Edits
 from feedback.collection import draw_prompts
 from feedback.preferences.batches import FIRST, SECOND, TIE, Answers, Labelled, Pairs
-from mm_envs.tasks.task import TokenTask
+from mm_envs.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class PairSet:
         group: How many answers there are to a picture; every two of them are a pair.
     """
 
-    task: TokenTask
+    task: Task
     labelled: Labelled
     group: int
 
@@ -63,7 +63,6 @@ def caption_pairs(pictures: int, group: int, seed: int = 0) -> PairSet:
     drawn = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))[:pictures]
     prompts, tickets = draw_prompts("MMCaption-v0", pictures, about=items[drawn])
     task = tickets.task
-    assert isinstance(task, TokenTask)
     response, length = Edits(task).sample(prompts, group, seed)
     assert length is not None
     answers = Answers.of(prompts.context, response, length)

@@ -130,7 +130,7 @@ class Peer:
             envs.reset()
         else:
             envs.reset(seed=seed)
-        actions = list(draw_actions(len(items.task.vocabulary), rows, generator))
+        actions = list(draw_actions(len(items.vocabulary), rows, generator))
         return Side(self.name, rows, self.fresh, envs.step, actions, envs.close)
 
 

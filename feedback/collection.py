@@ -107,7 +107,7 @@ def draw_prompts(
         blocks.append(envs.prompts())
         first = first or envs
     assert first is not None
-    prompts = _joined(blocks)
+    prompts = Prompts.join(blocks)
     return prompts, Tickets(first, prompts)
 
 
@@ -117,12 +117,3 @@ def _environment(task: str | Task, arguments: dict[str, Any]) -> MultimodalVecto
     registered_spec(task)  # refuses the environments of others in a sentence
     envs: MultimodalVectorEnv = gym.make_vec(task, **arguments).unwrapped  # type: ignore[assignment]
     return envs
-
-
-def _joined(blocks: list[Prompts]) -> Prompts:
-    if len(blocks) == 1:
-        return blocks[0]
-    context = {key: torch.cat([one.context[key] for one in blocks]) for key in blocks[0].context}
-    reference = {key: torch.cat([one.reference[key] for one in blocks]) for key in blocks[0].reference}
-    key, item = torch.cat([one.key for one in blocks]), torch.cat([one.item for one in blocks])
-    return Prompts(context, reference, key, item)

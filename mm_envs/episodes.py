@@ -67,6 +67,20 @@ class Episodes(Batch):
     def __len__(self) -> int:
         return len(self.response)
 
+    def where(self, mask: Tensor, other: Episodes) -> Episodes:
+        """These answers where the mask (n,) bool is True, else the others to the same questions."""
+
+        def chosen(one: Tensor, two: Tensor) -> Tensor:
+            return torch.where(mask.view(-1, *[1] * (one.ndim - 1)), one, two)
+
+        length = turns = None
+        if self.response_length is not None and other.response_length is not None:
+            length = chosen(self.response_length, other.response_length)
+        if self.turns is not None and other.turns is not None:
+            turns = {name: chosen(value, other.turns[name]) for name, value in self.turns.items()}
+        response = chosen(self.response, other.response)
+        return replace(self, response=response, response_length=length, truth=None, turns=turns)
+
     def blind(self) -> Episodes:
         """The same episodes without reference, key and truth, as learned feedback gets them.
 

@@ -22,7 +22,7 @@ Scorer: TypeAlias = Callable[[list[int], int], float]
 def plain_references(items: PlainItems) -> list[Captions]:
     """The reference captions of each item as token ids, ``<eos>`` and padding left out."""
     numbers = torch.arange(items.first, items.first + len(items.scenes))
-    captions = items.task.dataset.batch(numbers, ["captions"])["captions"]
+    captions = items.task.batch(numbers, ["captions"])["captions"]
     return [[spoken(words) for words in texts] for texts in captions.tolist()]
 
 

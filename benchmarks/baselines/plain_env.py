@@ -15,7 +15,7 @@ from benchmarks.baselines.plain_caption import PlainScene, plain_scene, plain_ut
 from feedback.annotators import SimulatedRater
 from mm_envs.data.scenes import Scenes
 from mm_envs.tasks.caption import Caption
-from mm_envs.tokenizers import EOS
+from mm_envs.tokenizers import EOS, Vocabulary
 
 _CHUNK = 1024
 
@@ -37,6 +37,11 @@ class PlainItems:
     first: int
     images: NDArray[np.uint8]
     scenes: list[PlainScene]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of captions."""
+        return self.task.answer.vocabulary
 
 
 @lru_cache(maxsize=4)
@@ -86,7 +91,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     def __init__(self, items: PlainItems | None = None, rater: SimulatedRater | None = None) -> None:
         items = items or plain_items()
         task, rater = items.task, rater or items.rater
-        self._items, self._vocabulary, self._horizon = items, task.vocabulary, task.horizon
+        self._items, self._vocabulary, self._horizon = items, items.vocabulary, task.horizon
         self._mistakes, self._noise = rater.mistakes, rater.noise
         self._gain, self._offset = rater.gain, rater.offset
         self.observation_space, self.action_space = task.observation_space, task.action_space

@@ -11,7 +11,6 @@ from mm_envs.data.scenes.captions import RELATIONS, CaptionGrader, attribute_wor
 from mm_envs.episodes import Episodes
 from mm_envs.judges import true_utility
 from mm_envs.tasks.task import Task
-from mm_envs.tasks.yardsticks import words_length
 from mm_envs.tokenizers import PAD
 
 
@@ -92,6 +91,10 @@ def guessing(task: Task, missing: Collection[str]) -> Callable[[Tensor, Tensor],
     strip = None if "shape" in unseen else _stripping(task, unseen)
 
     def guessed(answers: Tensor, bits: Tensor) -> Tensor:
-        return task.random(bits) if strip is None else strip(answers, words_length(answers))[0]
+        if strip is None:
+            return task.random(bits)
+        closed, length = task.answer.close(answers)
+        assert length is not None
+        return strip(closed, length)[0]
 
     return guessed

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-import gymnasium as gym
 import torch
 from torch import Tensor
 
@@ -15,8 +14,7 @@ from feedback.annotators.blindness import blind_sight
 from mm_envs.episodes import Episodes
 from mm_envs.judges import true_utility
 from mm_envs.names import one_of, refuse_unknown
-from mm_envs.tasks.task import Task, TokenTask
-from mm_envs.tokenizers import PAD
+from mm_envs.tasks.task import Task
 
 Sight: TypeAlias = Callable[[Episodes], Tensor]
 """Perceives the utility of n episodes, (n,) float32."""
@@ -105,7 +103,7 @@ class Myopic:
             for step in range(len(powers)):
                 left = length - 1 - step
                 weight = powers[left.clamp(min=0)].masked_fill(left < 0, 0)
-                past = past + weight * sight(beginning(episodes, step))
+                past = past + weight * sight(beginning(task, episodes, step))
             return sight(episodes) - (1 - self.gamma) * past
 
         return seen
@@ -157,10 +155,13 @@ class Favourite:
 
     def bind(self, task: Task, sight: Sight) -> Sight:
         """The sight of somebody who likes a word."""
-        holds, worth = holding(task, self.word), self.strength * task.utility_deviation
+        kind, worth = task.answer, self.strength * task.utility_deviation
+        example = kind.finish(kind.random(torch.zeros(1, dtype=torch.int64)))
+        kind.holds(self.word, *example)  # refuses a word that no answer can hold
 
         def seen(episodes: Episodes) -> Tensor:
-            return sight(episodes) + worth * holds(episodes).to(torch.float32)
+            held = kind.holds(self.word, episodes.response, episodes.response_length)
+            return sight(episodes) + worth * held.to(torch.float32)
 
         return seen
 
@@ -214,49 +215,10 @@ def sight_through(task: Task, lenses: tuple[Lens, ...]) -> Sight:
     return sight
 
 
-def beginning(episodes: Episodes, words: int) -> Episodes:
-    """The episodes as if only the first so many words had been said."""
-    assert episodes.response_length is not None
-    response = episodes.response.clone()
-    response[:, words:] = PAD
-    return replace(
-        episodes, response=response, response_length=episodes.response_length.clamp(max=words), truth=None
-    )
-
-
-def holding(task: Task, word: str) -> Callable[[Episodes], Tensor]:
-    """Tells which answers hold a word, (n,) bool.
-
-    Raises:
-        ValueError: No answer to the task can hold it.
-    """
-    if isinstance(task, TokenTask) and task.state_spaces:
-        if word not in task.vocabulary:
-            raise ValueError(f"word {word!r} is in no answer: name one of {_some(task.vocabulary.words[3:])}")
-        token = task.vocabulary.ids[word]
-
-        def held(episodes: Episodes) -> Tensor:
-            places = torch.arange(episodes.response.shape[1], device=episodes.response.device)
-            said = places < _length(episodes)[:, None]
-            return ((episodes.response == token) & said).any(1)
-
-        return held
-    if not isinstance(task.action_space, gym.spaces.Discrete):
-        raise ValueError(f"word {word!r} is in no answer: the answers to this task are numbers")
-    names = [task.words(torch.tensor(number)) for number in range(int(task.action_space.n))]
-    having = torch.tensor([word in name.split() for name in names])
-    if not having.any():
-        raise ValueError(f"word {word!r} is in no answer: name one of {_some(names)}")
-    return lambda episodes: having.to(episodes.response.device)[episodes.response]
-
-
-def _length(episodes: Episodes) -> Tensor:
-    assert episodes.response_length is not None
-    return episodes.response_length
-
-
-def _some(words: Any) -> str:
-    return ", ".join(list(words)[:8])
+def beginning(task: Task, episodes: Episodes, steps: int) -> Episodes:
+    """The episodes as if only the first steps of the answers had been written."""
+    response, length = task.answer.beginning(episodes.response, episodes.response_length, steps)
+    return replace(episodes, response=response, response_length=length, truth=None, turns=None)
 
 
 def _finite(name: str, value: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from feedback.annotators.annotator import Comparer
-from feedback.annotators.draws import choose, pair_bits, take
+from feedback.annotators.draws import pair_bits
 from feedback.annotators.simulated import SimulatedAnnotator
 from feedback.preferences import FIRST, SECOND
 from mm_envs.episodes import Episodes
@@ -101,8 +101,8 @@ class AnnotatorPool:
             if len(row) == 0:
                 continue
             shown = shown_first[row, vote]
-            one, other = take(first, row), take(second, row)
-            said = member.compare(choose(shown, one, other), choose(shown, other, one), label[row, vote])
+            one, other = first.take(row), second.take(row)
+            said = member.compare(one.where(shown, other), other.where(shown, one), label[row, vote])
             swapped = torch.tensor(_SWAPPED, device=bits.device)[said.choice]
             choice[row, vote] = torch.where(shown, said.choice, swapped)
             latency[row, vote] = said.latency
@@ -142,8 +142,8 @@ class AnnotatorPool:
         rows = torch.where(better != 0)[0]
         if len(rows) == 0:
             raise ValueError("no two answers differ in utility: give pairs of which one is right")
-        first, second, better = take(first, rows), take(second, rows), better[rows] > 0
-        best, worst = choose(better, first, second), choose(better, second, first)
+        first, second, better = first.take(rows), second.take(rows), better[rows] > 0
+        best, worst = first.where(better, second), second.where(better, first)
         return torch.stack([_right(member, best, worst, label) for member in self.members])
 
 

@@ -14,7 +14,7 @@ from feedback.annotators import writing
 from feedback.annotators.annotator import Comparison
 from feedback.annotators.blindness import guessing
 from feedback.annotators.decision import Decision
-from feedback.annotators.draws import answer_bits, choose, pair_bits
+from feedback.annotators.draws import answer_bits, pair_bits
 from feedback.annotators.lenses import Blind, Lens, Myopic, make_lens, sight_through
 from feedback.annotators.writing import Remarks
 from mm_envs.episodes import Episodes, Judgement, Prompts
@@ -243,7 +243,7 @@ class SimulatedAnnotator:
             self.task, episodes, self._near, lambda answers: self._known(answers, bits)
         )
         changed = Episodes(episodes.context, better, length)
-        kept = choose(self._astray(episodes, "correct", label), episodes, changed)
+        kept = episodes.where(self._astray(episodes, "correct", label), changed)
         return kept.response, kept.response_length
 
     def demonstrate(self, prompts: Prompts, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -254,12 +254,13 @@ class SimulatedAnnotator:
         Returns:
             Responses and lengths, as ``Episodes`` holds them.
         """
-        best = prompts.answered(*writing.oracle_answer(self.task, prompts.reference))
+        kind = self.task.answer
+        best = prompts.answered(*kind.close(self.task.oracle(prompts.reference)))
         known = self._known(best.response, answer_bits(best, self._purpose("guess")))
-        best = prompts.answered(*writing.as_given(self.task, known))
+        best = prompts.answered(*kind.close(known))
         bits = answer_bits(best, self._purpose("slip"))
-        slip = prompts.answered(*writing.slip(self.task, best, bits))
-        given = choose(self._astray(best, "demonstrate", label), slip, best)
+        slip = prompts.answered(*kind.slip(best.response, best.response_length, bits))
+        given = slip.where(self._astray(best, "demonstrate", label), best)
         return given.response, given.response_length
 
     def critique(self, episodes: Episodes, label: Tensor | None = None) -> Remarks:

@@ -2,14 +2,11 @@
 
 from feedback.candidates.accuracy import PairAccuracy, pair_accuracy
 from feedback.candidates.edited import Edits, RightAndWrong, right_and_wrong
-from feedback.candidates.edits import EDITS
 from feedback.candidates.named import make_sampler
 from feedback.candidates.sampler import Sampler
 from feedback.candidates.samples import Mixture, OtherPictures, PolicySamples
-from feedback.candidates.word_classes import WordClasses
 
 __all__ = [
-    "EDITS",
     "Edits",
     "Mixture",
     "OtherPictures",
@@ -17,7 +14,6 @@ __all__ = [
     "PolicySamples",
     "RightAndWrong",
     "Sampler",
-    "WordClasses",
     "make_sampler",
     "pair_accuracy",
     "right_and_wrong",

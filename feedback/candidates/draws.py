@@ -21,3 +21,8 @@ def answer_bits(prompts: Prompts, answers: int, seed: int, name: str) -> Tensor:
     row = fold(key_bits(prompts.key, purpose(f"candidates {name}")), signed(seed))
     return fold(row[:, None], torch.arange(answers, device=row.device))
 
+
+def grouped(response: Tensor, length: Tensor | None, answers: int) -> tuple[Tensor, Tensor | None]:
+    """Responses of (n * answers) rows as (n, answers, ...), and their lengths as (n, answers) or None."""
+    shape = (-1, answers)
+    return response.view(*shape, *response.shape[1:]), None if length is None else length.view(shape)

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from agents.decoder import lengths
 from agents.policy import ResponsePolicy
-from agents.references import reference_answer
-from feedback.candidates.draws import answer_bits
+from feedback.candidates.draws import answer_bits, grouped
 from feedback.candidates.sampler import Sampler
-from mm_envs.engine.response import in_words
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
-from mm_envs.random import fold, integers, uniform
+from mm_envs.random import fold, uniform
 from mm_envs.tasks.task import Task
 
 _CHUNK = 1024
@@ -91,25 +88,11 @@ class OtherPictures:
             ValueError: A split has one item only.
         """
         bits = answer_bits(prompts, answers, seed, self.name).flatten()
-        other = self._others(prompts.item.repeat_interleave(answers), fold(bits, 0))
-        reference = self._task.dataset.batch(other, self._task.reference)
-        response = reference_answer(self._task, reference, fold(bits, 1))
-        shape = (len(prompts), answers)
-        length = lengths(response).view(shape) if in_words(self._task) else None
-        return response.view(*shape, *response.shape[1:]), length
-
-    def _others(self, item: Tensor, bits: Tensor) -> Tensor:
-        """Another item of the split of each item, uniformly."""
-        other = item
-        for split, indices in self._task.dataset.splits.items():
-            inside = (item >= indices.start) & (item < indices.stop)
-            if len(indices) == 1 and bool(inside.any()):
-                raise ValueError(f"split={split!r} has one item, and so no other picture: use another split")
-            if len(indices) > 1:
-                step = 1 + integers(bits, len(indices) - 1)
-                moved = indices.start + (item - indices.start + step) % len(indices)
-                other = torch.where(inside, moved, other)
-        return other
+        item = prompts.item.repeat_interleave(answers)
+        other = self._task.dataset.others(item, fold(bits, 0), 1)[:, 0]
+        reference = self._task.batch(other, self._task.reference)
+        good = self._task.good(reference, fold(bits, 1))
+        return grouped(*self._task.answer.finish(good), answers)
 
 
 class Mixture:

@@ -1,6 +1,5 @@
 """Records of human feedback, one by one and as batches of tensors."""
 
-from feedback.preferences.answers import answer_words, answers_digest
 from feedback.preferences.batches import (
     FIRST,
     SECOND,
@@ -64,8 +63,6 @@ __all__ = [
     "Rating",
     "Ratings",
     "Record",
-    "answer_words",
-    "answers_digest",
     "from_json",
     "from_trl",
     "labelled",

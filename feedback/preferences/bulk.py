@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from feedback.preferences.answers import answer_words, answers_digest
 from feedback.preferences.items import Item
 from feedback.preferences.records import CHOICES, Pairwise
 from feedback.preferences.serial import query_id
@@ -26,7 +25,7 @@ def ticket_items(task: Task, tickets: Iterable[str], texts: Iterable[str] | None
     Raises:
         ValueError: Something is no ticket.
     """
-    digest = answers_digest(task)
+    digest = task.answer.digest
     asked = dict(zip(tickets, texts, strict=True)) if texts is not None else dict.fromkeys(tickets, "")
     return [Item.of_ticket(ticket, digest, text) for ticket, text in asked.items()]
 
@@ -81,7 +80,7 @@ def pairwise_records(
     who, shown, seconds = (
         [None] * votes.numel() if value is None else value.flatten().tolist() for value in given.values()
     )
-    answers = list(zip(answer_words(task, first), answer_words(task, second), strict=True))
+    answers = list(zip(task.answer.formats(first), task.answer.formats(second), strict=True))
     queries = [query_id(item, pair, sampler) for item, pair in zip(items, answers, strict=True)]
     moment = time.time() if at is None else at
     row_of_vote = torch.arange(len(items)).repeat_interleave(votes.shape[1]).tolist()

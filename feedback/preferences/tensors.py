@@ -138,7 +138,7 @@ def _ticket(record: Record) -> Ticket:
 def _contexts(task: Task, places: list[int]) -> dict[str, Tensor]:
     fields = list(dict.fromkeys(task.context.values()))
     blocks = [
-        task.dataset.batch(torch.tensor(places[first : first + _BLOCK]), fields)
+        task.batch(torch.tensor(places[first : first + _BLOCK]), fields)
         for first in range(0, len(places), _BLOCK)
     ]
     found = {name: torch.cat([block[name] for block in blocks]) for name in fields}

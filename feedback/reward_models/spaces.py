@@ -11,7 +11,6 @@ import gymnasium as gym
 from torch import Tensor
 
 from feedback.preferences.batches import Answers
-from mm_envs.engine.response import in_words
 from mm_envs.spaces import Tokens, UniformBox, from_json, to_json
 from mm_envs.tasks.task import Task
 
@@ -49,7 +48,7 @@ class ModelSpaces:
         """Those of a task; spaces are taken as they are."""
         if isinstance(task, ModelSpaces):
             return task
-        response = task.state_spaces["tokens"] if in_words(task) else task.action_space
+        response = task.answer.space
         return cls(task.context_spaces, response)
 
     @property

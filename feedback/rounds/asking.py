@@ -103,7 +103,7 @@ def _alone(
     assert first.key is not None
     shown_first = chance(key_bits(first.key, purpose("answer that is displayed first")), 0.5)
     label = torch.arange(given, given + len(first), device=first.key.device)
-    shown = _where(shown_first, first, second), _where(shown_first, second, first)
+    shown = first.where(shown_first, second), second.where(shown_first, first)
     said = annotator.compare(*shown, label)
     turned = (said.choice <= SECOND) & ~shown_first
     choice = torch.where(turned, SECOND - said.choice, said.choice)
@@ -125,15 +125,6 @@ def labelled(pairs: CandidatePairs, asked: Asked, annotators: Sequence[str]) -> 
     kept = all_pairs.take(said != SKIP)
     assert isinstance(kept, Pairs)
     return Labelled(pairs.answers, tuple(annotators), (kept,))
-
-
-def _where(mine: Tensor, one: Episodes, other: Episodes) -> Episodes:
-    """One answer where ``mine``, elsewhere the other."""
-    response = torch.where(mine.view(-1, *[1] * (one.response.ndim - 1)), one.response, other.response)
-    if one.response_length is None or other.response_length is None:
-        return replace(one, response=response)
-    length = torch.where(mine, one.response_length, other.response_length)
-    return replace(one, response=response, response_length=length)
 
 
 def records(

@@ -94,8 +94,9 @@ class Text(AnswerKind):
         return self._ended(tokens, length), length
 
     def steps_of(self, response: Tensor) -> int:
-        """The words and ``<eos>``."""
-        return min(int(_given(self.finish(response)[1]).max()) + 1, self.steps)
+        """The words and ``<eos>``; padding at the end of an answer that was cut off takes none."""
+        written = (response != PAD).any(0).nonzero()
+        return int(written[-1]) + 1 if len(written) else 0
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
         """The first words; without lengths they are those of ``close``."""

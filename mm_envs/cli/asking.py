@@ -51,12 +51,12 @@ def ask(
     Returns:
         The answers in the order of the pairs, earlier ones included, and how many of them are new.
     """
-    from feedback.preferences import Pairwise, answer_words, query_id
+    from feedback.preferences import Pairwise, query_id
     from mm_envs.random import chance, key_bits, purpose
 
     known = {} if store is None else {one.query: one for one in store.records("pairwise", name)}
     first = chance(key_bits(pairs.prompts.key, purpose(f"answer that {name} sees first")), 0.5).tolist()
-    words = [answer_words(task, pairs.response[:, side]) for side in (0, 1)]
+    words = [task.answer.formats(pairs.response[:, side]) for side in (0, 1)]
     said: list[Pairwise] = []
     new = 0
     for row, answers in enumerate(zip(*words, strict=True)):

@@ -13,8 +13,7 @@ from agents.evaluate import Estimate
 from feedback.annotators import AnnotatorPool
 from feedback.candidates.accuracy import wilson
 from feedback.collection import draw_prompts
-from feedback.preferences import Pairwise, answers_digest
-from feedback.preferences.answers import lengths
+from feedback.preferences import Pairwise
 from feedback.rounds import CandidatePairs, records
 from mm_envs.cli.policies import yardstick
 from mm_envs.cli.runs import Setting
@@ -135,6 +134,7 @@ def played(
     whole = tasks[0].dataset.range(split)
     order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))
     about = order[: min(items, _MOST)] + whole.start
+    kind = tasks[0].answer
     answers = [
         _answers(policy, setting, about, split, seed)
         for (policy, _), setting in zip(sides, settings, strict=True)
@@ -143,8 +143,8 @@ def played(
     prompts, tickets = draw_prompts(
         settings[0].id, len(about), split, seed, about=about, **settings[0].arguments
     )
-    each = [lengths(tasks[0], one) for one in answers]
-    length = torch.stack([one for one in each if one is not None], 1) if each[0] is not None else None
+    lengths = [one for _, one in map(kind.finish, answers) if one is not None]
+    length = torch.stack(lengths, 1) if lengths else None
     names = " against ".join(
         policy if setting.agent is None else f"agent {setting.agent.parent.name}" for policy, setting in sides
     )
@@ -164,7 +164,7 @@ def _unjudged(setting: Setting) -> Setting:
 
 
 def _check_same(tasks: Sequence[Task], settings: Sequence[Setting]) -> None:
-    one, other = ((task.dataset.fingerprint(), answers_digest(task), task.horizon) for task in tasks)
+    one, other = ((task.dataset.fingerprint(), task.answer.digest, task.horizon) for task in tasks)
     if one != other or settings[0].id != settings[1].id:
         raise ValueError(
             f"the agents answer different questions ({settings[0].id} and {settings[1].id}, or other items "

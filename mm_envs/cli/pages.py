@@ -110,9 +110,8 @@ def _vocabularies(task: Task) -> list[str]:
         for key, space in task.observation_space.spaces.items()
         if isinstance(space, Tokens)
     }
-    names = answers(task)
-    if names:
-        lists["answers"] = names
+    if task.answer.names:
+        lists["answers"] = task.answer.names
     said = []
     for name, words in lists.items():
         text = " ".join(f"`{word}`" for word in words)
@@ -120,16 +119,6 @@ def _vocabularies(task: Task) -> list[str]:
         folded = f"<details><summary>{head.replace('`', '')}</summary>\n\n{text}\n\n</details>"
         said.append(folded if len(words) > _MANY_WORDS else f"{head}: {text}")
     return said
-
-
-def answers(task: Task) -> tuple[str, ...]:
-    """The names of the answers that can be chosen; none where the answer is something else."""
-    import gymnasium as gym
-    import torch
-
-    if task.state_spaces or not isinstance(task.action_space, gym.spaces.Discrete):
-        return ()
-    return tuple(task.words(torch.tensor(number)) for number in range(int(task.action_space.n)))
 
 
 def _judges(task: Task) -> list[tuple[str, str]]:
@@ -153,12 +142,13 @@ def _scores(scores: Mapping[str, Score]) -> str:
 def _ticket(episode: Replay) -> str:
     outcome, task = episode.outcome, episode.env.task
     assert outcome is not None
-    said = outcome.answer if answers(task) or task.state_spaces else str(outcome.response).replace(" ", "")
+    kind = task.answer
+    text = kind.format(kind.parse(outcome.response)).replace(", ", ",")
     return "\n\n".join(
         [
             table(("", ""), episode.lines()),
             "Make it again with its [ticket](../tickets_and_resume.md):",
-            f'```\nmm-envs replay {episode.ticket} --response "{said}"\n```',
+            f'```\nmm-envs replay {episode.ticket} --response "{text}"\n```',
         ]
     )
 

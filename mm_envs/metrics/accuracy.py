@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from mm_envs.answers import Text
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.metrics.text import Numbering
 from mm_envs.tokenizers import EOS, PAD
@@ -150,12 +151,11 @@ class TokenF1:
     scores_prefix = True
 
     def __init__(self, task: Task) -> None:
-        vocabulary = getattr(task, "vocabulary", None)
-        if vocabulary is None:
+        if not isinstance(task.answer, Text):
             raise ValueError(
                 "feedback='token_f1' needs answers in words: use feedback='accuracy' for a choice"
             )
-        self._task, self._size = task, len(vocabulary)
+        self._task, self._size = task, len(task.answer.vocabulary)
 
     def score(self, episodes: Episodes) -> Judgement:
         """F1 of each answer."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from mm_envs.answers import Text
 from mm_envs.episodes import Episodes, Judgement, derived
 from mm_envs.metrics.bleu import Smoothing, bleu_of_counts, count
 from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_words
@@ -25,7 +26,6 @@ from mm_envs.metrics.text import words_of
 from mm_envs.tokenizers import PAD, SPECIALS, UNK
 
 if TYPE_CHECKING:
-    from mm_envs.data.dataset import Dataset
     from mm_envs.tasks.task import Task
 
 _BATCH = 4096
@@ -53,8 +53,7 @@ class TextFeedback(ABC):
     scores_prefix = True
 
     def __init__(self, task: Task, references: int | None = 1) -> None:
-        vocabulary = getattr(task, "vocabulary", None)
-        if vocabulary is None:
+        if not isinstance(task.answer, Text):
             raise ValueError(
                 f"feedback={self.name!r} needs answers in words: use feedback='accuracy' for a choice"
             )
@@ -62,10 +61,10 @@ class TextFeedback(ABC):
             raise ValueError(
                 f"references={references} is below 1: leave it out for one, or give None for all"
             )
-        self._task, self._references = task, references
+        self._task, self._references, self._vocabulary = task, references, task.answer.vocabulary
         self._captioned = "captions" in task.reference
         # A word that no reference has.
-        self._strange = len(vocabulary)
+        self._strange = len(self._vocabulary)
         self._exact = self._strange < EXACT_IDS
 
     def score(self, episodes: Episodes) -> Judgement:
@@ -192,8 +191,8 @@ class Cider(TextFeedback):
                 raise ValueError(
                     f"feedback={self.name!r} needs captions to count n-grams: give frequency=, or use 'bleu'"
                 )
-            frequency = frequency_of(task.dataset, self._exact)
-        elif frequency.words is not None and frequency.words != task.vocabulary.words[len(SPECIALS) :]:  # type: ignore[attr-defined]
+            frequency = frequency_of(task, self._exact)
+        elif frequency.words is not None and frequency.words != self._vocabulary.words[len(SPECIALS) :]:
             raise ValueError(
                 "frequency= was built from strings, and its words are not those of the task: build it from "
                 "token ids of the task"
@@ -221,19 +220,19 @@ class CiderD(Cider):
     definition = D
 
 
-def frequency_of(dataset: Dataset, exact: bool = True) -> DocumentFrequency:
-    """The document frequency of the captions of a dataset's training split, kept for the next who asks.
+def frequency_of(task: Task, exact: bool = True) -> DocumentFrequency:
+    """The document frequency of the captions of the training items, kept for later calls.
 
     Args:
-        dataset: A dataset with the field ``captions``.
+        task: A task with a field ``captions``.
         exact: Whether all token ids lie below 2**16.
     """
-    key = (dataset.fingerprint(), exact)
+    key = (task.dataset.fingerprint(), exact)
     with _lock:
         if key not in _frequencies:
-            train = dataset.range("train")
+            train = task.dataset.range("train")
             batches = (
-                dataset.batch(torch.arange(at, min(at + _BATCH, train.stop)), ["captions"])["captions"]
+                task.batch(torch.arange(at, min(at + _BATCH, train.stop)), ["captions"])["captions"]
                 for at in range(train.start, train.stop, _BATCH)
             )
             while len(_frequencies) >= _KEPT:

@@ -94,7 +94,9 @@ class Caption(Task):
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
         """That of the captions: on scenes facts right, minus invented, minus faults of grammar."""
-        assert length is not None
+        if length is None:
+            response, length = self.answer.finish(response)
+            assert length is not None
         return self.grader.score(response, length, reference[self.grader.field])
 
     def references(self, reference: Fields) -> tuple[Tensor, Tensor]:

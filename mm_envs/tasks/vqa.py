@@ -72,15 +72,17 @@ class VQA(Task):
         **dataset_arguments: Any,
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
-        answers = self._ask(kinds)
+        self.answers = self._ask(kinds)
         if answer not in ANSWERS:
             raise ValueError(one_of("answer", answer, ANSWERS))
         self._show("image", "video", "audio", "question")
-        self.answer: Choice | Text = Choice(answers)
+        self.answer: Choice | Text = Choice(self.answers)
         self._spelled: dict[torch.device, Tensor] = {}
         if answer == "tokens":
-            self.answer = _words(answers, max_tokens)
-            self._spelled[torch.device("cpu")] = torch.stack([self.answer.parse(one) for one in answers])
+            self.answer = _words(self.answers, max_tokens)
+            words = self.answer.vocabulary
+            spelled = [words.encode(one, max_tokens, eos=True) for one in self.answers]
+            self._spelled[torch.device("cpu")] = torch.stack(spelled)
         self.part_modalities = {"correct": self.modalities}
 
     def _ask(self, kinds: Collection[str] | None) -> tuple[str, ...]:

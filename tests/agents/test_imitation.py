@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from agents.references import reference_answer
 
 from agents.imitation import TrainingItems, fine_tune
 from agents.policy import ResponsePolicy
-from agents.references import reference_answer
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task, make_task

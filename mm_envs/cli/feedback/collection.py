@@ -12,7 +12,7 @@ from torch import Tensor
 
 from feedback.annotators import AnnotatorPool
 from feedback.candidates import Sampler, make_sampler
-from feedback.preferences import CHOICES, Answers, Labelled, Pairwise, answer_words
+from feedback.preferences import CHOICES, Answers, Labelled, Pairwise
 from feedback.queries import divide
 from feedback.reward_models import FitConfig, fit
 from feedback.rounds import Asked, CandidatePairs, Plan, Round, Scorer, draw_pairs, seed_of
@@ -162,7 +162,7 @@ class Collection:
         if unknown is not None:
             raise ValueError(f"{unknown} was asked about in this collection by other rules: {_ANOTHER}")
         rows = torch.tensor([places[item] for item in votes])
-        words = [answer_words(self.task, pairs.response[rows, side]) for side in (0, 1)]
+        words = [self.task.answer.formats(pairs.response[rows, side]) for side in (0, 1)]
         for said, *answers in zip(votes.values(), *words, strict=True):
             self._check_same(said, tuple(answers))
         return Asked(torch.full_like(rows, number), rows, *self._votes(list(votes.values())))

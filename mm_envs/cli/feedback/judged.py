@@ -176,7 +176,7 @@ def judged(model: Ensemble, part: Part, annotators: list[str] | None = None) -> 
 
 def _utility(task: Task, table: Labelled, item: Tensor) -> Tensor:
     """The true utility of both answers of each pair, (n, 2)."""
-    reference, pairs, answers = task.dataset.batch(item, task.reference), table.pairs, table.answers
+    reference, pairs, answers = task.batch(item, task.reference), table.pairs, table.answers
     assert not bool((pairs.choice == SKIP).any())
     both = []
     for rows in (pairs.first, pairs.second):

@@ -58,7 +58,7 @@ def test_token_f1_of_a_row_does_not_depend_on_the_batch() -> None:
 
 def test_accuracy_compares_words_up_to_the_end() -> None:
     task = make_task("vqa", answer="tokens")
-    reference = {"answer": torch.arange(len(task.dataset.classes["answer"]))}
+    reference = {"answer": torch.arange(len(task.answers))}
     n, right = len(reference["answer"]), task.oracle(reference)
     babbled, longer = right.clone(), right.clone()
     babbled[:, 2] = 5

@@ -43,7 +43,7 @@ def episodes_of(task: Task, n: int = 200) -> Episodes:
 def expected(name: str, task: Task, episodes: Episodes, references: int | None) -> Tensor:
     """What the functions on tensors say."""
     known = episodes.reference["captions"][:, :references]
-    frequency = frequency_of(task.dataset)
+    frequency = frequency_of(task)
     if name == "exact_match":
         vocabulary = task.answer.vocabulary
         told = [vocabulary.decode(row) for row in episodes.response]
@@ -196,11 +196,11 @@ def test_arguments_that_do_not_fit_are_refused(task: Task) -> None:
 def test_document_frequency_is_that_of_the_training_captions(task: Task) -> None:
     with pytest.raises(ValueError, match="its words are not those of the task"):
         make_feedback("cider_d", task, frequency=DocumentFrequency.of([["a red dog"]]))
-    frequency = frequency_of(task.dataset)
+    frequency = frequency_of(task)
     assert make_feedback("cider", task, frequency=frequency).frequency is frequency
     assert frequency.documents == len(task.dataset.range("train"))
-    assert frequency is frequency_of(make_task("caption", items=ITEMS).dataset)
-    assert frequency is not frequency_of(make_task("caption", items=ITEMS // 2).dataset)
+    assert frequency is frequency_of(make_task("caption", items=ITEMS))
+    assert frequency is not frequency_of(make_task("caption", items=ITEMS // 2))
 
 
 def test_a_weighted_sum_has_named_parts(task: Task) -> None:

@@ -133,7 +133,7 @@ def test_utility_of_facts(facts: Path) -> None:
     assert task.reference == ("facts", "captions")
     item = torch.tensor([0])
     reference = task.batch(item, task.reference)
-    true = {" ".join(task.dataset.caption_grader().facts[i]) for i in reference["facts"][0].nonzero()[:, 0]}
+    true = {" ".join(task.grader.facts[i]) for i in reference["facts"][0].nonzero()[:, 0]}
     size, colour = sorted(true, key=lambda fact: fact in COLOURS)
 
     def worth(text: str) -> float:
@@ -166,7 +166,7 @@ def test_answers_of_several_words(facts: Path) -> None:
     reference = task.batch(torch.arange(10), task.reference)
     written = task.oracle(reference)
     for row, answer in zip(written, reference["answer"], strict=True):
-        assert task.words(row) == task.answer.names[answer]
+        assert task.words(row) == task.answers[answer]
     with pytest.raises(ValueError, match=r"max_tokens=2 is below the 3 words of 'very large .*raise it"):
         make_task("vqa", dataset="folder", path=facts, answer="tokens", max_tokens=2, **SMALL)
 
@@ -175,7 +175,7 @@ def test_questions_without_pictures(tmp_path: Path) -> None:
     rows = [{"question": f"what is {i} plus one", "answer": i + 1} for i in range(12)]
     task = make_task("vqa", dataset="folder", path=write_rows(tmp_path, rows))
     assert set(task.context) == {"question", "question_length"}
-    assert task.answer.names == tuple(str(i) for i in range(1, 13))
+    assert task.answers == tuple(str(i) for i in range(1, 13))
     with pytest.raises(ValueError, match=r"has no captions: .* on the command line --set 'columns="):
         make_task("caption", dataset="folder", path=tmp_path)
     captions = write_rows(tmp_path / "captions", [{"caption": f"words {i}"} for i in range(4)])

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from mm_envs import CONFIGURATIONS
+from mm_envs.answers import Vector
+from mm_envs.answers.search import best_constant_words
 from mm_envs.data.scenes import Scenes
 from mm_envs.data.scenes.layout import COLOURS, SHAPES
 from mm_envs.data.scenes.questions import plural
 from mm_envs.tasks import Task, make_task
 from mm_envs.tasks.caption import Caption
 from mm_envs.tasks.classify import Classify
-from mm_envs.answers.search import best_constant_words
 
 ITEMS = 50_000
 ENOUGH = 0.2
@@ -52,7 +53,7 @@ def made(name: str) -> tuple[Task, Items]:
 def shown(task: Task, items: Items, modality: str) -> Tensor:
     """All that a modality says of each item, as symbols, int64 of shape (n, columns)."""
     if modality not in ("image", "audio"):
-        words = task.dataset.vocabularies[modality].words
+        words = task.context_spaces[modality].vocabulary.words
         return symbols(words)[items[modality]]
     assert isinstance(task.dataset, Scenes)
     shape, colour = (
@@ -138,7 +139,8 @@ def utility_of_caption(task: Caption, items: Items, evidence: Tensor) -> float:
 def mean_utility(task: Caption, captions: Tensor, facts: Tensor) -> Tensor:
     """The mean utility of each caption over some scenes."""
     pairs = captions.repeat_interleave(len(facts), 0)
-    utility = task.utility(pairs, words_length(pairs), {"facts": facts.repeat(len(captions), 1)}).reward
+    reference = {"facts": facts.repeat(len(captions), 1)}
+    utility = task.utility(*task.answer.close(pairs), reference).reward
     return utility.view(len(captions), len(facts)).double().mean(1)
 
 
@@ -148,11 +150,11 @@ def best_utility(name: str, without: str) -> float:
     evidence = evidence_without(task, items, without)
     if isinstance(task, Caption):
         return utility_of_caption(task, items, evidence)
-    if isinstance(task, Classify) and task.answer == "distribution":
+    if isinstance(task, Classify) and isinstance(task.answer, Vector):
         assert evidence.unique(dim=0).shape[0] == 1
         return utility_of_distribution(task, items)
     (field,) = {"label", "answer"} & set(task.reference)
-    answer = symbols(task.dataset.classes[field])[items[field]]
+    answer = symbols(task.classes if isinstance(task, Classify) else task.answers)[items[field]]
     return utility_of_choice(*renamed(evidence, answer), task.horizon)
 
 
