@@ -111,7 +111,7 @@ def _placed(
                 )
             dataset = (ticket.dataset, ticket.sizes, ticket.content)
             if dataset not in compared:
-                ticket.compare(task.dataset)
+                ticket.compare(task)
                 compared.add(dataset)
             if ticket.item not in task.dataset.range(ticket.split):
                 raise ValueError(

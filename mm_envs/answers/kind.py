@@ -137,7 +137,7 @@ class AnswerKind(ABC):
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
         """How many changes make the one response of the other, (n,) int64; 0 if they are equal."""
-        return (response != other).flatten(1).any(1).to(torch.int64)
+        return (response != other).reshape(len(response), -1).any(1).to(torch.int64)
 
     def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
         """Which responses hold a word, (n,) bool.

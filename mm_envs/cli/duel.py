@@ -164,7 +164,7 @@ def _unjudged(setting: Setting) -> Setting:
 
 
 def _check_same(tasks: Sequence[Task], settings: Sequence[Setting]) -> None:
-    one, other = ((task.dataset.fingerprint(), task.answer.digest, task.horizon) for task in tasks)
+    one, other = ((task.fingerprint(), task.answer.digest, task.horizon) for task in tasks)
     if one != other or settings[0].id != settings[1].id:
         raise ValueError(
             f"the agents answer different questions ({settings[0].id} and {settings[1].id}, or other items "

@@ -61,7 +61,7 @@ class Setting:
         envs = self.make(1)
         agent = load(self.agent, envs)
         trained = read_config(self.agent).get("dataset")
-        now = envs.task.dataset.fingerprint()
+        now = envs.task.fingerprint()
         if isinstance(trained, dict) and trained.get("fingerprint") not in (None, now):
             note = f"note: the agent was trained on other items ({trained['fingerprint']}) than these ({now})"
             console(json_output=True).print(note, style="yellow", soft_wrap=True)

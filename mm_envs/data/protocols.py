@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -70,6 +70,10 @@ class SceneFacts(Protocol):
     config: SceneConfig
     sound: str
     graph_fields: tuple[str, ...]
+
+    def fingerprint(self, kinds: Sequence[str] | None = None) -> str:
+        """The digest of the dataset with the kinds of questions that are asked; None for all."""
+        ...
 
 
 __all__ = ["CaptionUtility", "Captioned", "Captions", "SceneFacts"]

@@ -56,7 +56,7 @@ def ticket(envs: Any, row: int = 0, final_info: Mapping[str, Any] | None = None)
     if final_info is not None:
         number, episode, item = _ended(final_info, at, row, number)
     arguments, missing = _differing(spec, registered, engine)
-    name, sizes, content = dataset_of(engine.task.dataset)
+    name, sizes, content = dataset_of(engine.task)
     # Seeds are 64 bits with a sign inside the engine; without it reset takes them again.
     key = (seed % 2**64, number, episode)
     return str(Ticket(spec.id, name, sizes, content, engine.split, item, *key, arguments, missing))

@@ -34,7 +34,7 @@ def shared_pool(task: Task, split: str, device: torch.device) -> ItemPool:
     Items are pure functions of dataset, task and index, so sharing cannot be noticed but in time and memory.
     """
     fields = frozenset({*task.context.values(), *task.reference})
-    key = (task.dataset.fingerprint(), task.fields_key, split, str(device), fields)
+    key = (task.fingerprint(), task.fields_key, split, str(device), fields)
     pool = _pools.get(key)
     if pool is None:
         indices = task.dataset.range(split)

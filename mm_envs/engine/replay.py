@@ -191,7 +191,7 @@ def _with_task(ticket: Ticket, kwargs: Mapping[str, Any]) -> dict[str, Any]:
             f"an argument of the ticket is of another kind than its task takes ({error}): "
             "make the environment yourself in Python"
         ) from None
-    ticket.compare(task.dataset)
+    ticket.compare(task)
     size = sum(prod(one.shape or ()) * _size(one.dtype) for one in task.observation_space.spaces.values())
     if size > _LARGEST:
         raise ValueError(

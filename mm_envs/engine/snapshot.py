@@ -79,7 +79,7 @@ def configuration(envs: MultimodalVectorEnv) -> dict[str, Any]:
     return {
         "task": type(envs.task).__name__,
         "dataset": envs.task.dataset.name,
-        "dataset fingerprint": envs.task.dataset.fingerprint(),
+        "dataset fingerprint": envs.task.fingerprint(),
         "feedback": type(envs.feedback).__name__,
         "split": envs.split,
         "num_envs": envs.num_envs,

@@ -14,12 +14,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from mm_envs.data.dataset import SPLITS, Dataset
+from mm_envs.data.dataset import SPLITS
 from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
 from mm_envs.values import plain, texts, tuples
+
+if TYPE_CHECKING:
+    from mm_envs.tasks.task import Task
 
 VERSION = "mm1"
 LONGEST = 2**16
@@ -140,13 +143,13 @@ class Ticket:
             missing=missing,
         )
 
-    def compare(self, dataset: Dataset) -> None:
-        """Refuses another dataset than that of the ticket.
+    def compare(self, task: Task) -> None:
+        """Refuses a task on other items than those of the ticket.
 
         Raises:
             ValueError: Its name, sizes or content differ; the message says both.
         """
-        there = dataset_of(dataset)
+        there = dataset_of(task)
         if there != (self.dataset, self.sizes, self.content):
             raise ValueError(
                 f"the ticket was made on dataset {_said(self.dataset, self.sizes, self.content)}, and this "
@@ -154,10 +157,10 @@ class Ticket:
             )
 
 
-def dataset_of(dataset: Dataset) -> tuple[str, tuple[int, ...], str]:
-    """Name, sizes and content of a dataset, as tickets have them."""
+def dataset_of(task: Task) -> tuple[str, tuple[int, ...], str]:
+    """Name and sizes of the dataset of a task, and the content of its items, as tickets have them."""
+    dataset, content = task.dataset, task.fingerprint()
     sizes = tuple(len(dataset.splits.get(split, ())) for split in SPLITS)
-    content = dataset.fingerprint()
     if not re.fullmatch("[0-9a-f]{32,}", content):
         content = hashlib.sha256(content.encode()).hexdigest()
     return dataset.name, sizes, content[:_CONTENT_DIGITS]

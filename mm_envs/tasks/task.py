@@ -6,6 +6,7 @@ So a new task is one file. Its simplest form has a context, a reference, a kind 
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Mapping
 from typing import Any, TypeAlias
@@ -66,10 +67,21 @@ class Task(ABC):
 
     @property
     def fields_key(self) -> Hashable:
-        """What decides the made fields besides the dataset: tasks with equal keys share their items."""
-        if not self.made:
-            return None
-        return id(self) if self.source is None else self.source
+        """What decides the made fields besides the dataset: tasks with equal keys share their items.
+
+        By default that is every plain attribute of the task: text, numbers and tuples.
+        """
+        if not self.made or self.source is not None:
+            return self.source
+        plain = {name: one for name, one in vars(self).items() if isinstance(one, (str, int, float, tuple))}
+        return type(self).__qualname__, repr(sorted(plain.items()))
+
+    def fingerprint(self) -> str:
+        """A digest of everything that decides the items: the dataset and the fields that the task makes."""
+        digest = self.dataset.fingerprint()
+        if not self.made or self.source is not None:
+            return digest
+        return hashlib.sha256(f"{digest} {self.fields_key}".encode()).hexdigest()
 
     def batch(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
         """Fields of some items, those of the dataset and made ones; links are followed.

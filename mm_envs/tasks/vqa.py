@@ -97,6 +97,12 @@ class VQA(Task):
             raise ValueError(f"kinds={kinds!r} chooses questions about scenes: leave it out")
         return self.dataset.classes["answer"]
 
+    def fingerprint(self) -> str:
+        """That of the dataset, and the kinds of questions that are asked."""
+        if isinstance(self.dataset, SceneFacts) and isinstance(self.source, SceneQuestions):
+            return self.dataset.fingerprint(self.source.kinds)
+        return self.dataset.fingerprint()
+
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
         """1 for the right answer and 0 for any other, more or fewer words included."""
         right = self.oracle(reference)

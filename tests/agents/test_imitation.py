@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from agents.references import reference_answer
 
 from agents.imitation import TrainingItems, fine_tune
 from agents.policy import ResponsePolicy
@@ -57,9 +56,7 @@ def test_what_is_taught_is_a_good_answer_to_that_item() -> None:
     envs = MultimodalVectorEnv(200, task, feedback="truth")
     envs.reset(seed=0)
     reference = envs.prompts().reference
-    answers = [
-        reference_answer(task, reference, fold(stream(seed, "x"), torch.arange(200))) for seed in (0, 1)
-    ]
+    answers = [task.good(reference, fold(stream(seed, "x"), torch.arange(200))) for seed in (0, 1)]
     for answer in answers:
         known = torch.nn.functional.pad(reference["captions"], (0, task.horizon - answer.shape[1]))
         assert (known == answer[:, None]).all(2).any(1).all()
@@ -71,9 +68,7 @@ def test_absent_references_are_passed_over_and_none_at_all_is_silence() -> None:
     captions = torch.zeros((3, 4, task.horizon), dtype=torch.int64)
     captions[0, 2, :2], captions[0, 3, :1] = torch.tensor([4, EOS]), 5
     captions[1] = 6
-    answers = torch.stack(
-        [reference_answer(task, {"captions": captions}, torch.full((3,), seed)) for seed in range(64)]
-    )
+    answers = torch.stack([task.good({"captions": captions}, torch.full((3,), seed)) for seed in range(64)])
     assert set(answers[:, 0, 0].tolist()) == {4, 5}
     assert (answers[:, 0, 1] == EOS).all()
     assert (answers[:, 1] == 6).all()

@@ -148,7 +148,7 @@ def test_nobody_who_knows_the_truth_holds_the_same_context(name: str) -> None:
 
 
 def test_a_new_field_of_episodes_has_to_be_thought_of_here() -> None:
-    shown = {"context", "response", "response_length"}
+    shown = {"context", "response", "response_length", "turns"}
     assert {field.name for field in fields(Episodes)} == shown | {"reference", "key", "truth"}
 
 

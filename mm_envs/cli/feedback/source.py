@@ -96,7 +96,7 @@ def collected(store: PreferenceStore, name: str | None = None, data: Path | None
     if data is not None:
         arguments["path"] = str(data.resolve())
     task = Setting(known_id(first.id), {**arguments, "feedback": "truth"}).make(1).task
-    first.compare(task.dataset)
+    first.compare(task)
     kept = [one for one in records if one.item in tickets]
     places = {item: ticket.item for item, ticket in tickets.items()}
     return Collected(first.id, task, kept, places, given)

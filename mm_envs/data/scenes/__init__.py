@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -111,15 +111,19 @@ class Scenes(Dataset):
                 raise ValueError(one_of("field", field, ("image", "audio", *self.graph_fields)))
         return made
 
-    def fingerprint(self) -> str:
-        """The SHA-256 of the configuration: it decides every item."""
+    def fingerprint(self, kinds: Sequence[str] | None = None) -> str:
+        """The SHA-256 of the configuration: it decides every item.
+
+        Args:
+            kinds: The kinds of questions that are asked; None for all that have an unambiguous answer.
+        """
         # Lengths and kinds are those that tasks use by default: tickets of the v0 ids name this digest.
         config = {
             **asdict(self.config),
             "items": self.items,
             "sound": self.sound,
             "max_tokens": captions.default_max_tokens(self.config),
-            "kinds": questions.askable(self.sound),
+            "kinds": list(questions.askable(self.sound) if kinds is None else kinds),
             "seed": self.seed,
         }
         return hashlib.sha256(f"scenes 0 {json.dumps(config, sort_keys=True)}".encode()).hexdigest()

@@ -9,7 +9,6 @@ import torch
 from answered import good_answers, pairs, prompts, spoiled, utility
 
 from feedback.annotators import Blind, Favourite, Length, Myopic, SimulatedAnnotator, make_lens
-from feedback.annotators.draws import take
 from feedback.annotators.lenses import beginning
 from mm_envs.episodes import Episodes
 from mm_envs.tasks import make_task
@@ -32,8 +31,8 @@ def test_myopia_weighs_each_step_as_its_formula_says(gamma: float) -> None:
     assert answers.response_length is not None
     for row in range(len(answers)):
         steps = int(answers.response_length[row])
-        one = take(answers, torch.tensor([row]))
-        prefix = [float(utility(task, beginning(one, t))) for t in range(steps + 1)]
+        one = answers.take(torch.tensor([row]))
+        prefix = [float(utility(task, beginning(task, one, t))) for t in range(steps + 1)]
         expected = gamma**steps * prefix[0]
         for t in range(steps):
             expected += gamma ** (steps - 1 - t) * (prefix[t + 1] - prefix[t])

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback.annotators import AnnotatorPool, PoolComparison, SimulatedAnnotator, make_annotator, make_pool
-from feedback.annotators.draws import take
 from feedback.preferences import FIRST, SECOND
 from mm_envs.tasks import make_task
 
@@ -50,18 +49,18 @@ def test_what_a_pool_says_depends_on_no_other_row() -> None:
     pool = make_pool("3 good, 2 hasty, 2 verbose, 1 noisy, 1 myopic", task, votes=4)
     together = pool.compare(first, second)
     order = torch.randperm(100, generator=torch.Generator().manual_seed(3))
-    shuffled = pool.compare(take(first, order), take(second, order))
+    shuffled = pool.compare(first.take(order), second.take(order))
     assert same(rows_of(together, order), rows_of(shuffled, torch.arange(100)))
     for row in (0, 50, 99):
         here = torch.tensor([row])
-        alone = pool.compare(take(first, here), take(second, here))
+        alone = pool.compare(first.take(here), second.take(here))
         assert same(rows_of(together, here), rows_of(alone, torch.tensor([0])))
 
 
 def test_swapped_pairs_get_the_mirror_image() -> None:
     task, first, second = pairs(1000)
     different = torch.where((first.response != second.response).any(1))[0]
-    first, second = take(first, different), take(second, different)
+    first, second = first.take(different), second.take(different)
     pool = make_pool("2 good, 3 hasty, 1 equal", task, votes=3)
     there, back = pool.compare(first, second), pool.compare(second, first)
     assert torch.equal(there.annotator, back.annotator)
@@ -92,9 +91,9 @@ def test_labels_are_counted_in_order_and_make_tired() -> None:
             assert said.label[row, vote] == counts[who]
             counts[who] += 1
     halves = [torch.arange(150), torch.arange(150, 300)]
-    one = pool.compare(take(first, halves[0]), take(second, halves[0]), start)
+    one = pool.compare(first.take(halves[0]), second.take(halves[0]), start)
     then = start + torch.bincount(one.annotator.flatten(), minlength=len(pool))
-    other = pool.compare(take(first, halves[1]), take(second, halves[1]), then)
+    other = pool.compare(first.take(halves[1]), second.take(halves[1]), then)
     assert torch.equal(torch.cat([one.label, other.label]), said.label)
     tired = AnnotatorPool([make_annotator("oracle", task, fatigue=10.0)])
     late = tired.compare(first, second, torch.tensor([1000])).choice[:, 0]

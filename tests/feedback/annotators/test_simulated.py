@@ -16,9 +16,8 @@ from torch import Tensor
 
 import mm_envs
 from feedback.annotators import SimulatedAnnotator, SimulatedRater, make_annotator
-from feedback.annotators.draws import choose, response_digest, take
-from feedback.annotators.writing import changed_words, ended
 from feedback.preferences import FIRST, SECOND, TIE
+from mm_envs.answers import response_hashes
 from mm_envs.data.scenes.layout import COLOURS
 from mm_envs.episodes import Episodes
 from mm_envs.tasks import make_task
@@ -66,12 +65,12 @@ def test_what_is_said_depends_on_no_other_row(name: str, sound: str) -> None:
     label = torch.arange(60)
     together = tensors(ask(who, first, second, label))
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    shuffled = tensors(ask(who, take(first, order), take(second, order), label[order]))
+    shuffled = tensors(ask(who, first.take(order), second.take(order), label[order]))
     for all_rows, mixed in zip(together, shuffled, strict=True):
         assert torch.equal(all_rows[order], mixed)
     for row in (0, 31, 59):
         here = torch.tensor([row])
-        alone = tensors(ask(who, take(first, here), take(second, here), label[here]))
+        alone = tensors(ask(who, first.take(here), second.take(here), label[here]))
         for all_rows, one in zip(together, alone, strict=True):
             assert torch.equal(all_rows[here], one)
 
@@ -94,10 +93,10 @@ def test_padding_is_no_part_of_an_answer() -> None:
     _, first, _ = pairs(50)
     longer = torch.nn.functional.pad(first.response, (0, 3), value=9)
     assert torch.equal(
-        response_digest(longer, first.response_length), response_digest(first.response, first.response_length)
+        response_hashes(longer, first.response_length), response_hashes(first.response, first.response_length)
     )
-    assert response_digest(torch.eye(4)).unique().numel() == 4
-    assert response_digest(first.response, first.response_length).unique().numel() == len(
+    assert response_hashes(torch.eye(4)).unique().numel() == 4
+    assert response_hashes(first.response, first.response_length).unique().numel() == len(
         {tuple(row) for row in first.response.tolist()}
     )
 
@@ -228,7 +227,7 @@ def test_rationality_is_counted_per_standard_deviation_of_differences() -> None:
     wrong = spoiled(task, right)
     # Two answers each, right or wrong as coins fall.
     fall = torch.rand(2, 4000, generator=torch.Generator().manual_seed(5)) < 0.5
-    one, other = (choose(coin, right, wrong) for coin in fall)
+    one, other = (right.where(coin, wrong) for coin in fall)
     deviation = (utility(task, one) - utility(task, other)).std()
     chance = SimulatedAnnotator(task, rationality=1.0).probability(right, wrong)
     assert (chance - torch.sigmoid(1 / deviation)).abs().max() < 0.01
@@ -290,11 +289,11 @@ def test_corrections_are_the_nearest_answer_that_is_better() -> None:
     worth = task.utility(response, length, dict(asked.reference)).reward
     assert (worth >= utility(task, poor)).all()
     assert worth.mean() > 0.95
-    changes = changed_words(poor.response, poor.response_length, response, length)
+    changes = task.answer.distance(poor.response, poor.response_length, response, length)
     for caption in asked.reference["captions"].unbind(1):
-        tokens, size = ended(caption)
+        tokens, size = task.answer.close(caption)
         better = task.utility(tokens, size, dict(asked.reference)).reward > utility(task, poor)
-        further = changed_words(poor.response, poor.response_length, tokens, size)
+        further = task.answer.distance(poor.response, poor.response_length, tokens, size)
         assert (changes[better] <= further[better]).all()
     best = good_answers(task, asked)
     assert torch.equal(make_annotator("oracle", task).correct(best)[0], best.response)
@@ -374,7 +373,7 @@ def test_the_number_of_changed_words_is_levenshteins() -> None:
     second = torch.randint(3, 6, (200, 5), generator=generator)
     length = torch.randint(0, 7, (200,), generator=generator)
     size = torch.randint(0, 6, (200,), generator=generator)
-    found = changed_words(first, length, second, size).tolist()
+    found = make_task("caption").answer.distance(first, length, second, size).tolist()
     for row in range(200):
         a, b = first[row, : length[row]].tolist(), second[row, : size[row]].tolist()
         assert found[row] == levenshtein(a, b)
@@ -417,7 +416,7 @@ def test_it_says_what_it_needs() -> None:
     with pytest.raises(ValueError, match="carry no key"):
         who.compare(first.blind(), second.blind())
     with pytest.raises(ValueError, match="3 answers cannot be compared with 2"):
-        who.compare(first, take(second, torch.arange(2)))
+        who.compare(first, second.take(torch.arange(2)))
     with pytest.raises(ValueError, match="at least 2"):
         who.rank([first])
     for arguments, sentence in (

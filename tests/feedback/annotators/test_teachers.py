@@ -152,7 +152,7 @@ def test_the_last_word_counts_and_counts_most() -> None:
     for row in range(30):
         steps = int(best.response_length[row])
         answer = repeated(best, row, 1)
-        before = utility(task, beginning(answer, steps - 1))
+        before = utility(task, beginning(task, answer, steps - 1))
         change = utility(task, answer) - before
         # Who forgets everything at once perceives what the last step has changed, with weight 1.
         torch.testing.assert_close(myopic.perceive(answer), change, atol=1e-5, rtol=0)

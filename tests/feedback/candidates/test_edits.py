@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from agents.decoder import lengths
-from feedback.candidates import EDITS, Edits, WordClasses
-from feedback.candidates.draws import pick
+from feedback.candidates import Edits
 from feedback.collection import draw_prompts
-from mm_envs.random import fold, stream
+from mm_envs.answers.edits import EDITS
+from mm_envs.answers.word_classes import WordClasses
+from mm_envs.random import fold, pick, stream
 from mm_envs.tasks import make_task
 from mm_envs.tokenizers import EOS, PAD, SPECIALS
 
@@ -195,6 +196,10 @@ def test_wrong_arguments_are_refused(edits: tuple[int, int], kinds: list[str] | 
         Edits(make_task("caption"), edits, kinds)
 
 
-def test_answers_that_are_vectors_are_refused() -> None:
-    with pytest.raises(ValueError, match="give a task of choices"):
-        Edits(make_task("classify", dataset="digits", answer="distribution"))
+def test_answers_that_are_vectors_get_noise_that_grows_with_the_number_of_edits() -> None:
+    task = make_task("classify", dataset="digits", answer="distribution")
+    prompts, _ = draw_prompts(task, 200)
+    best = task.oracle(prompts.reference)[:, None]
+    none, few, many = (Edits(task, (n, n)).sample(prompts, 1)[0] for n in (0, 1, 4))
+    assert torch.equal(none, best)
+    assert 0 < (few - best).abs().mean() < (many - best).abs().mean()

@@ -48,7 +48,6 @@ def test_a_policy_comes_from_its_folder(tmp_path: Path, task: Task) -> None:
         ("edits+", "sampler='' is not one of"),
         ("other_pictures:3", "'3' is an argument that nobody takes"),
         ("policy", "names no folder"),
-        ("right_and_wrong", "no choices"),
     ],
 )
 def test_what_is_not_understood_is_refused(spec: str, said: str, task: Task) -> None:

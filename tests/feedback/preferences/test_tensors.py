@@ -19,7 +19,6 @@ from feedback.preferences import (
     Rankings,
     Rating,
     Ratings,
-    answer_words,
     labelled,
     pairwise_records,
 )
@@ -85,7 +84,7 @@ def test_an_answer_is_one_row_and_an_item_one_context() -> None:
 def test_every_kind_finds_its_answers() -> None:
     task = make_task("caption")
     prompts, tickets = draw_prompts("MMCaption-v0", 2, seed=1)
-    good, other = answer_words(task, task.oracle(prompts.reference))
+    good, other = task.answer.formats(task.oracle(prompts.reference))
     words = good.split()
     shared = {"query": "q", "item": tickets[0], "annotator": "ann"}
     short = " ".join(words[1:])
@@ -100,7 +99,7 @@ def test_every_kind_finds_its_answers() -> None:
         Critique(**shared, answers=(good,), start=0, stop=1, verdict="bad"),
     ]
     batch = labelled(reversed(said), task)
-    text = answer_words(task, batch.answers.response)
+    text = task.answer.formats(batch.answers.response)
     assert sorted(text) == sorted({good, other, short})
     row = {words: number for number, words in enumerate(text)}
     found = {type(one): one for one in batch.labels}

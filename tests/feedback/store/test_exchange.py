@@ -16,7 +16,6 @@ from feedback.preferences import (
     Item,
     Ranking,
     Rating,
-    answers_digest,
     read_jsonl,
     read_trl,
     ticket_items,
@@ -142,7 +141,7 @@ def test_items_of_an_environment_say_their_vocabulary(tmp_path: Path, store: Pre
         other.add_items(items)
         export_jsonl(other, tmp_path / "a.jsonl")
     header = read_jsonl(tmp_path / "a.jsonl").header
-    assert (header.environment, header.vocabulary) == ("MMVQA-v0", answers_digest(tickets.task))
+    assert (header.environment, header.vocabulary) == ("MMVQA-v0", tickets.task.answer.digest)
 
 
 def test_pairs_of_the_public_layout_go_into_a_store(tmp_path: Path, store: PreferenceStore) -> None:

@@ -140,7 +140,7 @@ def test_a_folder_without_an_agent(command: str, tmp_path: Path, capsys: pytest.
 
 
 def test_list_scores_every_id(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mm_envs.tasks.scores._FIT_WORDS", 4)
+    monkeypatch.setattr("mm_envs.tasks.caption.Caption.blind_items", 4)
     assert main(["list", "--json", "--items", "50"]) == 0
     entries = _json(capsys)
     assert [entry["id"] for entry in entries] == list(CONFIGURATIONS)

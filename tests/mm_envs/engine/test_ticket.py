@@ -458,7 +458,7 @@ def test_items_outside_the_split_and_arguments_of_another_version() -> None:
 )
 def test_a_ticket_never_fills_the_memory(name: str, arguments: dict[str, Any], said: str) -> None:
     task = make_task(**{**CONFIGURATIONS[name], **arguments})
-    found = dataset_of(task.dataset)
+    found = dataset_of(task)
     with pytest.raises(ValueError, match=said):
         mm_envs.replay(str(Ticket(name, *found, "train", 0, 0, 0, 0, arguments)))
     other = (found[0], (1, 1, 1), found[2])

@@ -16,8 +16,9 @@ from shared_data import shared
 from mm_envs.data.dataset import make_dataset
 from mm_envs.data.folder import Folder
 from mm_envs.data.records import Record, Source
-from mm_envs.engine.pool import ItemPool
+from mm_envs.engine.pool import shared_pool
 from mm_envs.spaces import Audio, Count, Image, Tokens, Video
+from mm_envs.tasks import make_task
 
 SMALL = {"size": 40, "frames": 2}
 
@@ -246,8 +247,9 @@ def test_values_of_a_column_stand_for_splits(tmp_path: Path) -> None:
 def test_splits_that_have_nothing(tmp_path: Path) -> None:
     _, rows = labelled(tmp_path, 3)
     folder = opened(write_rows(tmp_path, [{**row, "split": "train"} for row in rows]))
+    task = make_task("classify", dataset=folder)
     with pytest.raises(ValueError, match="split='test' of dataset 'folder' is empty: choose another split"):
-        ItemPool(folder, "test", ["image"], torch.device("cpu"))
+        shared_pool(task, "test", torch.device("cpu"))
     assert "none of 3 items is for training" in refused(
         write_rows(tmp_path, [{**row, "split": "test"} for row in rows])
     )
@@ -366,7 +368,7 @@ def test_pictures_that_are_handed_over_decoded(tmp_path: Path) -> None:
 
 def test_the_pool_reads_what_is_stored(place: Path) -> None:
     folder = opened(place)
-    pool = ItemPool(folder, "train", ["image", "label"], torch.device("cpu"))
+    pool = shared_pool(make_task("classify", dataset=folder, inputs="image"), "train", torch.device("cpu"))
     assert pool.tables["image"].data_ptr() == folder.stored("image").data_ptr()
     assert torch.equal(
         pool.rows("image", torch.tensor([3])), folder.batch(torch.tensor([3]), ["image"])["image"]
