@@ -190,6 +190,31 @@ class Count(UniformBox):
         return {"maximum": self._bounds[1]}
 
 
+class Candidates(UniformBox):
+    """Several entries of one space to choose among: its shape with a leading dimension.
+
+    Args:
+        single: The space of one entry.
+        count: The number of entries.
+        seed: Seed of ``sample``.
+
+    Raises:
+        ValueError: ``count`` is below 1.
+
+    Attributes:
+        single: The space of one entry.
+    """
+
+    def __init__(self, single: UniformBox, count: int, seed: int | None = None) -> None:
+        if count < 1:
+            raise ValueError(f"count={count} is below 1: give at least one candidate")
+        self.single = single
+        super().__init__(*single._bounds, (count, *single.shape), single.dtype, seed)
+
+    def _description(self) -> dict[str, Any]:
+        return {"count": self.shape[0], "of": type(self.single).__name__, **self.single._description()}
+
+
 class Batched(UniformBox):
     """Several elements of one space at once: its shape with a leading dimension.
 
@@ -211,7 +236,7 @@ def _batch(space: UniformBox, n: int = 1) -> Batched:
 
 
 _KINDS: dict[str, type[UniformBox]] = {
-    kind.__name__: kind for kind in (UniformBox, Image, Video, Audio, Tokens, Vector, Count)
+    kind.__name__: kind for kind in (UniformBox, Image, Video, Audio, Tokens, Vector, Count, Candidates)
 }
 
 
@@ -228,6 +253,8 @@ class _Codec:
             return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
         if isinstance(space, Batched):
             return {"kind": "Batched", "n": space.shape[0], "single": cls.dump(space.single)}
+        if isinstance(space, Candidates):
+            return {"kind": "Candidates", "count": space.shape[0], "single": cls.dump(space.single)}
         if isinstance(space, UniformBox):
             said = {key: cls.infinities.get(value, value) for key, value in _hashable(space._description())}
             if isinstance(space, Tokens):
@@ -247,6 +274,8 @@ class _Codec:
             return batch_space(cls.load(arguments["single"]), arguments["n"])
         if kind not in _KINDS:
             raise ValueError(f"kind={kind!r} is not one of Dict, Discrete, Batched, {', '.join(_KINDS)}")
+        if kind == "Candidates":
+            arguments["single"] = cls.load(arguments["single"])
         if kind == "Tokens":
             arguments["vocabulary"] = Vocabulary(tuple(arguments["vocabulary"]))
         if "shape" in arguments:

@@ -10,17 +10,12 @@ from torch import Tensor
 from mm_envs.answers import Text
 from mm_envs.answers.search import best_constant_words
 from mm_envs.data.dataset import Dataset, make_dataset
-from mm_envs.data.protocols import Captioned, Captions, SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.tasks.fields import SceneCaptions
+from mm_envs.tasks.fields import captions_of
 from mm_envs.tasks.task import Fields, Task
 
 _BLIND_ITEMS = 512
 _BLIND_STARTS = 64
-_CURE = (
-    "choose one that has, or name the column of a folder: columns={'captions': 'their name'}, on the command "
-    'line --set \'columns={"captions": "their name"}\''
-)
 # With more words than this the search for the best constant caption is held to the most frequent ones.
 _FEW_WORDS = 128
 _FREQUENT, _FREQUENT_ITEMS, _FREQUENT_SWEEPS = 32, 128, 2
@@ -71,7 +66,9 @@ class Caption(Task):
         self, dataset: str | Dataset = "scenes", max_tokens: int | None = None, **dataset_arguments: Any
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
-        captions = self._captions()
+        made, captions = captions_of(self.dataset)
+        if made is not None:
+            self._use(made)
         self._show("image", "video", "audio")
         if not self.context:
             raise ValueError(
@@ -80,17 +77,6 @@ class Caption(Task):
         self.grader, self.part_modalities = captions.utility, captions.part_modalities
         self.reference = (self.grader.field, "captions")
         self.answer = Text(captions.vocabulary, captions.max_tokens if max_tokens is None else max_tokens)
-
-    def _captions(self) -> Captions:
-        """The captions of the dataset, made from the scene graph or as people wrote them."""
-        if isinstance(self.dataset, SceneFacts):
-            made = SceneCaptions.of(self.dataset)
-            self._use(made)
-            return made.captions
-        given = self.dataset.captions() if isinstance(self.dataset, Captioned) else None
-        if given is None:
-            raise ValueError(f"dataset {self.dataset.name!r} has no captions: {_CURE}")
-        return given
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
         """That of the captions: on scenes facts right, minus invented, minus faults of grammar."""

@@ -9,13 +9,19 @@ from typing import Any, Protocol
 import gymnasium as gym
 from torch import Tensor
 
-from mm_envs.data.protocols import Captions, SceneFacts
+from mm_envs.data.dataset import Dataset
+from mm_envs.data.protocols import Captioned, Captions, SceneFacts
 from mm_envs.data.scenes import captions, naming, questions
 from mm_envs.data.scenes.layout import COLOURS, SceneConfig, SceneGraph
 from mm_envs.names import one_of
 from mm_envs.random import fold
 from mm_envs.spaces import Count, Tokens
 from mm_envs.tokenizers import PAD, Vocabulary
+
+_CURE = (
+    "choose one that has, or name the column of a folder: columns={'captions': 'their name'}, on the command "
+    'line --set \'columns={"captions": "their name"}\''
+)
 
 
 class FieldSource(Protocol):
@@ -160,6 +166,21 @@ class SceneNames(_SceneSource):
         name = naming.name_by_place if self.sound == "complement" else naming.name_by_shape
         text, index = name(graph, self.config, fold(hashes, 2))
         return {**_padded("text", text), "label": graph.colour.gather(1, index[:, None])[:, 0]}
+
+
+def captions_of(dataset: Dataset) -> tuple[SceneCaptions | None, Captions]:
+    """The captions of a dataset, and what makes them; None where people wrote them.
+
+    Raises:
+        ValueError: The dataset has no captions.
+    """
+    if isinstance(dataset, SceneFacts):
+        made = SceneCaptions.of(dataset)
+        return made, made.captions
+    given = dataset.captions() if isinstance(dataset, Captioned) else None
+    if given is None:
+        raise ValueError(f"dataset {dataset.name!r} has no captions: {_CURE}")
+    return None, given
 
 
 def graph_of(facts: Mapping[str, Tensor]) -> SceneGraph:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
+from typing import Any
 
+import gymnasium as gym
 import torch
 from torch import Tensor
 
 from mm_envs.random import fold, stream
-from mm_envs.spaces import Audio, Image, Video
+from mm_envs.spaces import Audio, Candidates, Image, Video
 from mm_envs.tasks.task import Fields, Task
 
 BASELINES = ("blind", "random", "oracle")
@@ -62,7 +64,7 @@ class Baselines:
         self.task = task
         spaces = task.context_spaces
         # How long a sound is, and whether there is one, is not seen either.
-        unseen = {key for key, space in spaces.items() if isinstance(space, (Image, Video, Audio))}
+        unseen = {key for key, space in spaces.items() if _is_sensed(space)}
         unseen |= {f"{key}{ending}" for key in unseen for ending in ("_length", "_present")}
         self.visible = {key: name for key, name in task.context.items() if key not in unseen}
         self._fit = fit if task.blind_items is None else min(fit, task.blind_items)
@@ -144,6 +146,11 @@ def baseline_scores(
         "oracle": baselines.oracle(reference),
     }
     return {name: Score.of(baselines.utility(response, reference)) for name, response in responses.items()}
+
+
+def _is_sensed(space: gym.Space[Any]) -> bool:
+    """Whether an entry is seen or heard, rather than read."""
+    return isinstance(space.single if isinstance(space, Candidates) else space, (Image, Video, Audio))
 
 
 def _held_out(task: Task) -> str:

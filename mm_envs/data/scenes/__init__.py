@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.scenes import captions, questions, render, sound
-from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, scene
+from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, boxes, scene
 from mm_envs.names import at_least, one_of, refuse_unknown, whole
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Image, UniformBox
@@ -25,8 +25,9 @@ _SHARES = (1, 4, 4)  # the train split is that many times a held-out one
 class Scenes(Dataset):
     """Pictures of one to four objects, with sound; each a pure function of the index.
 
-    The fields are ``image`` (uint8), ``audio`` (float32, with sound) and those of ``graph_fields``: the scene
-    graph, from which tasks make captions, questions and names. No scene graph is in two splits.
+    The fields are ``image`` (uint8), ``audio`` (float32, with sound), ``boxes`` (float32, around the objects)
+    and those of ``graph_fields``: the scene graph, from which tasks make captions, questions and names. No
+    scene graph is in two splits.
 
     Args:
         items: The number of items of the train split; validation and test have a quarter of it each.
@@ -105,10 +106,12 @@ class Scenes(Dataset):
                 made[field] = render.render(graph, self.config, self.hashes(indices))
             elif field == "audio":
                 made[field] = sound.synthesise(graph, self.config, self.hashes(indices))
+            elif field == "boxes":
+                made[field] = boxes(graph, self.config)
             elif field in self.graph_fields:
                 made[field] = getattr(graph, field)
             else:
-                raise ValueError(one_of("field", field, ("image", "audio", *self.graph_fields)))
+                raise ValueError(one_of("field", field, ("image", "audio", "boxes", *self.graph_fields)))
         return made
 
     def fingerprint(self, kinds: Sequence[str] | None = None) -> str:

@@ -308,6 +308,40 @@ def radii(config: SceneConfig) -> tuple[int, int]:
     return config.pixels * 7 // 64, config.pixels * 12 // 64
 
 
+# How far a shape reaches from its centre to the left, up, right and down, in radii.
+_EXTENTS = {
+    "circle": (1.0, 1.0, 1.0, 1.0),
+    "square": (0.85, 0.85, 0.85, 0.85),
+    "triangle": (1.0, 0.95, 1.0, 0.85),
+    "cross": (1.0, 1.0, 1.0, 1.0),
+}
+
+
+def boxes(graph: SceneGraph, config: SceneConfig) -> Tensor:
+    """The boxes around the objects of some scenes, in shares of the picture.
+
+    Returns:
+        (left, top, right, bottom), float32 of shape (n, K, 4) in [0, 1]; all 0 where no object is.
+
+    Example:
+        >>> boxes(decode(SceneConfig(), torch.tensor([0])), SceneConfig())[0, 0].tolist()
+        [0.140625, 0.140625, 0.359375, 0.359375]
+    """
+    extents, sizes = _measures(config.pixels, graph.x.device)
+    radius = sizes[graph.size.clamp(min=0)]
+    centre = torch.stack([graph.x, graph.y, graph.x, graph.y], 2).to(torch.float32)
+    corners = (centre + extents[graph.shape.clamp(min=0)] * radius[..., None]) / config.pixels
+    return corners.masked_fill(~graph.present[..., None], 0.0)
+
+
+@lru_cache(maxsize=16)
+def _measures(pixels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Signed extents of all shapes (shapes, 4), and the radii in pixels (sizes,)."""
+    signed = [[-left, -up, right, down] for left, up, right, down in _EXTENTS.values()]
+    radius = torch.tensor(radii(SceneConfig(pixels=pixels)), dtype=torch.float32)
+    return torch.tensor(signed).to(device), radius.to(device)
+
+
 def decode(config: SceneConfig, number: Tensor) -> SceneGraph:
     """The graphs of some numbers, with every object in the middle of its quadrant.
 
