@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from mm_envs.names import at_least
-from mm_envs.tokenizers import EOS, PAD
 
 
 class Decoder(nn.Module):
@@ -31,6 +30,8 @@ class Decoder(nn.Module):
         (torch.Size([3, 4, 16]), torch.Size([3, 4, 5]))
     """
 
+    before = 0  # the id of padding: nothing comes before the first word
+
     def __init__(self, features: int, words: int, hidden: int = 256, width: int = 64) -> None:
         super().__init__()
         for name, value in (("features", features), ("words", words), ("hidden", hidden), ("width", width)):
@@ -53,7 +54,7 @@ class Decoder(nn.Module):
         Returns:
             (n, L, H).
         """
-        before = torch.cat([torch.full_like(tokens[:, :1], PAD), tokens[:, :-1]], 1)
+        before = torch.cat([torch.full_like(tokens[:, :1], self.before), tokens[:, :-1]], 1)
         hidden, _ = self._read(context, before, self.start(context))
         return hidden
 
@@ -84,30 +85,3 @@ class Decoder(nn.Module):
     def _read(self, context: Tensor, before: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         read: tuple[Tensor, Tensor] = self.cell(self.words(before) + self.context(context)[:, None], state)
         return read
-
-
-def written(length: Tensor, places: int) -> Tensor:
-    """Which places of answers were written, ``<eos>`` included: (n, places) bool.
-
-    Args:
-        length: Words before ``<eos>``, (n,) int64; ``places`` where there is no ``<eos>``.
-        places: The number of places.
-
-    Example:
-        >>> written(torch.tensor([0, 2, 3]), 3).int().tolist()
-        [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
-    """
-    return torch.arange(places, device=length.device) <= length[:, None]
-
-
-def lengths(tokens: Tensor) -> Tensor:
-    """The number of words before ``<eos>``, (n,) int64: all places where there is none.
-
-    Args:
-        tokens: (n, L) int64.
-
-    Example:
-        >>> lengths(torch.tensor([[3, 4, 1, 0], [1, 0, 0, 0], [3, 4, 5, 6]])).tolist()
-        [2, 0, 4]
-    """
-    return ((tokens == EOS).cumsum(1) == 0).sum(1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from agents.policy import ResponsePolicy
 from mm_envs.engine.pool import shared_pool
 from mm_envs.names import at_least, whole
+from mm_envs.tasks.play import turns_of
 from mm_envs.tasks.task import Task
 
 _log = logging.getLogger(__name__)
@@ -73,8 +74,8 @@ def fine_tune(
     generator = torch.Generator().manual_seed(seed)
     for epoch in range(epochs):
         losses = []
-        for context, answer in taught.batches(batch, generator):
-            loss = -policy.log_prob(policy.encode(context), answer).mean()
+        for context, answer, turns in taught.batches(batch, generator):
+            loss = -policy.log_prob(policy.encode(context), answer, None, turns).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
@@ -96,7 +97,7 @@ class TrainingItems:
     Example:
         >>> from mm_envs.tasks import make_task
         >>> taught = TrainingItems(make_task("vqa", answer="tokens"), items=5)
-        >>> context, answer = next(taught.batches(4, torch.Generator().manual_seed(0)))
+        >>> context, answer, turns = next(taught.batches(4, torch.Generator().manual_seed(0)))
         >>> len(taught), tuple(answer.shape)
         (5, (4, 3))
     """
@@ -109,8 +110,10 @@ class TrainingItems:
     def __len__(self) -> int:
         return self._size
 
-    def batches(self, size: int, generator: torch.Generator) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """All items once, in a random order: contexts, and one answer each, as ``Episodes.response``.
+    def batches(
+        self, size: int, generator: torch.Generator
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor, dict[str, Tensor] | None]]:
+        """All items once, in a random order: contexts, one good answer each, and what is heard meanwhile.
 
         Args:
             size: Items a batch; the last may be smaller.
@@ -123,4 +126,7 @@ class TrainingItems:
             context = {key: self._pool.rows(field, rows) for key, field in self._task.context.items()}
             reference = {field: self._pool.rows(field, rows) for field in self._task.reference}
             bits = torch.randint(2**62, (len(rows),), generator=generator).to(self._device)
-            yield context, self._task.good(reference, bits)
+            answer = self._task.good(reference, bits)
+            shown = {self._task.context[key]: value for key, value in context.items()}
+            key = torch.stack([torch.zeros_like(rows), rows, torch.zeros_like(rows)], 1)
+            yield context, answer, turns_of(self._task, answer, {**shown, **reference}, key)

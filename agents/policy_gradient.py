@@ -15,6 +15,7 @@ from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
 from mm_envs.random import fold, key_bits, purpose
+from mm_envs.tasks.play import hearing
 from mm_envs.tasks.task import Task
 
 # Prompts (m), answers (m, k, ...) and their lengths (m, k) or None to rewards (m, k).
@@ -93,7 +94,7 @@ def policy_gradient(
     envs.reset(seed=config.seed)
     updates = []
     for _ in range(config.steps):
-        loss, update = _surrogate(policy, reference, envs.prompts(), reward, config)
+        loss, update = _surrogate(policy, reference, task, envs.prompts(), reward, config)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
@@ -106,6 +107,7 @@ def policy_gradient(
 def _surrogate(
     policy: ResponsePolicy,
     reference: ResponsePolicy,
+    task: Task,
     prompts: Prompts,
     reward: Reward,
     config: GradientConfig,
@@ -116,11 +118,14 @@ def _surrogate(
     bits = fold(
         key_bits(prompts.key, purpose("policy gradient"))[:, None], torch.arange(k).to(encoded.device)
     )
-    response, length = policy.sample(encoded, bits.flatten())
-    log_prob = policy.log_prob(encoded, response, length)
+    several = prompts.take(torch.arange(m, device=prompts.key.device).repeat_interleave(k))
+    hear = hearing(task, several)
+    response, length = policy.sample(encoded, bits.flatten(), hear=hear)
+    turns = None if hear is None else hear(response)
+    log_prob = policy.log_prob(encoded, response, length, turns)
     with torch.no_grad():
         before = reference.encode(prompts.context).repeat_interleave(k, 0)
-        kl = (log_prob - reference.log_prob(before, response, length)).view(m, k)
+        kl = (log_prob - reference.log_prob(before, response, length, turns)).view(m, k)
         judged = reward(
             prompts, response.view(m, k, *response.shape[1:]), None if length is None else length.view(m, k)
         )

@@ -169,7 +169,7 @@ def _reward_net(network: RewardModel) -> Any:
     from imitation.rewards.reward_nets import RewardNet
 
     picture = network.spaces.context["image"].shape or ()
-    (places,) = network.spaces.response.shape or ()
+    (places,) = network.spaces.answer.space.shape or ()
     pixels = math.prod(picture)
 
     class FlatReward(RewardNet):

@@ -43,7 +43,7 @@ class PlainPairs:
 def plain_scores(model: RewardModel, pictures: Tensor, tokens: Tensor, length: Tensor) -> Tensor:
     """Scores (n,) of n pictures with one answer each."""
     context = model.context_encoder({"image": pictures})
-    scores: Tensor = model.head(model.reader(context, tokens, length))
+    scores: Tensor = model.head(model.reader(Context(context, None), tokens, length))
     return scores
 
 

@@ -46,14 +46,15 @@ class Trunk:
 def _read(policy: ResponsePolicy, pairs: CandidatePairs) -> Tensor:
     """What the policy makes of both answers of pairs, (n, 2, size)."""
     encoded = policy.encode(pairs.prompts.context)
-    make = of_words if policy.decoder is not None else of_choices
+    make = of_words if isinstance(policy.head, TextHead) else of_choices
     return torch.stack([make(policy, encoded, pairs.episodes(side)) for side in (0, 1)], 1)
 
 
 def of_choices(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Tensor:
     """The terms whose sum is the logit of the choice: features times weights, (n, F)."""
-    assert policy.head is not None
-    return encoded * policy.head.weight[episodes.response]
+    assert isinstance(policy.head, ChoiceHead)
+    assert policy.head.out is not None
+    return encoded * policy.head.out.weight[episodes.response]
 
 
 def of_words(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Tensor:
@@ -68,8 +69,9 @@ def of_words(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Ten
         episodes: The captions.
     """
     tokens = episodes.response
-    there = policy.places(tokens, episodes.response_length)
-    all_words = policy.logits(encoded, tokens).log_softmax(2)
+    assert isinstance(policy.head, TextHead)
+    there = policy.head.there(tokens, episodes.response_length)
+    all_words = policy.head.logits(policy.context(encoded), tokens).log_softmax(2)
     said = torch.nn.functional.one_hot(tokens, all_words.shape[2]) * there[:, :, None]
     chosen = all_words.gather(2, tokens[:, :, None])
     each = (torch.ones_like(chosen), chosen, chosen - all_words.amax(2, keepdim=True), chosen.exp())

@@ -67,7 +67,7 @@ def _policy(argument: str, task: Task) -> Sampler:
         folder, temperature = argument, 1.0
     if not folder:
         raise ValueError("sampler 'policy:' names no folder: write policy:FOLDER, or policy:FOLDER@0.7")
-    return PolicySamples(load_policy(folder, task), temperature, Path(folder).name)
+    return PolicySamples(load_policy(folder, task), temperature, Path(folder).name, task)
 
 
 def _without(maker: Callable[[Task], Sampler]) -> Callable[[str, Task], Sampler]:

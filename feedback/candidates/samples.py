@@ -13,6 +13,7 @@ from feedback.candidates.sampler import Sampler
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
 from mm_envs.random import fold, uniform
+from mm_envs.tasks.play import hearing
 from mm_envs.tasks.task import Task
 
 _CHUNK = 1024
@@ -27,6 +28,7 @@ class PolicySamples:
         policy: Who answers.
         temperature: Logits are divided by it; 0 takes the likeliest word each time.
         policy_name: What the policy is called in ``name``.
+        task: The task, which a conversation needs: it gives the replies.
 
     Raises:
         ValueError: The temperature is below 0.
@@ -40,11 +42,15 @@ class PolicySamples:
     """
 
     def __init__(
-        self, policy: ResponsePolicy, temperature: float = 1.0, policy_name: str = "a policy"
+        self,
+        policy: ResponsePolicy,
+        temperature: float = 1.0,
+        policy_name: str = "a policy",
+        task: Task | None = None,
     ) -> None:
         at_least("temperature", temperature, 0, "0 takes the likeliest word")
         self.name = f"samples of {policy_name} at temperature {temperature:g}"
-        self._policy, self._temperature = policy, temperature
+        self._policy, self._temperature, self._task = policy, temperature, task
 
     @torch.no_grad()
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
@@ -54,9 +60,12 @@ class PolicySamples:
         for start in range(0, len(prompts), _CHUNK):
             rows = slice(start, start + _CHUNK)
             encoded = self._policy.encode({key: value[rows] for key, value in prompts.context.items()})
-            response, length = self._policy.sample(
-                encoded.repeat_interleave(answers, 0), bits[rows].flatten(), self._temperature
-            )
+            hear = None
+            if self._task is not None:
+                here = torch.arange(len(prompts), device=bits.device)[rows].repeat_interleave(answers)
+                hear = hearing(self._task, prompts.take(here)) if self._task.turn_spaces else None
+            several = encoded.repeat_interleave(answers, 0)
+            response, length = self._policy.sample(several, bits[rows].flatten(), self._temperature, hear)
             responses.append(response.view(-1, answers, *response.shape[1:]))
             if length is not None:
                 sizes.append(length.view(-1, answers))

@@ -7,10 +7,12 @@ speak of it, a context is encoded once for all its answers, and mixed labels tra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from mm_envs.batch import Batch
 
 FIRST, SECOND, TIE, SKIP = range(4)
 
@@ -23,13 +25,15 @@ class Answers:
         contexts: What was asked, by observation key; each tensor has leading dimension m.
         context: The context of each answer, (a,) int64, a row of ``contexts``.
         response: The answers, (a, ...), as ``Episodes.response``.
-        length: How many words each answer has, (a,) int64; None for answers that are not words.
+        length: How many words each answer has, (a,) int64; None for kinds without length.
+        turns: What was heard between the turns of each answer, (a, ...) by key; None without a conversation.
     """
 
     contexts: Mapping[str, Tensor]
     context: Tensor
     response: Tensor
     length: Tensor | None = None
+    turns: Mapping[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.context)
@@ -39,30 +43,41 @@ class Answers:
         needed, context = torch.unique(self.context[rows], return_inverse=True)
         contexts = {key: value[needed] for key, value in self.contexts.items()}
         length = None if self.length is None else self.length[rows]
-        return Answers(contexts, context, self.response[rows], length)
+        turns = None if self.turns is None else {key: value[rows] for key, value in self.turns.items()}
+        return Answers(contexts, context, self.response[rows], length, turns)
 
     def to(self, device: torch.device | str) -> Answers:
         """The same on a device."""
         contexts = {key: value.to(device) for key, value in self.contexts.items()}
         length = None if self.length is None else self.length.to(device)
-        return Answers(contexts, self.context.to(device), self.response.to(device), length)
+        turns = None if self.turns is None else {key: one.to(device) for key, one in self.turns.items()}
+        return Answers(contexts, self.context.to(device), self.response.to(device), length, turns)
 
     @classmethod
-    def of(cls, contexts: Mapping[str, Tensor], response: Tensor, length: Tensor | None = None) -> Answers:
+    def of(
+        cls,
+        contexts: Mapping[str, Tensor],
+        response: Tensor,
+        length: Tensor | None = None,
+        turns: Mapping[str, Tensor] | None = None,
+    ) -> Answers:
         """The table of k answers to each of m contexts: the answers of context i are rows ``i * k`` on.
 
         Args:
             contexts: Leading dimension m.
             response: (m, k, ...).
             length: (m, k) int64, or None.
+            turns: (m, k, ...) by key, or None.
         """
         m, k = response.shape[:2]
         context = torch.arange(m, device=response.device).repeat_interleave(k)
-        return cls(contexts, context, response.flatten(0, 1), None if length is None else length.flatten())
+        length = None if length is None else length.flatten()
+        heard = None if turns is None else {key: value.flatten(0, 1) for key, value in turns.items()}
+        return cls(contexts, context, response.flatten(0, 1), length, heard)
 
 
 @dataclass(frozen=True)
-class Labels:
+class Labels(Batch):
     """n labels; subclasses say what they label.
 
     Attributes:
@@ -73,10 +88,6 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.annotator)
-
-    def take(self, rows: Tensor) -> Labels:
-        """Some labels, (k,) int64 or a mask, in that order."""
-        return replace(self, **{name: value[rows] for name, value in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """The fields by name, those that are None left out."""

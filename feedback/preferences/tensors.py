@@ -25,6 +25,7 @@ from feedback.preferences.batches import (
 )
 from feedback.preferences.records import CHOICES, Record
 from mm_envs.engine.ticket import Ticket
+from mm_envs.tasks.play import turns_of
 from mm_envs.tasks.task import Task
 
 _BLOCK = 1024
@@ -85,7 +86,9 @@ def labelled(
             rows = [_rows(table, context_of[record.item], record) for record in of_kind]
             labels.append(_to(read(who, of_kind, rows), device))
     context, response, length = table.tensors()
-    answers = Answers(_contexts(task, list(order)), context, response, length)
+    contexts = _contexts(task, list(order))
+    turns = _heard(task, torch.tensor(list(order)), contexts, context, response)
+    answers = Answers(contexts, context, response, length, turns)
     return Labelled(answers.to(device), tuple(names), tuple(labels))
 
 
@@ -143,6 +146,18 @@ def _contexts(task: Task, places: list[int]) -> dict[str, Tensor]:
     ]
     found = {name: torch.cat([block[name] for block in blocks]) for name in fields}
     return {key: found[name] for key, name in task.context.items()}
+
+
+def _heard(
+    task: Task, items: Tensor, contexts: Mapping[str, Tensor], context: Tensor, response: Tensor
+) -> dict[str, Tensor] | None:
+    """What is heard between the turns of answers, which follows from the item and the answer."""
+    if not task.turn_spaces:
+        return None
+    shown = {task.context[key]: value[context] for key, value in contexts.items()}
+    reference = task.batch(items[context], task.reference)
+    key = torch.zeros((len(context), 3), dtype=torch.int64)
+    return turns_of(task, response, {**shown, **reference}, key)
 
 
 # Labels ---------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class LearnedReward:
         if self.model.mean.device != response.device:
             self.model.to(response.device)
         each = torch.arange(len(response), device=response.device)
-        answers = Answers(episodes.context, each, response, episodes.response_length)
+        answers = Answers(episodes.context, each, response, episodes.response_length, episodes.turns)
         scores = self.model.predict(answers)
         parts = {"mean": scores.mean(0), "disagreement": scores.std(0, correction=0)}
         if self.members:

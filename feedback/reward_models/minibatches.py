@@ -155,6 +155,7 @@ def digest_of_answers(answers: Answers) -> str:
     """The SHA-256 of answers with their contexts, as hexadecimal digits."""
     named = {f"context {key}": value for key, value in sorted(answers.contexts.items())}
     named |= {"context": answers.context, "response": answers.response}
+    named |= {f"turns {key}": value for key, value in sorted((answers.turns or {}).items())}
     return _sha256(named if answers.length is None else {**named, "length": answers.length})
 
 

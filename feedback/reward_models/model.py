@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import gymnasium as gym
 from torch import Tensor, nn
 
-from agents.fusion import FusedEncoder
+from agents.context import ContextEncoder
 from agents.generators import seeded
+from agents.heads import Context
+from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
 from feedback.preferences.batches import Answers
+from feedback.reward_models.answer_encoders import Head, TokenLevelEncoder, make_answer_encoder
 from feedback.reward_models.config import ModelConfig
-from feedback.reward_models.readers import Head, WordReader, make_reader
 from feedback.reward_models.spaces import ModelSpaces
 from mm_envs.tasks.task import Task
 
@@ -21,7 +22,7 @@ ENCODED, READ = "<encoded>", "<read>"
 
 
 class RewardModel(nn.Module):
-    """Scores answers: context encoder, reader of answers, head.
+    """Scores answers: context encoder, answer encoder, head.
 
     Args:
         spaces: A task, or the spaces of contexts and answers.
@@ -30,7 +31,7 @@ class RewardModel(nn.Module):
 
     Attributes:
         context_encoder: Contexts to features (m, F).
-        reader: Answers in their contexts to what is read.
+        reader: The encoder of answers in their contexts.
         head: What is read to scores.
 
     Example:
@@ -47,11 +48,10 @@ class RewardModel(nn.Module):
         super().__init__()
         self.spaces, self.config = ModelSpaces.of(spaces), config or ModelConfig()
         with seeded(seed):
-            self.context_encoder = FusedEncoder(
-                gym.spaces.Dict(dict(self.spaces.context)), self.config.features
-            )
-            self.reader = make_reader(self.spaces.response, self.config)
-            self.head = Head(self.reader.width, self.config.width, isinstance(self.reader, WordReader))
+            kind, sizes = self.spaces.answer, self.config
+            self.context_encoder = ContextEncoder(self.spaces.context, sizes.features, kind.among)
+            self.reader = make_answer_encoder(kind, sizes, self.spaces.turns)
+            self.head = Head(self.reader.width, sizes.width, isinstance(self.reader, TokenLevelEncoder))
 
     def encode(self, contexts: Mapping[str, Tensor]) -> Tensor:
         """Features (m, F) of m contexts; those under ``ENCODED`` are taken as they are."""
@@ -68,7 +68,9 @@ class RewardModel(nn.Module):
         """
         if READ in answers.contexts:
             return answers.response
-        read: Tensor = self.reader(encoded[answers.context], answers.response, answers.length)
+        rows, encoder = encoded[answers.context], self.context_encoder
+        context = Context(encoder.pooled(rows), encoder.candidates(rows))
+        read: Tensor = self.reader(context, answers.response, answers.length, answers.turns)
         return read
 
     def features(self, answers: Answers) -> Tensor:
@@ -90,8 +92,9 @@ class RewardModel(nn.Module):
             ValueError: The policy has other sizes, or answers in another way.
         """
         self._take("context encoder", self.context_encoder, policy.context_encoder)
-        if isinstance(self.reader, WordReader):
-            self._take("decoder", self.reader.decoder, policy.decoder)
+        if isinstance(self.reader, TokenLevelEncoder):
+            decoder = policy.head.decoder if isinstance(policy.head, TextHead) else None
+            self._take("decoder", self.reader.decoder, decoder)
 
     def _take(self, name: str, mine: nn.Module, theirs: nn.Module | None) -> None:
         given = {} if theirs is None else theirs.state_dict()

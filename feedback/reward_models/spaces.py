@@ -1,61 +1,77 @@
-"""What a reward model reads: the spaces of the context and of the answers."""
+"""What a reward model is given: the spaces of the context and the kind of the answers."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 from torch import Tensor
 
 from feedback.preferences.batches import Answers
+from mm_envs.answers import AnswerKind, from_config, kind_of, to_config
 from mm_envs.spaces import Tokens, UniformBox, from_json, to_json
 from mm_envs.tasks.task import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class ModelSpaces:
     """The spaces of one context and of one answer, without leading dimension.
 
     A plain ``Box`` becomes the ``UniformBox`` of its least and its largest bound, which has a JSON form: so a
-    model that was saved reads numbers on the same scale again.
+    model that was saved encodes numbers on the same scale again.
 
     Attributes:
         context: By observation key.
-        response: ``Tokens`` for words, ``Discrete`` for a choice, a ``Box`` for a vector.
+        answer: The kind of the answers; of the actions of another environment their space will do.
+        turns: The spaces of what is heard between turns, by key; empty where there is no conversation.
 
     Example:
         >>> from mm_envs.tasks import make_task
         >>> spaces = ModelSpaces.of(make_task("vqa"))
-        >>> sorted(spaces.context), type(spaces.response).__name__
-        (['image', 'question', 'question_length'], 'Discrete')
+        >>> sorted(spaces.context), spaces.answer.name
+        (['image', 'question', 'question_length'], 'choice')
         >>> ModelSpaces.from_json(spaces.to_json()) == spaces
         True
     """
 
     context: Mapping[str, gym.Space[Any]]
-    response: gym.Space[Any]
+    answer: AnswerKind
+    turns: Mapping[str, gym.Space[Any]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        context = {key: _uniform(space) for key, space in self.context.items()}
-        object.__setattr__(self, "context", context)
-        object.__setattr__(self, "response", _uniform(self.response))
+    def __init__(
+        self,
+        context: Mapping[str, gym.Space[Any]],
+        answer: AnswerKind | gym.Space[Any],
+        turns: Mapping[str, gym.Space[Any]] | None = None,
+    ) -> None:
+        kind = answer if isinstance(answer, AnswerKind) else kind_of(answer)
+        object.__setattr__(self, "context", {key: _uniform(space) for key, space in context.items()})
+        object.__setattr__(self, "answer", kind)
+        object.__setattr__(self, "turns", dict(turns or {}))
 
     @classmethod
     def of(cls, task: Task | ModelSpaces) -> ModelSpaces:
         """Those of a task; spaces are taken as they are."""
         if isinstance(task, ModelSpaces):
             return task
-        response = task.answer.space
-        return cls(task.context_spaces, response)
+        return cls(task.context_spaces, task.answer, task.turn_spaces)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Everything that two equal models agree on, by name."""
+        turns = {f"turns/{key}": space for key, space in self.turns.items()}
+        return {**self.context, "response": self.answer, **turns}
 
     @property
     def vocabularies(self) -> dict[str, str]:
         """The digests of the vocabularies, by observation key; that of the answers is ``response``."""
-        spaces = {**self.context, "response": self.response}
-        return {key: space.vocabulary.digest for key, space in spaces.items() if isinstance(space, Tokens)}
+        found = {
+            key: space.vocabulary.digest for key, space in self.context.items() if isinstance(space, Tokens)
+        }
+        return {**found, "response": self.answer.digest} if self.answer.digest else found
 
     def to_json(self) -> str:
         """The spaces as JSON text; ``from_json`` reads it back.
@@ -63,15 +79,21 @@ class ModelSpaces:
         Raises:
             ValueError: A space has no JSON form.
         """
-        context = {key: json.loads(to_json(space)) for key, space in self.context.items()}
-        return json.dumps({"context": context, "response": json.loads(to_json(self.response))})
+        context, turns = (
+            {key: json.loads(to_json(space)) for key, space in spaces.items()}
+            for spaces in (self.context, self.turns)
+        )
+        return json.dumps({"context": context, "answer": to_config(self.answer), "turns": turns})
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpaces:
         """The spaces that ``to_json`` wrote."""
-        said = json.loads(text)
-        context = {key: from_json(json.dumps(space)) for key, space in said["context"].items()}
-        return cls(context, from_json(json.dumps(said["response"])))
+        read = json.loads(text)
+        context, turns = (
+            {key: from_json(json.dumps(space)) for key, space in read[name].items()}
+            for name in ("context", "turns")
+        )
+        return cls(context, from_config(read["answer"]), turns)
 
     def refuse_other(self, other: ModelSpaces) -> None:
         """Refuses spaces that are not these.
@@ -79,7 +101,7 @@ class ModelSpaces:
         Raises:
             ValueError: A space differs; the sentence names it and says what it was and what it is.
         """
-        mine, theirs = ({**one.context, "response": one.response} for one in (self, other))
+        mine, theirs = self.named, other.named
         for key in [*mine, *(key for key in theirs if key not in mine)]:
             was, now = mine.get(key), theirs.get(key)
             if was != now:
@@ -100,25 +122,22 @@ class ModelSpaces:
                     f"contexts lack {key!r}: they have {', '.join(answers.contexts) or 'nothing'}"
                 )
             _refuse_shape(f"contexts[{key!r}]", answers.contexts[key], space)
-        _refuse_shape("response", answers.response, self.response)
-        low, high = _whole_bounds(self.response)
-        if high is not None and answers.response.numel():
+        for key, space in self.turns.items():
+            if key not in (answers.turns or {}):
+                raise ValueError(f"turns lack {key!r}: play answers with mm_envs.tasks.play.answered")
+        space = self.answer.space
+        _refuse_shape("response", answers.response, space)
+        if not answers.response.is_floating_point() and answers.response.numel():
             least, most = (int(one) for one in answers.response.aminmax())
-            if least < low or most > high:
-                wrong = least if least < low else most
-                raise ValueError(f"response has the number {wrong}, but answers are numbers {low} to {high}")
+            high = int(space.n) - 1 if isinstance(space, gym.spaces.Discrete) else int(space.high.max())
+            if least < 0 or most > high:
+                wrong = least if least < 0 else most
+                raise ValueError(f"response has the number {wrong}, but answers are numbers 0 to {high}")
 
 
 def _refuse_shape(name: str, given: Tensor, space: gym.Space[Any]) -> None:
     if given.shape[1:] != (space.shape or ()):
         raise ValueError(f"each row of {name} is of shape {tuple(given.shape[1:])}, but the space is {space}")
-
-
-def _whole_bounds(space: gym.Space[Any]) -> tuple[int, int | None]:
-    """The least and the largest number of words or choices; (0, None) for answers of another kind."""
-    if isinstance(space, gym.spaces.Discrete):
-        return int(space.start), int(space.start + space.n - 1)
-    return 0, len(space.vocabulary) - 1 if isinstance(space, Tokens) else None
 
 
 def _uniform(space: gym.Space[Any]) -> gym.Space[Any]:

@@ -19,6 +19,7 @@ from mm_envs.answers.text import Text
 from mm_envs.answers.turns import Turns
 from mm_envs.answers.vector import Vector
 from mm_envs.names import one_of
+from mm_envs.spaces import Tokens
 
 KINDS: dict[str, type[AnswerKind]] = {
     kind.name: kind for kind in (Choice, Text, Vector, Boxes, Ranking, Turns)
@@ -66,6 +67,8 @@ def kind_of(space: gym.Space[Any]) -> AnswerKind:
     """
     if isinstance(space, gym.spaces.Discrete) and int(space.start) == 0:
         return Choice([str(i) for i in range(int(space.n))])
+    if isinstance(space, Tokens):
+        return Text(space.vocabulary, int(space.shape[0]))
     if isinstance(space, gym.spaces.Box):
         return Vector(space.shape, float(space.low.min()), float(space.high.max()))
     raise ValueError(f"actions of {space} are answers of no kind: use Discrete or Box")

@@ -22,11 +22,11 @@ class Vector(AnswerKind):
 
     Args:
         shape: The shape of one answer, or its size.
-        low: The least value.
+        low: The least value; ``-inf`` for answers that are scored and never drawn.
         high: The largest value.
 
     Raises:
-        ValueError: The bounds are not finite or not in order.
+        ValueError: The bounds are not in order.
 
     Example:
         >>> Vector(2).parse("[0.5, -1]")
@@ -35,15 +35,24 @@ class Vector(AnswerKind):
 
     name: ClassVar[str] = "vector"
 
-    def __init__(self, shape: int | Sequence[int], low: float = -1.0, high: float = 1.0) -> None:
-        if not (np.isfinite(low) and np.isfinite(high) and low < high):
-            raise ValueError(f"low={low} and high={high} are no finite range: give numbers in order")
-        self.low, self.high = float(low), float(high)
+    def __init__(self, shape: int | Sequence[int], low: float | str = -1.0, high: float | str = 1.0) -> None:
+        low, high = float(low), float(high)
+        if not low < high:
+            raise ValueError(f"low={low} and high={high} are no range: give numbers in order")
+        self.low, self.high = low, high
         size = (shape,) if isinstance(shape, int) else tuple(shape)
         self.space = self.action_space = gym.spaces.Box(low, high, size, np.float32)
 
     def random(self, hashes: Tensor) -> Tensor:
-        """Every number uniform."""
+        """Every number uniform.
+
+        Raises:
+            ValueError: A bound is infinite.
+        """
+        if not np.isfinite(self.high - self.low):
+            raise ValueError(
+                f"numbers from {self.low} to {self.high} have no uniform draw: give finite bounds"
+            )
         return self.low + (self.high - self.low) * uniform(self._each(hashes))
 
     def editor(
@@ -70,8 +79,9 @@ class Vector(AnswerKind):
         return answer.to(torch.float32)
 
     def config(self) -> dict[str, Any]:
-        """Shape and bounds."""
-        return {"shape": list(self.action_space.shape or ()), "low": self.low, "high": self.high}
+        """Shape and bounds; infinite ones as text, since JSON has no word for them."""
+        low, high = (one if np.isfinite(one) else str(one) for one in (self.low, self.high))
+        return {"shape": list(self.action_space.shape or ()), "low": low, "high": high}
 
     def _each(self, hashes: Tensor) -> Tensor:
         """A hash for every number, (n, *shape)."""

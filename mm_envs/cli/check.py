@@ -125,7 +125,7 @@ def _strictly(title: str, check: Callable[[], object], taken: tuple[str, ...] = 
         except Exception as error:
             return Outcome(title, False, (f"{type(error).__name__}: {error}",), (0, 0))
     messages = dict.fromkeys(str(one.message) for one in caught)
-    details = tuple(one for one in messages if not one.startswith(taken or ("\0",)))
+    details = tuple(one for one in messages if not one.startswith(taken))
     return Outcome(title, not details, details, (int(not details), 0))
 
 

@@ -148,7 +148,8 @@ def played(
     names = " against ".join(
         policy if setting.agent is None else f"agent {setting.agent.parent.name}" for policy, setting in sides
     )
-    return CandidatePairs(prompts, response, length, names, list(tickets)), tasks[0]
+    pairs = CandidatePairs(prompts, response, length, names, list(tickets))
+    return heard(tasks[0], pairs), tasks[0]
 
 
 def judged(pool: AnnotatorPool, task: Task, pairs: CandidatePairs) -> list[Pairwise]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
@@ -31,6 +31,21 @@ def answered(task: Task, prompts: Prompts, response: Tensor, length: Tensor | No
     shown = {task.context[key]: value for key, value in prompts.context.items()}
     heard = turns_of(task, response, {**shown, **prompts.reference}, prompts.key)
     return prompts.answered(response, length, heard)
+
+
+def hearing(task: Task, prompts: Prompts) -> Callable[[Tensor], dict[str, Tensor]] | None:
+    """Tells what is heard between the turns of answers to some prompts; None without a conversation."""
+    if not task.turn_spaces:
+        return None
+    shown = {task.context[key]: value for key, value in prompts.context.items()}
+    fields = {**shown, **prompts.reference}
+
+    def hear(response: Tensor) -> dict[str, Tensor]:
+        heard = turns_of(task, response, fields, prompts.key)
+        assert heard is not None
+        return heard
+
+    return hear
 
 
 def turns_of(

@@ -1,0 +1,254 @@
+"""Answer encoders: what an answer is in its context, as numbers. A new kind is one line in ``ENCODERS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import gymnasium as gym
+import torch
+from torch import Tensor, nn
+
+from agents.decoder import Decoder
+from agents.encoders import PooledEncoder
+from agents.heads import Context
+from feedback.reward_models.config import ModelConfig
+from mm_envs.answers import AnswerKind, Boxes, Choice, Ranking, Text, Turns, Vector
+
+# Numbers of the size of 1: layers begin with inputs that are.
+_LEAST_LOG_PROB, _USUAL_LOG_PROB, _USUAL_LENGTH = -15.0, 3.0, 8.0
+_MOST_WORDS = 4096
+
+Heard: TypeAlias = Mapping[str, Tensor]
+
+
+class AnswerEncoder(nn.Module):
+    """Encodes an answer as one vector r and sets it against its context: [c, r, c * r].
+
+    Args:
+        features: F, numbers per context and per answer.
+
+    Attributes:
+        width: Numbers per answer.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.width = 3 * features
+
+    def encode(
+        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
+    ) -> Tensor:
+        """The vectors of answers, (a, F)."""
+        raise NotImplementedError
+
+    def forward(
+        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None = None
+    ) -> Tensor:
+        """Answers in their contexts, (a, 3F).
+
+        Args:
+            context: The encoded context of each answer.
+            response: As ``Episodes.response``.
+            length: As ``Episodes.response_length``.
+            turns: As ``Episodes.turns``.
+        """
+        answer = self.encode(context, response, length, turns)
+        return torch.cat([context.pooled, answer, context.pooled * answer], 1)
+
+
+class SequenceLevelEncoder(AnswerEncoder):
+    """Encodes an answer by itself, as an entry of an observation is encoded.
+
+    Args:
+        kind: The kind of the answers.
+        config: The sizes.
+        turns: Not used: these kinds have no conversation.
+    """
+
+    def __init__(
+        self, kind: AnswerKind, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
+    ) -> None:
+        super().__init__(config.features)
+        self.kind = kind
+        self.encoder = PooledEncoder(kind.space, config.features)
+
+    def encode(
+        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
+    ) -> Tensor:
+        """The vectors of answers, (a, F)."""
+        length = self.kind.finish(response)[1] if length is None else length
+        answer: Tensor = self.encoder(response, None if length is None else length[:, None])
+        return answer
+
+
+class CandidateEncoder(AnswerEncoder):
+    """The vector of the candidate that an answer refers to; of a ranking their sum, weighed by place.
+
+    Args:
+        kind: A choice or ranking of candidates.
+        config: The sizes.
+        turns: Not used: these kinds have no conversation.
+    """
+
+    def __init__(
+        self,
+        kind: Choice | Ranking,
+        config: ModelConfig,
+        turns: Mapping[str, gym.Space[Any]] | None = None,
+    ) -> None:
+        super().__init__(config.features)
+        places = kind.top if isinstance(kind, Ranking) else 1
+        # At first the first place counts most, the second half as much, ...
+        self.weights = nn.Parameter(1 / torch.arange(1, places + 1, dtype=torch.float32))
+
+    def encode(
+        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
+    ) -> Tensor:
+        """The vectors of answers, (a, F)."""
+        assert context.candidates is not None
+        index = response.view(len(response), -1, 1).expand(-1, -1, context.candidates.shape[2])
+        return (context.candidates.gather(1, index) * self.weights[:, None]).sum(1)
+
+
+class ChoicesEncoder(AnswerEncoder):
+    """Choices one after another, each by an embedding of its own, with what was heard between them.
+
+    Args:
+        kind: A ranking or turns.
+        config: The sizes.
+        turns: The spaces of what is heard between turns.
+    """
+
+    def __init__(
+        self,
+        kind: Ranking | Turns,
+        config: ModelConfig,
+        turns: Mapping[str, gym.Space[Any]] | None = None,
+    ) -> None:
+        super().__init__(config.features)
+        places, options = int(kind.space.shape[0]), int(kind.action_space.n)  # type: ignore[index,attr-defined]
+        self.choices = nn.ModuleList(nn.Embedding(options, config.features) for _ in range(places))
+        heard = (turns or {}).items()
+        self.heard = nn.ModuleDict({key: PooledEncoder(space, config.features) for key, space in heard})
+        parts = places + max(places - 1, 0) * len(self.heard)
+        self.mix = nn.Sequential(nn.Linear(parts * config.features, config.features), nn.ReLU())
+
+    def encode(
+        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
+    ) -> Tensor:
+        """The vectors of answers, (a, F)."""
+        parts = [choice(response[:, place]) for place, choice in enumerate(self.choices)]
+        for key, encode in self.heard.items():
+            assert turns is not None
+            parts += [encode(turns[key][:, turn]) for turn in range(len(self.choices) - 1)]
+        answer: Tensor = self.mix(torch.cat(parts, 1))
+        return answer
+
+
+class TokenLevelEncoder(nn.Module):
+    """Encodes each word of an answer in the context and after the words before it.
+
+    Of each word it tells how it agrees with what the decoder expected (the state before it times its output
+    weights, the sum of which is its logit), how likely it was, and what it is. The state itself is left out:
+    few labels overfit with it.
+
+    Args:
+        kind: The kind of the answers.
+        config: The sizes.
+    """
+
+    def __init__(self, kind: Text, config: ModelConfig) -> None:
+        super().__init__()
+        self.kind = kind
+        self.decoder = Decoder(config.features, len(kind.vocabulary), config.hidden)
+        self.width = config.hidden + self.decoder.words.embedding_dim + 2
+
+    def forward(
+        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None = None
+    ) -> Tensor:
+        """What each word is, (a, steps, ...); the last number is 1 up to ``<eos>``, 0 behind it."""
+        tokens, there = self.kind.trimmed(response, length)
+        hidden = self.decoder.hidden(context.pooled, tokens)
+        agreed = hidden * nn.functional.embedding(tokens, self.decoder.out.weight)
+        likely = self._log_prob(hidden, agreed, tokens).clamp(min=_LEAST_LOG_PROB) / _USUAL_LOG_PROB
+        known = self.decoder.words(tokens)
+        return torch.cat([agreed, known, likely[:, :, None], there[:, :, None].to(hidden.dtype)], 2)
+
+    def _log_prob(self, hidden: Tensor, agreed: Tensor, tokens: Tensor) -> Tensor:
+        """The log-probability of each word; of a large vocabulary its logit, which costs next to nothing."""
+        logit = agreed.sum(2) + self.decoder.out.bias[tokens]
+        if self.decoder.out.out_features > _MOST_WORDS:
+            return logit
+        expected: Tensor = self.decoder.out(hidden)
+        return logit - expected.logsumexp(2)
+
+
+class Head(nn.Module):
+    """The score of what was read, by one hidden layer.
+
+    Of words the sum counts (what is said, and how much) and the maximum (whether there is such a word).
+
+    Args:
+        read: Numbers per answer or word.
+        width: D.
+        words: Whether there are words.
+    """
+
+    def __init__(self, read: int, width: int, words: bool) -> None:
+        super().__init__()
+        self.words = words
+        self.each = nn.Linear(read, width)
+        self.mix = nn.Linear(2 * width if words else width, width)
+        self.out = nn.Linear(width, 1)
+
+    def features(self, read: Tensor) -> Tensor:
+        """Features of answers, (a, D), of which the score is a linear function."""
+        each = torch.relu(self.each(read))
+        if not self.words:
+            return each + torch.relu(self.mix(each))
+        # Behind the end nothing is counted; all features are at least 0, so that 0 is no maximum either.
+        each = each * read[:, :, -1:]
+        whole = each.sum(1) / _USUAL_LENGTH
+        return whole + torch.relu(self.mix(torch.cat([whole, each.amax(1)], 1)))
+
+    def forward(self, read: Tensor) -> Tensor:
+        """Scores (a,)."""
+        scores: Tensor = self.out(self.features(read))[:, 0]
+        return scores
+
+
+# What encodes answers of a kind by themselves; words have a decoder besides.
+ENCODERS: dict[type[AnswerKind], Callable[..., AnswerEncoder]] = {
+    Choice: SequenceLevelEncoder,
+    Text: SequenceLevelEncoder,
+    Vector: SequenceLevelEncoder,
+    Boxes: SequenceLevelEncoder,
+    Ranking: ChoicesEncoder,
+    Turns: ChoicesEncoder,
+}
+
+
+def make_answer_encoder(
+    kind: AnswerKind, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
+) -> TokenLevelEncoder | AnswerEncoder:
+    """The encoder of answers of a kind.
+
+    Args:
+        kind: The kind.
+        config: The sizes.
+        turns: The spaces of what is heard between turns.
+
+    Raises:
+        ValueError: A decoder is asked for, and the answers are no words; or the kind has no encoder.
+    """
+    if config.reader == "decoder" and not isinstance(kind, Text):
+        raise ValueError(f"reader='decoder' reads words, but answers are {kind.space}: use reader='encoder'")
+    if isinstance(kind, Text) and config.reader != "encoder":
+        return TokenLevelEncoder(kind, config)
+    if kind.among is not None:
+        return CandidateEncoder(kind, config)  # type: ignore[arg-type]
+    if type(kind) not in ENCODERS:
+        known = ", ".join(one.name for one in ENCODERS)
+        raise ValueError(f"answers of kind {kind.name!r} have no encoder: the kinds with one are {known}")
+    return ENCODERS[type(kind)](kind, config, turns)
