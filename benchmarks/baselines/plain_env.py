@@ -15,7 +15,6 @@ from benchmarks.baselines.plain_caption import PlainScene, plain_scene, plain_ut
 from feedback.annotators import SimulatedRater
 from mm_envs.data.scenes import Scenes
 from mm_envs.tasks.caption import Caption
-from mm_envs.tokenizers import EOS
 
 _CHUNK = 1024
 
@@ -120,7 +119,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
         self._tokens = self._tokens.copy()
         self._tokens[len(self._words)] = word
         self._words.append(word)
-        if word != EOS and len(self._words) < self._horizon:
+        if word != self._vocabulary.eos and len(self._words) < self._horizon:
             return self._observation(), 0.0, False, False, {}
         reward, info = self._judge()
         return self._observation(), reward, True, False, info
