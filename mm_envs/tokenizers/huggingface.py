@@ -144,6 +144,9 @@ class HuggingFaceTokenizer:
     def __len__(self) -> int:
         return len(self.words)
 
+    def __contains__(self, word: object) -> bool:
+        return word in self.ids
+
     @cached_property
     def ids(self) -> dict[str, int]:
         """The id of every name; of names that are there twice the lowest one."""

@@ -50,6 +50,9 @@ class Tokenizer(Protocol):
     def __len__(self) -> int:
         """The number of ids."""
 
+    def __contains__(self, word: object) -> bool:
+        """Whether an id has this name."""
+
     def encode(self, text: Words, length: int | None = None, eos: bool = False) -> Tensor:
         """Token ids of a text, unknown words as ``<unk>``.
 

@@ -125,6 +125,8 @@ def test_every_id_has_a_name_and_the_special_ones_come_first(words: HuggingFaceT
     assert words.words[:3] == ("<pad>", "<eos>", "<unk>")
     assert len(words) == len(words.words) == len(set(words.words))
     assert [words.ids[name] for name in words.words] == list(range(len(words)))
+    assert words.words[-1] in words
+    assert "no such token" not in words
     # The same names mean the same ids to the library, whatever its numbering.
     for i, name in enumerate(words.words[3:], 3):
         assert (
