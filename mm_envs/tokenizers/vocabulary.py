@@ -28,7 +28,7 @@ class Vocabulary:
         words: All words in the order of their ids, the three special ones included.
 
     Raises:
-        ValueError: The special words are missing, or a word stands twice, is empty or holds white space.
+        ValueError: The special words are missing, or a word is given twice, is empty or holds white space.
 
     Example:
         >>> colours = Vocabulary.of(["red", "green"])
@@ -57,7 +57,7 @@ class Vocabulary:
         object.__setattr__(self, "ids", {word: i for i, word in enumerate(self.words)})
         if len(self.ids) != len(self.words):
             twice = next(word for word in self.words if self.words.count(word) > 1)
-            raise ValueError(f"word {twice!r} stands twice in the vocabulary: name each word once")
+            raise ValueError(f"word {twice!r} is given twice: name each word once")
 
     @classmethod
     def of(cls, words: Iterable[str]) -> Vocabulary:
