@@ -9,6 +9,7 @@ import gymnasium as gym
 import torch
 from torch import Tensor, nn
 
+from agents.encoders import Encoder
 from agents.fusion import FusedEncoder
 
 
@@ -42,8 +43,9 @@ class ContextEncoder(nn.Module):
         self.width, self.project = features, None
         if among is not None:
             entry = self.fused.encoders[among]
-            self.project = nn.Linear(int(entry.width), features)
-            self.width += features * int(entry.count)
+            assert isinstance(entry, Encoder)
+            self.project = nn.Linear(entry.width, features)
+            self.width += features * entry.count
 
     def forward(self, contexts: Mapping[str, Tensor]) -> Tensor:
         """One row of numbers for each of n contexts, (n, width)."""

@@ -83,5 +83,8 @@ class Decoder(nn.Module):
         return self.out(hidden[:, 0]), state
 
     def _read(self, context: Tensor, before: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        read: tuple[Tensor, Tensor] = self.cell(self.words(before) + self.context(context)[:, None], state)
-        return read
+        hidden, state = self.cell(self.words(before) + self.context(context)[:, None], state)
+        # The output of a GRU with the batch first is not contiguous, and for such an input of three
+        # dimensions torch's linear layer picks its kernel by whether the weight requires a gradient: on some
+        # processors a loaded policy would differ from the saved one in the last bit.
+        return hidden.contiguous(), state

@@ -16,7 +16,8 @@ import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import DTypeLike, NDArray
 
-from mm_envs.tokenizers import Vocabulary
+from mm_envs.tokenizers import Tokenizer
+from mm_envs.tokenizers.table import from_plain, to_plain
 
 MINIMUM_SIDE = 36
 
@@ -155,12 +156,17 @@ class Audio(UniformBox):
 
 
 class Tokens(UniformBox):
-    """Words: int64 ids of shape (length,), padded with 0, with their vocabulary.
+    """Words: int64 ids of shape (length,), padded with 0, with the tokenizer that gives them meaning.
 
-    Two Tokens spaces are equal only if their vocabularies are.
+    Two Tokens spaces are equal only if their tokenizers have the same digest.
+
+    Args:
+        length: The number of ids.
+        vocabulary: Any tokenizer: a ``Vocabulary``, a ``HuggingFaceTokenizer``, or one of your own.
+        seed: Seed of ``sample``.
     """
 
-    def __init__(self, length: int, vocabulary: Vocabulary, seed: int | None = None) -> None:
+    def __init__(self, length: int, vocabulary: Tokenizer, seed: int | None = None) -> None:
         self.vocabulary = vocabulary
         super().__init__(0, len(vocabulary) - 1, (length,), np.int64, seed)
 
@@ -258,7 +264,7 @@ class _Codec:
         if isinstance(space, UniformBox):
             said = {key: cls.infinities.get(value, value) for key, value in _hashable(space._description())}
             if isinstance(space, Tokens):
-                said = {"length": space.shape[0], "vocabulary": list(space.vocabulary.words)}
+                said = {"length": space.shape[0], "vocabulary": to_plain(space.vocabulary)}
             return {"kind": type(space).__name__, **said}
         raise ValueError(f"{space} has no JSON form: use the spaces of mm_envs.spaces, Dict or Discrete")
 
@@ -277,7 +283,7 @@ class _Codec:
         if kind == "Candidates":
             arguments["single"] = cls.load(arguments["single"])
         if kind == "Tokens":
-            arguments["vocabulary"] = Vocabulary(tuple(arguments["vocabulary"]))
+            arguments["vocabulary"] = from_plain(arguments["vocabulary"])
         if "shape" in arguments:
             arguments["shape"] = tuple(arguments["shape"])
         numbers = {"inf": np.inf, "-inf": -np.inf}

@@ -1,9 +1,9 @@
-"""Encoders: one per kind of observation entry, each a batch of entries to a batch of features.
+"""Encoders: one per kind of observation entry, each a batch of entries to a batch of tokens.
 
-An encoder is a module with ``Encoder(space, features)`` and ``encoder(entry, length=None)``, which gives
-``(n, features)`` float32. ``length`` is the ``<key>_length`` entry of shape (n, 1) where there is one.
-The table below is the one place that says which space is encoded by which: a new kind of entry is one file
-and one line.
+An encoder is a module with ``Encoder(space)``, ``encoder(entry, length=None) -> Encoded``, and the attributes
+``width`` and ``count``: numbers per token, and the number of tokens. ``length`` is the ``<key>_length`` entry
+of shape (n, 1) where there is one. The table below is the one place that says which space is encoded by
+which: a new kind of entry is one file and one line.
 """
 
 from __future__ import annotations
@@ -11,47 +11,75 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
-from torch import nn
+from torch import Tensor, nn
 
 from agents.encoders.audio import AudioEncoder
+from agents.encoders.candidates import CandidatesEncoder
+from agents.encoders.encoded import Encoded, Encoder
 from agents.encoders.image import ImageEncoder
 from agents.encoders.number import ChoiceEncoder, CountEncoder
+from agents.encoders.pooling import Flat
 from agents.encoders.tokens import TokensEncoder
 from agents.encoders.vector import VectorEncoder
 from agents.encoders.video import VideoEncoder
-from mm_envs.spaces import Audio, Count, Image, Tokens, Video
+from mm_envs.spaces import Audio, Candidates, Count, Image, Tokens, Video
 
-ENCODERS: dict[type[gym.Space[Any]], type[nn.Module]] = {
+ENCODERS: dict[type[gym.Space[Any]], type[Encoder]] = {
     Image: ImageEncoder,
     Video: VideoEncoder,
     Audio: AudioEncoder,
     Tokens: TokensEncoder,
+    Candidates: CandidatesEncoder,
     Count: CountEncoder,
     gym.spaces.Discrete: ChoiceEncoder,
     gym.spaces.Box: VectorEncoder,
 }
 
 
-def make_encoder(space: gym.Space[Any], features: int) -> nn.Module:
-    """The encoder of a space, by the nearest of its classes that stands in the table.
+def make_encoder(space: gym.Space[Any]) -> Encoder:
+    """The encoder of a space, by the nearest of its classes that is in the table.
 
     Args:
         space: The space of one entry (not batched).
-        features: How many numbers the encoder gives per row.
 
     Raises:
         ValueError: Neither the kind of the space nor a kind it derives from has an encoder.
 
     Example:
         >>> from mm_envs.spaces import Vector
-        >>> type(make_encoder(Vector(3), features=8)).__name__
+        >>> type(make_encoder(Vector(3))).__name__
         'VectorEncoder'
     """
     for kind in type(space).__mro__:
         if kind in ENCODERS:
-            return ENCODERS[kind](space, features)
+            return ENCODERS[kind](space)
     known = ", ".join(kind.__name__ for kind in ENCODERS)
     raise ValueError(f"space {space} has no encoder: the kinds with one are {known}")
 
 
-__all__ = ["ENCODERS", "make_encoder"]
+class PooledEncoder(nn.Module):
+    """Encodes one entry as one vector.
+
+    Args:
+        space: The space of one entry (not batched).
+        features: Numbers per entry.
+
+    Example:
+        >>> import torch
+        >>> from mm_envs.spaces import Vector
+        >>> PooledEncoder(Vector(3), 8)(torch.zeros(5, 3)).shape
+        torch.Size([5, 8])
+    """
+
+    def __init__(self, space: gym.Space[Any], features: int) -> None:
+        super().__init__()
+        self.encoder = make_encoder(space)
+        self.pool = Flat(self.encoder, features)
+
+    def forward(self, entry: Tensor, length: Tensor | None = None) -> Tensor:
+        """Vectors (n, features) of entries (n, ...); the arguments are those of the encoder."""
+        pooled: Tensor = self.pool(self.encoder(entry, length))
+        return pooled
+
+
+__all__ = ["ENCODERS", "Encoded", "Encoder", "PooledEncoder", "make_encoder"]

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from agents.encoders.encoded import Encoded, Encoder, grid, within
 from mm_envs.spaces import Audio
 
 _WINDOW_SECONDS = 0.032
@@ -72,26 +73,31 @@ class LogMel(nn.Module):
         return log_mel
 
 
-class AudioEncoder(nn.Module):
-    """Encodes an ``Audio`` entry: log-mel, then convolutions over frequency and time.
+class AudioEncoder(Encoder):
+    """Encodes an ``Audio`` entry: log-mel, then convolutions over frequency and time, a token for each cell.
 
     The spectrogram is shifted and scaled to mean 0 and deviation 1 sound by sound, so that neither loudness
-    nor steady noise hides what is said; both numbers go on beside it. The convolutions see a pattern wherever
-    it lies, since another voice moves it up or down. Its place is kept to a fifth of the mel scale and a
-    quarter of the time, of which the loudest response counts. Sounds of more than about a second are taken in
-    64 steps of equal length, so that a long one costs no more.
+    nor steady noise hides what is spoken; both numbers are part of every token. The convolutions respond to a
+    pattern wherever it lies, since another voice moves it up or down. Its position is kept to a fifth of the
+    mel scale and a quarter of the time, of which the largest response counts. Sounds of more than about a
+    second are taken in 64 steps of equal length, so that a long one costs no more.
 
     Args:
         space: The space of one sound; its sample rate decides the windows and filters.
-        features: How many numbers to give per sound.
+
+    Attributes:
+        width: Numbers per token.
+        count: The number of tokens.
 
     Example:
-        >>> encoder = AudioEncoder(Audio(4000, 8000), features=8)
-        >>> encoder(torch.zeros(5, 4000)).shape
-        torch.Size([5, 8])
+        >>> encoder = AudioEncoder(Audio(4000, 8000))
+        >>> encoder(torch.zeros(5, 4000)).tokens.shape
+        torch.Size([5, 20, 50])
     """
 
-    def __init__(self, space: Audio, features: int) -> None:
+    positions: Tensor
+
+    def __init__(self, space: Audio) -> None:
         super().__init__()
         first, second, third = _CHANNELS
         self.spectrogram = LogMel(space.sample_rate)
@@ -103,17 +109,17 @@ class AudioEncoder(nn.Module):
             nn.Conv2d(second, third, 3, stride=2, padding=1),
             nn.ReLU(),
             nn.AdaptiveMaxPool2d(_PLACES),
-            nn.Flatten(),
         )
-        self.out = nn.Sequential(nn.Linear(third * _PLACES[0] * _PLACES[1] + 2, features), nn.ReLU())
+        self.register_buffer("positions", grid(*_PLACES), persistent=False)
+        self.width, self.count = third + 2, len(self.positions)
 
-    def forward(self, audio: Tensor, length: Tensor | None = None) -> Tensor:
-        """Features (n, features) of sounds (n, samples), float32 in -1 to 1.
+    def forward(self, audio: Tensor, length: Tensor | None = None) -> Encoded:
+        """Tokens of sounds (n, samples), float32 in -1 to 1.
 
         Samples from ``length`` (n, 1) on are taken as silence.
         """
         if length is not None:
-            audio = audio * (torch.arange(audio.shape[1], device=audio.device) < length.reshape(-1, 1))
+            audio = audio * within(length, audio.shape[1])
         log_mel = self.spectrogram(audio)
         if log_mel.shape[2] > _MOST_FRAMES:
             log_mel = nn.functional.adaptive_avg_pool1d(log_mel, _MOST_FRAMES)
@@ -121,6 +127,6 @@ class AudioEncoder(nn.Module):
         deviation = (log_mel - mean).square().mean((1, 2), keepdim=True).sqrt()
         picture = ((log_mel - mean) / (deviation + _LEAST_DEVIATION))[:, None]
         # Channels last makes convolutions of so few channels twice as fast on a CPU.
-        heard = self.net(picture.contiguous(memory_format=torch.channels_last))
-        features: Tensor = self.out(torch.cat([heard, mean[:, 0], deviation[:, 0]], dim=1))
-        return features
+        cells = self.net(picture.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)
+        level = torch.cat([mean, deviation], 2).expand(-1, self.count, -1)
+        return Encoded(torch.cat([cells, level], 2), None, self.positions)

@@ -3,59 +3,60 @@
 from __future__ import annotations
 
 import gymnasium as gym
-import torch
 from torch import Tensor, nn
 
+from agents.encoders.encoded import Encoded, Encoder
 from mm_envs.spaces import Count
 
 _LARGEST_TABLE = 1024
+_WIDTH = 64
 
 
-class CountEncoder(nn.Module):
+class CountEncoder(Encoder):
     """Encodes a ``Count`` entry: an embedding of the number, or its ratio to a maximum that is large.
 
     Args:
         space: The space of one count.
-        features: How many numbers to give per row.
 
     Example:
-        >>> CountEncoder(Count(5), features=8)(torch.tensor([[0], [5]])).shape
-        torch.Size([2, 8])
+        >>> CountEncoder(Count(5))(torch.tensor([[0], [5]])).tokens.shape
+        torch.Size([2, 1, 64])
     """
 
-    def __init__(self, space: Count, features: int) -> None:
+    def __init__(self, space: Count) -> None:
         super().__init__()
+        self.width, self.count = _WIDTH, 1
         self.maximum = int(space.high[0])
         in_table = self.maximum < _LARGEST_TABLE
-        self.net: nn.Module = nn.Embedding(self.maximum + 1, features) if in_table else nn.Linear(1, features)
+        self.net: nn.Module = nn.Embedding(self.maximum + 1, _WIDTH) if in_table else nn.Linear(1, _WIDTH)
 
-    def forward(self, count: Tensor, length: Tensor | None = None) -> Tensor:
-        """Features (n, features) of counts (n, 1), whole numbers of any dtype."""
+    def forward(self, count: Tensor, length: Tensor | None = None) -> Encoded:
+        """One token of counts (n, 1), whole numbers of any dtype."""
         if isinstance(self.net, nn.Embedding):
-            return torch.relu(self.net(count.long().flatten()))
-        return torch.relu(self.net(count.float().reshape(-1, 1) / self.maximum))
+            return Encoded(self.net(count.long().flatten())[:, None])
+        return Encoded(self.net(count.float().reshape(-1, 1) / self.maximum)[:, None])
 
 
-class ChoiceEncoder(nn.Module):
+class ChoiceEncoder(Encoder):
     """Encodes a ``Discrete`` entry by an embedding.
 
     Args:
         space: The space of one choice.
-        features: How many numbers to give per row.
 
     Example:
-        >>> ChoiceEncoder(gym.spaces.Discrete(4), features=8)(torch.tensor([0, 3])).shape
-        torch.Size([2, 8])
+        >>> ChoiceEncoder(gym.spaces.Discrete(4))(torch.tensor([0, 3])).tokens.shape
+        torch.Size([2, 1, 64])
     """
 
-    def __init__(self, space: gym.spaces.Discrete, features: int) -> None:
+    def __init__(self, space: gym.spaces.Discrete) -> None:
         super().__init__()
+        self.width, self.count = _WIDTH, 1
         self.n, self.start = int(space.n), int(space.start)
-        self.net = nn.Linear(self.n, features)
+        self.net = nn.Linear(self.n, _WIDTH)
 
-    def forward(self, choice: Tensor, length: Tensor | None = None) -> Tensor:
-        """Features (n, features) of choices (n,) or (n, 1), int64; or of one-hot floats (n, choices)."""
+    def forward(self, choice: Tensor, length: Tensor | None = None) -> Encoded:
+        """One token of choices (n,) or (n, 1), int64; or of one-hot floats (n, choices)."""
         # Stable-Baselines3 hands a Discrete entry over as one-hot floats.
         if not choice.is_floating_point():
             choice = nn.functional.one_hot(choice.long().flatten() - self.start, self.n)
-        return torch.relu(self.net(choice.float().flatten(1)))
+        return Encoded(self.net(choice.float().flatten(1))[:, None])

@@ -1,51 +1,49 @@
-"""Words: embeddings side by side, so that their order is seen."""
+"""Words: an embedding for each."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from agents.encoders.encoded import Encoded, Encoder, grid, within
 from mm_envs.spaces import Tokens
-from mm_envs.tokenizers import PAD
+from mm_envs.tokenizers import blank, is_padding
+
+_WIDTH = 32
 
 
-class TokensEncoder(nn.Module):
-    """Encodes a ``Tokens`` entry: every position has its own linear map of the word that stands there.
-
-    That is a linear layer over the concatenated embeddings, then a second one: quick on every device, and
-    exact about order, which questions of a fixed pattern and answers in the making need. Padding is zero.
+class TokensEncoder(Encoder):
+    """Encodes a ``Tokens`` entry: a token for each word, nothing for padding.
 
     Args:
-        space: The space of one text; its vocabulary decides the number of embeddings.
-        features: How many numbers to give per text.
-        width: Numbers per word.
+        space: The space of one text; its tokenizer decides the number of embeddings.
+
+    Attributes:
+        width: Numbers per token.
+        count: The number of tokens.
 
     Example:
         >>> from mm_envs.tokenizers import Vocabulary
-        >>> space = Tokens(4, Vocabulary.of(["red", "green"]))
-        >>> encoder = TokensEncoder(space, features=8)
-        >>> encoder(torch.tensor([[3, 4, 0, 0]])).shape
-        torch.Size([1, 8])
+        >>> encoder = TokensEncoder(Tokens(4, Vocabulary.of(["red", "green"])))
+        >>> encoder(torch.tensor([[3, 4, 0, 0]])).mask.tolist()
+        [[True, True, False, False]]
     """
 
-    def __init__(self, space: Tokens, features: int, width: int = 32) -> None:
-        super().__init__()
-        self.words = nn.Embedding(len(space.vocabulary), width, padding_idx=PAD)
-        self.net = nn.Sequential(
-            nn.Linear(space.shape[0] * width, features),
-            nn.ReLU(),
-            nn.Linear(features, features),
-            nn.ReLU(),
-        )
+    positions: Tensor
 
-    def forward(self, tokens: Tensor, length: Tensor | None = None) -> Tensor:
-        """Features (n, features) of token ids (n, length); floats with whole values are taken too.
+    def __init__(self, space: Tokens) -> None:
+        super().__init__()
+        self.width, self.count = _WIDTH, int(space.shape[0])
+        self.words = nn.Embedding(len(space.vocabulary), _WIDTH)
+        self.register_buffer("positions", grid(self.count), persistent=False)
+
+    def forward(self, tokens: Tensor, length: Tensor | None = None) -> Encoded:
+        """Tokens of ids (n, count); floats with whole values are taken too.
 
         Words from ``length`` (n, 1) on are taken as padding.
         """
         tokens = tokens.long()
         if length is not None:
-            there = torch.arange(tokens.shape[1], device=tokens.device) < length.reshape(-1, 1)
-            tokens = torch.where(there, tokens, PAD)
-        features: Tensor = self.net(self.words(tokens).flatten(1))
-        return features
+            there = within(length, tokens.shape[1])
+            tokens = torch.where(there, tokens, blank(tokens.shape, tokens.device))
+        return Encoded(self.words(tokens), None, self.positions).masked(~is_padding(tokens))

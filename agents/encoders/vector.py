@@ -1,4 +1,4 @@
-"""Numbers: two linear layers."""
+"""Numbers: a linear layer."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.encoders.encoded import Encoded, Encoder, within
 
-class VectorEncoder(nn.Module):
+_WIDTH = 64
+
+
+class VectorEncoder(Encoder):
     """Encodes a ``Vector`` entry or any other ``Box``, flattened; finite bounds are scaled to -1 to 1.
 
     Args:
         space: The space of one entry.
-        features: How many numbers to give per row.
 
     Example:
-        >>> encoder = VectorEncoder(gym.spaces.Box(0.0, 10.0, (3,)), features=8)
-        >>> encoder(torch.tensor([[0.0, 5.0, 10.0]])).shape
-        torch.Size([1, 8])
+        >>> encoder = VectorEncoder(gym.spaces.Box(0.0, 10.0, (3,)))
+        >>> encoder(torch.tensor([[0.0, 5.0, 10.0]])).tokens.shape
+        torch.Size([1, 1, 64])
     """
 
     centre: Tensor
     reach: Tensor
 
-    def __init__(self, space: gym.spaces.Box, features: int) -> None:
+    def __init__(self, space: gym.spaces.Box) -> None:
         super().__init__()
+        self.width, self.count = _WIDTH, 1
         low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
         bounded = np.isfinite(low) & np.isfinite(high) & (high > low)
         centre, reach = np.zeros(low.size), np.ones(low.size)
@@ -33,14 +37,11 @@ class VectorEncoder(nn.Module):
         reach[bounded] = (high[bounded] - low[bounded]) / 2
         self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32), persistent=False)
         self.register_buffer("reach", torch.tensor(reach, dtype=torch.float32), persistent=False)
-        self.net = nn.Sequential(
-            nn.Linear(low.size, features), nn.ReLU(), nn.Linear(features, features), nn.ReLU()
-        )
+        self.net = nn.Sequential(nn.Linear(low.size, _WIDTH), nn.ReLU())
 
-    def forward(self, vector: Tensor, length: Tensor | None = None) -> Tensor:
-        """Features (n, features) of numbers (n, ...); those from ``length`` (n, 1) on count as missing."""
+    def forward(self, vector: Tensor, length: Tensor | None = None) -> Encoded:
+        """One token of numbers (n, ...); those from ``length`` (n, 1) on count as missing."""
         scaled = (vector.float().flatten(1) - self.centre) / self.reach
         if length is not None:
-            scaled = scaled * (torch.arange(scaled.shape[1], device=scaled.device) < length.reshape(-1, 1))
-        features: Tensor = self.net(scaled)
-        return features
+            scaled = scaled * within(length, scaled.shape[1])
+        return Encoded(self.net(scaled)[:, None])

@@ -1,35 +1,60 @@
-"""Video: every frame as a picture, then the mean over time."""
+"""Video: every frame as a picture, each with its moment."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from agents.encoders.encoded import Encoded, Encoder, grid, within
 from agents.encoders.image import Pictures
 from mm_envs.spaces import Video
 
+_GRID = 3
 
-class VideoEncoder(Pictures):
-    """Encodes a ``Video`` entry: the mean of the features of its frames. Order in time is not seen.
+
+class VideoEncoder(Encoder):
+    """Encodes a ``Video`` entry: tokens for the cells of a coarse grid of every frame, in the order of time.
+
+    Neighbouring frames meet in a convolution over time, so that a cell tells what moves there.
 
     Args:
         space: The space of one video.
-        features: How many numbers to give per video.
+
+    Attributes:
+        width: Numbers per token.
+        count: The number of tokens.
+
+    Example:
+        >>> encoder = VideoEncoder(Video(4, 36, 36))
+        >>> encoder(torch.zeros(5, 4, 3, 36, 36, dtype=torch.uint8)).tokens.shape
+        torch.Size([5, 36, 64])
     """
 
-    def __init__(self, space: Video, features: int) -> None:
-        _, channels, height, width = space.shape
-        super().__init__(channels, height, width, features)
+    positions: Tensor
 
-    def forward(self, video: Tensor, length: Tensor | None = None) -> Tensor:
-        """Features (n, features) of videos (n, frames, channels, height, width), 0 to 255.
+    def __init__(self, space: Video) -> None:
+        super().__init__()
+        self.frames, channels, height, width = space.shape
+        self.pictures = Pictures(channels, height, width, _GRID)
+        self.width = self.pictures.width
+        self.motion = nn.Conv1d(self.width, self.width, 3, padding=1)
+        self.register_buffer("positions", grid(self.frames, *self.pictures.shape), persistent=False)
+        self.count = len(self.positions)
 
-        Frames from ``length`` (n, 1) on are left out; a video of length 0 gives zeros.
+    def forward(self, video: Tensor, length: Tensor | None = None) -> Encoded:
+        """Tokens of videos (n, frames, channels, height, width), 0 to 255.
+
+        Frames from ``length`` (n, 1) on are left out.
         """
         n, frames = video.shape[:2]
-        features = super().forward(video.flatten(0, 1)).reshape(n, frames, -1)
-        there = torch.ones(n, frames, dtype=torch.bool, device=video.device)
+        cells = self.pictures(video.flatten(0, 1)).view(n, frames, -1, self.width)
+        there = None
         if length is not None:
-            there = torch.arange(frames, device=video.device) < length.reshape(-1, 1)
-        mean: Tensor = (features * there[..., None]).sum(1) / there.sum(1, keepdim=True).clamp(min=1)
-        return mean
+            there = within(length, frames)
+            cells = cells * there[:, :, None, None]
+        over_time = cells.permute(0, 2, 3, 1).flatten(0, 1)
+        moved = torch.relu(self.motion(over_time)).view(n, -1, self.width, frames).permute(0, 3, 1, 2)
+        encoded = Encoded((cells + moved).flatten(1, 2), None, self.positions)
+        if there is None:
+            return encoded
+        return encoded.masked(there.repeat_interleave(cells.shape[2], 1))

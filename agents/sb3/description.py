@@ -16,7 +16,7 @@ from agents.sb3.environment import describe_environment
 from mm_envs.engine.snapshot import configuration, refuse_other
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.spaces import Tokens, to_json
-from mm_envs.tokenizers import Vocabulary
+from mm_envs.tokenizers.table import from_plain
 
 if TYPE_CHECKING:
     from agents.sb3.train import Agent
@@ -166,7 +166,7 @@ def _short(space: Mapping[str, Any] | None) -> str:
         return "missing"
     said = {key: value for key, value in space.items() if key != "kind"}
     if "vocabulary" in said:
-        said["vocabulary"] = Vocabulary(tuple(said["vocabulary"])).digest
+        said["vocabulary"] = from_plain(said["vocabulary"]).digest
     return f"{space['kind']}({', '.join(f'{key}={value}' for key, value in said.items())})"
 
 

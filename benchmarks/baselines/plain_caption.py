@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import Any
 
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SIZES, TEXTURES, SceneConfig, SceneGraph
-from mm_envs.tokenizers import EOS, Vocabulary
+from mm_envs.tokenizers import Vocabulary
 
 _RELATIONS = ("left", "right", "above", "below")
 _FACTS = frozenset(("shape", "colour", "size", "texture", "relation"))
@@ -90,11 +90,12 @@ def plain_utility(
         The utility, in [0, 1], and its named parts.
     """
     kinds, legal = _tables(vocabulary, scene.most == 1)
-    previous, faults, said = EOS, 0, 0
+    eos = vocabulary.eos
+    previous, faults, said = eos, 0, 0
     mentions: list[dict[str, list[str]]] = []
     mention: dict[str, list[str]] = {}
     for token in words:
-        if token == EOS:
+        if token == eos:
             break
         faults += (previous, token) not in legal
         previous = token
@@ -105,7 +106,7 @@ def plain_utility(
         if kind == "shape":
             mentions.append(mention)
             mention = {}
-    faults += (previous, EOS) not in legal
+    faults += (previous, eos) not in legal
     right = _best(mentions[: scene.most], scene)
     whole = 20 * ((len(scene.objects[0]) + 1) * len(scene.objects) - 1)
     invented = said - sum(right.values())

@@ -11,7 +11,7 @@ import torch
 from benchmarks.baselines.plain_caption import plain_utility
 from benchmarks.baselines.plain_cider import PlainCiderD
 from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems
-from mm_envs.tokenizers import EOS, PAD
+from mm_envs.tokenizers import Vocabulary
 
 BEST = 10  # the largest CIDEr-D: rewards are in [0, 1]
 
@@ -28,8 +28,9 @@ def plain_references(items: PlainItems) -> list[Captions]:
 
 def spoken(words: Sequence[int]) -> list[int]:
     """The words of a caption: what stands before ``<eos>``, without padding."""
-    words = words[: words.index(EOS)] if EOS in words else words
-    return [word for word in words if word != PAD]
+    eos, pad = Vocabulary.eos, Vocabulary.pad
+    words = words[: words.index(eos)] if eos in words else words
+    return [word for word in words if word != pad]
 
 
 def cached_scorer(references: Sequence[Captions], seen: int | None = None) -> Scorer:

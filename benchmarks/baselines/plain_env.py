@@ -15,7 +15,7 @@ from benchmarks.baselines.plain_caption import PlainScene, plain_scene, plain_ut
 from feedback.annotators import SimulatedRater
 from mm_envs.data.scenes import Scenes
 from mm_envs.tasks.caption import Caption
-from mm_envs.tokenizers import EOS, Vocabulary
+from mm_envs.tokenizers import Vocabulary
 
 _CHUNK = 1024
 
@@ -41,7 +41,9 @@ class PlainItems:
     @property
     def vocabulary(self) -> Vocabulary:
         """The words of captions."""
-        return self.task.answer.vocabulary
+        vocabulary = self.task.answer.vocabulary
+        assert isinstance(vocabulary, Vocabulary)
+        return vocabulary
 
 
 @lru_cache(maxsize=4)
@@ -125,7 +127,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
         self._tokens = self._tokens.copy()
         self._tokens[len(self._words)] = word
         self._words.append(word)
-        if word != EOS and len(self._words) < self._horizon:
+        if word != self._vocabulary.eos and len(self._words) < self._horizon:
             return self._observation(), 0.0, False, False, {}
         reward, info = self._judge()
         return self._observation(), reward, True, False, info

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from agents.heads import Context
 from feedback.reward_models.model import RewardModel
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from agents.heads.choice import ChoiceHead
+from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
 from feedback.rounds import CandidatePairs
 from mm_envs.episodes import Episodes

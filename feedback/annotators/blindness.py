@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection
 import torch
 from torch import Tensor
 
-from mm_envs.data.scenes.captions import RELATIONS, CaptionGrader, attribute_words, compact
+from mm_envs.data.scenes.captions import RELATIONS, CaptionGrader, attribute_words
 from mm_envs.episodes import Episodes
 from mm_envs.judges import true_utility
 from mm_envs.tasks.task import Task
-from mm_envs.tokenizers import PAD
+from mm_envs.tokenizers import blank, compact, sizes
 
 
 def unseen_parts(task: Task, missing: Collection[str]) -> tuple[str, ...]:
@@ -71,7 +71,8 @@ def _stripping(
     def strip(words: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         places = torch.arange(words.shape[1], device=words.device)
         gone = (places >= length[:, None]) | torch.isin(words, torch.tensor(dropped, device=words.device))
-        return compact(words.masked_fill(gone, PAD), words.shape[1]), (~gone & (words != PAD)).sum(1)
+        kept = compact(torch.where(gone, blank(words.shape, words.device), words), words.shape[1])
+        return kept, sizes(kept)
 
     return strip
 

@@ -269,7 +269,7 @@ def _temperature(ensemble: Ensemble, held_out: Labelled | None) -> float:
     pairs = [one for one in (held_out.labels if held_out is not None else ()) if isinstance(one, Pairs)]
     if held_out is None or not pairs:
         return fitted
-    one = cast(Pairs, pairs[0].take(pairs[0].choice != SKIP))
+    one = pairs[0].take(pairs[0].choice != SKIP)
     if len(one) < _FEWEST_PAIRS:
         return fitted
     scores = ensemble.aggregate(ensemble.predict(held_out.answers))

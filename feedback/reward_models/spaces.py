@@ -122,14 +122,14 @@ class ModelSpaces:
                     f"contexts lack {key!r}: they have {', '.join(answers.contexts) or 'nothing'}"
                 )
             _refuse_shape(f"contexts[{key!r}]", answers.contexts[key], space)
-        for key, space in self.turns.items():
+        for key in self.turns:
             if key not in (answers.turns or {}):
                 raise ValueError(f"turns lack {key!r}: play answers with mm_envs.tasks.play.answered")
         space = self.answer.space
         _refuse_shape("response", answers.response, space)
         if not answers.response.is_floating_point() and answers.response.numel():
             least, most = (int(one) for one in answers.response.aminmax())
-            high = int(space.n) - 1 if isinstance(space, gym.spaces.Discrete) else int(space.high.max())
+            high = int(space.n) - 1 if isinstance(space, gym.spaces.Discrete) else int(space.high.max())  # type: ignore[attr-defined]
             if least < 0 or most > high:
                 wrong = least if least < 0 else most
                 raise ValueError(f"response has the number {wrong}, but answers are numbers 0 to {high}")

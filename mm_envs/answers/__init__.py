@@ -20,6 +20,7 @@ from mm_envs.answers.turns import Turns
 from mm_envs.answers.vector import Vector
 from mm_envs.names import one_of
 from mm_envs.spaces import Tokens
+from mm_envs.tokenizers.table import from_plain
 
 KINDS: dict[str, type[AnswerKind]] = {
     kind.name: kind for kind in (Choice, Text, Vector, Boxes, Ranking, Turns)
@@ -46,9 +47,7 @@ def from_config(config: Mapping[str, Any]) -> AnswerKind:
     if not isinstance(name, str) or name not in KINDS:
         raise ValueError(one_of("kind", name, KINDS))
     if name == Text.name:
-        from mm_envs.tokenizers import Vocabulary
-
-        arguments["vocabulary"] = Vocabulary.from_json(arguments["vocabulary"])
+        arguments["vocabulary"] = from_plain(arguments.get("vocabulary"))
     try:
         return KINDS[name](**arguments)
     except TypeError as error:

@@ -15,7 +15,8 @@ from mm_envs.answers.word_classes import WordClasses
 from mm_envs.names import one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Count, Tokens
-from mm_envs.tokenizers import EOS, PAD, SPECIALS, Vocabulary
+from mm_envs.tokenizers import EOS, PAD, SPECIALS, Tokenizer
+from mm_envs.tokenizers.table import to_plain
 
 
 class Text(AnswerKind):
@@ -33,6 +34,7 @@ class Text(AnswerKind):
         ValueError: ``max_tokens`` is below 1.
 
     Example:
+        >>> from mm_envs.tokenizers import Vocabulary
         >>> kind = Text(Vocabulary.of(["red", "green"]), max_tokens=3)
         >>> kind.parse("green"), kind.format(torch.tensor([4, 1, 0]))
         (tensor([4, 1, 0]), 'green')
@@ -42,7 +44,7 @@ class Text(AnswerKind):
 
     name: ClassVar[str] = "text"
 
-    def __init__(self, vocabulary: Vocabulary, max_tokens: int) -> None:
+    def __init__(self, vocabulary: Tokenizer, max_tokens: int) -> None:
         if max_tokens < 1:
             raise ValueError(f"max_tokens={max_tokens} is below 1: an answer has at least one word")
         self.vocabulary, self.steps = vocabulary, max_tokens
@@ -122,6 +124,7 @@ class Text(AnswerKind):
         """Which entries of responses were written, ``<eos>`` included: (n, width) bool.
 
         Example:
+            >>> from mm_envs.tokenizers import Vocabulary
             >>> kind = Text(Vocabulary.of(["red"]), 3)
             >>> kind.written(torch.tensor([0, 2, 3]), 3).int().tolist()
             [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
@@ -174,6 +177,7 @@ class Text(AnswerKind):
         """Words changed, left out or put in, each counting 1 (Levenshtein, 1966).
 
         Example:
+            >>> from mm_envs.tokenizers import Vocabulary
             >>> kind = Text(Vocabulary.of(["a", "b", "c"]), 3)
             >>> a, b = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 5, 1]])
             >>> kind.distance(a, torch.tensor([3]), b, torch.tensor([2])).tolist()
@@ -242,7 +246,7 @@ class Text(AnswerKind):
 
     def config(self) -> dict[str, Any]:
         """Vocabulary and number of steps."""
-        return {"vocabulary": self.vocabulary.to_json(), "max_tokens": self.steps}
+        return {"vocabulary": to_plain(self.vocabulary), "max_tokens": self.steps}
 
     def _ended(self, tokens: Tensor, length: Tensor) -> Tensor:
         """The tokens before the length, ``<eos>`` there, padding behind it."""

@@ -15,6 +15,7 @@ from feedback.candidates.accuracy import wilson
 from feedback.collection import draw_prompts
 from feedback.preferences import Pairwise
 from feedback.rounds import CandidatePairs, records
+from feedback.rounds.pairs import heard
 from mm_envs.cli.policies import yardstick
 from mm_envs.cli.runs import Setting
 from mm_envs.tasks.task import Task

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mm_envs.data.scenes.layout import SceneConfig
 from mm_envs.episodes import Judgement
-from mm_envs.tokenizers import Vocabulary
+from mm_envs.tokenizers import Tokenizer
 
 
 class CaptionUtility(Protocol):
@@ -42,7 +42,7 @@ class Captions:
         part_modalities: Part of the utility -> the modalities that carry it.
     """
 
-    vocabulary: Vocabulary
+    vocabulary: Tokenizer
     max_tokens: int
     utility: CaptionUtility
     part_modalities: Mapping[str, tuple[str, ...]]

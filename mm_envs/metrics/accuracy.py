@@ -11,22 +11,16 @@ from torch import Tensor
 from mm_envs.answers import Text
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.metrics.text import Numbering
-from mm_envs.tokenizers import EOS, PAD
+from mm_envs.tokenizers import is_word
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task
 
 
-def answered_words(tokens: Tensor) -> Tensor:
-    """Which entries are words of the answer: before ``<eos>``, not padding; bool of the same shape."""
-    over = (tokens == EOS).to(torch.int64).cumsum(1) > 0
-    return ~over & (tokens != PAD)
-
-
 def word_counts(tokens: Tensor, vocabulary_size: int) -> Tensor:
     """How often each word stands in each row, (n, vocabulary_size) int64; ``<eos>`` and padding left out."""
     counts = torch.zeros((len(tokens), vocabulary_size), dtype=torch.int64, device=tokens.device)
-    return counts.scatter_add_(1, tokens, answered_words(tokens).to(torch.int64))
+    return counts.scatter_add_(1, tokens, is_word(tokens).to(torch.int64))
 
 
 def token_f1(
@@ -87,7 +81,7 @@ def exact_match(
         tensor([ True, False])
     """
     response, reference = _of_one_kind(response, reference, tokenizer)
-    mine, theirs = answered_words(response), answered_words(reference)
+    mine, theirs = is_word(response), is_word(reference)
     # What is written behind <eos> does not count.
     return ((response == reference) & mine & theirs | ~(mine | theirs)).all(1)
 

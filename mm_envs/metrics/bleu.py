@@ -23,7 +23,7 @@ from mm_envs.metrics.arithmetic import exponential, root
 from mm_envs.metrics.ngrams import ORDERS, by_rows, earlier, occurrences, without_padding
 from mm_envs.metrics.text import References, Response, as_words
 from mm_envs.names import one_of
-from mm_envs.tokenizers import PAD
+from mm_envs.tokenizers import sizes
 
 # Each with its value if none is given. Chen and Cherry, "A systematic comparison of smoothing techniques for
 # sentence-level BLEU", WMT 2014: floor is their method 1, add-k method 2, exp method 3.
@@ -93,9 +93,9 @@ def count(words: Tensor, references: Tensor, orders: int = ORDERS) -> Counts:
         orders: The longest n-grams.
     """
     correct = by_rows(partial(_correct, orders), words, references)
-    size = (words != PAD).sum(1)
+    size = sizes(words)
     total = (size[:, None] - torch.arange(orders, device=words.device)).clamp_(min=0)
-    lengths = (references != PAD).sum(-1)
+    lengths = sizes(references)
     # The nearest length and, of two equally near, the shorter one; no reference without words.
     near = (lengths - size[:, None]).abs_() * _LENGTHS + lengths
     closest = torch.where(lengths > 0, near, _FAR).amin(1) % _LENGTHS

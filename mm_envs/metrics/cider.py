@@ -37,8 +37,8 @@ from mm_envs.metrics.ngrams import (
     occurrences,
     without_padding,
 )
-from mm_envs.metrics.text import Numbering, References, Response, small_ids, words_of
-from mm_envs.tokenizers import PAD
+from mm_envs.metrics.text import Numbering, References, Response, small_ids
+from mm_envs.tokenizers import sizes, words_first
 
 _PENALTY = -0.5 / 6.0**2
 _COSINE_BITS = 46
@@ -117,9 +117,9 @@ def _score(
     product = counts.mul_(weights[:, :, None]).sum(-1).to(torch.float64)
     norm = mine[:, :, None] * norms.permute(2, 0, 1)
     cosine = torch.where(norm > 0, product / norm, 0.0)
-    lengths = (references != PAD).sum(-1)
+    lengths = sizes(references)
     if definition.clip:
-        difference = _bigrams((words != PAD).sum(-1, keepdim=True)) - _bigrams(lengths)
+        difference = _bigrams(sizes(words)[:, None]) - _bigrams(lengths)
         longest = max(words.shape[-1], references.shape[-1])
         cosine *= _penalties(-longest // 64 * -64, words.device)[difference.abs_()]
     # Whole numbers again: their sum does not depend on the order.
@@ -184,7 +184,7 @@ class Cider:
         self.frequency, self._tokenizer = frequency, tokenizer
         self._numbering = None if isinstance(references, Tensor) else _numbering(frequency, tokenizer)
         if isinstance(references, Tensor):
-            words = words_of(references)
+            words = words_first(references)
             _check_small(words, frequency)
         else:
             assert self._numbering is not None
@@ -206,7 +206,7 @@ class Cider:
         if items is not None:
             vectors = vectors[torch.as_tensor(items, device=vectors.norms.device)]
         if isinstance(response, Tensor):
-            words = words_of(response)
+            words = words_first(response)
             _check_small(words, self.frequency)
         elif self._numbering is None:
             raise ValueError(

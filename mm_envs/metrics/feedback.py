@@ -22,8 +22,7 @@ from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_wo
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import EXACT_IDS, ORDERS
 from mm_envs.metrics.rouge import rouge_l_coco_of_words, rouge_l_google_of_words
-from mm_envs.metrics.text import words_of
-from mm_envs.tokenizers import PAD, SPECIALS, UNK
+from mm_envs.tokenizers import FIRST_WORD, is_unknown, pad_to, sizes, words_first
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task
@@ -70,8 +69,8 @@ class TextFeedback(ABC):
     def score(self, episodes: Episodes) -> Judgement:
         """The metric of each answer."""
         assert episodes.reference is not None
-        words = words_of(episodes.response)
-        words = words.masked_fill(words == UNK, self._strange)
+        words = words_first(episodes.response)
+        words = words.masked_fill(is_unknown(words), self._strange)
         known = derived(episodes.reference, self._key(), self._known)
         reward = self._score(words, known).to(torch.float32)
         return Judgement(reward, {self.name: reward})
@@ -84,8 +83,8 @@ class TextFeedback(ABC):
         """The references that are seen, (n, R, length) int64, words first and zeros behind them."""
         if self._captioned:
             captions = reference["captions"]
-            return words_of(captions if self._references is None else captions[:, : self._references])
-        return words_of(self._task.oracle(reference)[:, None])
+            return words_first(captions if self._references is None else captions[:, : self._references])
+        return words_first(self._task.oracle(reference)[:, None])
 
     def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What is to be known of references: tensors with leading dimension n."""
@@ -104,9 +103,9 @@ class ExactMatch(TextFeedback):
     def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
         references = known["words"]
         width = max(words.shape[-1], references.shape[-1])
-        mine = torch.nn.functional.pad(words, (0, width - words.shape[-1]))
-        theirs = torch.nn.functional.pad(references, (0, width - references.shape[-1]))
-        present = (references != PAD).any(-1) | (references == PAD).all(-1).all(-1, keepdim=True)
+        mine, theirs = pad_to(words, width), pad_to(references, width)
+        written = sizes(references) > 0
+        present = written | ~written.any(-1, keepdim=True)
         return ((mine[:, None] == theirs).all(-1) & present).any(1)
 
 
@@ -192,7 +191,7 @@ class Cider(TextFeedback):
                     f"feedback={self.name!r} needs captions to count n-grams: give frequency=, or use 'bleu'"
                 )
             frequency = frequency_of(task, self._exact)
-        elif frequency.words is not None and frequency.words != self._vocabulary.words[len(SPECIALS) :]:
+        elif frequency.words is not None and frequency.words != self._vocabulary.words[FIRST_WORD:]:
             raise ValueError(
                 "frequency= was built from strings, and its words are not those of the task: build it from "
                 "token ids of the task"

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from mm_envs.metrics.lookup import Lookup
 from mm_envs.metrics.ngrams import ABSENT, EXACT_IDS, NOTHING, ORDERS, ngram_keys
-from mm_envs.metrics.text import Numbering, small_ids, words_of
+from mm_envs.metrics.text import Numbering, small_ids
+from mm_envs.tokenizers import words_first
 
 Corpus: TypeAlias = "Tensor | Iterable[Tensor] | Iterable[Sequence[str]]"
 
@@ -82,7 +83,7 @@ class DocumentFrequency:
             exact = len(words) < EXACT_IDS // 2
         elif exact is None:
             exact = all(map(small_ids, batches))
-        found = [_first_of_documents(ngram_keys(words_of(batch), exact)) for batch in batches]
+        found = [_first_of_documents(ngram_keys(words_first(batch), exact)) for batch in batches]
         joined = np.concatenate([*found, np.zeros(0, dtype=np.int64)])
         keys, counts = np.unique(joined, return_counts=True)
         documents = sum(map(len, batches))

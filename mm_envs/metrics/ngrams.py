@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mm_envs.random import fold
-from mm_envs.tokenizers import PAD
+from mm_envs.tokenizers import is_padding, sizes
 
 ORDERS = 4
 # What stands where there is no word: one number in answers, another one in what they are compared with.
@@ -45,7 +45,7 @@ def ngram_keys(words: Tensor, exact: bool = True) -> Tensor:
     """
     base = EXACT_IDS
     if not exact:
-        words, base = fold(words, 0).masked_fill(words == PAD, 0), _BASE
+        words, base = fold(words, 0).masked_fill(is_padding(words), 0), _BASE
     keys = [words]
     for n in range(1, ORDERS):
         following = pad(words[..., n:], (0, min(n, words.shape[-1])))
@@ -101,7 +101,7 @@ def earlier(words: Tensor, orders: int = ORDERS) -> Tensor:
 def _compared(words: Tensor) -> Tensor:
     """Words to compare with, and places behind them that equal nothing, one to eight."""
     width = words.shape[-1]
-    return pad(words.masked_fill(words == PAD, ABSENT), (0, 8 - width % 8), value=ABSENT)
+    return pad(words.masked_fill(is_padding(words), ABSENT), (0, 8 - width % 8), value=ABSENT)
 
 
 def _longer(found: Tensor) -> Tensor:
@@ -153,8 +153,8 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
         return torch.cat([score(*chunk) for chunk in chunks])
     if n * place_bytes * (width + 1) <= _CHUNK_BYTES:
         return score(words, references, *others)
-    sizes, order = (words != PAD).sum(1).sort(descending=True)
-    longest, parts, at = sizes.tolist(), [], 0
+    ordered, order = sizes(words).sort(descending=True)
+    longest, parts, at = ordered.tolist(), [], 0
     while at < n:
         rows = max(1, _CHUNK_BYTES // (place_bytes * (longest[at] + 1)))
         mine, known, *rest = (

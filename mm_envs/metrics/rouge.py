@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mm_envs.metrics.ngrams import by_rows, without_padding
 from mm_envs.metrics.text import References, Response, as_words
-from mm_envs.tokenizers import PAD
+from mm_envs.tokenizers import is_padding, sizes
 
 _BETA = 1.2
 _LIMB = 32
@@ -46,7 +46,7 @@ def rouge_l_google(response: Response, references: References, *, tokenizer: str
 def rouge_l_google_of_words(words: Tensor, references: Tensor) -> Tensor:
     """``rouge_l_google`` of (n, L) and (n, R, M) int64 with words first and zeros behind them."""
     common = common_subsequence(words, references)
-    total = _sizes(words)[:, None] + _sizes(references)
+    total = sizes(words)[:, None] + sizes(references)
     return (2 * common.to(torch.float64) / total.clamp(min=1)).amax(1)
 
 
@@ -75,14 +75,10 @@ def rouge_l_coco(response: Response, references: References, *, tokenizer: str =
 def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:
     """``rouge_l_coco`` of (n, L) and (n, R, M) int64 with words first and zeros behind them."""
     common = common_subsequence(words, references).to(torch.float64)
-    precision = common.amax(1) / _sizes(words).clamp(min=1)
-    recall = (common / _sizes(references).clamp(min=1)).amax(1)
+    precision = common.amax(1) / sizes(words).clamp(min=1)
+    recall = (common / sizes(references).clamp(min=1)).amax(1)
     divisor = recall + _BETA**2 * precision
     return torch.where(divisor > 0, (1 + _BETA**2) * precision * recall / divisor, 0.0)
-
-
-def _sizes(words: Tensor) -> Tensor:
-    return (words != PAD).sum(-1)
 
 
 def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
@@ -125,7 +121,9 @@ def _common(words: Tensor, references: Tensor) -> Tensor:
 def _matches(words: Tensor, references: Tensor) -> Tensor:
     """For each word of an answer the places where it stands in a reference, 32 bits a number."""
     missing = -references.shape[-1] % _LIMB
-    padded = torch.nn.functional.pad(references.masked_fill(references == PAD, -1), (0, missing), value=-1)
+    padded = torch.nn.functional.pad(
+        references.masked_fill(is_padding(references), -1), (0, missing), value=-1
+    )
     eights = (words[:, :, None, None] == padded[:, None]).view(torch.int64)
     octets = (eights * _GATHER >> 56) & 0xFF
     octets = octets.view(*octets.shape[:-1], -1, _LIMB // 8)

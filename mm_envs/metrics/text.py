@@ -13,12 +13,11 @@ from copy import copy
 from functools import lru_cache
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
 from mm_envs.metrics.ngrams import EXACT_IDS
 from mm_envs.names import one_of
-from mm_envs.tokenizers import EOS, PAD, SPECIALS
+from mm_envs.tokenizers import FIRST_WORD, pad_rows, words_first
 
 Response: TypeAlias = "Tensor | Sequence[str]"
 References: TypeAlias = "Tensor | Sequence[Sequence[str]]"
@@ -95,10 +94,10 @@ class Numbering:
             raise ValueError(one_of("tokenizer", tokenizer, TOKENIZERS))
         self._split = TOKENIZERS[tokenizer]
         # A text may hold the special words, too: there they are words like any other.
-        self.ids = {word: i for i, word in enumerate(words, len(SPECIALS))}
+        self.ids = {word: i for i, word in enumerate(words, FIRST_WORD)}
 
     def __len__(self) -> int:
-        return len(SPECIALS) + len(self.ids)
+        return FIRST_WORD + len(self.ids)
 
     def copy(self) -> Numbering:
         """One that knows the same words and can learn others."""
@@ -112,16 +111,14 @@ class Numbering:
         Raises:
             ValueError: An item is one string instead of a list of strings.
         """
-        rows = [[self._number(text) for text in _listed(several, i)] for i, several in enumerate(texts)]
-        width = max((len(row) for row in rows), default=0) or 1
-        length = max((len(ids) for row in rows for ids in row), default=0)
-        empty = [PAD] * length
-        padded = [[ids + empty[len(ids) :] for ids in row] + [empty] * (width - len(row)) for row in rows]
-        return torch.tensor(padded, dtype=torch.int64).view(len(rows), width, length)
+        items = [[self._number(text) for text in _listed(several, i)] for i, several in enumerate(texts)]
+        width = max(map(len, items), default=0) or 1
+        rows = pad_rows([row for item in items for row in [*item, *[()] * (width - len(item))]])
+        return rows.view(len(items), width, rows.shape[1])
 
     def _number(self, text: str) -> list[int]:
         ids = self.ids
-        return [ids.setdefault(word, len(ids) + len(SPECIALS)) for word in self._split(text)]
+        return [ids.setdefault(word, len(ids) + FIRST_WORD) for word in self._split(text)]
 
 
 def _listed(texts: Sequence[str], item: int) -> Sequence[str]:
@@ -166,7 +163,7 @@ def as_words(
                 "give (n, L) and (n, R, any length) with R at least 1"
             )
         exact = all(small_ids(tokens) for tokens in (response, references))
-        return words_of(response), words_of(references), exact
+        return words_first(response), words_first(references), exact
     numbering = Numbering(tokenizer)
     written = numbering.encode([[text] for text in response])
     known = numbering.encode(references)  # type: ignore[arg-type]
@@ -176,23 +173,3 @@ def as_words(
 def small_ids(tokens: Tensor) -> bool:
     """Whether all token ids lie below 2**16, so that n-grams fit into 64 bits."""
     return not tokens.numel() or int(tokens.max()) < EXACT_IDS
-
-
-def words_of(tokens: Tensor) -> Tensor:
-    """The words of each row moved to its beginning: what stands behind ``<eos>`` and padding is left out.
-
-    Args:
-        tokens: Token ids, (..., length) int64.
-
-    Example:
-        >>> words_of(torch.tensor([[0, 5, 0, 6, 1, 7]])).tolist()
-        [[5, 6, 0, 0, 0, 0]]
-    """
-    width = tokens.shape[-1]
-    words = (tokens != PAD) & ((tokens == EOS).cumsum(-1) == 0)
-    if tokens.device.type == "cpu" and not bool((words[..., 1:] & ~words[..., :-1]).any()):
-        # Nothing to move; elsewhere asking would wait for the device.
-        return tokens.masked_fill(~words, PAD)
-    place = torch.where(words, words.cumsum(-1) - 1, width)
-    room = tokens.new_zeros((*tokens.shape[:-1], width + 1))
-    return room.scatter_(-1, place, tokens)[..., :width].contiguous()

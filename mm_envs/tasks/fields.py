@@ -16,7 +16,7 @@ from mm_envs.data.scenes.layout import COLOURS, SceneConfig, SceneGraph
 from mm_envs.names import one_of
 from mm_envs.random import fold
 from mm_envs.spaces import Count, Tokens
-from mm_envs.tokenizers import PAD, Vocabulary
+from mm_envs.tokenizers import Vocabulary, sizes
 
 _CURE = (
     "choose one that has, or name the column of a folder: columns={'captions': 'their name'}, on the command "
@@ -194,4 +194,4 @@ def _text(name: str, length: int, vocabulary: Vocabulary) -> dict[str, gym.Space
 
 def _padded(name: str, tokens: Tensor) -> dict[str, Tensor]:
     """Token ids and how many of them are words."""
-    return {name: tokens, f"{name}_length": (tokens != PAD).sum(1, keepdim=True)}
+    return {name: tokens, f"{name}_length": sizes(tokens)[:, None]}

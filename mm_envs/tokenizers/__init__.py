@@ -1,5 +1,41 @@
 """Tokenizers: texts and token ids. Ids 0, 1, 2 are ``<pad>``, ``<eos>`` and ``<unk>`` in all of them."""
 
-from mm_envs.tokenizers.vocabulary import EOS, PAD, SPECIALS, UNK, Vocabulary, Words
+from mm_envs.tokenizers.huggingface import HuggingFaceTokenizer
+from mm_envs.tokenizers.rows import (
+    blank,
+    close,
+    compact,
+    is_padding,
+    is_unknown,
+    is_word,
+    lengths,
+    pad_rows,
+    pad_to,
+    sizes,
+    words_first,
+)
+from mm_envs.tokenizers.tokenizer import EOS, FIRST_WORD, PAD, SPECIALS, UNK, Tokenizer, Words
+from mm_envs.tokenizers.vocabulary import Vocabulary
 
-__all__ = ["EOS", "PAD", "SPECIALS", "UNK", "Vocabulary", "Words"]
+__all__ = [
+    "EOS",
+    "FIRST_WORD",
+    "PAD",
+    "SPECIALS",
+    "UNK",
+    "HuggingFaceTokenizer",
+    "Tokenizer",
+    "Vocabulary",
+    "Words",
+    "blank",
+    "close",
+    "compact",
+    "is_padding",
+    "is_unknown",
+    "is_word",
+    "lengths",
+    "pad_rows",
+    "pad_to",
+    "sizes",
+    "words_first",
+]

@@ -11,20 +11,16 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-PAD, EOS, UNK = 0, 1, 2
-SPECIALS = ("<pad>", "<eos>", "<unk>")
-
-Words: TypeAlias = "str | Iterable[str]"
+from mm_envs.tokenizers.tokenizer import EOS, PAD, SPECIALS, UNK, Words, as_row, words_in
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """An immutable list of words; the id of a word is its place in the list.
+    """An immutable list of words; the id of a word is its index in the list.
 
     The first three ids are always ``<pad>`` (0), ``<eos>`` (1) and ``<unk>`` (2).
 
@@ -32,7 +28,7 @@ class Vocabulary:
         words: All words in the order of their ids, the three special ones included.
 
     Raises:
-        ValueError: The special words are missing, or a word stands twice, is empty or holds white space.
+        ValueError: The special words are missing, or a word is given twice, is empty or holds white space.
 
     Example:
         >>> colours = Vocabulary.of(["red", "green"])
@@ -41,6 +37,11 @@ class Vocabulary:
         >>> colours.decode([4, 3, 1, 0])
         'green red'
     """
+
+    kind: ClassVar[str] = "vocabulary"
+    pad: ClassVar[int] = PAD
+    eos: ClassVar[int] = EOS
+    unk: ClassVar[int] = UNK
 
     words: tuple[str, ...]
     ids: dict[str, int] = field(init=False, repr=False, compare=False, hash=False)
@@ -56,12 +57,23 @@ class Vocabulary:
         object.__setattr__(self, "ids", {word: i for i, word in enumerate(self.words)})
         if len(self.ids) != len(self.words):
             twice = next(word for word in self.words if self.words.count(word) > 1)
-            raise ValueError(f"word {twice!r} stands twice in the vocabulary: name each word once")
+            raise ValueError(f"word {twice!r} is given twice: name each word once")
 
     @classmethod
     def of(cls, words: Iterable[str]) -> Vocabulary:
         """The vocabulary of some ordinary words, in the order given, special words put in front."""
         return cls((*SPECIALS, *words))
+
+    @classmethod
+    def of_list(cls, words: Sequence[str]) -> Vocabulary:
+        """The vocabulary of a list that may begin with the special words, as ``to_json`` writes it.
+
+        Example:
+            >>> Vocabulary.of_list(["<pad>", "<eos>", "<unk>", "red"]) == Vocabulary.of_list(["red"])
+            True
+        """
+        given = tuple(words)
+        return cls(given) if given[: len(SPECIALS)] == SPECIALS else cls.of(given)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -85,21 +97,12 @@ class Vocabulary:
         Returns:
             Ids of shape (length,), int64.
         """
-        words = text.split() if isinstance(text, str) else list(text)
-        ids = [self.ids.get(word, UNK) for word in words] + [EOS] * eos
-        if length is not None:
-            ids = (ids + [PAD] * length)[:length]
-        return torch.tensor(ids, dtype=torch.int64)
+        words = text.split() if isinstance(text, str) else text
+        return as_row([self.ids.get(word, UNK) for word in words], length, eos)
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
         """The words of one row of ids, up to ``<eos>``, padding left out."""
-        words = []
-        for i in ids.tolist() if isinstance(ids, Tensor) else ids:
-            if i == EOS:
-                break
-            if i != PAD:
-                words.append(self.words[int(i)])
-        return " ".join(words)
+        return " ".join([self.words[i] for i in words_in(ids)])
 
     def to_json(self) -> str:
         """The words as JSON text; ``from_json`` reads it back."""

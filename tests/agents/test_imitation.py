@@ -45,9 +45,9 @@ def test_every_item_is_taught_once_an_epoch(name: str) -> None:
     task = make_task(name, items=70)
     taught = TrainingItems(task)
     batches = list(taught.batches(32, torch.Generator().manual_seed(0)))
-    pictures = torch.cat([context["image"] for context, _ in batches]).flatten(1)
+    pictures = torch.cat([context["image"] for context, _, _ in batches]).flatten(1)
     whole = task.batch(torch.arange(70), ["image"])["image"].flatten(1)
-    assert [len(answer) for _, answer in batches] == [32, 32, 6]
+    assert [len(answer) for _, answer, _ in batches] == [32, 32, 6]
     assert torch.equal(pictures.unique(dim=0), whole.unique(dim=0))
 
 

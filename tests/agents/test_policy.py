@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.decoder import Decoder, lengths, written
+from agents.decoder import Decoder
+from agents.heads.choice import ChoiceHead
+from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
 from agents.policy_folder import load_policy, save_policy
 from mm_envs.engine.vector import MultimodalVectorEnv
@@ -97,7 +99,9 @@ def test_draws_follow_the_probabilities(temperature: float) -> None:
     policy = small(task)
     encoded = policy.encode(contexts(task, 1)).expand(n, -1)
     response, _ = policy.sample(encoded, bits(n), temperature)
-    p = (policy.logits(encoded[:1], response[:1])[0, 0] / temperature).softmax(0)
+    assert isinstance(policy.head, TextHead)
+    logits = policy.head.logits(policy.context(encoded[:1]), response[:1])
+    p = (logits[0, 0] / temperature).softmax(0)
     counts = torch.bincount(response[:, 0], minlength=len(p))
     assert ((counts - n * p).abs() < 5 * (n * p * (1 - p)).sqrt() + 1).all()
 
@@ -106,10 +110,13 @@ def test_temperature_zero_takes_the_likeliest_word_each_time(task: Task) -> None
     policy = small(task)
     encoded = policy.encode(contexts(task))
     response, length = policy.sample(encoded, bits(N), temperature=0)
-    likeliest = policy.logits(encoded, response).argmax(2)
-    places = policy.places(response, length)
-    written_down = response if policy.decoder else response[:, None]
-    assert torch.equal(likeliest[places], written_down[places])
+    if isinstance(policy.head, TextHead):
+        likeliest = policy.head.logits(policy.context(encoded), response).argmax(2)
+        there = policy.head.there(response, length)
+        assert torch.equal(likeliest[there], response[there])
+    else:
+        assert isinstance(policy.head, ChoiceHead)
+        assert torch.equal(policy.head.logits(policy.context(encoded)).argmax(1), response)
     with pytest.raises(ValueError, match=r"temperature=-1 is below 0"):
         policy.sample(encoded, bits(N), temperature=-1)
 
@@ -136,8 +143,8 @@ def test_words_behind_the_end_cost_nothing() -> None:
     policy = small(task)
     encoded = policy.encode(contexts(task, 2))
     clean, dirty = torch.tensor([[5, EOS, PAD]] * 2), torch.tensor([[5, EOS, 7]] * 2)
-    assert torch.equal(lengths(dirty), torch.tensor([1, 1]))
-    assert torch.equal(written(lengths(dirty), 3), torch.tensor([[True, True, False]] * 2))
+    assert isinstance(policy.head, TextHead)
+    assert torch.equal(policy.head.there(dirty), torch.tensor([[True, True, False]] * 2))
     assert torch.equal(policy.log_prob(encoded, clean), policy.log_prob(encoded, dirty))
 
 
@@ -195,13 +202,9 @@ def test_sizes_that_the_weights_do_not_have_take_no_memory(features: int, tmp_pa
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     task = make_task("classify", dataset="digits")
     policy = small(task)
-    assert policy.head is not None
-    torch.nn.init.constant_(policy.head.bias, torch.nan)
+    assert isinstance(policy.head, ChoiceHead)
+    assert policy.head.out is not None
+    torch.nn.init.constant_(policy.head.out.bias, torch.nan)
     save_policy(policy, task, tmp_path)
-    with pytest.raises(ValueError, match=r"weights 'head\.bias' are not finite"):
+    with pytest.raises(ValueError, match=r"weights 'head\.out\.bias' are not finite"):
         load_policy(tmp_path, task)
-
-
-def test_answers_that_are_vectors_are_refused() -> None:
-    with pytest.raises(ValueError, match="give a task of words or choices"):
-        ResponsePolicy(make_task("classify", dataset="digits", answer="distribution"))

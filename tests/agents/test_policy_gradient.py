@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from agents.heads.choice import ChoiceHead
 from agents.policy import ResponsePolicy
 from agents.policy_gradient import GradientConfig, leave_one_out, policy_gradient
 from mm_envs.engine.vector import MultimodalVectorEnv
@@ -51,8 +52,8 @@ def test_the_regularised_optimum_is_the_reference_tilted_by_the_reward() -> None
 
     def probabilities() -> Tensor:
         with torch.no_grad():
-            scores = policy.logits(policy.encode(context), torch.zeros(64, dtype=torch.int64))
-            return scores[:, 0].log_softmax(1)
+            assert isinstance(policy.head, ChoiceHead)
+            return policy.head.logits(policy.context(policy.encode(context))).log_softmax(1)
 
     best = (probabilities() + table / beta).log_softmax(1)
 

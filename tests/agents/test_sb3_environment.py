@@ -74,7 +74,8 @@ def _kwargs(**given: Any) -> Callable[[dict[str, Any]], None]:
 STRANGE = [
     (
         {"task": TRAP},
-        "task='a_trap:spring' is not one of classify, caption, vqa: make the environment yourself",
+        "task='a_trap:spring' is not one of classify, caption, vqa, retrieve, ground, guess: make the "
+        "environment yourself",
     ),
     (
         {"dataset": TRAP},

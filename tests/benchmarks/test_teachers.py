@@ -86,7 +86,7 @@ def test_what_is_read_of_captions_is_what_the_policy_thinks_of_their_words() -> 
     encoded, episodes = policy.encode(pairs.prompts.context), pairs.episodes(0)
     read = of_words(policy, encoded, episodes).detach()
     said, log_p, below, p = read.view(len(read), 4, len(task.answer.vocabulary)).unbind(1)
-    there = policy.places(episodes.response, episodes.response_length)
+    there = policy.head.there(episodes.response, episodes.response_length)
     assert torch.equal(said.sum(1), there.sum(1).float())
     known = policy.log_prob(encoded, episodes.response, episodes.response_length).detach()
     torch.testing.assert_close(log_p.sum(1), known)
@@ -100,8 +100,8 @@ def test_terms_of_choices_sum_to_their_logits() -> None:
     policy = ResponsePolicy(task, features=16)
     assert policy.head is not None
     encoded, episodes = policy.encode(pairs.prompts.context), pairs.episodes(0)
-    logits = policy.head(encoded).gather(1, episodes.response[:, None])[:, 0]
-    terms = of_choices(policy, encoded, episodes).sum(1) + policy.head.bias[episodes.response]
+    logits = policy.head.logits(policy.context(encoded)).gather(1, episodes.response[:, None])[:, 0]
+    terms = of_choices(policy, encoded, episodes).sum(1) + policy.head.out.bias[episodes.response]
     torch.testing.assert_close(terms, logits, atol=1e-5, rtol=1e-5)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -112,9 +112,7 @@ def test_nothing_that_knows_the_truth_can_be_reached_from_what_is_handed_over(
         assert episodes.truth is None
         assert type(episodes.context) is dict
         assert set(episodes.context) == set(envs.task.context)
-        expected = {
-            id(one) for one in [*episodes.context.values(), episodes.response, episodes.response_length]
-        }
+        expected = {id(one) for one in [*tensors_of(episodes), episodes.response_length]}
         for one in reachable(episodes):
             assert not isinstance(one, KNOWING), type(one)
             if isinstance(one, Tensor) and one.dtype != torch.bool:
@@ -124,7 +122,8 @@ def test_nothing_that_knows_the_truth_can_be_reached_from_what_is_handed_over(
 
 def tensors_of(episodes: Episodes) -> list[Tensor]:
     length = [] if episodes.response_length is None else [episodes.response_length]
-    return [*episodes.context.values(), episodes.response, *length]
+    heard = [] if episodes.turns is None else list(episodes.turns.values())
+    return [*episodes.context.values(), episodes.response, *length, *heard]
 
 
 @pytest.mark.parametrize("compact", [True, False], ids=["picked", "masked"])
@@ -166,7 +165,7 @@ def test_a_reward_model_judges_without_looking_and_the_same_whatever_the_truth_i
     envs, spy = judged(name, True)
     seen = spy.handed[0]
     model, key = learned(envs.task), torch.randint(9, (len(seen), 3))
-    full = Episodes(seen.context, seen.response, seen.response_length, Tripwire(), key)
+    full = replace(seen, reference=Tripwire(), key=key)
     first, second = judge(model, full), model.score(seen)
     assert torch.equal(first.reward, second.reward)
     assert bool(torch.isfinite(first.reward).all())

@@ -361,7 +361,7 @@ def test_an_agent_learns_the_task_from_a_reward_model_alone() -> None:
     labels = Pairs(torch.zeros_like(first), first, second, choice, torch.ones_like(told[told]))
     spaces = ModelSpaces(context_spaces(venv.observation_space), venv.action_space)
     config = FitConfig(
-        ModelConfig(features=16, width=16), held_out=0, epochs=20, batch=16, learning_rate=3e-3
+        ModelConfig(features=64, width=16), held_out=0, epochs=40, batch=16, learning_rate=3e-3
     )
     model = fit(Labelled(answers, ("one",), (labels,)), spaces, config).model
     learning = RewardVecEnv(venv, LearnedReward(spaces, model=model))

@@ -12,6 +12,7 @@ from feedback.reward_models import ModelConfig
 from mm_envs.episodes import Prompts
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task
+from mm_envs.tasks.play import answered
 
 SMALL = ModelConfig(features=8, hidden=8, width=8)
 
@@ -30,7 +31,9 @@ def answers(name: str, n: int = 12, k: int = 3) -> tuple[Task, Answers]:
     response = task.random(fold(stream(1, "answers"), torch.arange(n * k)))
     response, length = task.answer.finish(response)
     each = None if length is None else length.view(n, k)
-    return task, Answers.of(prompts.context, response.view(n, k, *response.shape[1:]), each)
+    heard = answered(task, prompts.take(torch.arange(n).repeat_interleave(k)), response).turns
+    turns = None if heard is None else {key: one.view(n, k, *one.shape[1:]) for key, one in heard.items()}
+    return task, Answers.of(prompts.context, response.view(n, k, *response.shape[1:]), each, turns)
 
 
 def labelled(name: str, n: int = 12, k: int = 3, seed: int = 0) -> tuple[Task, Labelled]:

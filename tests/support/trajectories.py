@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +24,9 @@ def scripted_actions(envs: MultimodalVectorEnv, step: int) -> Tensor:
     bits = fold(stream(0, "scripted actions"), envs._rows.row, step)
     if envs._choices is not None:
         return integers(bits, envs._choices)
-    size = envs.single_action_space.shape[0]
-    return 2 * uniform(fold(bits[:, None], torch.arange(size))) - 1
+    shape = envs.single_action_space.shape
+    index = torch.arange(math.prod(shape))
+    return (2 * uniform(fold(bits[:, None], index)) - 1).view(-1, *shape)
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:

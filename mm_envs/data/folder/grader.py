@@ -12,9 +12,8 @@ from mm_envs.episodes import Judgement
 from mm_envs.metrics.cider import D, ReferenceVectors, score_words
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import EXACT_IDS
-from mm_envs.metrics.text import words_of
 from mm_envs.random import fold
-from mm_envs.tokenizers import EOS, PAD, UNK, Vocabulary
+from mm_envs.tokenizers import Tokenizer, close, is_unknown, is_word, sizes, words_first
 
 _BLOCK = 64
 
@@ -26,17 +25,14 @@ def answered(tokens: Tensor, length: Tensor | None) -> Tensor:
         tokens: Token ids, (n, L) int64.
         length: How many of them are words, (n,) int64; None: up to ``<eos>``.
     """
-    if length is not None:
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        tokens = tokens.masked_fill(places >= length[:, None], EOS)
-    return words_of(tokens)
+    return words_first(tokens if length is None else close(tokens, length))
 
 
 def _best(grader: FactGrader | ReferenceGrader, known: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
     """The highest utility of any reference, and the number of the first that has it, each (n,)."""
     n, several = captions.shape[:2]
     scores = grader.raw(captions.flatten(0, 1), None, known.repeat_interleave(several, 0)).view(n, several)
-    there = (captions > EOS).any(2)
+    there = is_word(captions).any(2)
     return scores.where(there, -1.0).max(1)
 
 
@@ -49,9 +45,10 @@ class FactGrader:
 
     Args:
         facts: All facts that are known of any item, each as its words.
-        vocabulary: The vocabulary of captions.
+        vocabulary: The tokenizer of captions.
 
     Example:
+        >>> from mm_envs.tokenizers import Vocabulary
         >>> words = Vocabulary.of(["dark", "red", "dog"])
         >>> grader = FactGrader([("dark", "red"), ("dog",), ("red",)], words)
         >>> captions = torch.stack([words.encode(text, 3) for text in ("dark red dog", "red dog")])
@@ -62,13 +59,13 @@ class FactGrader:
     field = "facts"
     parts = ("right", "invented")
 
-    def __init__(self, facts: Sequence[Sequence[str]], vocabulary: Vocabulary) -> None:
+    def __init__(self, facts: Sequence[Sequence[str]], vocabulary: Tokenizer) -> None:
         self.facts = tuple(tuple(words) for words in facts)
         ids = [vocabulary.encode(words) for words in self.facts]
         known: list[tuple[int, Tensor, Tensor]] = []
         for size in sorted({len(words) for words in self.facts}, reverse=True):
             # A fact with a word that captions do not have cannot be said.
-            numbers = [i for i, words in enumerate(ids) if len(words) == size and bool((words != UNK).all())]
+            numbers = [i for i, words in enumerate(ids) if len(words) == size and not is_unknown(words).any()]
             if numbers:
                 hashes = _hashes(torch.stack([ids[number] for number in numbers]), size)[:, 0]
                 order = hashes.argsort()
@@ -170,8 +167,8 @@ class ReferenceGrader:
     def __init__(self, captions: Tensor, training: int, words: int) -> None:
         # An unknown word of a reference is none that an answer can have.
         self._captions, self._strange = captions, words + 1
-        references = words_of(captions.masked_fill(captions == UNK, words))
-        self._references = references[..., : max(1, int((references != PAD).sum(2).max()))]
+        references = words_first(captions.masked_fill(is_unknown(captions), words))
+        self._references = references[..., : max(1, int(sizes(references).max()))]
         seen = DocumentFrequency.of(self._references[:training], exact=words + 1 < EXACT_IDS)
         self._frequency = DocumentFrequency(seen.keys, seen.counts, seen.documents + 1, exact=seen.exact)
         self._vectors = self._no_vectors()
@@ -204,7 +201,7 @@ class ReferenceGrader:
 
     def raw(self, tokens: Tensor, length: Tensor | None, item: Tensor) -> Tensor:
         """CIDEr-D over all references, 0 to 10, (n,) float64."""
-        words = answered(tokens.masked_fill(tokens == UNK, self._strange), length)
+        words = answered(tokens.masked_fill(is_unknown(tokens), self._strange), length)
         return score_words(words, self._on(item)[0][item], self._frequency, D)
 
     def best(self, item: Tensor, captions: Tensor) -> Tensor:

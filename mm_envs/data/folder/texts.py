@@ -8,12 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from mm_envs.data.folder.columns import composed
-from mm_envs.tokenizers import EOS, PAD, SPECIALS, UNK, Vocabulary
+from mm_envs.tokenizers import Vocabulary, pad_rows
 
 Pinned = str | Path | Sequence[str]
 
@@ -93,8 +91,7 @@ def _vocabulary(words: object) -> Vocabulary:
     """The vocabulary of a list of words, which may begin with the special ones."""
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise ValueError(f"{words!r:.60} is no list of words: give a list of strings")
-    given = tuple(map(composed, words))
-    return Vocabulary(given) if given[: len(SPECIALS)] == SPECIALS else Vocabulary.of(given)
+    return Vocabulary.of_list([composed(word) for word in words])
 
 
 def pinned_for(field: str, vocabulary: Pinned | Mapping[str, Pinned] | None) -> Vocabulary | None:
@@ -113,9 +110,7 @@ def token_table(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, length: 
         length: The number of columns.
         eos: Whether ``<eos>`` follows the last word, where there is room for it.
     """
-    table = np.full((len(texts), length), PAD, dtype=np.int64)
-    for row, words in enumerate(texts):
-        if words:
-            ids = [vocabulary.ids.get(word, UNK) for word in words] + [EOS] * eos
-            table[row, : len(ids)] = ids[:length]
-    return torch.from_numpy(table)
+    ids, unk, end = vocabulary.ids, vocabulary.unk, [vocabulary.eos] * eos
+    return pad_rows(
+        [[ids.get(word, unk) for word in words] + end if words else [] for words in texts], length
+    )

@@ -14,7 +14,7 @@ from mm_envs.data.folder.faults import Faults
 from mm_envs.data.folder.items import Item
 from mm_envs.data.folder.texts import Pinned, pinned_for, token_table, vocabulary_of, words_of
 from mm_envs.names import at_least, whole
-from mm_envs.tokenizers import PAD, Vocabulary
+from mm_envs.tokenizers import Vocabulary, sizes
 
 CLASS_FIELDS = ("label", "answer")
 LONGEST_TEXT = 64
@@ -168,7 +168,7 @@ class Words:
         self._note_cut(field, [len(words) for words in texts], length)
         self.vocabularies[field] = self._vocabulary(field, texts)
         table = token_table(texts, self.vocabularies[field], length, eos=False)
-        self.tables |= {field: table, f"{field}_length": (table != PAD).sum(1, keepdim=True)}
+        self.tables |= {field: table, f"{field}_length": sizes(table)[:, None]}
 
     def _set_captions(
         self,

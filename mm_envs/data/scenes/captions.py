@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SIZES, TEXTURES, SceneConfig, SceneGraph
 from mm_envs.episodes import Judgement
-from mm_envs.tokenizers import EOS, PAD, Vocabulary
+from mm_envs.tokenizers import Vocabulary, compact
 
 RELATIONS = ("left", "right", "above", "below")
 LONGEST = 30  # words of a caption, so that all counts of one caption fit into one 64-bit number
@@ -94,24 +94,6 @@ def part_modalities(config: SceneConfig, audio: bool = False) -> dict[str, tuple
     return parts
 
 
-def compact(tokens: Tensor, length: int) -> Tensor:
-    """Move the words of each row together at its front, and cut or pad the rows.
-
-    Args:
-        tokens: Token ids of shape (..., width), int64, with ``<pad>`` anywhere.
-        length: The width of the result.
-
-    Example:
-        >>> compact(torch.tensor([[0, 5, 0, 6]]), 3).tolist()
-        [[5, 6, 0]]
-    """
-    width = tokens.shape[-1]
-    word = tokens != PAD
-    place = torch.where(word, word.cumsum(-1) - 1, width)
-    room = tokens.new_zeros((*tokens.shape[:-1], max(width, length) + 1))
-    return room.scatter_(-1, place, tokens)[..., :length].contiguous()
-
-
 def references(graph: SceneGraph, config: SceneConfig, length: int) -> Tensor:
     """Captions as several people might give them, all of them true.
 
@@ -146,31 +128,31 @@ def references(graph: SceneGraph, config: SceneConfig, length: int) -> Tensor:
 
 def _tell(graph: SceneGraph, config: SceneConfig, start: int, step: int, full: bool) -> Tensor:
     """One caption of each scene with ``<pad>`` between its words, (n, K * 7 + 1)."""
-    ids, words = caption_vocabulary(config).ids, attribute_words(config)
-    n, k = graph.present.shape
+    vocabulary, words = caption_vocabulary(config), attribute_words(config)
+    ids, (n, k) = vocabulary.ids, graph.present.shape
     places = torch.arange(k, device=graph.shape.device)
     order = (start + step * places) % graph.count[:, None]
-    nothing = torch.zeros_like(order)
-    spoken = [*_relation(graph, ids, order), torch.full_like(order, ids["a"])]
+    nothing = torch.full_like(order, vocabulary.pad)
+    spoken = [*_relation(graph, vocabulary, order), torch.full_like(order, ids["a"])]
     for kind in ("size", "colour", "texture", "shape"):
         silent = kind not in words or not (full or kind in ("colour", "shape"))
         value = getattr(graph, kind).gather(1, order)
         spoken.append(nothing if silent else value + ids[words[kind][0]])
     mentioned = (places < graph.count[:, None])[:, :, None]
-    mentions = torch.where(mentioned, torch.stack(spoken, 2), PAD)
-    return pad(mentions.view(n, -1), (0, 1), value=EOS)
+    mentions = torch.where(mentioned, torch.stack(spoken, 2), vocabulary.pad)
+    return pad(mentions.view(n, -1), (0, 1), value=vocabulary.eos)
 
 
-def _relation(graph: SceneGraph, ids: dict[str, int], order: Tensor) -> list[Tensor]:
+def _relation(graph: SceneGraph, vocabulary: Vocabulary, order: Tensor) -> list[Tensor]:
     """The words between each mention and the one before it: relation and "of", each (n, K)."""
-    n, k = order.shape
+    ids, (n, k) = vocabulary.ids, order.shape
     pair = order.roll(1, 1) * k + order
     left, above = (holds.view(n, -1).gather(1, pair) for holds in (graph.left_of(), graph.above()))
     right = graph.left_of().mT.reshape(n, -1).gather(1, pair)
     vertical = torch.where(above, ids["above"], ids["below"])
     word = torch.where(left, ids["left"], torch.where(right, ids["right"], vertical))
-    of = torch.where(left | right, ids["of"], PAD)
-    word[:, 0], of[:, 0] = PAD, PAD
+    of = torch.where(left | right, ids["of"], vocabulary.pad)
+    word[:, 0], of[:, 0] = vocabulary.pad, vocabulary.pad
     return [word, of]
 
 
@@ -269,10 +251,11 @@ class CaptionGrader:
 
     Example:
         >>> from mm_envs.data.scenes.layout import decode
+        >>> from mm_envs.tokenizers import lengths
         >>> config = SceneConfig()
         >>> grader, graph = CaptionGrader(config), decode(config, torch.tensor([7]))
         >>> short = references(graph, config, 12)[:, 1]  # five of seven facts: no sizes
-        >>> judgement = grader.score(short, (short > EOS).sum(1), grader.facts(graph))
+        >>> judgement = grader.score(short, lengths(short), grader.facts(graph))
         >>> round(7 * judgement.reward.item(), 3), judgement.parts["size"].item()
         (5.0, 0.0)
     """
@@ -336,7 +319,8 @@ class CaptionGrader:
             raise ValueError(f"captions of {width} words are above {LONGEST}: lower max_tokens")
         table, k = self._on(tokens.device), self.config.maximum
         border = table.places[:width] >= length[:, None]
-        words = pad(tokens.masked_fill(border, EOS), (1, 1), value=EOS)
+        eos = self.vocabulary.eos
+        words = pad(tokens.masked_fill(border, eos), (1, 1), value=eos)
         pairs = torch.add(words[:, 1:], words[:, :-1], alpha=len(self.vocabulary))
         # Not take(): it asks a second thread for help with a few hundred rows, which may cost milliseconds.
         adds = table.bigrams.index_select(0, pairs.flatten()).view_as(pairs)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mm_envs.data.scenes.layout import SHAPES, SceneConfig, SceneGraph
 from mm_envs.data.scenes.questions import pick
 from mm_envs.random import fold
-from mm_envs.tokenizers import PAD, Vocabulary
+from mm_envs.tokenizers import Vocabulary, pad_to
 
 NAME_LENGTH = 2
 
@@ -56,5 +56,5 @@ def name_by_shape(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple
     shape = graph.shape.gather(1, index[:, None])[:, 0] + name_vocabulary(config).ids[SHAPES[0]]
     place, placed = name_by_place(graph, config, fold(bits, 1))
     named = alone.any(1)
-    text = torch.where(named[:, None], torch.stack([shape, torch.full_like(shape, PAD)], 1), place)
+    text = torch.where(named[:, None], pad_to(shape[:, None], NAME_LENGTH), place)
     return text, torch.where(named, index, placed)

@@ -24,10 +24,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mm_envs.data.scenes.captions import RELATIONS, compact
+from mm_envs.data.scenes.captions import RELATIONS
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SceneConfig, SceneGraph
 from mm_envs.random import fold, integers
-from mm_envs.tokenizers import PAD, Vocabulary
+from mm_envs.tokenizers import Vocabulary, blank, compact, pad_rows
 
 TEMPLATES = {
     "existence": "is there a {} {}",
@@ -164,8 +164,8 @@ class _Draft:
 
 def _write(config: SceneConfig, drafts: list[_Draft], kind: Tensor) -> Tensor:
     """The words of the drafts of the chosen kinds."""
-    blank = torch.zeros_like(kind)
-    fills = [torch.stack(draft.fill + [blank] * (_SLOTS - len(draft.fill)), 1) for draft in drafts]
+    empty = blank(kind.shape, kind.device)
+    fills = [torch.stack(draft.fill + [empty] * (_SLOTS - len(draft.fill)), 1) for draft in drafts]
     fill = torch.stack(fills, 1)[torch.arange(len(kind), device=kind.device), kind]
     template = _templates(config, kind.device)[kind]
     words = torch.where(template >= 0, template, fill.gather(1, (-1 - template).clamp(min=0)))
@@ -180,8 +180,8 @@ def _templates(config: SceneConfig, device: torch.device) -> Tensor:
         row: list[int] = []
         for word in template.split():
             row.append(-1 - sum(i < 0 for i in row) if word == "{}" else ids[word])
-        rows.append(row + [PAD] * (question_length(config) - len(row)))
-    return torch.tensor(rows).to(device)
+        rows.append(row)
+    return pad_rows(rows, question_length(config)).to(device)
 
 
 # Drawing ----------------------------------------------------------------------------------------------------
@@ -259,7 +259,8 @@ def _count(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     They occur as 1/shapes * (1 - 1/colours) to 1/colours * (1 - 1/shapes), or colours - 1 to shapes - 1: the
     more frequent ones are thinned by this ratio.
     """
-    ids, s, k = question_vocabulary(config).ids, config.shapes, config.maximum
+    vocabulary, s, k = question_vocabulary(config), config.shapes, config.maximum
+    ids = vocabulary.ids
     every = [torch.arange(number, device=bits.device) for number in (s, config.colours, k + 1)]
     shapes, colours = (
         (value[:, :, None] == number).sum(1)
@@ -275,7 +276,7 @@ def _count(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     value = pick(values & (is_shape == of_shape[:, None]), fold(bits, 2))
     fill = [
         torch.where(of_shape, value + ids[plural(SHAPES[0])], value - s + ids[COLOURS[0]]),
-        torch.where(of_shape, PAD, ids["objects"]),
+        torch.where(of_shape, vocabulary.pad, ids["objects"]),
     ]
     enough = offered.sum(1) >= (graph.count + 1).clamp(max=3)
     return _Draft(fill, target + ZERO, enough & _kept(config, shapes, colours, fold(bits, 3)))
@@ -324,8 +325,8 @@ def _referred(graph: SceneGraph, config: SceneConfig, index: Tensor) -> list[Ten
 
 def _relation(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     """The true relation or its opposite, along an axis on which the two objects differ."""
-    ids, k = question_vocabulary(config).ids, config.maximum
-    left, above = graph.left_of(), graph.above()
+    vocabulary, k = question_vocabulary(config), config.maximum
+    ids, left, above = vocabulary.ids, graph.left_of(), graph.above()
     objects = torch.arange(k, device=bits.device)[None]
     possible = _both(_unique(graph, graph.colour, graph.shape)) & _differ(objects)
     a, b, available = _two(possible, fold(bits, 0))
@@ -336,7 +337,7 @@ def _relation(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     true = torch.where(across, right_of.long(), 2 + under.long())
     yes = _coin(fold(bits, 2))
     word = torch.where(yes, true, true ^ 1)
-    said = [word + ids[RELATIONS[0]], torch.where(across, ids["of"], PAD)]
+    said = [word + ids[RELATIONS[0]], torch.where(across, ids["of"], vocabulary.pad)]
     fill = [*_referred(graph, config, a), *said, *_referred(graph, config, b)]
     return _Draft(fill, torch.where(yes, YES, NO), available)
 

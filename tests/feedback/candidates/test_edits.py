@@ -10,14 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.decoder import lengths
 from feedback.candidates import Edits
 from feedback.collection import draw_prompts
 from mm_envs.answers.edits import EDITS
 from mm_envs.answers.word_classes import WordClasses
 from mm_envs.random import fold, pick, stream
 from mm_envs.tasks import make_task
-from mm_envs.tokenizers import EOS, PAD, SPECIALS
+from mm_envs.tokenizers import EOS, PAD, SPECIALS, lengths
 
 N, PLACES = 400, 9
 COLOURS, SHAPES = ("red", "green", "blue"), ("circle", "cross")

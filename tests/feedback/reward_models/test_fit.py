@@ -91,7 +91,7 @@ def test_what_is_frozen_stays_as_the_policy_has_it_and_the_rest_does_not(freeze:
     for member in fitted.model.members:
         now = member.context_encoder.state_dict()
         assert all(torch.equal(now[key], encoder[key]) for key in encoder)
-        decoder = policy.decoder.state_dict()
+        decoder = policy.head.decoder.state_dict()
         same = all(torch.equal(member.reader.decoder.state_dict()[key], decoder[key]) for key in decoder)
         assert same == (freeze == "trunk")
     first, second = (member.head.out.weight for member in fitted.model.members)

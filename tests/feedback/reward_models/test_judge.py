@@ -75,12 +75,16 @@ def test_on_an_accelerator_it_waits_for_nothing(name: str) -> None:
         model = LearnedReward(task, model=Ensemble([RewardModel(task, config) for _ in range(2)]))
         shapes = [*table.contexts.items(), ("response", table.response)]
         fake = {key: torch.zeros(one.shape, dtype=one.dtype, device=DEVICE) for key, one in shapes}
+        heard = {
+            key: torch.zeros(one.shape, dtype=one.dtype, device=DEVICE)
+            for key, one in (table.turns or {}).items()
+        }
         response = fake.pop("response")
         length = (
             None if table.length is None else torch.zeros(len(response), dtype=torch.int64, device=DEVICE)
         )
         context = {key: one.repeat_interleave(3, 0) for key, one in fake.items()}
-        said = model.score(Episodes(context, response, length))
+        said = model.score(Episodes(context, response, length, turns=heard))
     assert said.reward.device.type == "cuda"
     assert said.reward.shape == (len(table),)
 

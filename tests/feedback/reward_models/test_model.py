@@ -10,7 +10,7 @@ from reward_answers import SMALL, answers, asked
 
 from agents.policy import ResponsePolicy
 from feedback.reward_models import ModelConfig, ModelSpaces, RewardModel
-from feedback.reward_models.readers import WordReader
+from feedback.reward_models.answer_encoders import TokenLevelEncoder
 from mm_envs.tasks import CONFIGURATIONS
 from mm_envs.tokenizers import EOS
 
@@ -82,10 +82,10 @@ def test_a_model_that_starts_from_a_policy_reads_as_it_writes() -> None:
     policy = ResponsePolicy(task, 8, 8, seed=4)
     model = RewardModel(task, SMALL)
     model.start_from(policy)
-    assert isinstance(model.reader, WordReader)
+    assert isinstance(model.reader, TokenLevelEncoder)
     encoded = policy.encode(table.contexts)
     assert torch.equal(model.encode(table.contexts), encoded)
-    each = policy.word_log_probs(encoded[table.context], table.response, table.length)
+    each = policy.step_log_probs(encoded[table.context], table.response, table.length)
     read = model.read(encoded, table)
     there = read[:, :, -1] > 0
     likely = read[:, :, -2] * 3

@@ -66,7 +66,7 @@ def test_what_members_share_is_stored_once(shared: str, encoders: int, readers: 
     assert len({id(member.reader) for member in again.members}) == readers
     with safe_open(str(tmp_path / "weights.safetensors"), "pt") as file:
         names = list(file.keys())
-    assert sum(name.endswith("context_encoder.fuse.net.0.weight") for name in names) == encoders
+    assert sum(name.endswith("context_encoder.fused.fuse.net.0.weight") for name in names) == encoders
     assert sum(name.endswith("decoder.out.weight") for name in names) == readers
 
 
@@ -83,9 +83,9 @@ def test_a_fit_is_saved_with_the_hash_of_its_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        (lambda: make_task("caption", objects=(1, 4)), "space 'response' is Tokens"),
+        (lambda: make_task("caption", objects=(1, 4)), "space 'response' is Text"),
         (lambda: make_task("caption", sound="complement"), "space 'audio' is Audio.* fitted with none"),
-        (lambda: make_task("vqa"), "space 'response' is Discrete"),
+        (lambda: make_task("vqa"), "space 'response' is Choice"),
         (lambda: make_task("classify", dataset="digits"), "space 'image' is Image"),
     ],
 )
@@ -119,7 +119,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda c: c.pop("spaces"), "is damaged .*spaces"),
         (lambda c: c.pop("temperature"), "is damaged .*temperature"),
         (lambda c: c["vocabularies"].update(response="0" * 16), "digests of its vocabularies"),
-        (lambda c: c["spaces"]["response"]["vocabulary"].reverse(), "words must begin with"),
+        (lambda c: c["spaces"]["answer"]["vocabulary"].reverse(), "words must begin with"),
         (
             lambda c: c["spaces"]["context"]["image"].update(height=3),
             r"config.json is damaged .* below 36x36",
@@ -181,7 +181,8 @@ def test_numbers_with_bounds_of_their_own_are_read_on_the_same_scale_again(tmp_p
 
 def test_a_space_that_is_said_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
     save(plain(), tmp_path)
-    rewritten(tmp_path, lambda c: c["spaces"]["response"].update(n=10**13))
+    huge = {"kind": "ranking", "count": 10**13, "top": 1}
+    rewritten(tmp_path, lambda c: (c["spaces"].update(answer=huge), c["vocabularies"].pop("response")))
     with pytest.raises(ValueError, match=r"weights 'members.0.reader.* of the right shape"):
         load(tmp_path)
 

@@ -12,14 +12,13 @@ from mm_envs.data.scenes.captions import (
     LONGEST,
     CaptionGrader,
     caption_vocabulary,
-    compact,
     default_max_tokens,
     part_modalities,
     references,
 )
 from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, scene
 from mm_envs.random import fold, integers
-from mm_envs.tokenizers import EOS, PAD
+from mm_envs.tokenizers import EOS, PAD, compact
 
 CONFIGS = [
     SceneConfig(),

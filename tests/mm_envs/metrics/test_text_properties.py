@@ -22,7 +22,8 @@ from mm_envs.metrics.cider import cider, cider_d
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import earlier, ngram_keys, occurrences
 from mm_envs.metrics.rouge import common_subsequence, rouge_l_coco, rouge_l_google
-from mm_envs.metrics.text import Numbering, words_of
+from mm_envs.metrics.text import Numbering
+from mm_envs.tokenizers import words_first
 
 logging.getLogger("sacrebleu").setLevel(logging.ERROR)
 
@@ -137,7 +138,7 @@ def test_strings_and_tokens_are_matched_alike() -> None:
 def test_words_are_what_stands_before_the_end() -> None:
     tokens = torch.tensor([[[3, 0, 4, 1, 5], [0, 0, 0, 0, 0]], [[1, 3, 3, 3, 3], [3, 3, 3, 3, 3]]])
     expected = [[[3, 4, 0, 0, 0], [0, 0, 0, 0, 0]], [[0, 0, 0, 0, 0], [3, 3, 3, 3, 3]]]
-    assert words_of(tokens).tolist() == expected
+    assert words_first(tokens).tolist() == expected
 
 
 @given(
@@ -149,8 +150,8 @@ def test_words_are_those_of_a_loop(rows: list[list[int]]) -> None:
         words = [word for word in row[: [*row, 1].index(1)] if word]
         return words + [0] * (7 - len(words))
 
-    assert words_of(torch.tensor(rows)).tolist() == [said(row) for row in rows]
-    assert [words_of(torch.tensor(row)).tolist() for row in rows] == [said(row) for row in rows]
+    assert words_first(torch.tensor(rows)).tolist() == [said(row) for row in rows]
+    assert [words_first(torch.tensor(row)).tolist() for row in rows] == [said(row) for row in rows]
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence() -> None:

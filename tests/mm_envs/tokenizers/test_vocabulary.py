@@ -36,10 +36,10 @@ def test_it_is_a_value() -> None:
     ("make", "sentence"),
     [
         (lambda: Vocabulary(("a",)), "words must begin with"),
-        (lambda: Vocabulary.of(["a", "a"]), "'a' stands twice"),
+        (lambda: Vocabulary.of(["a", "a"]), "'a' is given twice"),
         (lambda: Vocabulary.of(["a b"]), "holds white space"),
         (lambda: Vocabulary.of([""]), "is empty"),
-        (lambda: Vocabulary.of(["<eos>"]), "'<eos>' stands twice"),
+        (lambda: Vocabulary.of(["<eos>"]), "'<eos>' is given twice"),
     ],
 )
 def test_bad_words_are_refused(make: object, sentence: str) -> None:

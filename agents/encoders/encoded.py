@@ -1,0 +1,62 @@
+"""Entries of observations as tokens: vectors with a mask and positions, to be attended to or pooled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from mm_envs.batch import SHARED, Batch
+
+
+@dataclass(frozen=True)
+class Encoded(Batch):
+    """Encoded entries of n observations.
+
+    Attributes:
+        tokens: Vectors, (n, s, d) float32; 0 where there is no token.
+        mask: Which tokens there are, (n, s) bool; None for all.
+        positions: Where each token comes from, (s, p) float32 in -1 to 1: row and column in a picture, row,
+            column and moment in a clip, pitch and moment in a sound, place in a text. None where tokens have
+            no order, such as candidates.
+    """
+
+    tokens: Tensor
+    mask: Tensor | None = None
+    positions: Tensor | None = field(default=None, metadata=SHARED)
+
+    def masked(self, mask: Tensor) -> Encoded:
+        """The same entries without the tokens outside a mask (n, s) or (n, 1) bool."""
+        both = mask if self.mask is None else mask & self.mask
+        both = both.expand(self.tokens.shape[:2])
+        tokens = self.tokens * both[:, :, None].to(self.tokens.dtype)
+        return Encoded(tokens, both, self.positions)
+
+
+class Encoder(nn.Module):
+    """Encodes entries of one space as tokens: ``encoder(entry, length=None) -> Encoded``.
+
+    Attributes:
+        width: d, numbers per token.
+        count: s, the number of tokens.
+    """
+
+    width: int
+    count: int
+
+
+def grid(*sizes: int) -> Tensor:
+    """Positions of the cells of a grid, (product of sizes, len(sizes)), each axis from -1 to 1.
+
+    Example:
+        >>> grid(1, 2).tolist()
+        [[0.0, -1.0], [0.0, 1.0]]
+    """
+    axes = [torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1) for size in sizes]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(sizes))
+
+
+def within(length: Tensor, count: int) -> Tensor:
+    """Which of so many entries lie before a length (n, 1): (n, count) bool."""
+    return torch.arange(count, device=length.device) < length.reshape(-1, 1)

@@ -1,0 +1,162 @@
+"""Operations on rows of token ids: where a text ends, which entries are words, padding.
+
+All take int64 ids with any leading dimensions and work along the last one, on any device and without waiting
+for it (except where that is free). They hold for every tokenizer, because ids 0, 1 and 2 mean the same in all
+of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mm_envs.tokenizers.tokenizer import EOS, PAD, UNK
+
+
+def is_padding(tokens: Tensor) -> Tensor:
+    """Which entries are padding, bool of the same shape."""
+    return tokens == PAD
+
+
+def is_unknown(tokens: Tensor) -> Tensor:
+    """Which entries are ``<unk>``, bool of the same shape."""
+    return tokens == UNK
+
+
+def is_word(tokens: Tensor) -> Tensor:
+    """Which entries are words of the text: before ``<eos>`` and not padding, bool of the same shape.
+
+    Example:
+        >>> is_word(torch.tensor([5, 0, 2, 1, 7])).tolist()
+        [True, False, True, False, False]
+    """
+    return (tokens != PAD) & ((tokens == EOS).cumsum(-1) == 0)
+
+
+def sizes(tokens: Tensor) -> Tensor:
+    """How many entries of each row are not padding, (...,) int64.
+
+    Example:
+        >>> sizes(torch.tensor([[5, 6, 0], [5, 1, 0]])).tolist()
+        [2, 2]
+    """
+    return (tokens != PAD).sum(-1)
+
+
+def lengths(tokens: Tensor) -> Tensor:
+    """How many ids come before ``<eos>``, (...,) int64: the whole width where there is no ``<eos>``.
+
+    Padding before ``<eos>`` counts: it is what was written in these steps.
+
+    Example:
+        >>> lengths(torch.tensor([[3, 4, 1, 0], [1, 0, 0, 0], [3, 0, 5, 6]])).tolist()
+        [2, 0, 4]
+    """
+    return ((tokens == EOS).cumsum(-1) == 0).sum(-1)
+
+
+def words_first(tokens: Tensor) -> Tensor:
+    """The words of each row moved to its beginning, padding behind them; the rest is dropped.
+
+    What comes behind ``<eos>``, ``<eos>`` itself and padding are no words.
+
+    Example:
+        >>> words_first(torch.tensor([[0, 5, 0, 6, 1, 7]])).tolist()
+        [[5, 6, 0, 0, 0, 0]]
+    """
+    words = is_word(tokens)
+    if tokens.device.type == "cpu" and not bool((words[..., 1:] & ~words[..., :-1]).any()):
+        # Nothing to move; on an accelerator the question would wait for the device.
+        return tokens.masked_fill(~words, PAD)
+    return _to_front(tokens, words)
+
+
+def compact(tokens: Tensor, length: int) -> Tensor:
+    """Move the ids of each row together at its front, padding left out, and cut or pad the rows.
+
+    ``<eos>`` is an id like any other here.
+
+    Args:
+        tokens: Token ids of shape (..., width), int64, with ``<pad>`` anywhere.
+        length: The width of the result.
+
+    Example:
+        >>> compact(torch.tensor([[0, 5, 0, 6]]), 3).tolist()
+        [[5, 6, 0]]
+    """
+    return pad_to(_to_front(tokens, ~is_padding(tokens)), length)
+
+
+def _to_front(tokens: Tensor, kept: Tensor) -> Tensor:
+    """The entries that are kept at the front of their rows, padding behind them."""
+    width = tokens.shape[-1]
+    # All that is dropped goes into one column more than there are.
+    position = torch.where(kept, kept.cumsum(-1) - 1, width)
+    room = tokens.new_full((*tokens.shape[:-1], width + 1), PAD)
+    return room.scatter_(-1, position, tokens)[..., :width].contiguous()
+
+
+def close(tokens: Tensor, length: Tensor | None = None) -> Tensor:
+    """Rows that end with ``<eos>`` where there is room for it, with padding behind that.
+
+    Args:
+        tokens: Token ids of shape (..., width), int64.
+        length: How many ids of each row are kept, (...,) int64; None: those before the first ``<eos>`` or
+            padding.
+
+    Example:
+        >>> close(torch.tensor([[5, 6, 0, 7], [5, 1, 6, 7], [5, 6, 7, 8]])).tolist()
+        [[5, 6, 1, 0], [5, 1, 0, 0], [5, 6, 7, 8]]
+        >>> close(torch.tensor([[5, 6, 7]]), torch.tensor([1])).tolist()
+        [[5, 1, 0]]
+    """
+    if length is None:
+        length = (((tokens == EOS) | (tokens == PAD)).cumsum(-1) == 0).sum(-1)
+    positions, end = torch.arange(tokens.shape[-1], device=tokens.device), length[..., None]
+    return tokens.masked_fill(positions >= end, PAD).masked_fill_(positions == end, EOS)
+
+
+def pad_to(tokens: Tensor, length: int) -> Tensor:
+    """Rows cut or padded to a length, (..., length) int64, contiguous.
+
+    Example:
+        >>> pad_to(torch.tensor([[5, 6]]), 3).tolist(), pad_to(torch.tensor([[5, 6]]), 1).tolist()
+        ([[5, 6, 0]], [[5]])
+    """
+    if tokens.shape[-1] >= length:
+        return tokens[..., :length].contiguous()
+    return torch.nn.functional.pad(tokens, (0, length - tokens.shape[-1]), value=PAD)
+
+
+def pad_rows(rows: Sequence[Sequence[int]], length: int | None = None) -> Tensor:
+    """Rows of ids as one tensor, (n, length) int64, cut or padded.
+
+    Args:
+        rows: The ids of each row.
+        length: The number of columns; None: that of the longest row.
+
+    Example:
+        >>> pad_rows([[5, 6], [], [7]]).tolist()
+        [[5, 6], [0, 0], [7, 0]]
+    """
+    ends = np.fromiter(map(len, rows), np.int64, len(rows))
+    width = int(ends.max(initial=0)) if length is None else length
+    table = np.full((len(rows), width), PAD, dtype=np.int64)
+    flat = chain.from_iterable(rows if length is None else (row[:length] for row in rows))
+    there = np.arange(width) < ends[:, None]
+    table[there] = np.fromiter(flat, np.int64, int(np.minimum(ends, width).sum()))
+    return torch.from_numpy(table)
+
+
+def blank(shape: Sequence[int], device: torch.device | None = None) -> Tensor:
+    """Rows that are all padding, int64.
+
+    Example:
+        >>> blank((1, 3)).tolist()
+        [[0, 0, 0]]
+    """
+    return torch.full(tuple(shape), PAD, dtype=torch.int64, device=device)
