@@ -15,6 +15,7 @@ TASKS: dict[str, str] = {
     "classify": "mm_envs.tasks.classify:Classify",
     "caption": "mm_envs.tasks.caption:Caption",
     "vqa": "mm_envs.tasks.vqa:VQA",
+    "retrieve": "mm_envs.tasks.retrieve:Retrieve",
 }
 
 # Every id that is registered, with the arguments of its environment. A line is frozen once it is released:
@@ -30,6 +31,7 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
     "MMVQA-v0": {"task": "vqa"},
     "MMVQA-sound-v0": {"task": "vqa", "sound": "complement"},
     "MMVQA-tokens-v0": {"task": "vqa", "answer": "tokens"},
+    "MMRetrieve-v0": {"task": "retrieve"},
 }
 
 
