@@ -16,6 +16,7 @@ TASKS: dict[str, str] = {
     "caption": "mm_envs.tasks.caption:Caption",
     "vqa": "mm_envs.tasks.vqa:VQA",
     "retrieve": "mm_envs.tasks.retrieve:Retrieve",
+    "ground": "mm_envs.tasks.ground:Ground",
 }
 
 # Every id that is registered, with the arguments of its environment. A line is frozen once it is released:
@@ -32,6 +33,7 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
     "MMVQA-sound-v0": {"task": "vqa", "sound": "complement"},
     "MMVQA-tokens-v0": {"task": "vqa", "answer": "tokens"},
     "MMRetrieve-v0": {"task": "retrieve"},
+    "MMGround-v0": {"task": "ground"},
 }
 
 
