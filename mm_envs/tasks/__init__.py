@@ -17,6 +17,7 @@ TASKS: dict[str, str] = {
     "vqa": "mm_envs.tasks.vqa:VQA",
     "retrieve": "mm_envs.tasks.retrieve:Retrieve",
     "ground": "mm_envs.tasks.ground:Ground",
+    "guess": "mm_envs.tasks.guess:Guess",
 }
 
 # Every id that is registered, with the arguments of its environment. A line is frozen once it is released:
@@ -34,6 +35,7 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
     "MMVQA-tokens-v0": {"task": "vqa", "answer": "tokens"},
     "MMRetrieve-v0": {"task": "retrieve"},
     "MMGround-v0": {"task": "ground"},
+    "MMGuess-v0": {"task": "guess", "objects": (3, 3)},
 }
 
 
