@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
@@ -95,6 +96,11 @@ class Boxes(AnswerKind):
                 "[left, top, right, bottom] of numbers from 0 to 1"
             )
         return torch.nn.functional.pad(answer, (0, 0, 0, self.count - len(answer)))
+
+    def describe(self, response: Tensor) -> str:
+        """The boxes that are there, rounded to hundredths of the picture."""
+        boxes = response[self.present(response)].tolist()
+        return json.dumps([[round(edge, 2) for edge in box] for box in boxes])
 
     def config(self) -> dict[str, Any]:
         """The largest number of boxes."""

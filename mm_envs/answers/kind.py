@@ -170,6 +170,10 @@ class AnswerKind(ABC):
         """One response (no leading dimension) as text that ``parse`` reads back."""
         return json.dumps(response.tolist())
 
+    def describe(self, response: Tensor) -> str:
+        """One response as a person reads it."""
+        return self.format(response)
+
     def formats(self, response: Tensor) -> list[str]:
         """Many responses (n, ...) as text."""
         return [self.format(row) for row in response]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from agents.evaluate import Policy
+    from mm_envs.answers import AnswerKind
     from mm_envs.cli.runs import Setting
     from mm_envs.engine.render import Result
     from mm_envs.engine.vector import MultimodalVectorEnv
@@ -27,6 +28,7 @@ class Played:
         result: The answer, good answers, reward and utility.
         item: The index of the item.
         ticket: The line that gives the episode back; empty where the environment has no id.
+        kind: The kind of the answer, to draw it on the pictures; None draws nothing.
     """
 
     spaces: Mapping[str, gym.Space[Any]]
@@ -34,12 +36,14 @@ class Played:
     result: Result
     item: int
     ticket: str = ""
+    kind: AnswerKind | None = None
 
     def card(self) -> Picture:
         """The episode as a picture."""
         from mm_envs.engine.render import describe, draw_card
 
-        return draw_card(self.spaces, self.context, describe(self.spaces, self.context, self.result, True))
+        lines = describe(self.spaces, self.context, self.result, True)
+        return draw_card(self.spaces, self.context, lines, self.kind, self.result.answer)
 
 
 def play(envs: MultimodalVectorEnv, policy: Policy, seed: int = 0) -> list[Played]:
@@ -68,7 +72,8 @@ def play(envs: MultimodalVectorEnv, policy: Policy, seed: int = 0) -> list[Playe
     rows = range(envs.num_envs)
     tickets = ["" if envs.spec is None else ticket(envs, row) for row in rows]
     seen = [{key: value[row] for key, value in context.items()} for row in rows]
-    return [Played(spaces, seen[row], found[row], items[row], tickets[row]) for row in rows]
+    kind = envs.task.answer
+    return [Played(spaces, seen[row], found[row], items[row], tickets[row], kind) for row in rows]
 
 
 def gallery(setting: Setting, policy: str, episodes: int, split: str = "test", seed: int = 0) -> list[Played]:

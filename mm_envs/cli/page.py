@@ -10,7 +10,8 @@ from html import escape
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from mm_envs.spaces import Audio, Image, Tokens, Video
+from mm_envs.engine.pictures import pictures_of
+from mm_envs.spaces import Audio, Tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,15 +101,14 @@ def page(episodes: Sequence[Played], title: str, subtitle: str) -> str:
 
 def _card(played: Played) -> str:
     media, words = [], []
+    pictures = pictures_of(played.spaces, played.context, played.kind, played.result.answer)
     for key, space in played.spaces.items():
         value = played.context[key]
-        if isinstance(space, Image):
-            media.append(f'<img alt="{escape(key)} of item {played.item}" src="{png_uri(value.numpy())}">')
-        elif isinstance(space, Video):
-            media += [
-                f'<img alt="{escape(key)}, frame {i}" src="{png_uri(frame)}">'
-                for i, frame in enumerate(value.numpy())
-            ]
+        if key in pictures:
+            several = len(pictures[key]) > 1
+            for i, one in enumerate(pictures[key]):
+                name = f"{escape(key)}, number {i + 1}" if several else f"{escape(key)} of item {played.item}"
+                media.append(f'<img alt="{name}" src="{png_uri(one)}">')
         elif isinstance(space, Audio):
             uri = wav_uri(value.numpy(), space.sample_rate)
             media.append(

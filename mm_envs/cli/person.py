@@ -88,9 +88,10 @@ class Person:
             self._out.print(f"  [bold]{number}[/]  {shown(answer) or '(nothing)'}", soft_wrap=True)
 
     def _show_media(self, question: Question) -> None:
-        from mm_envs.spaces import Audio, Image, Video
+        from mm_envs.engine.pictures import pictures_of
+        from mm_envs.spaces import Audio
 
-        seen = [name for name, space in question.spaces.items() if isinstance(space, (Image, Video))]
+        seen = list(pictures_of(question.spaces, question.context))
         heard = [name for name, space in question.spaces.items() if isinstance(space, Audio)]
         if self._folder is not None:
             for path in write(question, self._folder, seen, heard):

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mm_envs.spaces import Audio, Image, Tokens, Video
+from mm_envs.answers import AnswerKind
+from mm_envs.engine.pictures import pictures_of
+from mm_envs.spaces import Audio, Tokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 _PAPER, _INK, _FAINT, _ACCENT = (250, 249, 246), (32, 34, 40), (118, 122, 132), (30, 100, 190)
 _SIDE, _MARGIN, _WIDTH, _LINE, _SIZE = 256, 14, 380, 22, 16
-_WAVE_HEIGHT, _COLUMNS = 64, 42
+_WAVE_HEIGHT, _COLUMNS, _ABREAST = 64, 42, 4
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,11 @@ def as_text(lines: Sequence[tuple[str, str]]) -> str:
 
 
 def draw_card(
-    spaces: Mapping[str, gym.Space[Any]], observation: Mapping[str, Tensor], lines: Sequence[tuple[str, str]]
+    spaces: Mapping[str, gym.Space[Any]],
+    observation: Mapping[str, Tensor],
+    lines: Sequence[tuple[str, str]],
+    kind: AnswerKind | None = None,
+    answer: str = "",
 ) -> Picture:
     """A card for a person: pictures and the wave form of sounds at the left, words at the right.
 
@@ -105,20 +111,17 @@ def draw_card(
         spaces: The spaces of the observation.
         observation: One observation (no leading dimension), on the host.
         lines: Names and texts.
+        kind: The kind of the answer, to draw it on the pictures; None draws nothing.
+        answer: The answer as text.
 
     Returns:
         A Pillow picture, RGB.
     """
     from PIL import Image as pillow
 
-    shown: list[Picture] = []
-    for key, space in sorted(spaces.items(), key=lambda entry: isinstance(entry[1], Audio)):
-        if isinstance(space, Image):
-            shown.append(_enlarged(observation[key].numpy()))
-        elif isinstance(space, Video):
-            shown.append(_enlarged(np.concatenate(list(observation[key].numpy()), axis=2)))
-        elif isinstance(space, Audio):
-            shown.append(_wave(observation[key].numpy()))
+    pictures = pictures_of(spaces, observation, kind, answer)
+    shown = [_enlarged(_side_by_side(several)) for several in pictures.values()]
+    shown += [_wave(observation[key].numpy()) for key, space in spaces.items() if isinstance(space, Audio)]
     words = _written(lines)
     height = max(sum(one.height + _MARGIN for one in shown), words.height + _MARGIN) + _MARGIN
     left = max((one.width for one in shown), default=0)
@@ -147,6 +150,16 @@ def contact_sheet(cards: Sequence[Picture], columns: int = 3) -> Picture:
     for i, card in enumerate(cards):
         sheet.paste(card, (i % columns * width, i // columns * height))
     return sheet
+
+
+def _side_by_side(several: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures in rows of at most ``_ABREAST``, those without a mark with as many channels as others."""
+    most = max(len(one) for one in several)
+    whole = [np.repeat(one, most // len(one), axis=0) for one in several]
+    if len(whole) > _ABREAST:
+        whole += [np.zeros_like(whole[0])] * (-len(whole) % _ABREAST)
+    rows = [np.concatenate(whole[at : at + _ABREAST], axis=2) for at in range(0, len(whole), _ABREAST)]
+    return np.concatenate(rows, axis=1)
 
 
 def _enlarged(pixels: NDArray[np.uint8]) -> Picture:

@@ -92,7 +92,9 @@ class Replay:
         """The episode as a picture: what is seen and heard at the left, words at the right."""
         from mm_envs.engine.render import draw_card
 
-        return draw_card(self.env.task.context_spaces, _tensors(self.observation), self.lines())
+        answer = "" if self.outcome is None else self.outcome.answer
+        spaces, task = self.env.task.context_spaces, self.env.task
+        return draw_card(spaces, _tensors(self.observation), self.lines(), task.answer, answer)
 
 
 def replay(ticket: str | Ticket, response: Any = None, *, feedback: Any = None, **arguments: Any) -> Replay:

@@ -301,9 +301,13 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         frames: list[Any] = []
         for row in range(self.num_envs):
             observation = {key: value[row] for key, value in batch.items()}
-            lines = describe(spaces, observation, self._results.get(row), bool(self._finished[row]))
-            text = self.render_mode == "ansi"
-            frames.append(as_text(lines) if text else np.asarray(draw_card(spaces, observation, lines)))
+            result, ended = self._results.get(row), bool(self._finished[row])
+            lines = describe(spaces, observation, result, ended)
+            if self.render_mode == "ansi":
+                frames.append(as_text(lines))
+                continue
+            answer = result.answer if result is not None and ended else ""
+            frames.append(np.asarray(draw_card(spaces, observation, lines, self.task.answer, answer)))
         return tuple(frames)
 
     def action_at(self, response: Tensor) -> Tensor:

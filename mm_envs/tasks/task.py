@@ -205,7 +205,7 @@ class Task(ABC):
 
     def words(self, response: Tensor) -> str:
         """One response (a single row) as a person reads it."""
-        return self.answer.format(response)
+        return self.answer.describe(response)
 
     def reference_words(self, reference: Fields) -> list[str]:
         """Good answers to one item (fields of a single row) as a person reads them."""
