@@ -229,6 +229,10 @@ ENCODERS: dict[type[AnswerKind], Callable[..., AnswerEncoder]] = {
 }
 
 
+# What encodes answers of a kind token by token, as a policy writes them.
+DECODERS: dict[type[AnswerKind], Callable[..., TokenLevelEncoder]] = {Text: TokenLevelEncoder}
+
+
 def make_answer_encoder(
     kind: AnswerKind, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
 ) -> TokenLevelEncoder | AnswerEncoder:
@@ -242,10 +246,10 @@ def make_answer_encoder(
     Raises:
         ValueError: A decoder is asked for, and the answers are no words; or the kind has no encoder.
     """
-    if config.reader == "decoder" and not isinstance(kind, Text):
+    if config.reader == "decoder" and type(kind) not in DECODERS:
         raise ValueError(f"reader='decoder' reads words, but answers are {kind.space}: use reader='encoder'")
-    if isinstance(kind, Text) and config.reader != "encoder":
-        return TokenLevelEncoder(kind, config)
+    if type(kind) in DECODERS and config.reader != "encoder":
+        return DECODERS[type(kind)](kind, config)
     if kind.among is not None:
         return CandidateEncoder(kind, config)  # type: ignore[arg-type]
     if type(kind) not in ENCODERS:

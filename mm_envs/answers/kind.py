@@ -139,6 +139,10 @@ class AnswerKind(ABC):
         """How many changes make the one response of the other, (n,) int64; 0 if they are equal."""
         return (response != other).reshape(len(response), -1).any(1).to(torch.int64)
 
+    def same(self, response: Tensor, other: Tensor) -> Tensor:
+        """Which responses are the same answer, (n,) bool."""
+        return (response == other).reshape(len(response), -1).all(1)
+
     def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
         """Which responses hold a word, (n,) bool.
 

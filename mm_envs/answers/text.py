@@ -15,7 +15,7 @@ from mm_envs.answers.word_classes import WordClasses
 from mm_envs.names import one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Count, Tokens
-from mm_envs.tokenizers import EOS, PAD, SPECIALS, Tokenizer
+from mm_envs.tokenizers import EOS, PAD, SPECIALS, Tokenizer, same_words
 from mm_envs.tokenizers.table import to_plain
 
 
@@ -195,6 +195,10 @@ class Text(AnswerKind):
             rows.append(row)
         each = torch.arange(len(response), device=response.device)
         return torch.stack(rows, 1)[each, _given(length), _given(other_length)]
+
+    def same(self, response: Tensor, other: Tensor) -> Tensor:
+        """Which responses have the same words before their end."""
+        return same_words(response, other)
 
     def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
         """Which answers hold a word before their end."""

@@ -68,6 +68,10 @@ class Vector(AnswerKind):
         """A random answer."""
         return self.random(hashes), None
 
+    def same(self, response: Tensor, other: Tensor) -> Tensor:
+        """Which responses have their largest number at one index: of distributions the likeliest class."""
+        return response.flatten(1).argmax(1) == other.flatten(1).argmax(1)
+
     def parse(self, given: Any) -> Tensor:
         """The numbers."""
         read = numbers_in(given)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from mm_envs.answers import Text
 from mm_envs.episodes import Episodes, Judgement
-from mm_envs.metrics.text import Numbering
-from mm_envs.tokenizers import is_word
+from mm_envs.metrics.text import Numbering, words_of
+from mm_envs.tokenizers import is_word, same_words
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task
@@ -81,9 +80,7 @@ def exact_match(
         tensor([ True, False])
     """
     response, reference = _of_one_kind(response, reference, tokenizer)
-    mine, theirs = is_word(response), is_word(reference)
-    # What is written behind <eos> does not count.
-    return ((response == reference) & mine & theirs | ~(mine | theirs)).all(1)
+    return same_words(response, reference)
 
 
 def _of_one_kind(
@@ -105,7 +102,7 @@ def _of_one_kind(
 class Accuracy:
     """1 where the answer is the reference answer, word for word, else 0.
 
-    Of a distribution the likeliest class is compared.
+    What the same answer is depends on the kind of the answers: of a vector the index of its largest number.
 
     Args:
         task: The task whose answers are judged.
@@ -122,11 +119,7 @@ class Accuracy:
         """Whether each answer is right."""
         assert episodes.reference is not None
         right = self._task.oracle(episodes.reference)
-        mine = episodes.response
-        if mine.is_floating_point():
-            mine, right = mine.argmax(1), right.argmax(1)
-        same = exact_match(mine, right) if mine.ndim == 2 else mine == right
-        reward = same.to(torch.float32)
+        reward = self._task.answer.same(episodes.response, right).to(torch.float32)
         return Judgement(reward, {"accuracy": reward})
 
 
@@ -145,11 +138,7 @@ class TokenF1:
     scores_prefix = True
 
     def __init__(self, task: Task) -> None:
-        if not isinstance(task.answer, Text):
-            raise ValueError(
-                "feedback='token_f1' needs answers in words: use feedback='accuracy' for a choice"
-            )
-        self._task, self._size = task, len(task.answer.vocabulary)
+        self._task, self._size = task, len(words_of(task, "token_f1"))
 
     def score(self, episodes: Episodes) -> Judgement:
         """F1 of each answer."""

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from mm_envs.answers import Text
 from mm_envs.episodes import Episodes, Judgement, derived
 from mm_envs.metrics.bleu import Smoothing, bleu_of_counts, count
 from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_words
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import EXACT_IDS, ORDERS
 from mm_envs.metrics.rouge import rouge_l_coco_of_words, rouge_l_google_of_words
+from mm_envs.metrics.text import words_of
 from mm_envs.tokenizers import FIRST_WORD, is_unknown, pad_to, sizes, words_first
 
 if TYPE_CHECKING:
@@ -52,15 +52,12 @@ class TextFeedback(ABC):
     scores_prefix = True
 
     def __init__(self, task: Task, references: int | None = 1) -> None:
-        if not isinstance(task.answer, Text):
-            raise ValueError(
-                f"feedback={self.name!r} needs answers in words: use feedback='accuracy' for a choice"
-            )
+        vocabulary = words_of(task, self.name)
         if references is not None and references < 1:
             raise ValueError(
                 f"references={references} is below 1: leave it out for one, or give None for all"
             )
-        self._task, self._references, self._vocabulary = task, references, task.answer.vocabulary
+        self._task, self._references, self._vocabulary = task, references, vocabulary
         self._captioned = "captions" in task.reference
         # A word that no reference has.
         self._strange = len(self._vocabulary)

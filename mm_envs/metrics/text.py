@@ -11,13 +11,17 @@ import re
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from torch import Tensor
 
+from mm_envs.answers import Text
 from mm_envs.metrics.ngrams import EXACT_IDS
 from mm_envs.names import one_of
-from mm_envs.tokenizers import FIRST_WORD, pad_rows, words_first
+from mm_envs.tokenizers import FIRST_WORD, Tokenizer, pad_rows, words_first
+
+if TYPE_CHECKING:
+    from mm_envs.tasks.task import Task
 
 Response: TypeAlias = "Tensor | Sequence[str]"
 References: TypeAlias = "Tensor | Sequence[Sequence[str]]"
@@ -173,3 +177,20 @@ def as_words(
 def small_ids(tokens: Tensor) -> bool:
     """Whether all token ids lie below 2**16, so that n-grams fit into 64 bits."""
     return not tokens.numel() or int(tokens.max()) < EXACT_IDS
+
+
+def words_of(task: Task, feedback: str) -> Tokenizer:
+    """The words of the answers to a task.
+
+    Args:
+        task: The task.
+        feedback: The name of the feedback that needs words, for the error.
+
+    Raises:
+        ValueError: The answers of the task are not words.
+    """
+    if not isinstance(task.answer, Text):
+        raise ValueError(
+            f"feedback={feedback!r} needs answers in words: use feedback='accuracy' for a choice"
+        )
+    return task.answer.vocabulary

@@ -12,7 +12,6 @@ from mm_envs.answers import Choice, Text
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.metrics.accuracy import exact_match
 from mm_envs.names import one_of
 from mm_envs.tasks.baselines import conditional_majority
 from mm_envs.tasks.fields import SceneQuestions
@@ -105,9 +104,7 @@ class VQA(Task):
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
         """1 for the right answer and 0 for any other, more or fewer words included."""
-        right = self.oracle(reference)
-        same = exact_match(response, right) if response.ndim > 1 else response == right
-        correct = same.to(torch.float32)
+        correct = self.answer.same(response, self.oracle(reference)).to(torch.float32)
         return Judgement(correct, {"correct": correct})
 
     def oracle(self, reference: Fields) -> Tensor:

@@ -11,6 +11,7 @@ from mm_envs.tokenizers.rows import (
     lengths,
     pad_rows,
     pad_to,
+    same_words,
     sizes,
     words_first,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "lengths",
     "pad_rows",
     "pad_to",
+    "same_words",
     "sizes",
     "words_first",
 ]

@@ -37,6 +37,17 @@ def is_word(tokens: Tensor) -> Tensor:
     return (tokens != PAD) & ((tokens == EOS).cumsum(-1) == 0)
 
 
+def same_words(tokens: Tensor, other: Tensor) -> Tensor:
+    """Which rows (n, length) hold the same words at the same positions, whatever is behind their end.
+
+    Example:
+        >>> same_words(torch.tensor([[3, 1, 4], [3, 4, 1]]), torch.tensor([[3, 0, 0], [3, 0, 0]])).tolist()
+        [True, False]
+    """
+    mine, theirs = is_word(tokens), is_word(other)
+    return ((tokens == other) & mine & theirs | ~(mine | theirs)).all(1)
+
+
 def sizes(tokens: Tensor) -> Tensor:
     """How many entries of each row are not padding, (...,) int64.
 
