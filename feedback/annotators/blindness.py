@@ -10,6 +10,7 @@ from torch import Tensor
 from mm_envs.data.scenes.captions import RELATIONS, CaptionGrader, attribute_words
 from mm_envs.episodes import Episodes
 from mm_envs.judges import true_utility
+from mm_envs.tasks.caption import Caption
 from mm_envs.tasks.task import Task
 from mm_envs.tokenizers import blank, compact, sizes
 
@@ -62,9 +63,9 @@ def _stripping(
 
     Only so is an invented fact that is not seen no fault, and does not decide which object is meant.
     """
-    grader = getattr(task, "grader", None)
-    if not isinstance(grader, CaptionGrader):
+    if not isinstance(task, Caption) or not isinstance(task.grader, CaptionGrader):
         return None
+    grader = task.grader
     spoken = {**attribute_words(grader.config), "relation": (*RELATIONS, "of")}
     dropped = [grader.vocabulary.ids[word] for part in unseen for word in spoken.get(part, ())]
 
