@@ -193,7 +193,9 @@ def sb3_policy(model: BaseAlgorithm, deterministic: bool = True) -> Policy:
         tensors = {key: value.to(model.device) for key, value in observation.items()}
         with torch.no_grad():
             actions: Tensor = policy._predict(tensors, deterministic=deterministic)
+        if bounds is None:
+            return actions
         # A Gaussian policy may leave the bounds of its action space; Stable-Baselines3 clips in training too.
-        return actions if bounds is None else actions.clamp(*bounds)
+        return actions.view(-1, *bounds[0].shape).clamp(*bounds)
 
     return act

@@ -19,6 +19,7 @@ class CountEncoder(Encoder):
         space: The space of one count.
 
     Example:
+        >>> import torch
         >>> CountEncoder(Count(5))(torch.tensor([[0], [5]])).tokens.shape
         torch.Size([2, 1, 64])
     """
@@ -44,6 +45,7 @@ class ChoiceEncoder(Encoder):
         space: The space of one choice.
 
     Example:
+        >>> import torch
         >>> ChoiceEncoder(gym.spaces.Discrete(4))(torch.tensor([0, 3])).tokens.shape
         torch.Size([2, 1, 64])
     """

@@ -149,8 +149,7 @@ def _digests(training: Mapping[str, Any]) -> dict[str, Any]:
 def _dataset(agent: Agent) -> dict[str, str]:
     """The name and the fingerprint of the dataset, where there is one."""
     task = getattr(getattr(agent.model.env, "envs", None), "task", None)
-    dataset = getattr(task, "dataset", None)
-    return {} if dataset is None else {"name": dataset.name, "fingerprint": dataset.fingerprint()}
+    return {} if task is None else {"name": task.dataset.name, "fingerprint": task.fingerprint()}
 
 
 def _plain(space: gym.Space[Any]) -> Any:

@@ -16,6 +16,7 @@ from mm_envs.names import one_of, whole
 from mm_envs.random import fold, normal, uniform
 from mm_envs.spaces import UniformBox
 
+_STEPS = 4096
 NOISE = 0.1  # standard deviation of one edit, in sides of the picture
 
 
@@ -23,8 +24,9 @@ class Boxes(AnswerKind):
     """Up to ``n`` boxes (left, top, right, bottom) in shares of the picture: (rows, n, 4) float32 in [0, 1].
 
     One step. An action has the same shape in [-1, 1], the range that policies of continuous actions expect;
-    box = (action + 1) / 2. A box whose right is not right of its left, or whose bottom is not below its top,
-    has no area and is absent: that is how an answer has fewer than ``n`` boxes.
+    box = (action + 1) / 2, rounded to 1/4096 of the picture, so that both forms say exactly the same. A box
+    whose right is not right of its left, or whose bottom is not below its top, has no area and is absent:
+    that is how an answer has fewer than ``n`` boxes.
 
     Args:
         count: n, the largest number of boxes.
@@ -52,7 +54,11 @@ class Boxes(AnswerKind):
 
     def response(self, state: State, actions: Tensor) -> Answered:
         """The boxes of actions."""
-        return (actions.nan_to_num(0.0).clamp(-1, 1) + 1) / 2, None
+        return _rounded((actions.nan_to_num(0.0).clamp(-1, 1) + 1) / 2), None
+
+    def finish(self, response: Tensor) -> Answered:
+        """Boxes in steps of 1/4096."""
+        return _rounded(response), None
 
     def action(self, response: Tensor, step: int | Tensor) -> Tensor:
         """The action that gives boxes."""
@@ -64,7 +70,7 @@ class Boxes(AnswerKind):
 
     def random(self, hashes: Tensor) -> Tensor:
         """Corners uniform, in order, so that every box has an area."""
-        corners = uniform(self._each(hashes)).view(-1, self.count, 2, 2)
+        corners = _rounded(uniform(self._each(hashes))).view(-1, self.count, 2, 2)
         return torch.cat([corners.amin(2), corners.amax(2)], 2)
 
     def editor(
@@ -95,7 +101,7 @@ class Boxes(AnswerKind):
                 f"response={given!r:.80} is no answer: give at most {self.count} boxes "
                 "[left, top, right, bottom] of numbers from 0 to 1"
             )
-        return torch.nn.functional.pad(answer, (0, 0, 0, self.count - len(answer)))
+        return _rounded(torch.nn.functional.pad(answer, (0, 0, 0, self.count - len(answer))))
 
     def describe(self, response: Tensor) -> str:
         """The boxes that are there, rounded to hundredths of the picture."""
@@ -109,6 +115,10 @@ class Boxes(AnswerKind):
     def _each(self, hashes: Tensor) -> Tensor:
         index = torch.arange(4 * self.count, device=hashes.device)
         return fold(hashes[:, None], index).view(-1, self.count, 4)
+
+
+def _rounded(boxes: Tensor) -> Tensor:
+    return (boxes * _STEPS).round() / _STEPS
 
 
 class BoxesEditor:
@@ -131,7 +141,7 @@ class BoxesEditor:
         elif self._names != ("resize",):
             noise = torch.where(uniform(fold(hashes, 1))[:, None, None] < 0.5, together, noise)
         scale = NOISE * count.to(torch.float32).sqrt()[:, None, None]
-        moved = (response + scale * noise).clamp(0, 1)
+        moved = _rounded((response + scale * noise).clamp(0, 1))
         return torch.where(self._kind.present(response)[..., None], moved, response), None
 
     def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:

@@ -26,7 +26,7 @@ _SIDES = ("left", "right", "top", "bottom")
 
 
 class Guess(Task):
-    """Guess which object somebody has in mind, after one question.
+    """Guess which object of a picture is meant, after one question.
 
     ## Description
     The agent sees a picture of several objects, one of which is meant. In its first turn it asks one of five

@@ -33,7 +33,7 @@ class Retrieve(Task):
 
     ## Action space
     ``Discrete(candidates)``: the index of a picture. With ``answer="ranking"`` one picture a step, best
-    first; a picture that was ranked already stands for the first one that was not.
+    first; ranking a picture again ranks the first one that was not.
 
     ## Rewards
     What the feedback gives for the answer; by default a simulated annotator. The utility is 1 for the right

@@ -12,7 +12,7 @@ from mm_envs.answers import Choice, Text
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.names import one_of
+from mm_envs.names import at_least, one_of
 from mm_envs.tasks.baselines import conditional_majority
 from mm_envs.tasks.fields import SceneQuestions
 from mm_envs.tasks.task import Fields, Task
@@ -132,6 +132,7 @@ def _words(answers: Collection[str], max_tokens: int) -> Text:
     Raises:
         ValueError: An answer is longer than ``max_tokens``.
     """
+    at_least("max_tokens", max_tokens, 1, "an answer has at least one word")
     for answer in answers:
         if len(answer.split()) > max_tokens:
             raise ValueError(

@@ -172,8 +172,6 @@ def test_no_words_at_all_are_refused_and_not_taken_for_the_default() -> None:
         arguments = {"answer": "tokens"} if task == "vqa" else {}
         with pytest.raises(ValueError, match="max_tokens=0 is below 1"):
             make_task(task, max_tokens=0, **arguments)
-    with pytest.raises(ValueError, match="max_tokens=0 is below 1"):
-        make_dataset("scenes", max_tokens=0)
 
 
 def test_inputs_are_one_name_or_several() -> None:

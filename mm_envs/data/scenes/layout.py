@@ -308,6 +308,7 @@ def radii(config: SceneConfig) -> tuple[int, int]:
     return config.pixels * 7 // 64, config.pixels * 12 // 64
 
 
+_BOX_STEPS = 4096
 # How far a shape reaches from its centre to the left, up, right and down, in radii.
 _EXTENTS = {
     "circle": (1.0, 1.0, 1.0, 1.0),
@@ -321,7 +322,8 @@ def boxes(graph: SceneGraph, config: SceneConfig) -> Tensor:
     """The boxes around the objects of some scenes, in shares of the picture.
 
     Returns:
-        (left, top, right, bottom), float32 of shape (n, K, 4) in [0, 1]; all 0 where no object is.
+        (left, top, right, bottom), float32 of shape (n, K, 4) in [0, 1], in steps of 1/4096; all 0 where no
+        object is.
 
     Example:
         >>> boxes(decode(SceneConfig(), torch.tensor([0])), SceneConfig())[0, 0].tolist()
@@ -331,6 +333,7 @@ def boxes(graph: SceneGraph, config: SceneConfig) -> Tensor:
     radius = sizes[graph.size.clamp(min=0)]
     centre = torch.stack([graph.x, graph.y, graph.x, graph.y], 2).to(torch.float32)
     corners = (centre + extents[graph.shape.clamp(min=0)] * radius[..., None]) / config.pixels
+    corners = (corners * _BOX_STEPS).round() / _BOX_STEPS
     return corners.masked_fill(~graph.present[..., None], 0.0)
 
 

@@ -21,8 +21,12 @@ from mm_envs.data.scenes import Scenes
 from mm_envs.data.scenes.layout import COLOURS, SHAPES
 from mm_envs.data.scenes.questions import plural
 from mm_envs.tasks import Task, make_task
+from mm_envs.tasks.baselines import conditional_majority
 from mm_envs.tasks.caption import Caption
 from mm_envs.tasks.classify import Classify
+from mm_envs.tasks.ground import Ground
+from mm_envs.tasks.guess import Guess
+from mm_envs.tasks.retrieve import Retrieve
 
 ITEMS = 50_000
 ENOUGH = 0.2
@@ -42,7 +46,7 @@ def made(name: str) -> tuple[Task, Items]:
     if arguments.get("dataset") != "digits":
         arguments["items"] = ITEMS
     task = make_task(**arguments)
-    fields = {*task.reference, *task.context.values()} - {"image", "audio"}
+    fields = {*task.reference, *task.context.values()} - {"image", "audio", "candidates"}
     fields |= set(getattr(task.dataset, "graph_fields", ()))
     return task, task.batch(torch.tensor(task.dataset.range("train")), fields)
 
@@ -144,9 +148,52 @@ def mean_utility(task: Caption, captions: Tensor, facts: Tensor) -> Tensor:
     return utility.view(len(captions), len(facts)).double().mean(1)
 
 
+def without_in_retrieval(task: Retrieve, items: Items, without: str) -> float:
+    """Without the caption or without the pictures nothing tells the candidates apart: a constant index."""
+    constant = task.blind({}, items, items)
+    return task.utility(constant, None, items).reward.mean().item()
+
+
+def without_in_grounding(task: Ground, items: Items, without: str) -> float:
+    """Without the phrase: the box of either object, or one around both. Without the picture: the best box of
+    the training half for each phrase.
+    """
+    if without == "phrase":
+        boxes = items["boxes"]
+        both = torch.cat([boxes[..., :2].amin(1), boxes[..., 2:].amax(1)], 1)
+        tried = [boxes[:, 0], boxes[:, 1], both]
+    else:
+        _, group = torch.unique(items["phrase"], dim=0, return_inverse=True)
+        tried = [torch.zeros(len(group), 4)]
+        for number in range(CONDITIONS):
+            rows = (group == number).nonzero()[:, 0]
+            known = {key: value[rows[::2]] for key, value in items.items()}
+            tried[0][rows] = task.blind({}, known, {"row": rows})[:, 0]
+        rows = (group < CONDITIONS).nonzero()[:, 0]
+        tried, items = [tried[0][rows]], {key: value[rows] for key, value in items.items()}
+    return max(task.utility(box[:, None], None, items).reward.mean().item() for box in tried)
+
+
+def without_in_guessing(task: Guess, items: Items, without: str) -> float:
+    """Without the picture: the best question, and the most frequent name for each reply to it."""
+    found = []
+    for question in range(items["replies"].shape[1]):
+        reply = items["replies"][:, question, None]
+        name = conditional_majority(reply[::2], items["name"][::2], reply[1::2])
+        answer = torch.stack([torch.full_like(name, question), name], 1)
+        half = {key: value[1::2] for key, value in items.items()}
+        found.append(task.utility(answer, None, half).reward.mean().item())
+    return max(found)
+
+
+WITHOUT = {Retrieve: without_in_retrieval, Ground: without_in_grounding, Guess: without_in_guessing}
+
+
 def best_utility(name: str, without: str) -> float:
     """The utility of the best answer that lacks a modality."""
     task, items = made(name)
+    if type(task) in WITHOUT:
+        return WITHOUT[type(task)](task, items, without)
     evidence = evidence_without(task, items, without)
     if isinstance(task, Caption):
         return utility_of_caption(task, items, evidence)

@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 from mm_envs import CONFIGURATIONS
-from mm_envs.answers import Vector
+from mm_envs.answers import Boxes, Choice, Text, Turns, Vector
 from mm_envs.episodes import Judgement
 from mm_envs.random import fold
 from mm_envs.tasks import Task, make_task
 from mm_envs.tasks.classify import SCALE, Classify
+from mm_envs.tasks.guess import Guess
+from mm_envs.tasks.retrieve import Retrieve
 from mm_envs.tasks.scores import Baselines, baseline_scores
 from mm_envs.tokenizers import EOS
 
 N = 200
+EQUALLY_FREQUENT = (Classify, Retrieve, Guess)  # tasks whose right answers are
 everywhere = pytest.mark.parametrize("name", CONFIGURATIONS)
 
 
@@ -118,7 +121,7 @@ def test_blind_is_between_random_and_oracle(name: str) -> None:
     scores = baseline_scores(task, items=1000)
     assert scores["blind"].high < scores["oracle"].mean
     assert scores["blind"].high > scores["random"].mean
-    if isinstance(task.action_space, gym.spaces.Box) or not isinstance(task, Classify):
+    if isinstance(task.answer, Vector) or not isinstance(task, EQUALLY_FREQUENT):
         # What is written, asked or usual helps; the most frequent of equally frequent classes does not.
         assert scores["blind"].low > scores["random"].mean
 
@@ -130,9 +133,16 @@ def test_random_answers_are_uniform(name: str) -> None:
     random = task.random(bits)
     assert torch.equal(task.random(bits[5:6]), random[5:6])
     assert all(task.action_space.contains(action.numpy()) for action in task.answer.action(random[:50], 0))
-    if isinstance(task.action_space, gym.spaces.Discrete):
+    if isinstance(task.answer, (Choice, Text)):
         share = random.flatten().bincount() / random.numel()
         assert torch.allclose(share, torch.full((task.action_space.n,), 1 / task.action_space.n), atol=0.012)
+    elif isinstance(task.answer, Turns):
+        for turn, options in enumerate(task.answer.options):
+            share = random[:, turn].bincount() / len(random)
+            assert torch.allclose(share, torch.full((len(options),), 1 / len(options)), atol=0.012)
+    elif isinstance(task.answer, Boxes):
+        # The larger and the smaller of two uniform numbers have means 2/3 and 1/3.
+        assert torch.allclose(random.mean((0, 1)), torch.tensor([1, 1, 2, 2]) / 3, atol=0.01)
     else:
         fifths = random.flatten().histc(5, -1, 1) / random.numel()
         assert torch.allclose(fifths, torch.full((5,), 0.2), atol=0.005)
