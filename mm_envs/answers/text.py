@@ -299,10 +299,11 @@ class TextEditor:
         same = (changed == tokens).all(1)
         replaced, _ = EDITS["replace"](tokens, length, hashes, self._classes, self._words)
         tokens = torch.where(same[:, None], replaced, changed)
-        empty = length == 0
+        # An answer without ordinary words has nothing to exchange: it gets a word.
+        empty = (tokens == response.masked_fill(response == EOS, PAD)).all(1)
         words = len(SPECIALS) + integers(hashes, len(self._kind.vocabulary) - len(SPECIALS))
         tokens[:, 0] = torch.where(empty, words, tokens[:, 0])
-        length = torch.where(empty, 1, length)
+        length = torch.where(empty, length.clamp(min=1), length)
         return self._kind._ended(tokens, length), length
 
 

@@ -111,7 +111,7 @@ class Turns(AnswerKind):
         """The options of all turns, by name with " / " between turns, or as numbers."""
         read = numbers_in(given)
         if isinstance(read, str):
-            names = [part.strip() for part in read.split(_BETWEEN.strip())]
+            names = self.normalise(read).split(_BETWEEN)
             if len(names) != self.steps:
                 raise ValueError(f"response={given!r:.80} is no answer: give {self.steps} turns, as 'a / b'")
             for name, known in zip(names, self.options, strict=True):
@@ -129,6 +129,10 @@ class Turns(AnswerKind):
     def format(self, response: Tensor) -> str:
         """The names of the options."""
         return _BETWEEN.join(names[int(i)] for names, i in zip(self.options, response, strict=True))
+
+    def normalise(self, text: str) -> str:
+        """Turns with " / " between them, words with one space."""
+        return _BETWEEN.join(" ".join(turn.split()) for turn in text.split(_BETWEEN.strip()))
 
     @property
     def digest(self) -> str:
