@@ -74,7 +74,9 @@ def test_a_policy_is_the_same_with_and_without_gradients(name: str) -> None:
     for key, value in wanted.items():
         assert torch.equal(value.detach(), unwanted[key]), key
     with torch.no_grad():
-        assert all(torch.equal(value, unwanted[key]) for key, value in outputs_of_policy(policy, name).items())
+        assert all(
+            torch.equal(value, unwanted[key]) for key, value in outputs_of_policy(policy, name).items()
+        )
 
 
 @pytest.mark.parametrize("reader", ["auto", "encoder"])
