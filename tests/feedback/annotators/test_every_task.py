@@ -90,7 +90,7 @@ def test_a_correction_is_at_least_as_good_and_an_answer_of_the_kind(name: str) -
         mended = answered(task, prompts, response, length)
         assert (utility(task, mended) >= utility(task, given)).all()
         # Of several references the nearest one that is better, which need not be the best.
-        assert utility(task, mended).mean() > (0.75 if task.answer.name == "text" else 0.99)
+        assert utility(task, mended).mean() > (0.6 if task.answer.name == "text" else 0.99)
         for row in response:
             assert kind.space.contains(row.numpy() if row.ndim else row.item())
             assert torch.equal(kind.parse(kind.format(row)), row)
