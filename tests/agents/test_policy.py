@@ -52,7 +52,7 @@ def small(task: Task) -> ResponsePolicy:
 
 def test_probabilities_of_all_answers_add_up_to_one() -> None:
     task = make_task("vqa", answer="tokens", max_tokens=2)
-    policy, words = small(task), len(task.answer.vocabulary)
+    policy, words = small(task), len(task.answer.vocabulary)  # type: ignore[attr-defined]
     first, second = torch.cartesian_prod(torch.arange(words), torch.arange(words)).unbind(1)
     answers = torch.stack([first, second], 1)
     answers = answers[(first != EOS) | (second == PAD)]

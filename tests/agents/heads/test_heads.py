@@ -130,7 +130,8 @@ def test_densities_are_those_of_normal_distributions(kind: Vector | Boxes) -> No
     response = low + (high - low) * torch.rand(N, *(kind.space.shape or ()), generator=generator)
     mean = low + (high - low) * head.mean(given.pooled).sigmoid()
     deviation = (high - low) * head.log_deviation.clamp(min=-4).exp()
-    expected = torch.distributions.Normal(mean, deviation).log_prob(response.flatten(1))
+    normal = torch.distributions.Normal(mean, deviation)
+    expected: Tensor = normal.log_prob(response.flatten(1))  # type: ignore[no-untyped-call]
     assert torch.allclose(head.log_probs(given, response, None, None), expected, rtol=1e-4, atol=1e-4)
     mode, length = head.sample(given, hashes(N), 0, None)
     assert length is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,7 +69,9 @@ def test_answers_are_accepted_and_rows_depend_on_nothing_else(name: str, sampler
     flat, sizes = response.flatten(0, 1), None if length is None else length.flatten()
     clean, size = kind.finish(flat)
     assert torch.equal(clean, flat)
-    assert (size is None and sizes is None) or (size is not None and torch.equal(size, sizes))
+    if size is not None:
+        assert sizes is not None
+        assert torch.equal(size, sizes)
     worth = utility(task, prompts, response, length)
     assert ((worth >= 0) & (worth <= 1)).all()
     rows = torch.tensor([4, 1, 1])
@@ -180,7 +183,7 @@ def test_files_hold_the_answers_of_every_kind(name: str, tmp_path: Path) -> None
         at=0.0,
     )
     first, words = said[0], task.answer.format(task.oracle(pairs.prompts.reference)[0])
-    told = {"query": "q", "item": first.item, "annotator": "ann"}
+    told: dict[str, Any] = {"query": "q", "item": first.item, "annotator": "ann"}
     others = [
         Correction(**told, answers=first.answers[:1], corrected=words),
         Demonstration(**told, demonstration=words),
