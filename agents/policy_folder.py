@@ -117,9 +117,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _spaces(task: Task) -> dict[str, str]:
-    """The spaces of contexts and answers as JSON texts, vocabularies included."""
+    """The spaces of contexts, answers and what is heard between turns as JSON texts, with vocabularies."""
     answer = json.dumps(to_config(task.answer), sort_keys=True)
-    return {**{key: to_json(space) for key, space in task.context_spaces.items()}, "answer": answer}
+    context = {key: to_json(space) for key, space in task.context_spaces.items()}
+    turns = {f"turns/{key}": to_json(space) for key, space in task.turn_spaces.items()}
+    return {**context, **turns, "answer": answer}
 
 
 def _short(text: object) -> str:

@@ -24,6 +24,9 @@ class GaussianHead(AnswerHead):
         kind: The kind of the answers.
         features: F, numbers per context.
         hidden: Numbers of the hidden layer.
+
+    Raises:
+        ValueError: A bound is infinite.
     """
 
     def __init__(self, kind: Vector | Boxes, features: int, hidden: int) -> None:
@@ -31,6 +34,8 @@ class GaussianHead(AnswerHead):
         self.shape = tuple(kind.space.shape or ())
         size = math.prod(self.shape)
         low, high = float(kind.space.low.min()), float(kind.space.high.max())  # type: ignore[attr-defined]
+        if not math.isfinite(high - low):
+            raise ValueError(f"numbers from {low} to {high} have no distribution: give finite bounds")
         self.low, self.reach = low, high - low
         self.mean = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, size))
         self.log_deviation = nn.Parameter(torch.full((size,), _FIRST_LOG_DEVIATION))

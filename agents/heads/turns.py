@@ -58,7 +58,13 @@ class TurnsHead(AnswerHead):
     def log_probs(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
     ) -> Tensor:
-        """The log-probability of the choice of each turn, (n, turns)."""
+        """The log-probability of the choice of each turn, (n, turns).
+
+        Raises:
+            ValueError: Something is heard between turns, and ``turns`` is missing.
+        """
+        if self.heard and turns is None:
+            raise ValueError("a conversation has replies: give turns=, see mm_envs.tasks.play.answered")
         each = [
             self.logits(context, response, turns, turn).log_softmax(1).gather(1, response[:, turn, None])
             for turn in range(len(self.counts))

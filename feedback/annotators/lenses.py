@@ -77,7 +77,7 @@ class Myopic:
         p = gamma^H u_0 + sum_t gamma^(H-1-t) (u_(t+1) - u_t)  =  u_H - (1 - gamma) sum_t gamma^(H-1-t) u_t,
 
     where u_t is the perceived utility of the first t words and H the number of words of the answer. Answers
-    of one step have one weight, 1: for them myopia changes nothing.
+    without length, rankings and conversations among them, count whole: for them myopia changes nothing.
 
     Args:
         gamma: In (0, 1]; 1 forgets nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from mm_envs.episodes import Prompts
 from mm_envs.names import at_least, whole
 from mm_envs.random import fold, integers
 from mm_envs.tasks.task import Task
+
+_CHANGED, _RANDOM = 3, 5  # further draws of a wrong answer: changes of the right one, then random answers
+_LESS = 0.1  # how much less a wrong answer is worth, in standard deviations of utility
 
 
 class Edits:
@@ -66,7 +69,9 @@ class RightAndWrong:
     """One right answer among wrong ones, at a random index; with two answers exactly one is right.
 
     A wrong choice is of the class of the right one where the dataset knows classes of words
-    (``Dataset.word_classes``), so that a colour competes with colours.
+    (``Dataset.word_classes``), so that a colour competes with colours. A changed answer that is worth hardly
+    less than the right one, such as a ranking whose last places are exchanged, is drawn again; after some
+    draws it is a random answer.
 
     Args:
         task: The task whose answers they are.
@@ -93,13 +98,38 @@ class RightAndWrong:
         best, size = self._task.answer.finish(self._task.oracle(prompts.reference))
         right = best.repeat_interleave(answers, 0)
         length = None if size is None else size.repeat_interleave(answers)
-        wrong, other = self._editor.other(right, length, fold(hashes, 0).flatten())
+        reference = {name: rows.repeat_interleave(answers, 0) for name, rows in prompts.reference.items()}
+        wrong, other = self._wrong(right, length, reference, fold(hashes, 0).flatten())
         index = integers(fold(hashes[:, 0], 1), answers)[:, None]
         here = (torch.arange(answers, device=index.device) == index).flatten()
         response = torch.where(here.view(-1, *[1] * (right.ndim - 1)), right, wrong)
         if length is not None and other is not None:
             length = torch.where(here, length, other)
         return grouped(response, length, answers)
+
+    def _wrong(
+        self, right: Tensor, length: Tensor | None, reference: Mapping[str, Tensor], hashes: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Answers that are clearly worth less than the right ones, wherever a few draws find one."""
+        task, kind = self._task, self._task.answer
+        wrong, size = self._editor.other(right, length, hashes)
+        most = task.utility(right, length, reference).reward - _LESS * task.utility_deviation
+        rows = torch.arange(len(right), device=hashes.device)
+        for draw in range(_CHANGED + _RANDOM):
+            here = {name: value[rows] for name, value in reference.items()}
+            worth = task.utility(wrong[rows], None if size is None else size[rows], here).reward
+            rows = rows[worth > most[rows]]
+            if not len(rows):
+                break
+            again = fold(hashes[rows], draw + 1)
+            if draw < _CHANGED:
+                other = self._editor.other(right[rows], None if length is None else length[rows], again)
+            else:
+                other = kind.finish(kind.random(again))
+            wrong = wrong.index_put((rows,), other[0])
+            if size is not None and other[1] is not None:
+                size = size.index_put((rows,), other[1])
+        return wrong, size
 
 
 def right_and_wrong(task: Task, prompts: Prompts, seed: int = 0) -> Tensor:

@@ -137,7 +137,13 @@ class ChoicesEncoder(AnswerEncoder):
     def encode(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
     ) -> Tensor:
-        """The vectors of answers, (a, F)."""
+        """The vectors of answers, (a, F).
+
+        Raises:
+            ValueError: Something is heard between turns, and ``turns`` is missing.
+        """
+        if self.heard and turns is None:
+            raise ValueError("a conversation has replies: play answers with mm_envs.tasks.play.answered")
         parts = [choice(response[:, place]) for place, choice in enumerate(self.choices)]
         for key, encode in self.heard.items():
             assert turns is not None

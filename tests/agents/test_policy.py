@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from every_task import KIND_TASKS, task_of
 from torch import Tensor
 
 from agents.decoder import Decoder
@@ -15,28 +17,29 @@ from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
 from agents.policy_folder import load_policy, save_policy
 from mm_envs.engine.vector import MultimodalVectorEnv
+from mm_envs.episodes import Prompts
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task, make_task
-from mm_envs.tokenizers import EOS, PAD
+from mm_envs.tasks.guess import Guess
+from mm_envs.tasks.play import hearing
+from mm_envs.tokenizers import EOS, PAD, Vocabulary
 
 N = 6
 
 
-@pytest.fixture(params=["vqa", "caption", "digits", "tokens"])
+@pytest.fixture(params=KIND_TASKS)
 def task(request: pytest.FixtureRequest) -> Task:
-    arguments = {
-        "vqa": {"task": "vqa"},
-        "caption": {"task": "caption"},
-        "digits": {"task": "classify", "dataset": "digits"},
-        "tokens": {"task": "vqa", "answer": "tokens"},
-    }
-    return make_task(**arguments[request.param])
+    return task_of(request.param)
+
+
+def asked(task: Task, n: int = N) -> Prompts:
+    envs = MultimodalVectorEnv(n, task, feedback="truth")
+    envs.reset(seed=1)
+    return envs.prompts()
 
 
 def contexts(task: Task, n: int = N) -> dict[str, Tensor]:
-    envs = MultimodalVectorEnv(n, task, feedback="truth")
-    envs.reset(seed=1)
-    return dict(envs.prompts().context)
+    return dict(asked(task, n).context)
 
 
 def bits(n: int) -> Tensor:
@@ -47,42 +50,9 @@ def small(task: Task) -> ResponsePolicy:
     return ResponsePolicy(task, features=16, hidden=16).requires_grad_(False)
 
 
-def test_a_row_depends_on_its_context_and_bits_alone(task: Task) -> None:
-    policy, context = small(task), contexts(task)
-    response, length = policy.sample(policy.encode(context), bits(N))
-    for rows in (torch.tensor([4]), torch.tensor([5, 0, 2])):
-        encoded = policy.encode({key: value[rows] for key, value in context.items()})
-        alone, size = policy.sample(encoded, bits(N)[rows])
-        assert torch.equal(alone, response[rows])
-        assert (size is None) == (length is None)
-        if size is not None and length is not None:
-            assert torch.equal(size, length[rows])
-        expected = policy.log_prob(policy.encode(context), response, length)[rows]
-        assert torch.allclose(policy.log_prob(encoded, alone, size), expected, atol=1e-5)
-
-
-def test_answers_are_those_of_an_episode(task: Task) -> None:
-    """Stepping the environment with the words of an answer ends with that answer."""
-    envs = MultimodalVectorEnv(N, task, feedback="truth")
-    envs.reset(seed=1)
-    policy = small(task)
-    response, length = policy.sample(policy.encode(envs.prompts().context), bits(N))
-    running = torch.ones(N, dtype=torch.bool)
-    for step in range(task.horizon):
-        *_, terminated, _, info = envs.step(task.answer.action(response, step))
-        ended = running & terminated
-        if "final_info" in info:
-            final = info["final_info"]
-            assert torch.equal(final["response"][ended], response[ended])
-            if length is not None:
-                assert torch.equal(final["response_length"][ended], length[ended])
-        running &= ~terminated
-    assert not running.any()
-
-
 def test_probabilities_of_all_answers_add_up_to_one() -> None:
     task = make_task("vqa", answer="tokens", max_tokens=2)
-    policy, words = small(task), len(task.answer.vocabulary)
+    policy, words = small(task), len(task.answer.vocabulary)  # type: ignore[attr-defined]
     first, second = torch.cartesian_prod(torch.arange(words), torch.arange(words)).unbind(1)
     answers = torch.stack([first, second], 1)
     answers = answers[(first != EOS) | (second == PAD)]
@@ -106,19 +76,11 @@ def test_draws_follow_the_probabilities(temperature: float) -> None:
     assert ((counts - n * p).abs() < 5 * (n * p * (1 - p)).sqrt() + 1).all()
 
 
-def test_temperature_zero_takes_the_likeliest_word_each_time(task: Task) -> None:
+def test_a_temperature_below_zero_is_refused(task: Task) -> None:
+    prompts = asked(task)
     policy = small(task)
-    encoded = policy.encode(contexts(task))
-    response, length = policy.sample(encoded, bits(N), temperature=0)
-    if isinstance(policy.head, TextHead):
-        likeliest = policy.head.logits(policy.context(encoded), response).argmax(2)
-        there = policy.head.there(response, length)
-        assert torch.equal(likeliest[there], response[there])
-    else:
-        assert isinstance(policy.head, ChoiceHead)
-        assert torch.equal(policy.head.logits(policy.context(encoded)).argmax(1), response)
     with pytest.raises(ValueError, match=r"temperature=-1 is below 0"):
-        policy.sample(encoded, bits(N), temperature=-1)
+        policy.sample(policy.encode(prompts.context), bits(N), -1, hearing(task, prompts))
 
 
 def test_forcing_equals_stepping_and_never_looks_ahead() -> None:
@@ -157,12 +119,53 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator_alone() -
 
 
 def test_a_saved_policy_is_the_same(task: Task, tmp_path: Path) -> None:
-    policy, context = small(task), contexts(task)
+    policy, prompts = small(task), asked(task)
     save_policy(policy, task, tmp_path)
-    again = load_policy(tmp_path, task)
-    response, length = policy.sample(policy.encode(context), bits(N))
-    expected = policy.log_prob(policy.encode(context), response, length)
-    assert torch.equal(again.log_prob(again.encode(context), response, length), expected)
+    again, hear = load_policy(tmp_path, task), hearing(task, prompts)
+    encoded = policy.encode(prompts.context)
+    assert torch.equal(again.encode(prompts.context), encoded)
+    response, length = policy.sample(encoded, bits(N), hear=hear)
+    drawn, size = again.sample(again.encode(prompts.context), bits(N), hear=hear)
+    assert torch.equal(drawn, response)
+    assert size is length is None or (size is not None and length is not None and torch.equal(size, length))
+    turns = None if hear is None else hear(response)
+    expected = policy.log_prob(encoded, response, length, turns)
+    assert torch.equal(again.log_prob(again.encode(prompts.context), response, length, turns), expected)
+
+
+OTHERS: dict[str, tuple[dict[str, object], str]] = {
+    "choice": ({"task": "classify"}, "image"),
+    "choice of words": ({"task": "vqa", "answer": "tokens"}, "answer"),
+    "choice of candidates": ({"task": "retrieve", "candidates": 5}, "candidates"),
+    "caption": ({"task": "caption", "sound": "complement"}, "audio"),
+    "text": ({"task": "vqa", "answer": "tokens", "max_tokens": 2}, "answer"),
+    "vector": ({"task": "classify", "dataset": "digits"}, "answer"),
+    "boxes": ({"task": "ground", "shapes": 3}, "phrase"),
+    "ranking": ({"task": "retrieve", "candidates": 4}, "answer"),
+    "turns": ({"task": "guess", "objects": (3, 3), "shapes": 3}, "answer"),
+}
+
+
+@pytest.mark.parametrize("name", KIND_TASKS)
+def test_a_policy_of_another_task_is_refused(name: str, tmp_path: Path) -> None:
+    arguments, key = OTHERS[name]
+    save_policy(small(task_of(name)), task_of(name), tmp_path)
+    with pytest.raises(ValueError, match=f"space '{key}'"):
+        load_policy(tmp_path, make_task(**arguments))  # type: ignore[arg-type]
+
+
+def test_a_policy_that_heard_other_words_is_refused(tmp_path: Path) -> None:
+    """Other replies of as many words fit the weights, and mean something else."""
+
+    class Reversed(Guess):
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.vocabulary = Vocabulary.of(reversed(self.vocabulary.words[3:]))
+
+    task = task_of("turns")
+    save_policy(small(task), task, tmp_path)
+    with pytest.raises(ValueError, match="space 'turns/reply'"):
+        load_policy(tmp_path, Reversed(objects=(3, 3)))
 
 
 def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from every_task import KIND_TASKS, task_of
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -94,3 +95,25 @@ def test_the_same_seed_trains_the_same() -> None:
         policy_gradient(policy, task, of_the_answer(torch.arange(10.0)), GradientConfig(steps=2, prompts=4))
         states.append(policy.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("name", KIND_TASKS)
+def test_answers_of_every_kind_are_rewarded(name: str) -> None:
+    """The first update is made where policy and reference agree; conversations are heard."""
+    task = task_of(name)
+    policy = ResponsePolicy(task, features=16, hidden=16)
+    before = copy.deepcopy(policy.state_dict())
+
+    def reward(prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
+        m, k = response.shape[:2]
+        several = prompts.take(torch.arange(m).repeat_interleave(k))
+        sizes = None if length is None else length.flatten()
+        # The truth, and a little for the form of the answer: an untrained policy rarely hits the truth.
+        worth = task.utility(response.flatten(0, 1), sizes, several.reference).reward.view(m, k)
+        return worth + 0.1 * response.view(m, k, -1).to(torch.float32).mean(2)
+
+    updates = policy_gradient(policy, task, reward, GradientConfig(steps=2, prompts=4, answers=3))
+    assert updates[0].kl == pytest.approx(0, abs=1e-4)
+    assert all(torch.tensor([one.reward, one.kl]).isfinite().all() for one in updates)
+    head = [key for key in before if key.startswith("head.")]
+    assert any(not torch.equal(before[key], policy.state_dict()[key]) for key in head)
