@@ -31,7 +31,7 @@ class GaussianHead(AnswerHead):
 
     def __init__(self, kind: Vector | Boxes, features: int, hidden: int) -> None:
         super().__init__()
-        self.shape = tuple(kind.space.shape or ())
+        self.kind, self.shape = kind, tuple(kind.space.shape or ())
         size = math.prod(self.shape)
         low, high = float(kind.space.low.min()), float(kind.space.high.max())  # type: ignore[attr-defined]
         if not math.isfinite(high - low):
@@ -57,4 +57,4 @@ class GaussianHead(AnswerHead):
         mean, deviation = self._distribution(context)
         each = normal(fold(hashes[:, None], torch.arange(mean.shape[1], device=hashes.device)))
         drawn = (mean + temperature * deviation * each).clamp(self.low, self.low + self.reach)
-        return drawn.view(-1, *self.shape), None
+        return self.kind.finish(drawn.view(-1, *self.shape))

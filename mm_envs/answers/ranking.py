@@ -158,5 +158,8 @@ class RankingEditor:
         return whole[:, : self._kind.top], None
 
     def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """An order with one exchange."""
-        return self.edit(response, length, torch.ones_like(hashes), hashes)
+        """An order whose first candidate is exchanged for another, since that one counts most."""
+        whole = self._kind._whole(response)
+        place = 1 + integers(hashes, self._kind.count - 1)[:, None]
+        pair = torch.cat([torch.zeros_like(place), place], 1)
+        return whole.scatter(1, pair, whole.gather(1, pair.flip(1)))[:, : self._kind.top], None
