@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from agents.heads.head import AnswerHead, Context, Hear, Pointer, Turns, draw
+from agents.heads.head import AnswerHead, Context, Hear, Turns, draw, make_scores
 from mm_envs.answers import Answered, Choice
 from mm_envs.random import fold
 
@@ -20,17 +20,11 @@ class ChoiceHead(AnswerHead):
 
     def __init__(self, kind: Choice, features: int, hidden: int) -> None:
         super().__init__()
-        pointed = kind.among is not None
-        self.out = None if pointed else nn.Linear(features, len(kind.names))
-        self.pointer = Pointer(features, hidden) if pointed else None
+        self.out = make_scores(len(kind.names), features, hidden, kind.among)
 
     def logits(self, context: Context) -> Tensor:
         """Unnormalised log-probabilities of the choices, (n, choices)."""
-        if self.pointer is not None:
-            pointed: Tensor = self.pointer(context)
-            return pointed
-        assert self.out is not None
-        scores: Tensor = self.out(context.pooled)
+        scores: Tensor = self.out(context)
         return scores
 
     def log_probs(

@@ -78,6 +78,20 @@ class Pointer(nn.Module):
         return scores
 
 
+class PooledLinear(nn.Linear):
+    """A linear layer over the fused vector of a context: scores of choices that are known by index."""
+
+    def forward(self, context: Context) -> Tensor:  # type: ignore[override]
+        """Scores (n, out_features)."""
+        scores: Tensor = super().forward(context.pooled)
+        return scores
+
+
+def make_scores(count: int, features: int, hidden: int, among: str | None) -> PooledLinear | Pointer:
+    """Scores of ``count`` choices: by a pointer where they are candidates (``among``), else by index."""
+    return PooledLinear(features, count) if among is None else Pointer(features, hidden)
+
+
 def draw(logits: Tensor, hashes: Tensor, temperature: float) -> Tensor:
     """One choice of each row of logits (n, k) by the hash of the row (n,).
 

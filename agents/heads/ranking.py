@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from agents.heads.head import AnswerHead, Context, Hear, Pointer, Turns, noise
+from agents.heads.head import AnswerHead, Context, Hear, Turns, make_scores, noise
 from mm_envs.answers import Answered, Ranking
 from mm_envs.random import fold
 
@@ -25,18 +25,11 @@ class RankingHead(AnswerHead):
     def __init__(self, kind: Ranking, features: int, hidden: int) -> None:
         super().__init__()
         self.top, self.count = kind.top, kind.count
-        pointed = kind.among is not None
-        self.out = None if pointed else nn.Linear(features, kind.count)
-        self.pointer = Pointer(features, hidden) if pointed else None
+        self.out = make_scores(kind.count, features, hidden, kind.among)
 
     def logits(self, context: Context) -> Tensor:
         """Scores of the candidates, (n, count)."""
-        scores: Tensor
-        if self.pointer is not None:
-            scores = self.pointer(context)
-        else:
-            assert self.out is not None
-            scores = self.out(context.pooled)
+        scores: Tensor = self.out(context)
         return scores
 
     def log_probs(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.heads.choice import ChoiceHead
+from agents.heads.head import PooledLinear
 from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
 from feedback.rounds import CandidatePairs
@@ -55,7 +56,7 @@ def _read(policy: ResponsePolicy, pairs: CandidatePairs) -> Tensor:
 def of_choices(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Tensor:
     """The terms whose sum is the logit of the choice: features times weights, (n, F)."""
     assert isinstance(policy.head, ChoiceHead)
-    assert policy.head.out is not None
+    assert isinstance(policy.head.out, PooledLinear)
     return encoded * policy.head.out.weight[episodes.response]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -36,11 +37,11 @@ class AnswerEncoder(nn.Module):
         super().__init__()
         self.width = 3 * features
 
+    @abstractmethod
     def encode(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
     ) -> Tensor:
         """The vectors of answers, (a, F)."""
-        raise NotImplementedError
 
     def forward(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None = None

@@ -205,6 +205,13 @@ class AnswerKind(ABC):
         return f"{type(self).__name__}({self.space})"
 
 
+def entry_at(response: Tensor, step: int | Tensor) -> Tensor:
+    """The entry of each row of responses (n, steps, ...) at a step: one number, or one a row (n,) int64."""
+    if isinstance(step, int):
+        return response[:, step]
+    return response.gather(1, step.clamp(max=response.shape[1] - 1)[:, None])[:, 0]
+
+
 def response_hashes(response: Tensor, length: Tensor | None = None) -> Tensor:
     """One hash for each response of any kind; what lies beyond the length does not matter.
 

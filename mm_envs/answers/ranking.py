@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, numbers_in
+from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, entry_at, numbers_in
 from mm_envs.names import at_least, one_of, whole
 from mm_envs.random import fold, integers
 from mm_envs.spaces import UniformBox
@@ -76,9 +76,7 @@ class Ranking(AnswerKind):
 
     def action(self, response: Tensor, step: int | Tensor) -> Tensor:
         """The candidate at a step."""
-        if isinstance(step, int):
-            return response[:, step]
-        return response.gather(1, step.clamp(max=response.shape[1] - 1)[:, None])[:, 0]
+        return entry_at(response, step)
 
     def random(self, hashes: Tensor) -> Tensor:
         """A uniform order."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.answers.edits import EDITS
-from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, numbers_in, unknown
+from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, entry_at, numbers_in, unknown
 from mm_envs.answers.word_classes import WordClasses
 from mm_envs.names import one_of
 from mm_envs.random import fold, integers
@@ -76,9 +76,7 @@ class Text(AnswerKind):
 
     def action(self, response: Tensor, step: int | Tensor) -> Tensor:
         """The word at a step."""
-        if isinstance(step, int):
-            return response[:, step]
-        return response.gather(1, step.clamp(max=response.shape[1] - 1)[:, None])[:, 0]
+        return entry_at(response, step)
 
     # Ends -------------------------------------------------------------------------------------------------
 

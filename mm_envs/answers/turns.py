@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, numbers_in, unknown
+from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, entry_at, numbers_in, unknown
 from mm_envs.names import one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import UniformBox
@@ -67,9 +67,7 @@ class Turns(AnswerKind):
 
     def action(self, response: Tensor, step: int | Tensor) -> Tensor:
         """The choice at a turn."""
-        if isinstance(step, int):
-            return response[:, step]
-        return response.gather(1, step.clamp(max=response.shape[1] - 1)[:, None])[:, 0]
+        return entry_at(response, step)
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
         """The first choices; the others the first options."""
