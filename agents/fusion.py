@@ -16,6 +16,7 @@ from mm_envs.batch import Batch
 from mm_envs.names import at_least, one_of
 
 _LENGTH, _PRESENT = "_length", "_present"
+_QUERIES = 8
 
 
 @dataclass(frozen=True)
@@ -65,52 +66,50 @@ class Concatenation(nn.Module):
 class Attention(nn.Module):
     """Learned queries attend to the tokens of all entries (Vaswani et al., 2017, arXiv 1706.03762).
 
-    A token is a linear map of what the encoder gave and of its position, plus an embedding of the entry; four
-    queries attend with four heads each, and a linear layer mixes what they found.
+    A token is a linear map of what the encoder gave and of its position, plus an embedding of the entry. Each
+    query is one head; the products of queries and key weights are learned as one matrix, since queries do not
+    depend on the observation. A linear layer mixes what the queries found.
 
     Args:
         encoders: The encoder of each entry, by key.
-        width: Numbers per token, a multiple of 4.
+        width: Numbers per token.
         features: Numbers of the whole.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int) -> None:
         super().__init__()
-        width = -(-width // 4) * 4
         self.project, self.places = nn.ModuleDict(), nn.ModuleDict()
         for key, encoder in encoders.items():
             self.project[key] = nn.Linear(encoder.width, width)
-            positions = getattr(encoder, "positions", None)
-            if positions is not None:
-                # Products of coordinates let attention single out a place.
+            if encoder.positions is not None:
+                # A hidden layer lets attention single out a position.
                 self.places[key] = nn.Sequential(
-                    nn.Linear(positions.shape[1], width), nn.ReLU(), nn.Linear(width, width)
+                    nn.Linear(encoder.positions.shape[1], width), nn.ReLU(), nn.Linear(width, width)
                 )
         self.kinds = nn.Parameter(torch.randn(len(encoders), width) / width**0.5)
-        self.queries = nn.Parameter(torch.randn(4, width) / width**0.5)
-        self.attend = nn.MultiheadAttention(width, 4, batch_first=True)
-        self.net = nn.Sequential(nn.Linear(4 * width, features), nn.LayerNorm(features), nn.ReLU())
+        self.queries = nn.Linear(width, _QUERIES, bias=False)
+        self.net = nn.Sequential(nn.Linear(_QUERIES * width, features), nn.LayerNorm(features), nn.ReLU())
 
     def forward(self, entries: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
         """One vector a row, (n, features); the arguments are those of ``Concatenation``."""
-        tokens, missing = [], []
-        for number, key in enumerate(self.project):
+        embedded, masks = [], []
+        for key, kind in zip(self.project, self.kinds, strict=True):
             entry = entries[key]
-            if key in present:
-                entry = entry.masked(present[key])
-            made = self.project[key](entry.tokens) + self.kinds[number]
-            if key in self.places:
-                made = made + self.places[key](entry.positions)
-            tokens.append(made)
-            there = entry.mask
-            missing.append(torch.zeros_like(made[:, :, 0], dtype=torch.bool) if there is None else ~there)
-        everything, mask = torch.cat(tokens, 1), torch.cat(missing, 1)
-        # A row without any token would attend to nothing, which is no number: it attends to zeros.
-        mask = mask & ~mask.all(1, keepdim=True)
-        queries = self.queries.expand(len(everything), -1, -1)
-        found, _ = self.attend(queries, everything, everything, key_padding_mask=mask, need_weights=False)
-        features: Tensor = self.net(found.flatten(1))
+            position = self.places[key](entry.positions) if key in self.places else 0
+            embedded.append(self.project[key](entry.tokens) + (position + kind))
+            masks.append(_exists(entry, present.get(key)))
+        tokens, there = torch.cat(embedded, 1), torch.cat(masks, 1)[:, :, None]
+        scores = self.queries(tokens).masked_fill(~there, torch.finfo(tokens.dtype).min)
+        # The product makes zeros of a row that has no token at all.
+        weights = scores.softmax(1) * there
+        features: Tensor = self.net(torch.bmm(weights.transpose(1, 2), tokens).flatten(1))
         return features
+
+
+def _exists(entry: Encoded, present: Tensor | None) -> Tensor:
+    """Which tokens of an entry there are, (n, s) bool."""
+    there = torch.ones_like(entry.tokens[:, :, 0], dtype=torch.bool) if entry.mask is None else entry.mask
+    return there if present is None else there & present
 
 
 FUSIONS: dict[str, type[nn.Module]] = {"concat": Concatenation, "attention": Attention}
@@ -176,7 +175,9 @@ class FusedEncoder(nn.Module):
             entries[key] = encoder(observation[key], observation.get(key + _LENGTH))
             if key + _PRESENT in observation:
                 present[key] = observation[key + _PRESENT].reshape(-1, 1) > 0
-        return Fused(self.fuse(entries, present), {key: entries[key] for key in self.keep})
+        kept = {key: entries[key] for key in self.keep}
+        kept.update((key, kept[key].masked(present[key])) for key in kept.keys() & present.keys())
+        return Fused(self.fuse(entries, present), kept)
 
 
 def _inputs(space: gym.spaces.Dict) -> dict[str, gym.Space[Any]]:

@@ -1,13 +1,13 @@
 """Encoders: one per kind of observation entry, each a batch of entries to a batch of tokens.
 
-An encoder is a module with ``Encoder(space)``, ``encoder(entry, length=None) -> Encoded``, and the attributes
-``width`` and ``count``: numbers per token, and the number of tokens. ``length`` is the ``<key>_length`` entry
-of shape (n, 1) where there is one. The table below is the one place that says which space is encoded by
-which: a new kind of entry is one file and one line.
+An encoder is an ``Encoder`` made of a space, with ``encoder(entry, length=None) -> Encoded``. ``length`` is
+the ``<key>_length`` entry of shape (n, 1) where there is one. The table below is the one place that says which
+space is encoded by which: a new kind of entry is one file and one line.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -24,7 +24,7 @@ from agents.encoders.vector import VectorEncoder
 from agents.encoders.video import VideoEncoder
 from mm_envs.spaces import Audio, Candidates, Count, Image, Tokens, Video
 
-ENCODERS: dict[type[gym.Space[Any]], type[Encoder]] = {
+ENCODERS: dict[type[gym.Space[Any]], Callable[[Any], Encoder]] = {
     Image: ImageEncoder,
     Video: VideoEncoder,
     Audio: AudioEncoder,

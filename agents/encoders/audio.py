@@ -13,9 +13,10 @@ from mm_envs.spaces import Audio
 _WINDOW_SECONDS = 0.032
 _FLOOR = 1e-5
 _CHANNELS = (16, 32, 48)
-_PLACES = (5, 4)  # in frequency and in time
-_LEAST_DEVIATION = 0.05
-_MOST_FRAMES = 64
+_CELLS = (5, 4)  # in frequency and in time
+_LEVELS = 2  # mean and deviation of the whole sound
+_MIN_DEVIATION = 0.05
+_MAX_FRAMES = 64
 
 
 def mel_filters(bands: int, window: int, sample_rate: int) -> Tensor:
@@ -95,11 +96,10 @@ class AudioEncoder(Encoder):
         torch.Size([5, 20, 50])
     """
 
-    positions: Tensor
-
     def __init__(self, space: Audio) -> None:
-        super().__init__()
         first, second, third = _CHANNELS
+        positions = grid(*_CELLS)
+        super().__init__(third + _LEVELS, len(positions), positions)
         self.spectrogram = LogMel(space.sample_rate)
         self.net = nn.Sequential(
             nn.Conv2d(1, first, 5, stride=2, padding=2),
@@ -108,10 +108,8 @@ class AudioEncoder(Encoder):
             nn.ReLU(),
             nn.Conv2d(second, third, 3, stride=2, padding=1),
             nn.ReLU(),
-            nn.AdaptiveMaxPool2d(_PLACES),
+            nn.AdaptiveMaxPool2d(_CELLS),
         )
-        self.register_buffer("positions", grid(*_PLACES), persistent=False)
-        self.width, self.count = third + 2, len(self.positions)
 
     def forward(self, audio: Tensor, length: Tensor | None = None) -> Encoded:
         """Tokens of sounds (n, samples), float32 in -1 to 1.
@@ -121,11 +119,11 @@ class AudioEncoder(Encoder):
         if length is not None:
             audio = audio * within(length, audio.shape[1])
         log_mel = self.spectrogram(audio)
-        if log_mel.shape[2] > _MOST_FRAMES:
-            log_mel = nn.functional.adaptive_avg_pool1d(log_mel, _MOST_FRAMES)
+        if log_mel.shape[2] > _MAX_FRAMES:
+            log_mel = nn.functional.adaptive_avg_pool1d(log_mel, _MAX_FRAMES)
         mean = log_mel.mean((1, 2), keepdim=True)
         deviation = (log_mel - mean).square().mean((1, 2), keepdim=True).sqrt()
-        picture = ((log_mel - mean) / (deviation + _LEAST_DEVIATION))[:, None]
+        picture = ((log_mel - mean) / (deviation + _MIN_DEVIATION))[:, None]
         # Channels last makes convolutions of so few channels twice as fast on a CPU.
         cells = self.net(picture.contiguous(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)
         level = torch.cat([mean, deviation], 2).expand(-1, self.count, -1)

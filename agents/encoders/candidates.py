@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from agents.encoders.encoded import Encoded, Encoder
+from agents.encoders.encoded import Encoded, Encoder, within
 from mm_envs.spaces import Candidates
 
 _WIDTH = 128
@@ -13,7 +13,8 @@ _WIDTH = 128
 class CandidatesEncoder(Encoder):
     """Encodes a ``Candidates`` entry: one token for each candidate, in their order and without positions.
 
-    A set in another order has the same tokens in that order.
+    Candidates in another order have the same tokens in that order. A length is their number: candidates from
+    there on do not exist.
 
     Args:
         space: The space of all candidates.
@@ -31,13 +32,14 @@ class CandidatesEncoder(Encoder):
     """
 
     def __init__(self, space: Candidates) -> None:
-        super().__init__()
+        # The table of encoders holds this class.
         from agents.encoders import PooledEncoder
 
-        self.width, self.count = _WIDTH, int(space.shape[0])
+        super().__init__(_WIDTH, int(space.shape[0]))
         self.single = PooledEncoder(space.single, _WIDTH)
 
     def forward(self, candidates: Tensor, length: Tensor | None = None) -> Encoded:
-        """Tokens of candidates (n, count, ...)."""
-        each = self.single(candidates.flatten(0, 1))
-        return Encoded(each.view(len(candidates), self.count, self.width))
+        """Tokens of candidates (n, count, ...), of which the first ``length`` (n, 1) exist."""
+        each = self.single(candidates.flatten(0, 1)).view(len(candidates), self.count, self.width)
+        encoded = Encoded(each)
+        return encoded if length is None else encoded.masked(within(length, self.count))

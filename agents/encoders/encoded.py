@@ -37,13 +37,30 @@ class Encoded(Batch):
 class Encoder(nn.Module):
     """Encodes entries of one space as tokens: ``encoder(entry, length=None) -> Encoded``.
 
-    Attributes:
+    Args:
         width: d, numbers per token.
         count: s, the number of tokens.
+        positions: Where each token comes from, (s, p); None where tokens have no order.
+
+    Attributes:
+        width: Numbers per token.
+        count: The number of tokens.
+        positions: As given; moves with the module.
+        pooling_layers: How many linear layers pool the tokens to one vector.
     """
 
-    width: int
-    count: int
+    positions: Tensor | None
+    pooling_layers = 1
+
+    def __init__(self, width: int, count: int, positions: Tensor | None = None) -> None:
+        super().__init__()
+        self.width, self.count = width, count
+        self.register_buffer("positions", positions, persistent=False)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a token is known by its index: another order of the tokens is another entry."""
+        return self.count == 1 or self.positions is not None
 
 
 def grid(*sizes: int) -> Tensor:

@@ -81,13 +81,11 @@ class ImageEncoder(Encoder):
         (torch.Size([5, 12, 64]), torch.Size([12, 2]))
     """
 
-    positions: Tensor
-
     def __init__(self, space: Image) -> None:
-        super().__init__()
-        self.pictures = Pictures(*space.shape)
-        self.register_buffer("positions", grid(*self.pictures.shape), persistent=False)
-        self.width, self.count = self.pictures.width, len(self.positions)
+        pictures = Pictures(*space.shape)
+        positions = grid(*pictures.shape)
+        super().__init__(pictures.width, len(positions), positions)
+        self.pictures = pictures
 
     def forward(self, image: Tensor, length: Tensor | None = None) -> Encoded:
         """Tokens of pictures (n, channels, height, width), uint8 or float, 0 to 255."""

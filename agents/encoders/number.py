@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from agents.encoders.encoded import Encoded, Encoder
 from mm_envs.spaces import Count
 
-_LARGEST_TABLE = 1024
+_MAX_TABLE = 1024
 _WIDTH = 64
 
 
@@ -25,10 +25,9 @@ class CountEncoder(Encoder):
     """
 
     def __init__(self, space: Count) -> None:
-        super().__init__()
-        self.width, self.count = _WIDTH, 1
+        super().__init__(_WIDTH, 1)
         self.maximum = int(space.high[0])
-        in_table = self.maximum < _LARGEST_TABLE
+        in_table = self.maximum < _MAX_TABLE
         self.net: nn.Module = nn.Embedding(self.maximum + 1, _WIDTH) if in_table else nn.Linear(1, _WIDTH)
 
     def forward(self, count: Tensor, length: Tensor | None = None) -> Encoded:
@@ -51,8 +50,7 @@ class ChoiceEncoder(Encoder):
     """
 
     def __init__(self, space: gym.spaces.Discrete) -> None:
-        super().__init__()
-        self.width, self.count = _WIDTH, 1
+        super().__init__(_WIDTH, 1)
         self.n, self.start = int(space.n), int(space.start)
         self.net = nn.Linear(self.n, _WIDTH)
 

@@ -10,21 +10,22 @@ from agents.encoders.encoded import Encoded, Encoder
 class Flat(nn.Module):
     """A linear layer over all tokens of an entry, each position with weights of its own, then ReLU.
 
-    Texts get a second one, which exact questions need. Tokens without positions (candidates) share one layer,
-    and their mean counts, so that their order does not matter.
+    Encoders ask for a second one by ``pooling_layers``. Tokens without positions (candidates) share the
+    weights, and the result is the mean over them, so that their order does not matter.
 
     Args:
-        encoder: The encoder of the entry: its ``width`` and ``count``, and whether it has positions.
+        encoder: The encoder of the entry, which decides the sizes.
         features: Numbers per entry.
     """
 
     def __init__(self, encoder: Encoder, features: int) -> None:
         super().__init__()
-        self.ordered = encoder.count == 1 or hasattr(encoder, "positions")
+        self.ordered = encoder.ordered
         inputs = encoder.width * (encoder.count if self.ordered else 1)
-        self.net = nn.Sequential(nn.Linear(inputs, features), nn.ReLU())
-        if getattr(encoder, "words", None) is not None:
-            self.net.extend([nn.Linear(features, features), nn.ReLU()])
+        self.net = nn.Sequential()
+        for _ in range(encoder.pooling_layers):
+            self.net.extend([nn.Linear(inputs, features), nn.ReLU()])
+            inputs = features
 
     def forward(self, entry: Encoded) -> Tensor:
         """Vectors (n, features)."""

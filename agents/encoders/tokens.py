@@ -29,13 +29,13 @@ class TokensEncoder(Encoder):
         [[True, True, False, False]]
     """
 
-    positions: Tensor
+    # One layer over embeddings is linear in each word: exact questions need combinations of words.
+    pooling_layers = 2
 
     def __init__(self, space: Tokens) -> None:
-        super().__init__()
-        self.width, self.count = _WIDTH, int(space.shape[0])
+        count = int(space.shape[0])
+        super().__init__(_WIDTH, count, grid(count))
         self.words = nn.Embedding(len(space.vocabulary), _WIDTH)
-        self.register_buffer("positions", grid(self.count), persistent=False)
 
     def forward(self, tokens: Tensor, length: Tensor | None = None) -> Encoded:
         """Tokens of ids (n, count); floats with whole values are taken too.

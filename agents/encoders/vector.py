@@ -28,8 +28,7 @@ class VectorEncoder(Encoder):
     reach: Tensor
 
     def __init__(self, space: gym.spaces.Box) -> None:
-        super().__init__()
-        self.width, self.count = _WIDTH, 1
+        super().__init__(_WIDTH, 1)
         low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
         bounded = np.isfinite(low) & np.isfinite(high) & (high > low)
         centre, reach = np.zeros(low.size), np.ones(low.size)

@@ -30,16 +30,13 @@ class VideoEncoder(Encoder):
         torch.Size([5, 36, 64])
     """
 
-    positions: Tensor
-
     def __init__(self, space: Video) -> None:
-        super().__init__()
-        self.frames, channels, height, width = space.shape
-        self.pictures = Pictures(channels, height, width, _GRID)
-        self.width = self.pictures.width
-        self.motion = nn.Conv1d(self.width, self.width, 3, padding=1)
-        self.register_buffer("positions", grid(self.frames, *self.pictures.shape), persistent=False)
-        self.count = len(self.positions)
+        frames, channels, height, width = space.shape
+        pictures = Pictures(channels, height, width, _GRID)
+        # The grid runs over (moment, row, column), and positions begin with row and column as in a picture.
+        positions = grid(frames, *pictures.shape).roll(-1, 1)
+        super().__init__(pictures.width, len(positions), positions)
+        self.pictures, self.motion = pictures, nn.Conv1d(self.width, self.width, 3, padding=1)
 
     def forward(self, video: Tensor, length: Tensor | None = None) -> Encoded:
         """Tokens of videos (n, frames, channels, height, width), 0 to 255.

@@ -1,18 +1,11 @@
-"""Outputs do not depend on whether gradients are wanted, on any processor.
-
-For an input of three dimensions that is not contiguous torch's linear layer picks its kernel by whether the
-weight requires a gradient. Without AVX-512 the kernels differ in the last bit, so that a saved policy would
-differ from the one that was trained. Whatever the processor, no linear layer is given such an input.
-"""
+"""Outputs do not depend on whether gradients are wanted, on any processor: see ``linear_inputs``."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 import torch
 from every_task import EVERY_TASK, hashes, prompts_of, task_of
+from linear_inputs import not_contiguous
 from torch import Tensor, nn
 
 from agents.policy import ResponsePolicy
@@ -23,24 +16,17 @@ from mm_envs.tasks.play import hearing
 N = 4
 
 
-@contextmanager
-def watched(model: nn.Module) -> Iterator[list[str]]:
-    """The names of linear layers that were given an input of three dimensions that is not contiguous."""
-    found: list[str] = []
-
-    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def before(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if inputs[0].ndim > 2 and not inputs[0].is_contiguous():
-                found.append(f"{name} of {tuple(inputs[0].shape)}, strides {inputs[0].stride()}")
-
-        return before
-
-    layers = {name: one for name, one in model.named_modules() if isinstance(one, nn.Linear)}
-    assert layers
-    hooks = [one.register_forward_pre_hook(hook(name)) for name, one in layers.items()]
-    yield found
-    for one in hooks:
-        one.remove()
+@pytest.mark.parametrize("watched", ["linear layer", "attention"])
+def test_an_input_that_is_not_contiguous_is_found(watched: str) -> None:
+    turned = torch.zeros(6, 5, 16).transpose(0, 1)
+    with not_contiguous() as found:
+        if watched == "attention":
+            nn.MultiheadAttention(16, 4)(turned[:1], turned, turned)
+        else:
+            nn.Linear(16, 4)(turned.contiguous())
+            assert not found
+            nn.Linear(16, 4)(turned)
+    assert "(5, 6, 16) with strides (16, 80, 1)" in found
 
 
 def outputs_of_policy(policy: ResponsePolicy, name: str) -> dict[str, Tensor]:
@@ -66,7 +52,7 @@ def outputs_of_model(model: RewardModel, name: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", EVERY_TASK)
 def test_a_policy_is_the_same_with_and_without_gradients(name: str) -> None:
     policy = ResponsePolicy(task_of(name), features=32, hidden=32)
-    with watched(policy) as found:
+    with not_contiguous() as found:
         wanted = outputs_of_policy(policy, name)
         policy.requires_grad_(False)
         unwanted = outputs_of_policy(policy, name)
@@ -83,7 +69,7 @@ def test_a_policy_is_the_same_with_and_without_gradients(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY_TASK)
 def test_a_reward_model_is_the_same_with_and_without_gradients(name: str, reader: str) -> None:
     model = RewardModel(task_of(name), ModelConfig(features=32, hidden=32, width=16, reader=reader))
-    with watched(model) as found:
+    with not_contiguous() as found:
         wanted = outputs_of_model(model, name)
         model.requires_grad_(False)
         unwanted = outputs_of_model(model, name)
