@@ -209,6 +209,11 @@ class Candidates(UniformBox):
 
     Attributes:
         single: The space of one entry.
+
+    Example:
+        >>> space = Candidates(Image(36, 48), 5)
+        >>> space.shape, space.single
+        ((5, 3, 36, 48), Image(height=36, width=48, channels=3))
     """
 
     def __init__(self, single: UniformBox, count: int, seed: int | None = None) -> None:
@@ -218,7 +223,7 @@ class Candidates(UniformBox):
         super().__init__(*single._bounds, (count, *single.shape), single.dtype, seed)
 
     def _description(self) -> dict[str, Any]:
-        return {"count": self.shape[0], "of": type(self.single).__name__, **self.single._description()}
+        return {"count": self.shape[0], "of": repr(self.single)}
 
 
 class Batched(UniformBox):
@@ -233,7 +238,7 @@ class Batched(UniformBox):
         super().__init__(*single._bounds, (n, *single.shape), single.dtype, seed)
 
     def _description(self) -> dict[str, Any]:
-        return {"n": self.shape[0], "of": type(self.single).__name__, **self.single._description()}
+        return {"n": self.shape[0], "of": repr(self.single)}
 
 
 @batch_space.register(UniformBox)

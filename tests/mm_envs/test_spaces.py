@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 from gymnasium.vector.utils import batch_space, create_empty_array
 
-from mm_envs.spaces import Audio, Count, Image, Tokens, UniformBox, Vector, Video, from_json, to_json
+from mm_envs.spaces import (
+    Audio,
+    Candidates,
+    Count,
+    Image,
+    Tokens,
+    UniformBox,
+    Vector,
+    Video,
+    from_json,
+    to_json,
+)
 from mm_envs.tokenizers import Vocabulary
 
 WORDS = Vocabulary.of(["red", "green"])
@@ -25,6 +36,12 @@ SPACES = [
     Vector(2, -1.0, 1.0),
     Count(7),
     UniformBox(-2, 9, (2, 3), np.int64),
+    Candidates(Image(36, 48), 4),
+    Candidates(Image(36, 48), 5),
+    Candidates(Tokens(5, WORDS), 4),
+    Candidates(Vector(2), 1),
+    Candidates(Candidates(Count(7), 2), 3),
+    Candidates(Candidates(Count(7), 2), 4),
 ]
 
 
@@ -61,6 +78,25 @@ def test_spaces_of_two_vocabularies_and_of_two_sample_rates_differ() -> None:
     assert "sample_rate=8000" in repr(Audio(100, 8000))
 
 
+@pytest.mark.parametrize("single", SPACES, ids=repr)
+def test_candidates_are_elements_of_one_space(single: UniformBox) -> None:
+    space = Candidates(single, 3)
+    assert space.shape == (3, *single.shape)
+    assert space.dtype == single.dtype
+    space.seed(0)
+    assert all(single.contains(one) for one in space.sample())
+    for again in (pickle.loads(pickle.dumps(space)), copy.deepcopy(space), from_json(space.to_json())):
+        assert again.single == single
+        assert hash(again) == hash(space)
+    assert space != batch_space(single, 3)
+    assert batch_space(space, 2).single == space
+
+
+def test_a_batch_of_batches_differs_by_both_numbers() -> None:
+    several = {(n, m): batch_space(batch_space(Vector(2), m), n) for n in (2, 3) for m in (2, 3)}
+    assert all((a == b) == (several[a] == several[b]) for a in several for b in several)
+
+
 def test_batching_and_pickling_cost_no_memory() -> None:
     tracemalloc.start()
     batched = batch_space(gym.spaces.Dict(image=Image(64, 64), audio=Audio(4096, 8000)), 65_536)
@@ -85,6 +121,7 @@ def test_gymnasium_makes_arrays_of_them() -> None:
         (lambda: Image(64, 64, channels=2), "channels=2 is neither 1"),
         (lambda: Video(0, 64, 64), "frames=0 is below 1"),
         (lambda: Audio(0, 8000), "samples=0"),
+        (lambda: Candidates(Vector(2), 0), "count=0 is below 1: give at least one candidate"),
         (lambda: to_json(gym.spaces.MultiBinary(3)), "has no JSON form"),
         (lambda: from_json('{"kind": "Smell"}'), "kind='Smell' is not one of"),
     ],
