@@ -145,6 +145,17 @@ def test_no_fusion_sees_what_lies_beyond_the_length(key: str, fusion: str) -> No
     assert not torch.equal(encoder({key: entries}), encoder({key: other}))
 
 
+def test_attention_to_no_token_at_all_gives_nothing() -> None:
+    space = gym.spaces.Dict({"tokens": SPACES["tokens"], "tokens_present": Count(1)})
+    encoder = FusedEncoder(space, features=8, fusion="attention")
+    observation = {"tokens": torch.tensor([[3, 4, 5, 0, 0]] * 2), "tokens_present": torch.tensor([[0], [1]])}
+    before = encoder(observation)
+    with torch.no_grad():
+        encoder.fuse.kinds.add_(torch.randn_like(encoder.fuse.kinds))
+    changed = (encoder(observation) != before).any(1)
+    assert changed.tolist() == [False, True]
+
+
 @pytest.mark.parametrize(("key", "there"), [("tokens", 2), ("video", 2), ("candidates", 2), ("texts", 3)])
 def test_tokens_beyond_the_length_do_not_exist(key: str, there: int) -> None:
     encoder = make_encoder(SPACES[key])
