@@ -1,4 +1,4 @@
-"""Words out of features: a recurrent decoder that is told the context at every word."""
+"""Words out of features: a recurrent decoder whose input at every word includes the context."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mm_envs.names import at_least
 class Decoder(nn.Module):
     """Predicts each word from the context and the words before it.
 
-    A gated recurrent unit (Cho et al., 2014, arXiv 1406.1078) reads the word before, beside the context; the
-    context is its first state as well. ``<pad>`` stands before the first word.
+    A gated recurrent unit (Cho et al., 2014, arXiv 1406.1078) takes the word before and the context; the
+    context gives its first state as well. ``<pad>`` precedes the first word.
 
     Args:
         features: Numbers per context.

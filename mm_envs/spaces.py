@@ -267,15 +267,15 @@ class _Codec:
         if isinstance(space, Candidates):
             return {"kind": "Candidates", "count": space.shape[0], "single": cls.dump(space.single)}
         if isinstance(space, UniformBox):
-            said = {key: cls.infinities.get(value, value) for key, value in _hashable(space._description())}
+            values = {key: cls.infinities.get(value, value) for key, value in _hashable(space._description())}
             if isinstance(space, Tokens):
-                said = {"length": space.shape[0], "vocabulary": to_plain(space.vocabulary)}
-            return {"kind": type(space).__name__, **said}
+                values = {"length": space.shape[0], "vocabulary": to_plain(space.vocabulary)}
+            return {"kind": type(space).__name__, **values}
         raise ValueError(f"{space} has no JSON form: use the spaces of mm_envs.spaces, Dict or Discrete")
 
     @classmethod
-    def load(cls, said: Mapping[str, Any]) -> gym.Space[Any]:
-        arguments = dict(said)
+    def load(cls, values: Mapping[str, Any]) -> gym.Space[Any]:
+        arguments = dict(values)
         kind = arguments.pop("kind", None)
         if kind == "Dict":
             return gym.spaces.Dict({key: cls.load(part) for key, part in arguments["spaces"].items()})
@@ -298,8 +298,8 @@ class _Codec:
         return _KINDS[kind](**arguments)
 
 
-def _hashable(said: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(key, tuple(value) if isinstance(value, list) else value) for key, value in said.items()]
+def _hashable(values: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, tuple(value) if isinstance(value, list) else value) for key, value in values.items()]
 
 
 def to_json(space: gym.Space[Any]) -> str:
