@@ -25,7 +25,7 @@ format: $(TIMES)-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Every number of the README. DATA is the folder of the real data that docs/public_sets.md names.
+# Every number of docs/benchmarks.md. DATA is the folder of the real data that docs/public_sets.md names.
 DATA ?= ../shared/data
 numbers: $(TIMES)-dev
 	$(BIN)/python -m benchmarks.numbers --data $(DATA)

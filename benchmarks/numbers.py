@@ -1,6 +1,6 @@
-"""Runs the command behind every number of the README and writes its Numbers section.
+"""Runs the command behind every number of docs/benchmarks.md and writes that page.
 
-python -m benchmarks.numbers            runs all, writes README.md and benchmarks/results.json
+python -m benchmarks.numbers            runs all, writes docs/benchmarks.md and benchmarks/results.json
 python -m benchmarks.numbers --only 3   runs one of them and keeps what is stored of the others
 
 Those with real data need --data FOLDER: docs/public_sets.md says where each set can be had.
@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.machine import describe
 
 ROOT = Path(__file__).parents[1]
-README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results.json"
+PAGE, RESULTS = ROOT / "docs" / "benchmarks.md", ROOT / "benchmarks" / "results.json"
 BEGIN, END = "<!-- numbers: written by `make numbers` -->", "<!-- end of numbers -->"
 
 _DATA = "DATA"  # stands in a command for the folder of the real data
@@ -286,9 +286,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{i}. {number.command}", file=sys.stderr)
         results[i] = number.measure([str(options.data) if word == _DATA else word for word in words])
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    text = README.read_text()
+    text = PAGE.read_text()
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{section(results)}{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n{section(results)}{END}{after}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -99,7 +100,7 @@ class CandidateEncoder(AnswerEncoder):
         turns: Mapping[str, gym.Space[Any]] | None = None,
     ) -> None:
         super().__init__(config.features)
-        places = kind.top if isinstance(kind, Ranking) else 1
+        places = math.prod(kind.space.shape or ())
         # At first the first place counts most, the second half as much, ...
         self.weights = nn.Parameter(1 / torch.arange(1, places + 1, dtype=torch.float32))
 

@@ -23,6 +23,7 @@ WRITTEN = {
     "tickets_and_resume.md": "any episode back, and any training",
     "human_feedback.md": "human feedback, from the first label to the agent",
     "annotators.md": "simulated annotators, and how to write one",
+    "benchmarks.md": "benchmarks, each with its command",
 }
 _COLOURS = 128
 

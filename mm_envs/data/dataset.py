@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mm_envs.names import keywords, refuse_unknown, resolve
 from mm_envs.random import fold, integers, stream
+from mm_envs.tokenizers import Tokenizer
 
 SPLITS = ("train", "validation", "test")
 
@@ -33,7 +34,7 @@ class Dataset(ABC):
         name: The name in the table of datasets.
         spaces: The space of every field that can be seen or heard (image, audio, question, ...).
         splits: The range of indices of "train", "validation" and "test".
-        vocabularies: The vocabulary of every field that holds token ids.
+        vocabularies: The tokenizer of every field that holds token ids.
         classes: The names of the values of every field that holds a class number.
         further_arguments: The names of arguments that the constructor takes as ``**config``.
     """
@@ -42,7 +43,7 @@ class Dataset(ABC):
     further_arguments: tuple[str, ...] = ()
     spaces: Mapping[str, gym.Space[Any]]
     splits: Mapping[str, range]
-    vocabularies: Mapping[str, Any]
+    vocabularies: Mapping[str, Tokenizer]
     classes: Mapping[str, tuple[str, ...]]
 
     @abstractmethod

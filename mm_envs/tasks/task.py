@@ -69,12 +69,13 @@ class Task(ABC):
     def fields_key(self) -> Hashable:
         """What decides the made fields besides the dataset: tasks with equal keys share their items.
 
-        By default that is every plain attribute of the task: text, numbers and tuples.
+        By default that is every public attribute of the task that is text, a number or a tuple.
         """
         if not self.made or self.source is not None:
             return self.source
-        plain = {name: one for name, one in vars(self).items() if isinstance(one, (str, int, float, tuple))}
-        return type(self).__qualname__, repr(sorted(plain.items()))
+        public = ((name, one) for name, one in vars(self).items() if not name.startswith("_"))
+        plain = sorted((name, one) for name, one in public if isinstance(one, (str, int, float, tuple)))
+        return type(self).__qualname__, repr(plain)
 
     def fingerprint(self) -> str:
         """A digest of everything that decides the items: the dataset and the fields that the task makes."""

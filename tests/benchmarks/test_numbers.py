@@ -1,4 +1,4 @@
-"""The Numbers section is written from what was stored, and holds every entry."""
+"""The page of numbers is written from what was stored, and holds every entry."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from benchmarks import numbers
 from benchmarks.minimum_versions import lowest
 
 
-def test_the_readme_shows_what_is_stored() -> None:
+def test_the_page_shows_what_is_stored() -> None:
     results = json.loads(numbers.RESULTS.read_text())
-    readme = numbers.README.read_text()
-    assert numbers.BEGIN in readme
-    assert numbers.section(results) in readme
+    page = numbers.PAGE.read_text()
+    assert numbers.BEGIN in page
+    assert numbers.section(results) in page
 
 
 def test_every_entry_says_its_command() -> None:
@@ -45,14 +45,14 @@ def test_every_speed_and_every_note_is_shown() -> None:
 
 
 def test_only_writes_what_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme, results = tmp_path / "README.md", tmp_path / "results.json"
-    readme.write_text(f"before\n{numbers.BEGIN}\nstale text\n{numbers.END}\nafter\n")
-    monkeypatch.setattr(numbers, "README", readme)
+    page, results = tmp_path / "benchmarks.md", tmp_path / "results.json"
+    page.write_text(f"before\n{numbers.BEGIN}\nstale text\n{numbers.END}\nafter\n")
+    monkeypatch.setattr(numbers, "PAGE", page)
     monkeypatch.setattr(numbers, "RESULTS", results)
     numbers.main(["--only"])
-    assert "stale text" not in readme.read_text()
-    assert readme.read_text().startswith("before\n")
-    assert readme.read_text().endswith(f"{numbers.END}\nafter\n")
+    assert "stale text" not in page.read_text()
+    assert page.read_text().startswith("before\n")
+    assert page.read_text().endswith(f"{numbers.END}\nafter\n")
 
 
 def test_the_lowest_versions_are_those_of_the_project() -> None:
