@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from agents.heads.head import AnswerHead, Context, Hear, Turns, draw, make_scores
-from mm_envs.answers import Answered, Choice
+from agents.heads.head import Context, Hear, ScoredHead, Turns, draw
+from mm_envs.answers import Answered
 from mm_envs.random import fold
 
 
-class ChoiceHead(AnswerHead):
-    """A softmax over the choices: of a linear layer, or of a pointer where they are candidates.
-
-    Args:
-        kind: The kind of the answers.
-        features: F, numbers per context.
-        hidden: Numbers of hidden layers.
-    """
-
-    def __init__(self, kind: Choice, features: int, hidden: int) -> None:
-        super().__init__()
-        self.out = make_scores(len(kind.names), features, hidden, kind.among)
-
-    def logits(self, context: Context) -> Tensor:
-        """Unnormalised log-probabilities of the choices, (n, choices)."""
-        scores: Tensor = self.out(context)
-        return scores
+class ChoiceHead(ScoredHead):
+    """A softmax over the choices."""
 
     def log_probs(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Turns | None

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from mm_envs.answers import Answered
+from mm_envs.answers import Answered, Choice, Ranking
 from mm_envs.random import fold, gumbel
 
 Turns: TypeAlias = Mapping[str, Tensor]
@@ -87,9 +87,24 @@ class PooledLinear(nn.Linear):
         return scores
 
 
-def make_scores(count: int, features: int, hidden: int, among: str | None) -> PooledLinear | Pointer:
-    """Scores of ``count`` choices: by a pointer where they are candidates (``among``), else by index."""
-    return PooledLinear(features, count) if among is None else Pointer(features, hidden)
+class ScoredHead(AnswerHead):
+    """A head that scores choices: by a pointer where they are candidates, else by index.
+
+    Args:
+        kind: The kind of the answers, one action a choice.
+        features: F, numbers per context.
+        hidden: Numbers of hidden layers.
+    """
+
+    def __init__(self, kind: Choice | Ranking, features: int, hidden: int) -> None:
+        super().__init__()
+        self.kind, count = kind, int(kind.action_space.n)  # type: ignore[attr-defined]
+        self.out = PooledLinear(features, count) if kind.among is None else Pointer(features, hidden)
+
+    def logits(self, context: Context) -> Tensor:
+        """Unnormalised log-probabilities of the choices, (n, choices)."""
+        scores: Tensor = self.out(context)
+        return scores
 
 
 def draw(logits: Tensor, hashes: Tensor, temperature: float) -> Tensor:

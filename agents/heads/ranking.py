@@ -5,39 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from agents.heads.head import AnswerHead, Context, Hear, Turns, make_scores, noise
+from agents.heads.head import Context, Hear, ScoredHead, Turns, noise
 from mm_envs.answers import Answered, Ranking
 from mm_envs.random import fold
 
 
-class RankingHead(AnswerHead):
+class RankingHead(ScoredHead):
     """The Plackett-Luce model: each place is a softmax over the candidates that are left.
 
     Luce, "Individual choice behavior" (1959); Plackett, "The analysis of permutations" (1975). A draw sorts
     the scores after Gumbel noise (Yellott, 1977).
-
-    Args:
-        kind: The kind of the answers.
-        features: F, numbers per context.
-        hidden: Numbers of hidden layers.
     """
 
-    def __init__(self, kind: Ranking, features: int, hidden: int) -> None:
-        super().__init__()
-        self.top, self.count = kind.top, kind.count
-        self.out = make_scores(kind.count, features, hidden, kind.among)
-
-    def logits(self, context: Context) -> Tensor:
-        """Scores of the candidates, (n, count)."""
-        scores: Tensor = self.out(context)
-        return scores
+    kind: Ranking
 
     def log_probs(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Turns | None
     ) -> Tensor:
         """The log-probability of each place given those before it, (n, top)."""
         logits = self.logits(context)
-        places = nn.functional.one_hot(response, self.count).to(torch.bool)
+        places = nn.functional.one_hot(response, self.kind.count).to(torch.bool)
         before = (places.cumsum(1) - places.to(torch.int64)) > 0
         left = logits[:, None].masked_fill(before, -torch.inf)
         return left.log_softmax(2).gather(2, response[:, :, None])[:, :, 0]
@@ -47,4 +34,4 @@ class RankingHead(AnswerHead):
         logits = self.logits(context)
         if temperature > 0:
             logits = logits + temperature * noise(logits, fold(hashes, 0))
-        return logits.sort(dim=1, descending=True, stable=True).indices[:, : self.top], None
+        return logits.sort(dim=1, descending=True, stable=True).indices[:, : self.kind.top], None

@@ -104,9 +104,9 @@ def test_choices_add_up_to_one(candidates: bool) -> None:
 @pytest.mark.parametrize("top", [1, 2, 3, None])
 def test_rankings_add_up_to_one(top: int | None, candidates: bool) -> None:
     head = ranking_head(top, candidates)
-    orders = torch.tensor(list(permutations(range(4), head.top)))
+    orders = torch.tensor(list(permutations(range(4), head.kind.top)))
     each = head.log_probs(repeated(context(1, 4), len(orders)), orders, None, None)
-    assert each.shape == (len(orders), head.top)
+    assert each.shape == (len(orders), head.kind.top)
     assert each.sum(1).exp().sum() == pytest.approx(1, abs=1e-5)
     if top is None:
         assert torch.equal(each[:, -1], torch.zeros(len(orders)))  # the last candidate is no choice
@@ -166,7 +166,7 @@ def test_drawn_choices_follow_the_probabilities(candidates: bool, temperature: f
 def test_drawn_rankings_follow_the_probabilities(top: int | None) -> None:
     n, head, one = 20_000, ranking_head(top), context(1, 4)
     drawn, _ = head.sample(repeated(one, n), hashes(n), 1.0, None)
-    orders = torch.tensor(list(permutations(range(4), head.top)))
+    orders = torch.tensor(list(permutations(range(4), head.kind.top)))
     p = head.log_probs(repeated(one, len(orders)), orders, None, None).sum(1).exp()
     counts = (drawn[:, None] == orders).all(2).sum(0)
     assert int(counts.sum()) == n
@@ -211,7 +211,7 @@ def test_temperature_zero_is_the_mode(name: str) -> None:
         there = head.there(response, length)
         assert torch.equal(head.logits(given, response).argmax(2)[there], response[there])
     elif isinstance(head, RankingHead):
-        assert torch.equal(response, head.logits(given).argsort(1, descending=True)[:, : head.top])
+        assert torch.equal(response, head.logits(given).argsort(1, descending=True)[:, : head.kind.top])
     elif isinstance(head, TurnsHead):
         assert hear is not None
         turns = hear(response)
