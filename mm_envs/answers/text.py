@@ -15,7 +15,7 @@ from mm_envs.answers.word_classes import WordClasses
 from mm_envs.names import one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Count, Tokens
-from mm_envs.tokenizers import EOS, PAD, SPECIALS, Tokenizer, same_words
+from mm_envs.tokenizers import EOS, PAD, SPECIALS, Tokenizer, close, lengths, pad_to, same_words
 from mm_envs.tokenizers.table import to_plain
 
 
@@ -82,16 +82,13 @@ class Text(AnswerKind):
 
     def finish(self, response: Tensor) -> Answered:
         """Words up to ``<eos>``, padding behind it, and how many come before it."""
-        length = ((response == EOS).cumsum(1) == 0).sum(1)
+        length = lengths(response)
         return response.masked_fill(self._index(response) > length[:, None], PAD), length
 
     def close(self, response: Tensor) -> Answered:
         """Words up to the first padding or ``<eos>``, cut or padded to ``max_tokens``, with ``<eos>``."""
-        over = (response == EOS) | (response == PAD)
-        length = (over.cumsum(1) == 0).sum(1).clamp(max=self.steps)
-        spare = self.steps - response.shape[1]
-        tokens = torch.nn.functional.pad(response, (0, spare)) if spare > 0 else response[:, : self.steps]
-        return self._ended(tokens, length), length
+        tokens = close(pad_to(response, self.steps))
+        return tokens, lengths(tokens)
 
     def steps_of(self, response: Tensor) -> int:
         """The words and ``<eos>``; padding at the end of an answer that was cut off takes none."""
@@ -138,7 +135,7 @@ class Text(AnswerKind):
         width = response.shape[1]
         if response.device.type == "cpu" and len(length):
             width = min(width, int(length.max()) + 1)
-        return self._ended(response[:, :width], length), self.written(length, width)
+        return close(response[:, :width], length), self.written(length, width)
 
     # Draws and changes ------------------------------------------------------------------------------------
 
@@ -250,12 +247,6 @@ class Text(AnswerKind):
         """Vocabulary and number of steps."""
         return {"vocabulary": to_plain(self.vocabulary), "max_tokens": self.steps}
 
-    def _ended(self, tokens: Tensor, length: Tensor) -> Tensor:
-        """The tokens before the length, ``<eos>`` there, padding behind it."""
-        index = self._index(tokens)
-        tokens = tokens.masked_fill(index > length[:, None], PAD)
-        return tokens.masked_fill(index == length[:, None], EOS)
-
     def _index(self, tokens: Tensor) -> Tensor:
         return torch.arange(tokens.shape[1], device=tokens.device)
 
@@ -287,7 +278,7 @@ class TextEditor:
                 tokens[rows], length[rows] = edit(
                     tokens[rows], length[rows], fold(draws[rows], 1), self._classes, self._words
                 )
-        return self._kind._ended(tokens, length), length
+        return close(tokens, length), length
 
     def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
         """Answers with one word exchanged for another of its class; an empty one gets a word."""
@@ -302,7 +293,7 @@ class TextEditor:
         words = len(SPECIALS) + integers(hashes, len(self._kind.vocabulary) - len(SPECIALS))
         tokens[:, 0] = torch.where(empty, words, tokens[:, 0])
         length = torch.where(empty, length.clamp(min=1), length)
-        return self._kind._ended(tokens, length), length
+        return close(tokens, length), length
 
 
 def _given(length: Tensor | None) -> Tensor:

@@ -60,7 +60,7 @@ class ItemPool:
         indices: The items of the split.
         fields: The names of the fields to keep.
         device: Where they live.
-        links: Field of item indices -> the field of those items that it stands for.
+        links: Field of item indices -> the field of those items that it refers to.
         stored: Gives the whole table of a field that the dataset keeps anyway, or None.
     """
 

@@ -34,7 +34,7 @@ class Task(ABC):
         reference: Names of the fields that are the hidden truth.
         facts: Names of the dataset fields from which ``fields`` makes others.
         made: Names of the fields that ``fields`` makes -> their space if they are shown, else None.
-        links: Made field of item indices (n, k) -> the dataset field of those items that it stands for: the
+        links: Made field of item indices (n, k) -> the dataset field of those items that it refers to: the
             observation shows (n, k, ...) of it, and the pool keeps an index for each.
         part_modalities: Part of the utility -> the modalities that carry it.
         utility_deviation: The standard deviation of utility by which simulated annotators scale their

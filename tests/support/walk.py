@@ -23,8 +23,8 @@ MOVES = ("left", "stay", "right")
 
 
 class Walk(Task):
-    """Walk along five cells. A wind that nobody is shown pushes at the third step; the goal is the digit of
-    the item modulo five, and the utility falls with the distance to it.
+    """Walk along five cells. A wind that no observation shows pushes at the third step; the goal is the
+    digit of the item modulo five, and the utility falls with the distance to it.
     """
 
     reference = ("label",)
