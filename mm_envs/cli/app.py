@@ -25,6 +25,7 @@ from mm_envs.cli.output import console, shown
 from mm_envs.cli.play import Play
 from mm_envs.cli.replay import Replay
 from mm_envs.cli.train import Train
+from mm_envs.optional import MissingPackage
 
 DESCRIPTION = """Multimodal tasks as Gymnasium environments whose reward comes from human feedback.
 
@@ -91,13 +92,13 @@ def run(argv: Sequence[str]) -> int:
             traceback.print_exc()
         else:
             console(json_output=True).print(f"[bold red]mm-envs:[/] {_sentence(error)}", soft_wrap=True)
-        return 2 if MISMATCH in str(error) or isinstance(error, UsageError) else 1
+        return 2 if MISMATCH in str(error) or isinstance(error, (UsageError, MissingPackage)) else 1
 
 
 def _sentence(error: Exception) -> str:
     if MISMATCH in str(error):
         return shown(pair_message(error))
-    said = str(error).strip() or "no message"
-    # Our own errors are whole sentences; of others the kind helps to understand them.
-    ours = isinstance(error, (ValueError, FileNotFoundError, FileExistsError))
-    return shown(said if ours else f"{type(error).__name__}: {said} (--debug shows where)")
+    message = str(error).strip() or "no message"
+    # Our own errors are whole sentences; of others the type helps to understand them.
+    ours = isinstance(error, (ValueError, FileNotFoundError, FileExistsError, MissingPackage))
+    return shown(message if ours else f"{type(error).__name__}: {message} (--debug shows where)")

@@ -1,4 +1,4 @@
-"""What may be wrong with an installation: shadowed packages, and a torchvision built for another torch."""
+"""Faults of an installation: missing extras, shadowed packages, a torchvision built for another torch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from importlib.metadata import (
 from importlib.util import find_spec
 from pathlib import Path
 
+from mm_envs.optional import MissingPackage, require
+
 DISTRIBUTION = "mm-envs"
 PACKAGES = ("agents", "feedback", "benchmarks")
 MISMATCH = "torchvision::nms"
 
 
 def faults() -> list[str]:
-    """What is wrong with this installation, each as a text that says how to mend it; empty if nothing is."""
+    """What is wrong with this installation, each with its cure; empty if nothing is."""
+    try:
+        require("rich", "tyro")
+    except MissingPackage as missing:
+        return [str(missing)]
     home = Path(__file__).resolve().parents[2]
     shadows = (shadow(package, home / package) for package in PACKAGES)
     pair = mismatched_pair()

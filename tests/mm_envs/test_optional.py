@@ -1,0 +1,72 @@
+"""Without the extras every environment works, and whatever needs an extra names it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mm_envs
+from mm_envs.optional import EXTRAS, MissingPackage, require
+
+ROOT = Path(mm_envs.__file__).parents[1]
+
+# In front of a program: these packages are not there.
+HIDE = "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(',')))\n"
+
+
+def run(program: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
+
+
+def test_every_environment_works_without_the_extras() -> None:
+    found = run(
+        HIDE + "import gymnasium as gym, mm_envs\n"
+        "for name in mm_envs.CONFIGURATIONS:\n"
+        "    env = gym.make(name)\n"
+        "    env.reset(seed=1)\n"
+        "    env.step(env.action_space.sample())\n"
+        "    env.close()\n",
+        ",".join(EXTRAS),
+    )
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("rich", ("list",)),
+        ("tyro", ("--help",)),
+        ("sqlalchemy", ("feedback", "report", "--db", "none.db", "--out", "page.html")),
+        ("tensorboard", ("train", "MMClassify-v0", "--steps", "64", "--out", "run")),
+    ],
+)
+def test_a_command_names_the_extra_that_it_lacks(
+    tmp_path: Path, package: str, words: tuple[str, ...]
+) -> None:
+    program = HIDE + "from mm_envs.__main__ import main\nsys.exit(main(sys.argv[2:]))"
+    found = run(program, package, *words, cwd=tmp_path)
+    assert found.returncode == 2, found.stderr + found.stdout
+    message = f'{package} is not installed: run `pip install "mm-envs[{EXTRAS[package]}]"`'
+    assert message in " ".join(found.stderr.split())
+    assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("package", EXTRAS)
+def test_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    require(package)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackage, match=rf'pip install "mm-envs\[{EXTRAS[package]}\]"'):
+        require(package)
+
+
+def test_the_extras_are_those_of_the_distribution() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    for package, extra in EXTRAS.items():
+        block = text.partition(f"\n{extra} = [\n")[2].partition("\n]")[0]
+        assert f'"{package}>=' in block
