@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm_envs.data.dataset import DATASETS
-from mm_envs.judges import FEEDBACKS
+from mm_envs.feedback_sources import FEEDBACKS
 from mm_envs.names import one_of
 from mm_envs.tasks import TASKS
 from mm_envs.values import texts

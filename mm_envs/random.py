@@ -91,7 +91,7 @@ def key_bits(key: Tensor, word: int) -> Tensor:
 
     Args:
         key: Seed, row and episode, (n, 3) int64.
-        word: What the hashes are for, 63 bits: two judges with different words share nothing.
+        word: What the hashes are for, 63 bits: different words give independent hashes.
 
     Returns:
         Hashes, (n,) int64.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mm_envs.data.scenes.captions import RELATIONS, CaptionGrader, attribute_words
 from mm_envs.episodes import Episodes
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks.caption import Caption
 from mm_envs.tasks.task import Task
 from mm_envs.tokenizers import blank, compact, sizes

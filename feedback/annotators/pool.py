@@ -14,7 +14,7 @@ from feedback.annotators.draws import pair_bits
 from feedback.annotators.simulated import SimulatedAnnotator
 from feedback.preferences import FIRST, SECOND
 from mm_envs.episodes import Episodes
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.random import fold, purpose
 from mm_envs.tasks.task import Task
 

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import torch
 
 from mm_envs.episodes import Episodes, Judgement
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.random import chance, gumbel, key_bits, purpose
 from mm_envs.tasks import Task
 
