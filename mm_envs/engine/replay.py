@@ -15,8 +15,8 @@ from torch import Tensor
 from mm_envs.engine.issue import ENGINE_ARGUMENTS, registered_spec
 from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import Ticket
-from mm_envs.outside import OF_THE_CALLER
 from mm_envs.tasks import make_task
+from mm_envs.untrusted import OF_THE_CALLER
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

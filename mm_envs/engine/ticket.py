@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
+from mm_envs.untrusted import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
 from mm_envs.values import plain, texts, tuples
 
 if TYPE_CHECKING:

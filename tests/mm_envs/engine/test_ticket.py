@@ -19,8 +19,8 @@ import mm_envs
 from mm_envs import CONFIGURATIONS
 from mm_envs.engine.ticket import Ticket, dataset_of, of_one_machine
 from mm_envs.feedback_sources import FEEDBACKS
-from mm_envs.outside import objection
 from mm_envs.tasks import make_task
+from mm_envs.untrusted import objection
 
 _NUMBERS = st.integers(0, 2**62 - 1)
 
