@@ -14,7 +14,7 @@ from agents.policy import ResponsePolicy
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
-from mm_envs.random import fold, key_bits, purpose
+from mm_envs.random import fold, key_hashes, purpose
 from mm_envs.tasks.play import hearing
 from mm_envs.tasks.task import Task
 
@@ -116,7 +116,7 @@ def _surrogate(
     m, k = len(prompts), config.answers
     encoded = policy.encode(prompts.context).repeat_interleave(k, 0)
     bits = fold(
-        key_bits(prompts.key, purpose("policy gradient"))[:, None], torch.arange(k).to(encoded.device)
+        key_hashes(prompts.key, purpose("policy gradient"))[:, None], torch.arange(k).to(encoded.device)
     )
     several = prompts.take(torch.arange(m, device=prompts.key.device).repeat_interleave(k))
     hear = hearing(task, several)

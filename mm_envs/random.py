@@ -84,7 +84,7 @@ def fold(state: Tensor, *words: Tensor | int) -> Tensor:
     return state
 
 
-def key_bits(key: Tensor, word: int) -> Tensor:
+def key_hashes(key: Tensor, word: int) -> Tensor:
     """One hash for each key of an episode, cheaper than folding its three numbers one by one.
 
     The numbers are weighed by odd constants and scrambled together, as SplitMix64 does with a single counter.
@@ -97,7 +97,7 @@ def key_bits(key: Tensor, word: int) -> Tensor:
         Hashes, (n,) int64.
 
     Example:
-        >>> key_bits(torch.tensor([[0, 1, 2], [0, 2, 1]]), purpose("example")).unique().numel()
+        >>> key_hashes(torch.tensor([[0, 1, 2], [0, 2, 1]]), purpose("example")).unique().numel()
         2
     """
     seed, row, episode = key.unbind(1)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mm_envs.answers import response_hashes
 from mm_envs.episodes import Episodes
-from mm_envs.random import fold, key_bits
+from mm_envs.random import fold, key_hashes
 
 
 def answer_bits(episodes: Episodes, word: int) -> Tensor:
@@ -20,7 +20,9 @@ def answer_bits(episodes: Episodes, word: int) -> Tensor:
     Raises:
         ValueError: The episodes carry no key.
     """
-    return fold(key_bits(_key(episodes), word), response_hashes(episodes.response, episodes.response_length))
+    return fold(
+        key_hashes(_key(episodes), word), response_hashes(episodes.response, episodes.response_length)
+    )
 
 
 def pair_bits(first: Episodes, second: Episodes, word: int) -> tuple[Tensor, Tensor]:
@@ -39,7 +41,7 @@ def pair_bits(first: Episodes, second: Episodes, word: int) -> tuple[Tensor, Ten
         raise ValueError(f"{len(first)} answers cannot be compared with {len(second)}: give pairs")
     a = response_hashes(first.response, first.response_length)
     b = response_hashes(second.response, second.response_length)
-    bits = fold(key_bits(_key(first), word), torch.minimum(a, b), torch.maximum(a, b))
+    bits = fold(key_hashes(_key(first), word), torch.minimum(a, b), torch.maximum(a, b))
     return bits, torch.where(a <= b, 1.0, -1.0)
 
 

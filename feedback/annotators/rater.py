@@ -8,7 +8,7 @@ import torch
 
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.feedback_sources import true_utility
-from mm_envs.random import chance, gumbel, key_bits, purpose
+from mm_envs.random import chance, gumbel, key_hashes, purpose
 from mm_envs.tasks import Task
 
 _EULER = 0.5772156649015329
@@ -78,7 +78,7 @@ class SimulatedRater:
         if episodes.key is None:
             raise ValueError("these episodes carry no key: a simulated rater draws its noise from it")
         truth = true_utility(self._task, episodes)
-        utility, bits = truth.reward, key_bits(episodes.key, self._stream)
+        utility, bits = truth.reward, key_hashes(episodes.key, self._stream)
         # The low bits of the hash make the noise, the high ones the mistakes.
         perceived = torch.where(chance(bits, self.mistakes), 1 - utility, utility)
         noise = (gumbel(bits) - _EULER) * self.noise
