@@ -115,12 +115,12 @@ def _surrogate(
     """The loss whose gradient is that of the expected reward, and what was seen."""
     m, k = len(prompts), config.answers
     encoded = policy.encode(prompts.context).repeat_interleave(k, 0)
-    bits = fold(
+    hashes = fold(
         key_hashes(prompts.key, purpose("policy gradient"))[:, None], torch.arange(k).to(encoded.device)
     )
     several = prompts.take(torch.arange(m, device=prompts.key.device).repeat_interleave(k))
     hear = hearing(task, several)
-    response, length = policy.sample(encoded, bits.flatten(), hear=hear)
+    response, length = policy.sample(encoded, hashes.flatten(), hear=hear)
     turns = None if hear is None else hear(response)
     log_prob = policy.log_prob(encoded, response, length, turns)
     with torch.no_grad():

@@ -92,9 +92,9 @@ def guessing(task: Task, missing: Collection[str]) -> Callable[[Tensor, Tensor],
         return None
     strip = None if "shape" in unseen else _stripping(task, unseen)
 
-    def guessed(answers: Tensor, bits: Tensor) -> Tensor:
+    def guessed(answers: Tensor, hashes: Tensor) -> Tensor:
         if strip is None:
-            return task.random(bits)
+            return task.random(hashes)
         closed, length = task.answer.close(answers)
         assert length is not None
         return strip(closed, length)[0]

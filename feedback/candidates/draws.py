@@ -9,7 +9,7 @@ from mm_envs.episodes import Prompts
 from mm_envs.random import fold, key_hashes, purpose, signed
 
 
-def answer_bits(prompts: Prompts, answers: int, seed: int, name: str) -> Tensor:
+def answer_hashes(prompts: Prompts, answers: int, seed: int, name: str) -> Tensor:
     """A hash for each answer to each prompt, (n, answers) int64, that depends on key, seed and name alone.
 
     Args:

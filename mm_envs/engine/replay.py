@@ -33,7 +33,7 @@ class Outcome:
         observation: The last observation.
         response: The answer, as ``final_info["response"]`` has it.
         answer: The answer as a person reads it.
-        reward: The return of the episode; None where the feedback is not part of the ticket and was not given.
+        reward: The return of the episode; None where the ticket names no feedback and none was given.
         rewards: The reward of every step, or nothing.
         utility: What the answer was worth in truth.
         reward_parts: The named parts of the reward.

@@ -34,9 +34,9 @@ def task() -> Task:
 def episodes_of(task: Task, n: int = 200) -> Episodes:
     """Answers that repeat references in part, with padding and ``<eos>`` in all places."""
     reference = task.batch(torch.arange(n), task.reference)
-    bits = fold(torch.arange(n)[:, None], torch.arange(task.horizon))
-    right = reference["captions"][torch.arange(n), integers(bits[:, 0], 4)]
-    response = torch.where(integers(bits, 5) > 0, right, integers(bits, len(task.answer.vocabulary)))
+    hashes = fold(torch.arange(n)[:, None], torch.arange(task.horizon))
+    right = reference["captions"][torch.arange(n), integers(hashes[:, 0], 4)]
+    response = torch.where(integers(hashes, 5) > 0, right, integers(hashes, len(task.answer.vocabulary)))
     return Episodes({}, response, None, reference)
 
 
