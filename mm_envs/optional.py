@@ -1,8 +1,11 @@
-"""Packages that only some functions need, and the extras of this distribution that install them."""
+"""What is imported only when it is needed: our own modules, and packages that an extra installs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 EXTRAS = {
     "rich": "cli",
@@ -32,11 +35,28 @@ def require(*packages: str) -> None:
         >>> require("rich", "tyro")
     """
     for package in packages:
-        try:
-            found = find_spec(package) is not None
-        except ValueError:  # a module whose specification was removed
-            found = False
-        if not found:
+        if find_spec(package) is None:
             raise MissingPackage(
                 f'{package} is not installed: run `pip install "mm-envs[{EXTRAS[package]}]"`'
             )
+
+
+def lazy_attributes(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package (PEP 562) that imports modules when their names are used.
+
+    Args:
+        package: The name of the package.
+        modules: The names of the package that each module defines.
+
+    Example:
+        >>> lazy_attributes("mine", {"math": ["gcd", "lcm"]})("gcd")(6, 4)
+        2
+    """
+    where = {name: module for module, names in modules.items() for name in names}
+
+    def attribute(name: str) -> Any:
+        if name not in where:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(where[name]), name)
+
+    return attribute

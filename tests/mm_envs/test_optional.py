@@ -70,3 +70,20 @@ def test_the_extras_are_those_of_the_distribution() -> None:
     for package, extra in EXTRAS.items():
         block = text.partition(f"\n{extra} = [\n")[2].partition("\n]")[0]
         assert f'"{package}>=' in block
+
+
+def test_the_first_step_imports_next_to_nothing_beyond_torch_and_gymnasium() -> None:
+    found = run(
+        "import sys, torch, gymnasium as gym\n"
+        "before = set(sys.modules)\n"
+        "import mm_envs\n"
+        "env = gym.make('MMCaption-v0')\n"
+        "env.reset(seed=1)\n"
+        "env.step(env.action_space.sample())\n"
+        "print(*set(sys.modules) - before)\n"
+    )
+    names = found.stdout.split()
+    # scipy, scikit-learn, matplotlib, Stable-Baselines3 and others are imported by what needs them.
+    packages = {name.partition(".")[0].removeprefix("_") for name in names}
+    assert packages - set(sys.stdlib_module_names) == {"mm_envs", "feedback"}, found.stderr
+    assert len(names) < 65
