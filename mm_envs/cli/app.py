@@ -1,4 +1,4 @@
-"""Parsing the command line, and what happens to errors."""
+"""Parsing of the command line, and handling of errors."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Start with: mm-envs list. With --debug any command shows where an error came fro
 
 
 class Command(Protocol):
-    """A parsed command: its options are its fields."""
+    """A parsed command; its options are its fields."""
 
     def run(self) -> int:
-        """Does it; returns the exit status."""
+        """Runs the command; returns the exit status."""
         ...
 
 
@@ -58,10 +58,10 @@ Commands = (
 
 
 def run(argv: Sequence[str]) -> int:
-    """Parses and does one command.
+    """Parses and runs one command.
 
     Args:
-        argv: The words after the name of the program.
+        argv: The arguments after the name of the program.
 
     Returns:
         The exit status; 2 for wrong usage, 130 after an interrupt.
@@ -84,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
         print("mm-envs: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain again when it flushes at its end.
+        # The reader of the output is gone; Python would raise again when it flushes at exit.
         sys.stderr.close()
         return 1
     except Exception as error:
