@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import re
@@ -274,7 +275,7 @@ def test_an_ogg_of_many_pages_is_not_read_without_one_of_them(tmp_path: Path, su
     data = out.getvalue()
     pages = [found.start() for found in re.finditer(b"OggS", data)]
     assert len(pages) > 4
-    for start, end in zip(pages[2:], pages[3:], strict=False):
+    for start, end in itertools.pairwise(pages[2:]):
         refused(tmp_path, data[:start], "breaks off")
         refused(tmp_path, patched(data, (start + end) // 2, "B", data[(start + end) // 2] ^ 1), "checksum")
     refused(tmp_path, data[: pages[3]] + b"junk" + data[pages[3] :], "between its pages")
