@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from mm_envs.data.media.files import PICTURES, Fault, File
@@ -139,9 +139,7 @@ def _resized(picture: Image.Image, height: int, width: int, fit: str) -> Image.I
     if fit == "stretch":
         return picture.resize((width, height), method)
     if fit == "crop":
-        scale = min(wide / width, high / height)
-        left, top = (wide - width * scale) / 2, (high - height * scale) / 2
-        return picture.resize((width, height), method, (left, top, wide - left, high - top))
+        return ImageOps.fit(picture, (width, height), method)
     scale = min(width / wide, height / high)
     inner = max(1, min(width, round(wide * scale))), max(1, min(height, round(high * scale)))
     bars = Image.new(picture.mode, (width, height))
