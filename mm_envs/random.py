@@ -153,8 +153,8 @@ def _quantiles(name: str, device: torch.device) -> Tensor:
 
 
 def _look_up(hashes: Tensor, name: str) -> Tensor:
-    places = hashes & (2**_QUANTILE_BITS - 1)
-    return _quantiles(name, hashes.device).index_select(0, places.flatten()).view(hashes.shape)
+    index = hashes & (2**_QUANTILE_BITS - 1)
+    return _quantiles(name, hashes.device).index_select(0, index.flatten()).view(hashes.shape)
 
 
 def gumbel(hashes: Tensor) -> Tensor:

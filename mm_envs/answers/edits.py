@@ -35,10 +35,10 @@ def substitute(
     Returns:
         The edited answers and their lengths, as they were given.
     """
-    place, some = pick(classes.classes(tokens) >= 0, fold(hashes, 0))
-    old = tokens.gather(1, place[:, None])[:, 0]
+    index, some = pick(classes.classes(tokens) >= 0, fold(hashes, 0))
+    old = tokens.gather(1, index[:, None])[:, 0]
     new = torch.where(some, classes.others(old, fold(hashes, 1)), old)
-    return tokens.scatter(1, place[:, None], new[:, None]), length
+    return tokens.scatter(1, index[:, None], new[:, None]), length
 
 
 def replace(
@@ -50,10 +50,10 @@ def replace(
 
 def drop(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
     """A word is left out; the arguments are those of ``substitute``."""
-    place, some = pick(_there(tokens, length), hashes)
+    index, some = pick(_there(tokens, length), hashes)
     at = torch.arange(tokens.shape[1], device=tokens.device)
     padded = torch.nn.functional.pad(tokens, (0, 1), value=PAD)
-    without = padded.gather(1, at + (at >= place[:, None]))
+    without = padded.gather(1, at + (at >= index[:, None]))
     return torch.where(some[:, None], without, tokens), length - some.to(torch.int64)
 
 
@@ -61,10 +61,10 @@ def double(
     tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
 ) -> Edited:
     """A word is said twice, if there is room; the arguments are those of ``substitute``."""
-    place, some = pick(_there(tokens, length), hashes)
+    index, some = pick(_there(tokens, length), hashes)
     some = some & (length < tokens.shape[1])
     at = torch.arange(tokens.shape[1], device=tokens.device)
-    twice = tokens.gather(1, at - (at > place[:, None]).to(torch.int64))
+    twice = tokens.gather(1, at - (at > index[:, None]).to(torch.int64))
     return torch.where(some[:, None], twice, tokens), length + some.to(torch.int64)
 
 
@@ -72,8 +72,8 @@ def swap(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, w
     """Two neighbours that differ change places; the arguments are those of ``substitute``."""
     after = torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=PAD)
     allowed = _there(tokens, length - 1) & (tokens != after)
-    place, some = pick(allowed, hashes)
-    return _exchanged(tokens, place, place + some.to(torch.int64)), length
+    index, some = pick(allowed, hashes)
+    return _exchanged(tokens, index, index + some.to(torch.int64)), length
 
 
 def bind(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
@@ -97,8 +97,8 @@ def cut(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, wo
     there = _there(tokens, length)
     allowed = there.clone()
     allowed[:, 0] = False
-    place, some = pick(allowed, hashes)
-    end = torch.where(some, place, length)
+    index, some = pick(allowed, hashes)
+    end = torch.where(some, index, length)
     return tokens.masked_fill(~_there(tokens, end), PAD), end
 
 
@@ -119,5 +119,5 @@ def _there(tokens: Tensor, length: Tensor) -> Tensor:
 
 
 def _exchanged(tokens: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    places = torch.stack([first, second], 1)
-    return tokens.scatter(1, places, tokens.gather(1, places.flip(1)))
+    pair = torch.stack([first, second], 1)
+    return tokens.scatter(1, pair, tokens.gather(1, pair.flip(1)))

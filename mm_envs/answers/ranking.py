@@ -22,7 +22,7 @@ class Ranking(AnswerKind):
     """The best ``top`` of ``count`` candidates in order, best first, one a step: indices (n, top) int64.
 
     A candidate that is ranked already cannot be ranked again: the first one that is not takes its place. The
-    last place of a whole order is left for the last candidate and needs no step.
+    last index of a whole order is left for the last candidate and needs no step.
 
     Args:
         count: The number of candidates.
@@ -158,6 +158,6 @@ class RankingEditor:
     def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
         """An order whose first candidate is exchanged for another, since that one counts most."""
         whole = self._kind._whole(response)
-        place = 1 + integers(hashes, self._kind.count - 1)[:, None]
-        pair = torch.cat([torch.zeros_like(place), place], 1)
+        index = 1 + integers(hashes, self._kind.count - 1)[:, None]
+        pair = torch.cat([torch.zeros_like(index), index], 1)
         return whole.scatter(1, pair, whole.gather(1, pair.flip(1)))[:, : self._kind.top], None

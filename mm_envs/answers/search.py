@@ -31,21 +31,21 @@ def best_constant_words(
     best, score = candidates[scores.argmax()], scores.max()
     for _ in range(sweeps):
         before = score
-        for place in range(len(best)):
-            near = _neighbours(best, place, vocabulary_size)
+        for index in range(len(best)):
+            near = _neighbours(best, index, vocabulary_size)
             scores = mean_utility(near)
             if scores.max() > score:
                 best, score = near[scores.argmax()], scores.max()
-            if best[place] == EOS:
+            if best[index] == EOS:
                 break
         if score <= before:
             break
     return best
 
 
-def _neighbours(words: Tensor, place: int, vocabulary_size: int) -> Tensor:
+def _neighbours(words: Tensor, index: int, vocabulary_size: int) -> Tensor:
     """All answers with another word at a place, and the one without a word there."""
     changed = words.repeat(vocabulary_size, 1)
-    changed[:, place] = torch.arange(vocabulary_size, device=words.device)
-    shorter = torch.cat([words[:place], words[place + 1 :], words.new_full((1,), PAD)])
+    changed[:, index] = torch.arange(vocabulary_size, device=words.device)
+    shorter = torch.cat([words[:index], words[index + 1 :], words.new_full((1,), PAD)])
     return torch.cat([changed, shorter[None]])

@@ -19,7 +19,7 @@ class WordClasses:
         of: The class of each word, (words,) int64; -1 for a word that no other can stand for.
         start: Where the class of each word begins in ``members``, (words,) int64.
         size: The number of words in the class of each word, (words,) int64; 1 for those without a class.
-        rank: The place of each word in its class, (words,) int64.
+        rank: The index of each word in its class, (words,) int64.
         members: All words, class by class, int64.
     """
 
@@ -49,8 +49,8 @@ class WordClasses:
         of, start = torch.full((len(words),), -1), torch.zeros(len(words), dtype=torch.int64)
         size, rank, at = torch.ones_like(start), torch.zeros_like(start), 0
         for which, members in enumerate(there):
-            for place, word in enumerate(members):
-                of[word], start[word], size[word], rank[word] = which, at, len(members), place
+            for index, word in enumerate(members):
+                of[word], start[word], size[word], rank[word] = which, at, len(members), index
             at += len(members)
         return cls(of, start, size, rank, torch.tensor([word for one in there for word in one]))
 
@@ -63,8 +63,8 @@ class WordClasses:
         """
         size, start = (table.to(words.device)[words] for table in (self.size, self.start))
         step = 1 + integers(hashes, (size - 1).clamp(min=1))
-        place = start + (self.rank.to(words.device)[words] + step) % size
-        other = self.members.to(words.device)[place.clamp(max=len(self.members) - 1)]
+        index = start + (self.rank.to(words.device)[words] + step) % size
+        other = self.members.to(words.device)[index.clamp(max=len(self.members) - 1)]
         return torch.where(size > 1, other, words)
 
     def classes(self, words: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where all rows of an environment stand, as tensors that any file of tensors can hold."""
+"""Snapshots: the state of all rows of an environment as tensors for safetensors files."""
 
 from __future__ import annotations
 

@@ -59,10 +59,10 @@ class DocumentFrequency:
         self.words, self.exact = None if words is None else tuple(words), exact
         self._unknown = _square(documents, 1)
         # What is no n-gram, in answers and in references, weighs nothing.
-        several, place = np.unique(self.counts.numpy(), return_inverse=True)
+        several, which = np.unique(self.counts.numpy(), return_inverse=True)
         squares = np.array([_square(documents, count) for count in several.tolist()], dtype=np.int64)
         known = np.concatenate([[NOTHING, ABSENT], self.keys.numpy()])
-        weights = np.concatenate([[0, 0], squares[place]])
+        weights = np.concatenate([[0, 0], squares[which]])
         self._weights = Lookup(known, weights)
 
     @classmethod
@@ -119,12 +119,12 @@ class DocumentFrequency:
     @cached_property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that change whenever anything of it does."""
-        hashed = hashlib.sha256(json.dumps(self._said(), sort_keys=True).encode())
+        hashed = hashlib.sha256(json.dumps(self._metadata(), sort_keys=True).encode())
         for tensor in (self.keys, self.counts):
             hashed.update(tensor.numpy().tobytes())
         return hashed.hexdigest()[:16]
 
-    def _said(self) -> dict[str, str]:
+    def _metadata(self) -> dict[str, str]:
         words = json.dumps(self.words)
         return {"documents": str(self.documents), "exact": json.dumps(self.exact), "words": words}
 
@@ -132,7 +132,7 @@ class DocumentFrequency:
         """Writes it to a safetensors file; ``load`` reads it back."""
         from safetensors.torch import save_file
 
-        save_file({"keys": self.keys, "counts": self.counts}, str(path), self._said())
+        save_file({"keys": self.keys, "counts": self.counts}, str(path), self._metadata())
 
     @classmethod
     def load(cls, path: str | Path) -> DocumentFrequency:
@@ -145,9 +145,9 @@ class DocumentFrequency:
 
         try:
             with safe_open(str(path), "pt") as file:
-                said = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+                metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
                 tables = file.get_tensor("keys"), file.get_tensor("counts")
-                return cls(*tables, said["documents"], said["words"], said["exact"])
+                return cls(*tables, metadata["documents"], metadata["words"], metadata["exact"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} holds no document frequency ({error}): write one with DocumentFrequency.save"

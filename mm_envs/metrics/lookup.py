@@ -28,11 +28,11 @@ class Lookup:
     """
 
     def __init__(self, keys: NDArray[np.int64], values: NDArray[np.int64]) -> None:
-        bits = (_BUCKETS * len(keys)).bit_length()
-        self._shift, self._mask = 64 - bits, (1 << bits) - 1
+        width = (_BUCKETS * len(keys)).bit_length()
+        self._shift, self._mask = 64 - width, (1 << width) - 1
         numbers = torch.from_numpy(keys)
         bucket, order = self._bucket(numbers).sort(stable=True)
-        size = torch.bincount(bucket, minlength=1 << bits)
+        size = torch.bincount(bucket, minlength=1 << width)
         self._steps = int(size.max()) - 1
         # A search may go beyond the last key: there it stands again.
         order = torch.cat([order, order[-1:].expand(self._steps + 1)])
@@ -46,11 +46,11 @@ class Lookup:
             self._on[keys.device] = first.to(keys.device), known.to(keys.device), values.to(keys.device)
         first, known, values = self._on[keys.device]
         wanted = keys.flatten()
-        place = first.index_select(0, self._bucket(wanted))
+        index = first.index_select(0, self._bucket(wanted))
         for _ in range(self._steps):
-            place += known.index_select(0, place) != wanted
-        found = known.index_select(0, place) == wanted
-        return torch.where(found, values.index_select(0, place), other).view_as(keys)
+            index += known.index_select(0, index) != wanted
+        found = known.index_select(0, index) == wanted
+        return torch.where(found, values.index_select(0, index), other).view_as(keys)
 
     def _bucket(self, keys: Tensor) -> Tensor:
         return (keys * _ODD >> self._shift).bitwise_and_(self._mask)

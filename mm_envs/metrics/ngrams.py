@@ -146,17 +146,17 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
         others: Of the same number of rows.
     """
     (n, width), (several, length) = words.shape, references.shape[1:]
-    place_bytes = ORDERS * several * (length + 8)
+    word_bytes = ORDERS * several * (length + 8)
     if words.device.type != "cpu":
-        rows = max(1, _DEVICE_CHUNK_BYTES // (place_bytes * (width + 1)))
+        rows = max(1, _DEVICE_CHUNK_BYTES // (word_bytes * (width + 1)))
         chunks = zip(*(torch.split(tensor, rows) for tensor in (words, references, *others)), strict=True)
         return torch.cat([score(*chunk) for chunk in chunks])
-    if n * place_bytes * (width + 1) <= _CHUNK_BYTES:
+    if n * word_bytes * (width + 1) <= _CHUNK_BYTES:
         return score(words, references, *others)
     ordered, order = sizes(words).sort(descending=True)
     longest, parts, at = ordered.tolist(), [], 0
     while at < n:
-        rows = max(1, _CHUNK_BYTES // (place_bytes * (longest[at] + 1)))
+        rows = max(1, _CHUNK_BYTES // (word_bytes * (longest[at] + 1)))
         mine, known, *rest = (
             tensor.index_select(0, order[at : at + rows]) for tensor in (words, references, *others)
         )

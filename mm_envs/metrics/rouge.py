@@ -84,7 +84,7 @@ def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:
 def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
     """The length of the longest common subsequence of answers and references.
 
-    A row of the table of dynamic programming is kept as the bits where it grows, so that one addition makes
+    A row of the table of dynamic programming is kept as the limbs where it grows, so that one addition makes
     the next row (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004); rows of more than 32 words
     take several numbers and hand on the carry.
 
@@ -107,15 +107,15 @@ def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
 def _common(words: Tensor, references: Tensor) -> Tensor:
     references = without_padding(references)
     matches = _matches(words, references)
-    bits = [torch.full_like(references[..., 0], _FULL) for _ in range(matches.shape[-1])]
-    for place in range(words.shape[1]):
+    limbs = [torch.full_like(references[..., 0], _FULL) for _ in range(matches.shape[-1])]
+    for step in range(words.shape[1]):
         carry: Tensor | int = 0
-        for limb, row in enumerate(bits):
-            match = matches[:, place, :, limb]
+        for limb, row in enumerate(limbs):
+            match = matches[:, step, :, limb]
             total = row + (row & match) + carry
             carry = total >> _LIMB
-            bits[limb] = total & _FULL | row & ~match
-    return sum((_ones(~row & _FULL) for row in bits), torch.zeros_like(references[..., 0]))
+            limbs[limb] = total & _FULL | row & ~match
+    return sum((_ones(~row & _FULL) for row in limbs), torch.zeros_like(references[..., 0]))
 
 
 def _matches(words: Tensor, references: Tensor) -> Tensor:
@@ -131,10 +131,10 @@ def _matches(words: Tensor, references: Tensor) -> Tensor:
     return packed
 
 
-def _ones(bits: Tensor) -> Tensor:
+def _ones(limbs: Tensor) -> Tensor:
     """How many of 32 bits are set, by sums of neighbours (Warren, "Hacker's Delight", section 5-1)."""
-    bits = bits - (bits >> 1 & 0x55555555)
-    bits = (bits & 0x33333333) + (bits >> 2 & 0x33333333)
-    bits = bits + (bits >> 4) & 0x0F0F0F0F
-    ones: Tensor = (bits * 0x01010101 & _FULL) >> 24
+    limbs = limbs - (limbs >> 1 & 0x55555555)
+    limbs = (limbs & 0x33333333) + (limbs >> 2 & 0x33333333)
+    limbs = limbs + (limbs >> 4) & 0x0F0F0F0F
+    ones: Tensor = (limbs * 0x01010101 & _FULL) >> 24
     return ones

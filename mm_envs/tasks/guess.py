@@ -76,10 +76,10 @@ class Guess(Task):
         graph, ids = graph_of(facts), self.vocabulary.ids
         index = pick(graph.present, fold(hashes, 4))[:, None]
         values = (graph.colour, graph.shape, graph.size, graph.quadrant & 1, graph.quadrant >> 1)
-        told = [value.gather(1, index) for value in values]
+        chosen = [value.gather(1, index) for value in values]
         first = (COLOURS[0], SHAPES[0], SIZES[0], "left", "top")
-        replies = [value + ids[word] for value, word in zip(told, first, strict=True)]
-        return {"replies": torch.cat(replies, 1), "name": (told[0] * self.shapes + told[1])[:, 0]}
+        replies = [value + ids[word] for value, word in zip(chosen, first, strict=True)]
+        return {"replies": torch.cat(replies, 1), "name": (chosen[0] * self.shapes + chosen[1])[:, 0]}
 
     @property
     def turn_spaces(self) -> Mapping[str, gym.Space[Any]]:

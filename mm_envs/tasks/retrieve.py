@@ -92,9 +92,9 @@ class Retrieve(Task):
         others = self.dataset.others(facts["item"], fold(hashes, 2), self.candidates - 1)
         index = torch.arange(self.candidates, device=target.device)
         # The others keep their order around the right picture.
-        place = torch.where(index > target[:, None], index - 1, index).clamp(max=self.candidates - 2)
+        position = torch.where(index > target[:, None], index - 1, index).clamp(max=self.candidates - 2)
         here = index == target[:, None]
-        items = torch.where(here, facts["item"][:, None], others.gather(1, place))
+        items = torch.where(here, facts["item"][:, None], others.gather(1, position))
         assert length is not None  # words have a length
         return {"query": query, "query_length": length[:, None], "candidates": items, "target": target}
 

@@ -51,7 +51,7 @@ RULES: tuple[Rule, ...] = (
     Rule("rows differ", seeding.rows_differ, _REPEATABLE),
     Rule("adjacent seeds", seeding.adjacent_seeds, _REPEATABLE),
     Rule("batch invariance", seeding.batch_invariance, _REPEATABLE),
-    Rule("in-place change", memory.in_place_change, (*_REPEATABLE, "info masks")),
+    Rule("in-place change", memory.inplace_change, (*_REPEATABLE, "info masks")),
     Rule("final observation", autoreset.final_observation, _REPEATABLE),
     Rule("first observation", autoreset.first_observation, _REPEATABLE),
     Rule("reset step", autoreset.reset_step, _FORM),
@@ -119,10 +119,10 @@ def check_vector_env(
 
 
 def _try(rule: Rule, run: Run, strict: bool, done: list[Check]) -> Check:
-    said = (inspect.getdoc(rule.try_on) or "").splitlines()[0]
+    text = (inspect.getdoc(rule.try_on) or "").splitlines()[0]
     failed = [check.name for check in done if check.name in rule.needs and check.status == "fails"]
     if failed:
-        return Check(rule.name, "skipped", f'needs "{failed[0]}" to hold', said)
+        return Check(rule.name, "skipped", f'needs "{failed[0]}" to hold', text)
     status: Status = "holds"
     try:
         detail = rule.try_on(run)
@@ -135,4 +135,4 @@ def _try(rule: Rule, run: Run, strict: bool, done: list[Check]) -> Check:
         status, detail = "fails", str(fault)
     except Exception as error:
         status, detail = "fails", f"raised {type(error).__name__}: {error}"
-    return Check(rule.name, status, detail, said)
+    return Check(rule.name, status, detail, text)

@@ -65,10 +65,10 @@ def final_observation(run: Run) -> str:
     return f"{len(pairs)} differ from the next first observation"
 
 
-def _stale(run: Run, said: str) -> str:
+def _stale(run: Run, fault: str) -> str:
     if run.mode is AutoresetMode.SAME_STEP:
-        return f"{said}: copy the observation into final_obs before the row is reset, and do reset the row"
-    return f"{said}: the step that ends an episode returns its last observation, and the reset comes later"
+        return f"{fault}: copy the observation into final_obs before the row is reset, and do reset the row"
+    return f"{fault}: the step that ends an episode returns its last observation, and the reset comes later"
 
 
 def first_observation(run: Run) -> str:

@@ -99,13 +99,13 @@ def rows(space: gym.Space[Any], batch: Any) -> list[Any]:
     return list(batch) if is_object_array(batch) else list(iterate(space, batch))
 
 
-def told(info: Mapping[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
+def masked(info: Mapping[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
     """What a snapshot of an info says: every entry in the rows of its mask, and of the masks around it."""
     result: dict[str, Any] = {}
     for key, value in info.items():
         here = mask & info[f"_{key}"] if f"_{key}" in info else mask
         if isinstance(value, Mapping):
-            result[key] = told(value, here)
+            result[key] = masked(value, here)
         else:
             result[key] = value[here] if is_array(value) else value
     return result
