@@ -171,7 +171,7 @@ def of_one_machine(name: str, value: Any) -> bool:
     """Whether a value holds a path."""
     # A vocabulary may also be given as its words.
     written = value.values() if isinstance(value, Mapping) else [value]
-    if name in _PLACES and any(isinstance(one, str) for one in written):
+    if name in _PATHS and any(isinstance(one, str) for one in written):
         return True
     return any("/" in text or "\\" in text or "\0" in text for text in texts(value))
 
@@ -208,7 +208,7 @@ def _arguments(text: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         given[name] = value = _value(written)
         wrong = objection(name, value)
         if wrong is None and of_one_machine(name, value):
-            wrong = f"{name}={value!r}, a place on a disk"
+            wrong = f"{name}={value!r}, a path on a disk"
         if wrong is not None:
             raise ValueError(f"it says {wrong}: make the environment yourself in Python")
     return given, tuple(missing)

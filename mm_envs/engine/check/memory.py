@@ -1,4 +1,4 @@
-"""Rules about memory: nothing that was returned changes later, and nothing returned reaches inside."""
+"""Rules about memory: returned values never change later and share no memory with the environment."""
 
 from __future__ import annotations
 

@@ -359,7 +359,7 @@ def test_what_a_ticket_says_survives_its_text(
     if all(objection(*one) is None and not of_one_machine(*one) for one in arguments.items()):
         assert Ticket.parse(line) == said
         return
-    with pytest.raises(ValueError, match=r"could run code|a place on a disk"):
+    with pytest.raises(ValueError, match=r"could run code|a path on a disk"):
         Ticket.parse(line)
 
 
@@ -407,9 +407,9 @@ _DATASET, _KEY = "scenes.8192-2048-2048.0123456789abcdef", "train.5:7.3.12"
         ),
         ("mm1:MMVQA-v0:kinds=%5B%22os%3Asystem%22%5D:" + _DATASET + ":" + _KEY, "which could run code"),
         ("mm1:MMVQA-v0:kinds=5:" + _DATASET + ":" + _KEY, "of another kind than its task takes"),
-        ("mm1:MMVQA-v0:path=flags:" + _DATASET + ":" + _KEY, "a place on a disk"),
-        ("mm1:MMVQA-v0:kinds=%22%2Fetc%22:" + _DATASET + ":" + _KEY, "a place on a disk"),
-        ("mm1:MMVQA-v0:vocabulary=words.json:" + _DATASET + ":" + _KEY, "a place on a disk"),
+        ("mm1:MMVQA-v0:path=flags:" + _DATASET + ":" + _KEY, "a path on a disk"),
+        ("mm1:MMVQA-v0:kinds=%22%2Fetc%22:" + _DATASET + ":" + _KEY, "a path on a disk"),
+        ("mm1:MMVQA-v0:vocabulary=words.json:" + _DATASET + ":" + _KEY, "a path on a disk"),
         ("mm1:MMVQA-v0:cache=home:" + _DATASET + ":" + _KEY, "is not one argument"),
         ("mm1:MMVQA-v0:wrappers=3:" + _DATASET + ":" + _KEY, "is not one argument"),
         ("mm1:MMVQA-v0:device=:" + _DATASET + ":" + _KEY, "is not one argument"),
@@ -490,7 +490,7 @@ def test_what_has_no_ticket_says_so() -> None:
     with pytest.raises(ValueError, match="row=2 is not one of the rows 0 to 1"):
         mm_envs.ticket(envs, 2)
     *_, info = envs.step([0, 0])
-    with pytest.raises(ValueError, match="final_info speaks of row 0"):
+    with pytest.raises(ValueError, match="final_info is that of row 0"):
         mm_envs.ticket(
             envs,
             1,
