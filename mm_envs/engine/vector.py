@@ -22,7 +22,7 @@ from mm_envs.engine.rows import Rows, take
 from mm_envs.engine.snapshot import restore_snapshot, take_snapshot
 from mm_envs.episodes import Episodes, Feedback, Judgement, Prompts
 from mm_envs.feedback_sources import judgement, make_feedback
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of, one_of
 from mm_envs.tasks import Task, make_task
 
 REWARDS = ("terminal", "dense")
@@ -132,8 +132,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if max_episode_steps is not None and max_episode_steps < 1:
             raise ValueError(f"max_episode_steps={max_episode_steps} is below 1: leave it out for no limit")
         for name, value, known in (("reward", reward, REWARDS), ("output", output, OUTPUTS)):
-            if value not in known:
-                raise ValueError(one_of(name, value, known))
+            check_one_of(name, value, known)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(one_of("render_mode", render_mode, self.metadata["render_modes"]))
         self.num_envs, self.render_mode, self.device = num_envs, render_mode, _device(device)

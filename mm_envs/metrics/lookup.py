@@ -1,4 +1,4 @@
-"""A table from whole numbers to whole numbers that looks up a batch without branches."""
+"""A hash table of whole numbers that looks up batches without branches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BUCKETS = 4  # for each key: hardly a bucket then has more than four keys
 
 
 class Lookup:
-    """A hash table: keys lie in the order of their buckets, and each bucket is searched key by key.
+    """A hash table with keys ordered by bucket; each bucket is searched key by key.
 
-    It takes as many steps as the fullest bucket has keys, each for the whole batch at once. (A binary search
-    has more of them, and a processor guesses every second one wrong.)
+    A look-up takes as many steps as the largest bucket has keys, each for the whole batch at once; a binary
+    search would take more, and mispredict every second branch.
 
     Args:
-        keys: Different numbers, (G,) int64, at least one.
-        values: What stands for each of them, (G,) int64.
+        keys: Distinct numbers, (G,) int64, at least one.
+        values: The value of each key, (G,) int64.
 
     Example:
         >>> table = Lookup(np.array([7, 3]), np.array([70, 30]))
@@ -34,13 +34,13 @@ class Lookup:
         bucket, order = self._bucket(numbers).sort(stable=True)
         size = torch.bincount(bucket, minlength=1 << width)
         self._steps = int(size.max()) - 1
-        # A search may go beyond the last key: there it stands again.
+        # A search may go beyond the last key, which is repeated.
         order = torch.cat([order, order[-1:].expand(self._steps + 1)])
         self._on_cpu = ((size.cumsum(0) - size).int(), numbers[order], torch.from_numpy(values)[order])
         self._on: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {numbers.device: self._on_cpu}
 
     def find(self, keys: Tensor, other: int) -> Tensor:
-        """The values of keys, int64 of any shape; ``other`` for a key that is not there."""
+        """The values of keys, int64 of any shape; ``other`` for unknown keys."""
         if keys.device not in self._on:
             first, known, values = self._on_cpu
             self._on[keys.device] = first.to(keys.device), known.to(keys.device), values.to(keys.device)

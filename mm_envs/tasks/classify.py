@@ -13,7 +13,7 @@ from mm_envs.answers import Choice, Vector
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.tasks.baselines import conditional_majority
 from mm_envs.tasks.fields import SceneNames
 from mm_envs.tasks.task import Fields, Task
@@ -74,13 +74,11 @@ class Classify(Task):
         has = [name for name in INPUTS if name in self._spaces]
         shown = has if inputs is None else [inputs] if isinstance(inputs, str) else inputs
         for name in shown:
-            if name not in has:
-                raise ValueError(one_of("inputs", name, has))
+            check_one_of("inputs", name, has)
         if not shown:
             raise ValueError(f"inputs={inputs!r} shows nothing: give at least one of {', '.join(has)}")
         self._show(*shown)
-        if answer not in ANSWERS:
-            raise ValueError(one_of("answer", answer, ANSWERS))
+        check_one_of("answer", answer, ANSWERS)
         n = len(self.classes)
         self.answer = Choice(self.classes) if answer == "class" else Vector(n)
         self._distribution = answer == "distribution"

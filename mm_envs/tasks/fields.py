@@ -13,7 +13,7 @@ from mm_envs.data.dataset import Dataset
 from mm_envs.data.protocols import Captioned, Captions, SceneFacts
 from mm_envs.data.scenes import captions, naming, questions
 from mm_envs.data.scenes.layout import COLOURS, SceneConfig, SceneGraph
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.random import fold
 from mm_envs.spaces import Count, Tokens
 from mm_envs.tokenizers import Vocabulary, sizes
@@ -116,8 +116,7 @@ class SceneQuestions(_SceneSource):
         """
         known = questions.QUESTION_KINDS
         for kind in kinds or ():
-            if kind not in known:
-                raise ValueError(one_of("kinds", kind, known))
+            check_one_of("kinds", kind, known)
         chosen = questions.askable(dataset.sound) if kinds is None else [k for k in known if k in kinds]
         return cls(*cls._arguments(dataset), tuple(chosen))
 

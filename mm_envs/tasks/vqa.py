@@ -12,7 +12,7 @@ from mm_envs.answers import Choice, Text
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 from mm_envs.tasks.baselines import conditional_majority
 from mm_envs.tasks.fields import SceneQuestions
 from mm_envs.tasks.task import Fields, Task
@@ -72,8 +72,7 @@ class VQA(Task):
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
         self.answers = self._ask(kinds)
-        if answer not in ANSWERS:
-            raise ValueError(one_of("answer", answer, ANSWERS))
+        check_one_of("answer", answer, ANSWERS)
         self._show("image", "video", "audio", "question")
         self.answer: Choice | Text = Choice(self.answers)
         self._spelled: dict[torch.device, Tensor] = {}
