@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0; 1 where something went wrong or does not hold; 2 for wrong usage or a broken
         installation.
     """
-    # Before anything heavy: a broken installation would show as a puzzling import error there.
+    # Before heavy imports, where a broken installation would show as a puzzling error.
     from mm_envs.cli.installation import faults
 
     found = faults()

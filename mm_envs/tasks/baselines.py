@@ -1,4 +1,4 @@
-"""Answers that depend on nothing but what a blind policy may see."""
+"""Answers that depend only on the entries that a blind policy sees."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Fields that tasks make of the graphs of scenes: captions, questions, and names of objects."""
+"""Fields that tasks make from scene graphs: captions, questions, and names of objects."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import gymnasium as gym
 from torch import Tensor
@@ -24,11 +24,14 @@ _CURE = (
 )
 
 
+S = TypeVar("S", bound="_SceneSource")
+
+
 class FieldSource(Protocol):
     """Makes fields of items from facts; hashable, equal if it makes the same.
 
     Attributes:
-        facts: Names of the dataset fields that are needed.
+        facts: Names of the dataset fields that it needs.
         made: Names of the fields -> their space if they can be shown, else None.
     """
 
@@ -46,11 +49,11 @@ class FieldSource(Protocol):
 
 @dataclass(frozen=True)
 class _SceneSource:
-    """Fields made of scene graphs.
+    """Base class of fields made from scene graphs.
 
     Attributes:
-        config: What scenes may hold.
-        sound: What is heard: "none", "agree" or "complement".
+        config: The contents of scenes.
+        sound: "none", "agree" or "complement".
         facts: The fields of the graph.
     """
 
@@ -59,18 +62,14 @@ class _SceneSource:
     facts: tuple[str, ...]
 
     @classmethod
-    def _arguments(cls, dataset: SceneFacts) -> tuple[SceneConfig, str, tuple[str, ...]]:
-        return dataset.config, dataset.sound, dataset.graph_fields
+    def of(cls: type[S], dataset: SceneFacts) -> S:
+        """The source for a dataset of scenes."""
+        return cls(dataset.config, dataset.sound, dataset.graph_fields)
 
 
 @dataclass(frozen=True)
 class SceneCaptions(_SceneSource):
     """``captions`` (n, R, L) int64, and ``facts``, what captions are compared with."""
-
-    @classmethod
-    def of(cls, dataset: SceneFacts) -> SceneCaptions:
-        """Those of a dataset of scenes."""
-        return cls(*cls._arguments(dataset))
 
     @property
     def made(self) -> Mapping[str, gym.Space[Any] | None]:
@@ -109,7 +108,7 @@ class SceneQuestions(_SceneSource):
 
     @classmethod
     def of(cls, dataset: SceneFacts, kinds: Collection[str] | None = None) -> SceneQuestions:
-        """Those of a dataset of scenes.
+        """The source for a dataset of scenes.
 
         Raises:
             ValueError: There is no such kind of question.
@@ -118,7 +117,7 @@ class SceneQuestions(_SceneSource):
         for kind in kinds or ():
             check_one_of("kinds", kind, known)
         chosen = questions.askable(dataset.sound) if kinds is None else [k for k in known if k in kinds]
-        return cls(*cls._arguments(dataset), tuple(chosen))
+        return cls(dataset.config, dataset.sound, dataset.graph_fields, tuple(chosen))
 
     @property
     def made(self) -> Mapping[str, gym.Space[Any] | None]:
@@ -143,11 +142,6 @@ class SceneQuestions(_SceneSource):
 class SceneNames(_SceneSource):
     """``text``, the name of one object, with its length, and ``label``, its colour."""
 
-    @classmethod
-    def of(cls, dataset: SceneFacts) -> SceneNames:
-        """Those of a dataset of scenes."""
-        return cls(*cls._arguments(dataset))
-
     @property
     def made(self) -> Mapping[str, gym.Space[Any] | None]:
         """The name is shown."""
@@ -168,7 +162,7 @@ class SceneNames(_SceneSource):
 
 
 def captions_of(dataset: Dataset) -> tuple[SceneCaptions | None, Captions]:
-    """The captions of a dataset, and what makes them; None where people wrote them.
+    """The captions of a dataset, and the source that makes them; None for human-written ones.
 
     Raises:
         ValueError: The dataset has no captions.

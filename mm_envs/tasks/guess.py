@@ -1,4 +1,4 @@
-"""A guessing dialogue: ask one question about a hidden object, hear the answer, name the object."""
+"""A guessing dialogue: one question about a hidden object, a reply, and the name of the object."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class Guess(Task):
         return {**self.answer.state_spaces, **self.turn_spaces}
 
     def start(self, fields: Fields, key: Tensor) -> State:
-        """Nothing asked and nothing heard."""
+        """Nothing asked and no reply."""
         state = super().start(fields, key)
         return {**state, "reply": torch.zeros_like(state["chosen"][:, :1])}
 
     def advance(self, state: State, actions: Tensor, fields: Fields, key: Tensor) -> tuple[State, Tensor]:
-        """Asks, and hears the reply; or names the object."""
+        """Asks a question, and gets the reply; or names the object."""
         written, ended = self.answer.write(state, actions)
         question = (written["chosen"][:, :1] - 1).clamp(min=0)
         return {**written, "reply": fields["replies"].gather(1, question)}, ended

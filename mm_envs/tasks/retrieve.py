@@ -1,4 +1,4 @@
-"""Retrieval: which of several pictures does a caption describe?"""
+"""Retrieval: the picture, of several, that a caption describes."""
 
 from __future__ import annotations
 
