@@ -79,7 +79,7 @@ class Caption(Task):
         self.answer = Text(captions.vocabulary, captions.max_tokens if max_tokens is None else max_tokens)
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
-        """The utility of the captions: on scenes correct facts, minus invented ones, minus errors of grammar."""
+        """The utility of captions: on scenes correct facts, minus invented ones and errors of grammar."""
         if length is None:
             response, length = self.answer.finish(response)
             assert length is not None

@@ -130,7 +130,7 @@ class HuggingFaceTokenizer:
         """
         path = Path(path)
         path = path / "tokenizer.json" if path.is_dir() else path
-        return cls(_read(path), name=repr(str(path)), **special_tokens)  # type: ignore[arg-type]
+        return cls(_read(path), name=repr(str(path)), **special_tokens)
 
     def __len__(self) -> int:
         return len(self.words)

@@ -27,7 +27,7 @@ def test_overlap_is_that_of_torchvision() -> None:
     assert (giou(one, two, pairwise=True) < 0).any()
 
 
-def test_overlap_is_symmetric_and_knows_no_scale_or_place() -> None:
+def test_overlap_is_symmetric_and_ignores_scale_and_position() -> None:
     one, two = boxes(50, 2), boxes(50, 3)
     moved = torch.tensor([3.0, -5.0, 3.0, -5.0], dtype=torch.float64)
     for overlap in (iou, giou):
