@@ -1,4 +1,4 @@
-"""What is asked: tasks, and the table of named configurations that become environment ids."""
+"""Tasks, and the table of configurations that are registered as environment ids."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TASKS: dict[str, str] = {
     "guess": "mm_envs.tasks.guess:Guess",
 }
 
-# Every id that is registered, with the arguments of its environment. A line is frozen once it is released:
-# another difficulty, vocabulary or length is another id or another version.
+# Registered ids with the arguments of their environments. A line is frozen once released: another difficulty,
+# vocabulary or length is another id or version.
 CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
     "MMClassify-v0": {"task": "classify"},
     "MMClassify-digits-v0": {"task": "classify", "dataset": "digits"},
@@ -48,8 +48,8 @@ def make_task(task: str | Task, **arguments: Any) -> Task:
     """The task of a name (or the task itself), built with its arguments.
 
     Raises:
-        ValueError: The name is unknown or stands for something else, or neither the task nor its dataset
-            takes such arguments.
+        ValueError: The name is unknown or not that of a task, or neither the task nor its dataset takes such
+            arguments.
     """
     from mm_envs.tasks.task import Task
 
@@ -70,7 +70,7 @@ def make_task(task: str | Task, **arguments: Any) -> Task:
 
 
 def _arguments_of(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str] | None:
-    """The names of the arguments of a task and of its dataset; None if they cannot be known."""
+    """The arguments of a task and of its dataset; None if they cannot be known."""
     from mm_envs.data.dataset import Dataset, arguments_of
 
     named, others = keywords(factory)
