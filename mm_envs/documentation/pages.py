@@ -140,7 +140,7 @@ def _vocabularies(task: Task) -> dict[str, tuple[str, ...]]:
 
 def _feedback(task: Task) -> dict[str, str]:
     """Names of the feedback sources that need no further arguments on a task, with their summaries."""
-    from mm_envs.judges import FEEDBACKS, make_feedback
+    from mm_envs.feedback_sources import FEEDBACKS, make_feedback
 
     sources = {}
     for name in FEEDBACKS:
