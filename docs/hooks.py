@@ -28,7 +28,10 @@ def api_pages() -> dict[str, str]:
         if folder.as_posix().startswith(LEFT_OUT):
             continue
         name = ".".join(folder.parts)
-        parts = [f"# {name}", f"::: {name}\n    options:\n      members: false\n      show_root_heading: false"]
+        parts = [
+            f"# {name}",
+            f"::: {name}\n    options:\n      members: false\n      show_root_heading: false",
+        ]
         parts += [f"::: {name}.{path.stem}" for path in sorted(init.parent.glob("[!_]*.py"))]
         pages[f"api/{name}.md"] = "\n\n".join(parts) + "\n"
     links = [f"- [{Path(page).stem}]({Path(page).name})" for page in pages if page != "api/README.md"]

@@ -73,7 +73,7 @@ def pages(scores: Callable[[str], Mapping[str, Score] | None]) -> dict[str, str]
         scores: Gives the scores of an id, or None to omit them.
     """
     environments = {name: task_of(name) for name in CONFIGURATIONS}
-    index = _template("index.md.jinja").render(environments=environments, configuration=_configuration)
+    index = _render("index.md.jinja", environments=environments, configuration=_configuration)
     return {
         f"{GENERATED}/README.md": index,
         **{f"{GENERATED}/{name}.md": environment_page(name, scores(name)) for name in CONFIGURATIONS},
@@ -92,7 +92,8 @@ def environment_page(name: str, scores: Mapping[str, Score] | None = None) -> st
     task, episode = task_of(name), episode_of(name)
     assert episode.outcome is not None
     response = task.answer.format(task.answer.parse(episode.outcome.response)).replace(", ", ",")
-    return _template("environment.md.jinja").render(
+    return _render(
+        "environment.md.jinja",
         name=name,
         task=task,
         description=(inspect.getdoc(type(task)) or "").partition("\n")[2].strip(),
@@ -123,8 +124,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _template(name: str) -> Any:
-    return _environment().get_template(name)
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
 
 
 def _configuration(name: str) -> str:

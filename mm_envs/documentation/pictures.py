@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import fill
@@ -23,7 +24,7 @@ _COLORS, _COLUMNS, _CHARACTERS = 128, 5, 34
 
 
 def episode_of(name: str) -> Replay:
-    """A held-out episode of a registered id, answered by the oracle, with the reward of the default feedback."""
+    """A held-out episode of a registered id, answered by the oracle and scored by the default feedback."""
     import mm_envs
 
     env: Any = gym.make(name, split=SPLIT).unwrapped
@@ -46,22 +47,21 @@ def write_pictures(folder: Path, names: Iterable[str] = tuple(CONFIGURATIONS)) -
 def contact_sheet(episodes: dict[str, Replay]) -> Picture:
     """One tile for each episode: id, what is observed, the answer."""
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image as pillow
 
     rows = -(-len(episodes) // _COLUMNS)
     figure = Figure(figsize=(2.4 * _COLUMNS, 2.8 * rows), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     tiles = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
     for tile in tiles:
         tile.set_axis_off()
-    for tile, (name, episode) in zip(tiles, episodes.items()):
+    for tile, (name, episode) in zip(tiles, episodes.items(), strict=False):
         tile.imshow(np.asarray(episode.media()), interpolation="nearest")
         tile.set_title(name, fontsize=10, weight="bold")
         words = [text for key, text in episode.lines() if key not in _NOT_SHOWN]
         words.append(f"\N{RIGHTWARDS ARROW} {episode.outcome.answer if episode.outcome else ''}")
         text = "\n".join(fill(line, _CHARACTERS) for line in words)
         tile.text(0.5, -0.04, text, transform=tile.transAxes, ha="center", va="top", fontsize=8)
-    canvas.draw()
-    return pillow.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return pillow.open(file).convert("RGB")

@@ -55,7 +55,7 @@ def check_id(name: str, rows: int = 4, steps: int = 40) -> Iterator[Outcome]:
 
 
 def advice_on(space: gym.Space[Any]) -> tuple[str, ...]:
-    """Warnings of Stable-Baselines3 on entries for which agents.encoders has an encoder: videos, candidates."""
+    """Warnings of Stable-Baselines3 on entries that agents.encoders can encode: videos and candidates."""
     assert isinstance(space, gym.spaces.Dict)
     keys = [key for key, entry in space.spaces.items() if isinstance(entry, (Candidates, Video))]
     return tuple(f"Your observation {key} has an unconventional shape" for key in keys)

@@ -172,8 +172,8 @@ def test_what_a_command_sets_for_itself_is_put_back(tmp_path: Path) -> None:
     import gymnasium as gym
     import torch
 
-    from mm_envs.engine.check.registered import strictly
     from mm_envs.cli.threads import torch_threads
+    from mm_envs.engine.check.registered import strictly
 
     before, level = torch.get_num_threads(), gym.logger.min_level
     gym.logger.min_level = gym.logger.ERROR
