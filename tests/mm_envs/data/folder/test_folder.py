@@ -73,7 +73,7 @@ def test_spaces_fields_and_classes(place: Path) -> None:
     for name, space in folder.spaces.items():
         assert all(space.contains(value) for value in fields[name].numpy())
     first = json.loads(
-        (place / "metadata.jsonl").read_text().splitlines()[int(folder.places[0].split()[-1]) - 1]
+        (place / "metadata.jsonl").read_text().splitlines()[int(folder.locations[0].split()[-1]) - 1]
     )
     assert folder.classes["label"][fields["label"][0]] == first["label"]
     assert folder.vocabularies["caption"].decode(fields["captions"][0, 0]) == first["captions"][0]
@@ -179,7 +179,7 @@ def test_no_content_lies_in_two_splits(
     where = defaultdict(set)
     for split, indices in folder.splits.items():
         for index in indices:
-            row = rows[int(folder.places[index].split()[-1]) - 1]
+            row = rows[int(folder.locations[index].split()[-1]) - 1]
             for key in ("image_file_name", "audio_file_name"):
                 where[(root / row[key]).read_bytes()].add(split)
             if grouped:
@@ -197,7 +197,7 @@ def test_a_named_split_is_taken_and_checked(tmp_path: Path) -> None:
         "validation": 3,
         "test": 3,
     }
-    assert {folder.places[i] for i in folder.splits["test"]} == {
+    assert {folder.locations[i] for i in folder.splits["test"]} == {
         f"metadata.jsonl, line {n}" for n in (3, 6, 9)
     }
     shutil.copy(tmp_path / "0.png", tmp_path / "1.png")
@@ -225,7 +225,9 @@ def test_values_of_a_column_stand_for_splits(tmp_path: Path) -> None:
     write_rows(tmp_path, rows)
     split_by = json.loads('{"fold": {"5": "test", "4": "val"}}')  # as a file or the command line holds it
     folder = opened(tmp_path, split_by=split_by)
-    lines = {name: sorted(int(folder.places[i].split()[-1]) for i in s) for name, s in folder.splits.items()}
+    lines = {
+        name: sorted(int(folder.locations[i].split()[-1]) for i in s) for name, s in folder.splits.items()
+    }
     assert lines == {"train": [1, 2, 3, 7, 9], "validation": [4, 8], "test": [5, 6]}
     assert opened(tmp_path, split_by={"fold": {5: "test", 4: "val"}}).fingerprint() == folder.fingerprint()
     for wrong, says in [
@@ -268,7 +270,7 @@ def test_every_fault_is_found_when_the_folder_is_opened(tmp_path: Path) -> None:
     folder = opened(tmp_path, on_error="skip", classes=["0", "1", "2"])
     assert folder.report.faults == {"missing": 1, "media": 1, "value": 2}
     assert (folder.report.items, folder.report.skipped) == (6, 4)
-    assert len(folder.places) == 6
+    assert len(folder.locations) == 6
     assert str(folder.report).startswith("6 items, 4 left out (media 1, missing 1, value 2)")
     said = "\n".join(folder.report.sentences)
     assert "line 6: " in said
@@ -299,7 +301,7 @@ def test_what_some_items_lack_is_said(tmp_path: Path) -> None:
         rows.append(row)
     folder = opened(write_rows(tmp_path, rows))
     fields = everything_of(folder)
-    number = torch.tensor([int(place.split()[-1]) - 1 for place in folder.places])
+    number = torch.tensor([int(place.split()[-1]) - 1 for place in folder.locations])
     assert torch.equal(fields["image_present"][:, 0], (number < 4).long())
     assert torch.equal(fields["audio_present"][:, 0], (number >= 4).long())
     assert torch.equal(fields["text_present"][:, 0], number % 2)
@@ -338,9 +340,9 @@ def test_words_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Mo
         for i in range(9)
     ]
     opened(write_rows(tmp_path, rows))
-    monkeypatch.setattr("mm_envs.data.folder.values._MOST_BYTES", 20_000)
+    monkeypatch.setattr("mm_envs.data.folder.values._MAX_BYTES", 20_000)
     assert "captions of 9 x 100 x 3 entries take 0.0 GB" in refused(tmp_path)
-    monkeypatch.setattr("mm_envs.data.folder.values._MOST_BYTES", 80)
+    monkeypatch.setattr("mm_envs.data.folder.values._MAX_BYTES", 80)
     assert "facts of 9 x 9 entries" in refused(tmp_path)
 
 
@@ -413,9 +415,9 @@ def test_values_in_two_unicode_forms_are_one_and_names_of_files_stay(tmp_path: P
     rows += [{"file_name": picture(tmp_path / f"{i}.png", i), "label": "tea", "by": i} for i in range(4, 9)]
     folder = opened(write_rows(tmp_path, rows), group="by", classes=["tea", forms[1]])
     assert folder.classes["label"] == ("tea", forms[0])
-    assert len(folder.places) == 9
+    assert len(folder.locations) == 9
     tied = {split for split, rows in folder.splits.items() for row in rows
-            if int(folder.places[row].split()[-1]) <= 4}  # fmt: skip
+            if int(folder.locations[row].split()[-1]) <= 4}  # fmt: skip
     assert len(tied) == 1
 
 
@@ -424,7 +426,7 @@ def test_numbers_of_classes_become_their_names(tmp_path: Path) -> None:
     plain, named = opened(place), opened(place, classes=["tern", "cat", "dog"])
     assert named.classes["label"] == ("tern", "cat", "dog")
     rows = torch.arange(9)
-    assert named.places == plain.places
+    assert named.locations == plain.locations
     assert torch.equal(named.batch(rows, ["label"])["label"], plain.batch(rows, ["label"])["label"])
     # Names that are numbers themselves are names.
     backwards = opened(place, classes=["2", "1", "0"]).batch(rows, ["label"])["label"]

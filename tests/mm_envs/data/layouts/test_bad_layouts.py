@@ -197,7 +197,7 @@ PHOTO, VAL = "Annotations/p0.xml", "ImageSets/Main/val.txt"
 
 # Layout, file, what is replaced by what there, and what is said of it.
 OF_ITEMS = [
-    ("coco", COCO, '"id": 2, "file_name"', '"id": 1, "file_name"', r"images\[1\]: id=1 stands twice"),
+    ("coco", COCO, '"id": 2, "file_name"', '"id": 1, "file_name"', r"images\[1\]: id=1 is used twice"),
     ("coco", COCO, "000000000001.jpg", "../../secret.jpg", r"images\[0\]: .*leaves its folder"),
     ("coco", COCO, '"image_id": 2', '"image_id": true', r"annotations\[2\]: image_id=True is not a whole"),
     ("coco", COCO, '"caption 0 of 1\\n"', '"  "', r"annotations\[0\]: caption is empty"),
@@ -215,7 +215,7 @@ OF_ITEMS = [
         ANSWERS,
         '"question_id": 71',
         '"question_id": 70',
-        r"annotations\[1\]: question_id=70 stands twice",
+        r"annotations\[1\]: question_id=70 is used twice",
     ),
     ("vqa", ANSWERS, '"yes/no"', "3", "answer_type=3 is not a text"),
     (
@@ -263,7 +263,7 @@ OF_FILES = [
     ("coco", COCO, '"images"', '"pictures"', "'images' is missing: add it"),
     ("coco", COCO, "{", "[", "line 1, column 10: not JSON"),
     ("flickr8k", "Flickr_8k.testImages.txt", "2_ab", "0_ab", "'0_ab.jpg' is in Flickr_8k.trainImages.txt"),
-    ("voc", VAL, "p1", "p1 p0", "'p0' is in two lists"),
+    ("voc", VAL, "p1", "p1 p0", "'p0' is in train.txt, too"),
 ]
 
 

@@ -1,7 +1,7 @@
 """The folder's own manifest: metadata.jsonl or metadata.csv as in Hugging Face's imagefolder.
 
-The file lies in the folder itself, or one lies in each of its split folders (``train``, ``validation``,
-``test``); the names of files are relative to the folder of the file that says them.
+The file is in the folder itself, or one is in each of its split folders (``train``, ``validation``,
+``test``). Names of files are relative to the folder of the manifest.
 """
 
 from __future__ import annotations
@@ -10,97 +10,79 @@ import codecs
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
-from math import isfinite
 from os.path import isfile, splitext
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from mm_envs.data.folder.columns import KINDS, Columns, Mapped, split_name
-from mm_envs.data.folder.faults import Faults
-from mm_envs.data.records import MEDIA_FIELDS, Record, Source
+from mm_envs.data.faults import Faults
+from mm_envs.data.layouts.columns import KINDS, Columns, Mapped, split_name
+from mm_envs.data.layouts.reading import finite, no_number
+from mm_envs.data.records import MEDIA_FIELDS, Record
 
-NAMES = ("metadata.jsonl", "metadata.csv")
+SIGN = "metadata.csv or metadata.jsonl"
+GROUP = None
 
-Row = tuple[int, "dict[str, Any] | str"]  # the number of its first line, and the row or what is wrong with it
+_NAMES = ("metadata.jsonl", "metadata.csv")
+
+Row = tuple[int, "dict[str, Any] | str"]  # the number of its first line, and the row or its fault
 
 
 def recognise(root: Path) -> str | None:
-    """What was found, in a sentence, where there is a metadata file; else None."""
-    found = _manifests(Path(root))
-    if not found:
-        return None
-    names = ", ".join(path.relative_to(root).as_posix() for path in found)
-    return f"{names}: a folder of files in the Hugging Face convention"
+    """Names the metadata files of a folder."""
+    names = ", ".join(path.relative_to(root).as_posix() for path in _manifests(root))
+    return f"{names}: a folder of files in the Hugging Face convention" if names else None
 
 
-def read(root: Path, on_error: str = "raise", columns: Mapped | None = None) -> Source:
-    """The items that the metadata of a folder names.
+def read(root: Path, faults: Faults, columns: Mapped | None = None) -> list[Record]:
+    """Reads the items of the metadata of a folder.
 
     Args:
         root: The folder.
-        on_error: ``"raise"``, or ``"skip"`` to leave bad lines out and count them.
+        faults: Where bad lines are added.
         columns: Field -> the column that holds it, where it has another name.
 
     Raises:
         ValueError: There is no metadata, or it cannot be read; the message names file and line.
     """
-    root, faults, known = Path(root), Faults(on_error), Columns(columns)
-    manifests = _manifests(root)
+    known, manifests = Columns(columns), _manifests(root)
     if not manifests:
-        raise ValueError(f"{root} holds neither {' nor '.join(NAMES)}: write one, or choose another layout")
-    _refuse_two(manifests)
+        raise ValueError(f"{root} holds neither {' nor '.join(_NAMES)}: write one, or choose another layout")
+    for path, other in pairwise(manifests):
+        if path.parent == other.parent or manifests[0].parent == other.parent.parent:
+            raise ValueError(f"there are both {path} and {other}: keep the one that is meant")
     records: list[Record] = []
     for path in manifests:
-        folder_split = split_name(path.parent.name) if path.parent != root else None
-        records += _records(path, root, known, folder_split, faults)
+        split = split_name(path.parent.name) if path.parent != root else None
+        for line, row in read_rows(path):
+            location = f"{path.relative_to(root).as_posix()}, line {line}"
+            try:
+                records.append(_record(location, path.parent, row, known, split))
+            except ValueError as error:
+                faults.add("line", f"{location}: {error}")
     _refuse_unseen_files(records, root)
-    records = _split_by_folder(records, root)
-    says = f"{recognise(root)}: {len(records)} items"
-    return Source("metadata", root, records, tuple(faults.sentences), says)
+    return _split_by_folder(records, root)
 
 
 def _manifests(root: Path) -> list[Path]:
-    """The metadata files of a folder, its own and those of its split folders, in the order of their names."""
-    own = [root / name for name in NAMES if (root / name).is_file()]
-    below = [
-        folder / name
-        for folder in (sorted(root.iterdir()) if root.is_dir() else [])
-        if split_name(folder.name) and folder.is_dir()
-        for name in NAMES
-        if (folder / name).is_file()
-    ]
-    return own + below
+    """Returns the metadata files of a folder and of its split folders, in the order of their names."""
+    below = [folder for folder in sorted(root.iterdir()) if split_name(folder.name) and folder.is_dir()]
+    paths = [folder / name for folder in (root, *below) for name in _NAMES]
+    return [path for path in paths if path.is_file()]
 
 
-def _refuse_two(manifests: list[Path]) -> None:
-    folders = [path.parent for path in manifests]
-    for path, other in pairwise(manifests):
-        if path.parent == other.parent or folders[0] == other.parent.parent:
-            raise ValueError(f"there are both {path} and {other}: keep the one that is meant")
-
-
-def _records(path: Path, root: Path, columns: Columns, split: str | None, faults: Faults) -> list[Record]:
-    name = path.relative_to(root).as_posix()
-    made = []
-    for line, row in read_rows(path):
-        place = f"{name}, line {line}"
-        if isinstance(row, str):
-            faults.add("line", f"{place}: {row}")
-            continue
-        try:
-            one = columns.record(place, path.parent, row)
-        except ValueError as error:
-            faults.add("line", f"{place}: {error}")
-            continue
-        if not one.media and not one.values:
-            faults.add("line", f"{place}: {_nothing(row)}")
-            continue
-        if split and one.split and split != one.split:
-            faults.add("line", f"{place}: split={row['split']!r} in the folder {path.parent.name}: keep one")
-            continue
-        made.append(Record(place, one.media, one.values, split or one.split, row))
-    return made
+def _record(
+    location: str, folder: Path, row: dict[str, Any] | str, columns: Columns, split: str | None
+) -> Record:
+    if isinstance(row, str):
+        raise ValueError(row)
+    record = columns.record(location, folder, row)
+    if not record.media and not record.values:
+        raise ValueError(_nothing(row))
+    if split and record.split and split != record.split:
+        raise ValueError(f"split={row['split']!r} in the folder {folder.name}: keep one")
+    return replace(record, split=split or record.split)
 
 
 def _nothing(row: Mapping[str, Any]) -> str:
@@ -113,40 +95,36 @@ def _nothing(row: Mapping[str, Any]) -> str:
 
 
 def _refuse_unseen_files(records: list[Record], root: Path) -> None:
-    """Refuses files that stand in a column of another name, where they would be left out in silence."""
+    """Refuses files in a column of another name, which would be left out without notice."""
     if not records or any(one.media for one in records):
         return
     first = records[0]
     for name, value in first.columns.items():
         ending = splitext(value)[1].lower() if isinstance(value, str) else ""
-        if ending in KINDS and isfile((root / first.place).parent / value):
+        if ending in KINDS and isfile((root / first.location).parent / value):
             raise ValueError(
-                f"{first.place}: column {name!r} holds the file {value!r}, and no column holds files by its "
-                f"name: call it file_name, or give columns={{{KINDS[ending]!r}: {name!r}}}"
+                f"{first.location}: column {name!r} holds the file {value!r}, and no column holds files "
+                f"by its name: call it file_name, or give columns={{{KINDS[ending]!r}: {name!r}}}"
             )
 
 
 def _split_by_folder(records: list[Record], root: Path) -> list[Record]:
-    """Splits by the first folder of the file names, where all of them begin with the name of one."""
+    """Splits by the first folder of the file names, if all of them begin with the name of a split."""
     if not records or any(one.split or "split" in one.columns for one in records):
         return records
     splits = []
     for one in records:
         tops = {_top(path, root) for path in one.media.values()}
-        top = tops.pop() if len(tops) == 1 else None
-        if top is None:
+        if len(tops) != 1 or None in tops:
             return records
-        splits.append(top)
-    return [
-        Record(one.place, one.media, one.values, split, one.columns)
-        for one, split in zip(records, splits, strict=True)
-    ]
+        splits.append(tops.pop())
+    return [replace(one, split=split) for one, split in zip(records, splits, strict=True)]
 
 
 def _top(path: Any, root: Path) -> str | None:
     if not isinstance(path, Path) or not path.is_relative_to(root):
         return None
-    parts = PurePosixPath(path.relative_to(root).as_posix()).parts
+    parts = path.relative_to(root).parts
     return split_name(parts[0]) if len(parts) > 1 else None
 
 
@@ -154,7 +132,7 @@ def _top(path: Any, root: Path) -> str | None:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    r"""The rows of a JSON lines or CSV file, with the number of their first line; of bad ones what is wrong.
+    r"""Yields the rows of a JSON lines or CSV file with the number of their first line, or their fault.
 
     Raises:
         ValueError: The file as a whole cannot be read.
@@ -172,9 +150,8 @@ def read_rows(path: Path) -> Iterator[Row]:
     try:
         with path.open("rb") as file:
             start = file.read(4)
-            for mark, encoding in ((codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16")):
-                if start.startswith(mark):
-                    raise ValueError(f"{path.name}, line 1: the file is in {encoding}: save it as UTF-8")
+            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise ValueError(f"{path.name}, line 1: the file is in UTF-16: save it as UTF-8")
             file.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
             yield from (_json_rows(file) if path.suffix == ".jsonl" else _csv_rows(file, path.name))
     except OSError as error:
@@ -215,30 +192,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(
-            f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
-        )
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} occurs twice in one object")
     return made
-
-
-def no_number(name: str) -> Any:
-    """Refuses NaN and Infinity, for ``parse_constant`` of ``json.loads``: they are no JSON.
-
-    Raises:
-        ValueError: Always.
-    """
-    raise ValueError(f"{name} is not a number")
-
-
-def finite(digits: str) -> float:
-    """A number that has an end, for ``parse_float`` of ``json.loads``, which takes 1e999 for infinity.
-
-    Raises:
-        ValueError: It is larger than any float.
-    """
-    if not isfinite(number := float(digits)):
-        raise ValueError(f"{digits:.40} is too large a number")
-    return number
 
 
 def _not_utf8(error: UnicodeDecodeError) -> str:
@@ -246,13 +202,8 @@ def _not_utf8(error: UnicodeDecodeError) -> str:
     return f"byte 0x{byte:02x} at column {error.start + 1} is not UTF-8: save the file as UTF-8"
 
 
-def _csv_rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
-    bad: dict[int, str] = {}
-    return _cells(csv.reader(_decoded(lines, bad), strict=True), bad, name)
-
-
 def _decoded(lines: Iterable[bytes], bad: dict[int, str]) -> Iterator[str]:
-    """The lines as text; what is wrong with those that are not UTF-8 is noted by their numbers."""
+    """Yields the lines as text; faults of those that are not UTF-8 are added to ``bad``."""
     for number, raw in enumerate(lines, 1):
         try:
             yield raw.decode()
@@ -261,17 +212,19 @@ def _decoded(lines: Iterable[bytes], bad: dict[int, str]) -> Iterator[str]:
             yield raw.decode(errors="replace")
 
 
-def _cells(reader: Any, bad: dict[int, str], name: str) -> Iterator[Row]:
+def _csv_rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
+    bad: dict[int, str] = {}
+    reader = csv.reader(_decoded(lines, bad), strict=True)
     header: list[str] | None = None
     while True:
         line = reader.line_num + 1
         try:
-            cells = next(reader)
+            cells: list[str] | str = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             cells = _csv_fault(str(error))
-        wrong = next((f"{bad[n]}" for n in range(line, reader.line_num + 1) if n in bad), None)
+        wrong = next((bad[n] for n in range(line, reader.line_num + 1) if n in bad), None)
         if header is None:
             header = _header(wrong or cells, f"{name}, line {line}")
         elif wrong or isinstance(cells, str):
@@ -283,21 +236,21 @@ def _cells(reader: Any, bad: dict[int, str], name: str) -> Iterator[Row]:
             yield line, dict(zip(header, cells, strict=True))
 
 
-def _csv_fault(said: str) -> str:
-    """What the reader of CSV says, in words of people who do not program."""
-    if "unexpected end" in said or "field larger" in said:
+def _csv_fault(message: str) -> str:
+    """Translates a message of the CSV reader for readers who do not program."""
+    if "unexpected end" in message or "field larger" in message:
         return 'a quote that begins here is not closed, or a cell has over 131,072 letters: close it with "'
-    if "new-line character" in said:
+    if "new-line character" in message:
         return "lines end in the old way of the Macintosh: save the file with line ends of Unix or Windows"
-    return f'{said}: put text that holds commas, quotes or new lines into "quotes"'
+    return f'{message}: put text that holds commas, quotes or new lines into "quotes"'
 
 
 def _header(cells: list[str] | str, place: str) -> list[str]:
-    """The names of the columns; without them no line can be read."""
+    """Returns the names of the columns; no line can be read without them."""
     if isinstance(cells, str):
         raise ValueError(f"{place}: {cells}")
     names = [name.strip() for name in cells]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ValueError(f"{place}: column {twice[0]!r} stands twice: name each column once")
+        raise ValueError(f"{place}: column {twice[0]!r} occurs twice: name each column once")
     return names

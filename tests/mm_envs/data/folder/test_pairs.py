@@ -16,8 +16,8 @@ from PIL import Image
 from shared_data import shared
 
 from mm_envs.data.folder import Folder
+from mm_envs.data.folder.pairs import Pairing, pair, write
 from mm_envs.data.layouts import read_source
-from mm_envs.data.layouts.pairs import Pairing, pair, write
 from mm_envs.data.records import Record, Source
 
 Make = Callable[[str], Path]
@@ -38,7 +38,7 @@ def made(media: str, items: list[tuple[str, Split]], root: str = "one") -> Sourc
 
 
 def said(pairing: Pairing) -> list[tuple[str, str]]:
-    return [(one.record.place, other.record.place) for one, other in pairing.pairs]
+    return [(one.record.location, other.record.location) for one, other in pairing.pairs]
 
 
 splits = st.sampled_from(["train", "validation", "test"])
@@ -66,10 +66,10 @@ def test_pairs_share_value_and_split_and_are_handed_out_evenly(
     assert len(set(said(pairing))) == len(pairing.pairs), "no pair is there twice"
     found = Counter((value, both[0].split) for both, value in zip(pairing.pairs, pairing.values, strict=True))
     assert found == expected
-    uses = Counter(second.record.place for _, second in pairing.pairs)
+    uses = Counter(second.record.location for _, second in pairing.pairs)
     for key in expected:
         inside = [
-            uses[record.place] for record in other.records if (record.values["label"], record.split) == key
+            uses[record.location] for record in other.records if (record.values["label"], record.split) == key
         ]
         assert max(inside) - min(inside) <= 1
     assert pairing.left_out()[0] == sum(key not in expected for key in left)
