@@ -96,9 +96,6 @@ class Dataset(ABC):
     def stored(self, field: str) -> Tensor | None:
         """Returns the field of all items if it is stored; None (the default) if ``batch`` computes it.
 
-        Args:
-            field: The name of the field.
-
         Returns:
             A contiguous read-only tensor on the CPU with one row an item, which the engine reads in place
             instead of keeping a copy.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -18,7 +20,7 @@ from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.folder.splits import SplitBy
-from mm_envs.data.folder.store import Form, Tables, decoded
+from mm_envs.data.folder.store import Form, decoded
 from mm_envs.data.folder.texts import Pinned
 from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, named_labels, pinned_classes
 from mm_envs.data.layouts import read_source
@@ -140,7 +142,16 @@ class Folder(Dataset):
         forms, items = forms_of(items, sides(size), channels, fit, sample_rate, seconds, frames, faults)
         spaces = _media_spaces(forms)  # refuses invalid shapes before anything is decoded
         # Kept as long as the folder, so that another folder of the same files shares it.
-        self._store, items = _decode(items, forms, memory_gb, cache, faults)
+        self._store = decoded(
+            [item.record for item in items],
+            [item.digests for item in items],
+            forms,
+            memory_gb,
+            None if cache is None else Path(cache),
+            lambda row, sentence: faults.add("media", sentence),
+        )
+        bad = set(self._store.bad)
+        items = [item for row, item in enumerate(items) if row not in bad]
         self.splits = _ranges(items, source.root)
         if self._store.path is None:  # mapped files would be read twice
             faults.notes += notes_on_copies(items, self._store.fields)
@@ -231,33 +242,12 @@ def _source(path: Path, layout: str, on_error: str, columns: Mapped | None) -> S
     return read_source(path, layout, on_error, columns)
 
 
-def _decode(
-    items: Sequence[Item],
-    forms: Mapping[str, Form],
-    memory_gb: float,
-    cache: str | Path | None,
-    faults: Faults,
-) -> tuple[Tables, list[Item]]:
-    tables = decoded(
-        [item.record for item in items],
-        [item.digests for item in items],
-        forms,
-        memory_gb,
-        None if cache is None else Path(cache),
-        lambda row, sentence: faults.add("media", sentence),
-    )
-    bad = set(tables.bad)
-    return tables, [item for row, item in enumerate(items) if row not in bad]
-
-
 def _ranges(items: Sequence[Item], root: Path) -> dict[str, range]:
-    made, start = {}, 0
-    for name in SPLITS:
-        stop = start + sum(item.split == name for item in items)
-        made[name], start = range(start, stop), stop
-    if not len(made["train"]):
+    counts = Counter(item.split for item in items)
+    ends = list(accumulate((counts[name] for name in SPLITS), initial=0))
+    if not counts["train"]:
         raise ValueError(f"{root}: no training item is left: correct what the report names")
-    return made
+    return {name: range(*ends[i : i + 2]) for i, name in enumerate(SPLITS)}
 
 
 def _media_spaces(forms: Mapping[str, Form]) -> dict[str, UniformBox]:

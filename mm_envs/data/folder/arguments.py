@@ -14,9 +14,6 @@ from mm_envs.data.records import Source
 def refuse_wrong_kinds(arguments: Mapping[str, object]) -> None:
     """Refuses arguments of a wrong type.
 
-    Args:
-        arguments: Name -> value; names without a check here are passed over.
-
     Raises:
         ValueError: An argument has another type; the sentence names it, its value and the cure.
 

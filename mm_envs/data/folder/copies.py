@@ -16,10 +16,6 @@ def notes_on_copies(items: Sequence[Item], tables: Mapping[str, Tensor]) -> list
 
     This can be correct (two flags that are equal when small), so it is noted, not refused.
 
-    Args:
-        items: The items.
-        tables: Field -> the decoded files, one row an item.
-
     Returns:
         One sentence for each field with such files.
     """

@@ -19,12 +19,7 @@ _BLOCK = 64
 
 
 def answered(tokens: Tensor, length: Tensor | None) -> Tensor:
-    """Returns the words of answers followed by padding, (n, L) int64.
-
-    Args:
-        tokens: Token ids, (n, L) int64.
-        length: The number of words, (n,) int64; None: up to ``<eos>``.
-    """
+    """Returns the words of answers followed by padding, (n, L) int64."""
     return words_first(tokens if length is None else close(tokens, length))
 
 

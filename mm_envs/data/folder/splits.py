@@ -66,13 +66,7 @@ def split_records(
 
 
 def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[str | None]:
-    """Returns the split in a column of each item; None if there is none.
-
-    Args:
-        records: The items.
-        split_by: The column, or ``"auto"`` for the split of the source.
-        faults: Where items without a split are added.
-    """
+    """Returns the split in a column of each item; None if there is none."""
     column = "split" if split_by == "auto" else split_by
     found: list[str | None] = []
     for one in records:
@@ -91,12 +85,7 @@ def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[
 def by_values(
     records: Sequence[Record], split_by: Mapping[str, Mapping[str, str]], faults: Faults
 ) -> list[str | None]:
-    """Returns the split of the value of a column; training for values that are not listed.
-
-    Args:
-        records: The items.
-        split_by: One column -> its values -> the split of each: ``{"fold": {"5": "test"}}``.
-        faults: Where items without a value are added.
+    """Returns the split of the value of a column, as in ``{"fold": {"5": "test"}}``; training if not listed.
 
     Raises:
         ValueError: It is no such mapping, or a column, a value or a split does not exist.

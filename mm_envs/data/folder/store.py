@@ -324,7 +324,7 @@ def _new(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def _reserve(path: Path) -> None:
-    """Allocates a file on the disk: writing to a mapped file on a full disk kills the process."""
+    """Allocates a file on the disk: writing to a mapped file on a full disk crashes the process."""
     if hasattr(os, "posix_fallocate") and (size := path.stat().st_size):
         try:
             with path.open("r+b") as file:

@@ -71,20 +71,18 @@ def pinned_vocabulary(pinned: Pinned) -> Vocabulary:
     Raises:
         ValueError: The file holds no list of words, or a word occurs twice or is invalid.
     """
-    if not isinstance(pinned, str | Path):
-        return _vocabulary(pinned)
-    try:
-        words: object = json.loads(Path(pinned).read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise ValueError(
-            f"vocabulary={str(pinned)!r} cannot be read ({error.strerror}): name a file"
-        ) from None
-    except (ValueError, RecursionError):
-        raise ValueError(f"vocabulary={str(pinned)!r} holds no JSON: write a JSON list of words") from None
+    words, name = pinned, f"vocabulary={str(pinned)!r}"
+    if isinstance(pinned, str | Path):
+        try:
+            words = json.loads(Path(pinned).read_bytes().decode("utf-8-sig"))
+        except OSError as error:
+            raise ValueError(f"{name} cannot be read ({error.strerror}): name a file") from None
+        except (ValueError, RecursionError):
+            raise ValueError(f"{name} holds no JSON: write a JSON list of words") from None
     try:
         return _vocabulary(words)
     except ValueError as error:
-        raise ValueError(f"vocabulary={str(pinned)!r}: {error}") from None
+        raise ValueError(f"{name}: {error}" if isinstance(pinned, str | Path) else str(error)) from None
 
 
 def _vocabulary(words: object) -> Vocabulary:

@@ -91,10 +91,6 @@ def _some(names: Sequence[str], shown: int = 12) -> str:
 class Classes:
     """Labels, answers and kinds of questions as numbers.
 
-    Args:
-        items: The items.
-        pinned: The given names, by field.
-
     Attributes:
         names: The names of each field in the order of their numbers.
         tables: (n,) int64 for each field.

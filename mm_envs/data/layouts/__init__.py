@@ -39,9 +39,6 @@ FIRST, LAST = "metadata", "classes"
 def recognise(root: Path) -> list[tuple[str, str]]:
     """Returns the layouts that fit a folder, the one of ``layout="auto"`` first.
 
-    Args:
-        root: The folder.
-
     Returns:
         Names of layouts, each with a sentence on what was found; empty if none fits.
 
@@ -84,7 +81,7 @@ def read_source(
         skipped = f"all {len(faults.sentences)} were left out: {faults.sentences[0]}"
         raise ValueError(f"{root}: layout {name!r} has no item: {skipped}")
     if not records and says is not None:
-        raise ValueError(f"{root}: layout {name!r} has no item")
+        raise ValueError(f"{root}: layout {name!r} has no item: add one, or choose another layout")
     if not records:
         cure = links_passed_over(root) or "put them there"
         raise FileNotFoundError(f"{root}: no files of layout {name!r} ({module.SIGN}): {cure}")

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from os.path import splitext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unicodedata import normalize
 
 from mm_envs.data.media import safe_path
@@ -110,26 +110,24 @@ class Columns:
     """
 
     def __init__(self, mapped: Mapped | None = None) -> None:
-        self.mapped = {field: _listed(names) for field, names in (mapped or {}).items()}
+        self.mapped = {
+            field: [names] if isinstance(names, str) else list(names)
+            for field, names in (mapped or {}).items()
+        }
         for field in self.mapped:
             if field not in FIELDS:
                 raise ValueError(one_of("columns", field, FIELDS))
         self.taken = {name for names in self.mapped.values() for name in names}
-        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._plans: dict[tuple[str, ...], tuple[list[tuple[str, str, bool]], list[tuple[str, str]]]] = {}
 
     def record(self, location: str, folder: Path, row: Mapping[str, Any]) -> Record:
         """Returns the item of one row of a table.
-
-        Args:
-            location: Where the row is, for messages.
-            folder: The folder that names of files are relative to.
-            row: The values by column.
 
         Raises:
             ValueError: A value does not fit its column; the message does not name the location.
         """
         media: dict[str, Path] = {}
-        for field, column, many in self._plan(row).files:
+        for field, column, many in self._plan(row)[0]:
             for name in _entries(column, row[column], "answers" if many else "file"):
                 kind = field or kind_of(name)
                 if kind in media:
@@ -145,7 +143,7 @@ class Columns:
             ValueError: A value is of another kind, or a column that was named is missing.
         """
         made: dict[str, Any] = {}
-        for field, column in self._plan(row).values:
+        for field, column in self._plan(row)[1]:
             entries = [composed(entry) for entry in _entries(column, row[column], field)]
             if entries and field in MANY:
                 made.setdefault(field, []).extend(entries)
@@ -167,13 +165,11 @@ class Columns:
             raise ValueError(f"there is no column {missing[0]!r}: it has {', '.join(row)}")
         return self.values({name: row[name] for name in row if name in self.taken})
 
-    def _plan(self, row: Mapping[str, Any]) -> _Plan:
+    def _plan(self, row: Mapping[str, Any]) -> tuple[list[tuple[str, str, bool]], list[tuple[str, str]]]:
+        """Returns the used columns: (field or "" for any kind, column, list) and (field, column)."""
         names = tuple(row)
-        if (plan := self._plans.get(names)) is None:
-            plan = self._plans[names] = self._planned(names)
-        return plan
-
-    def _planned(self, names: tuple[str, ...]) -> _Plan:
+        if (plan := self._plans.get(names)) is not None:
+            return plan
         for field, wanted in self.mapped.items():
             for name in wanted:
                 if name not in names:
@@ -190,22 +186,12 @@ class Columns:
             for field in (*ONE, *MANY)
             for name in self.mapped.get(field, [plain for plain in free if _is(field, plain)])
         ]
-        return _Plan(files, values)
-
-
-class _Plan(NamedTuple):
-    """The columns of a table that are used: (field or "" for any kind, column, list), and (field, column)."""
-
-    files: list[tuple[str, str, bool]]
-    values: list[tuple[str, str]]
+        self._plans[names] = files, values
+        return files, values
 
 
 def _is(field: str, name: str) -> bool:
     return bool(_CAPTION.fullmatch(name)) if field == "captions" else field == name
-
-
-def _listed(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
 
 
 def _entries(column: str, value: Any, field: str) -> list[str]:

@@ -75,7 +75,7 @@ def _names(root: Path, directory: str, kind: str, suffixes: Collection[str] = ()
 
 
 class Files:
-    """The files of some directories, listed once.
+    """The files of some directories, listed once: ``paths`` by their names.
 
     Args:
         root: The folder.
@@ -95,22 +95,14 @@ class Files:
         found = [{path.name: path for path in listed(root, one, suffixes)} for one in directories]
         self.paths = {name: path for files in reversed(found) for name, path in files.items()}
 
-    def find(self, name: str) -> Path | None:
-        """Returns the file of a name, or None."""
-        return self.paths.get(name)
-
     def take(self, name: str, location: str) -> Path:
-        """Returns the file of a name, which may contain directories of the folder.
-
-        Args:
-            name: The name as written in the annotations.
-            location: Where it is written, for messages.
+        """Returns the file of a name in the annotations at ``location``, which may contain directories.
 
         Raises:
             ValueError: The name leaves the folder.
             FileNotFoundError: There is no such file.
         """
-        found = self.find(name)
+        found = self.paths.get(name)
         if found is None and "/" in name:
             found = inside(self.root, name, location)
         if found is None:
@@ -122,12 +114,7 @@ class Files:
 
 
 def inside(root: Path, name: str, location: str) -> Path:
-    """Returns a file of the folder that untrusted input names.
-
-    Args:
-        root: The folder.
-        name: The name, relative to the folder.
-        location: Where it is written, for messages.
+    """Returns a file of the folder that untrusted input at ``location`` names.
 
     Raises:
         ValueError: The name leaves the folder, or cannot be the name of a file.

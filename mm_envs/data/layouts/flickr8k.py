@@ -57,11 +57,7 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
 
 def captions_of(path: Path, faults: Faults) -> Mapping[str, tuple[int, list[str]]]:
-    """Reads the first line and the captions of each picture, in the order of the file.
-
-    Args:
-        path: A file with lines ``{picture}#{k}<tab>{caption}``.
-        faults: Where lines of another form are added.
+    """Reads the number of the first line and the captions of each picture, in the order of the file.
 
     Raises:
         ValueError: A line has another form and faults are not skipped, or the file is not UTF-8.

@@ -87,10 +87,6 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
     Not more is read than the header states, and not more than ``MAX_BYTES``.
 
-    Args:
-        path: The file.
-        dimensions: The required number of dimensions.
-
     Raises:
         ValueError: It is no such file, or it is shorter or longer than its header states.
     """

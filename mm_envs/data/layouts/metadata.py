@@ -38,11 +38,6 @@ def recognise(root: Path) -> str | None:
 def read(root: Path, faults: Faults, columns: Mapped | None = None) -> list[Record]:
     """Reads the items of the metadata of a folder.
 
-    Args:
-        root: The folder.
-        faults: Where bad lines are added.
-        columns: Field -> the column that holds it, where it has another name.
-
     Raises:
         ValueError: There is no metadata, or it cannot be read; the message names file and line.
     """
@@ -245,12 +240,12 @@ def _csv_fault(message: str) -> str:
     return f'{message}: put text that holds commas, quotes or new lines into "quotes"'
 
 
-def _header(cells: list[str] | str, place: str) -> list[str]:
+def _header(cells: list[str] | str, location: str) -> list[str]:
     """Returns the names of the columns; no line can be read without them."""
     if isinstance(cells, str):
-        raise ValueError(f"{place}: {cells}")
+        raise ValueError(f"{location}: {cells}")
     names = [name.strip() for name in cells]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ValueError(f"{place}: column {twice[0]!r} occurs twice: name each column once")
+        raise ValueError(f"{location}: column {twice[0]!r} occurs twice: name each column once")
     return names

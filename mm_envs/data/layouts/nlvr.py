@@ -59,7 +59,7 @@ def _records(entry: Entry, part: str, pictures: dict[str, Files], split: str | N
     values = {"question": sentence.strip(), "answer": label, "kind": "true/false"}
     columns["set"] = identifier.partition("-")[0]
     files = pictures.get(directory)
-    found = {k: files and files.find(f"{part}-{identifier}-{k}.png") for k in _ORDERS}
+    found = {k: files and files.paths.get(f"{part}-{identifier}-{k}.png") for k in _ORDERS}
     if not any(found.values()):
         name = shown(f"images/{directory}/{part}-{identifier}-*.png")
         raise FileNotFoundError(

@@ -66,10 +66,7 @@ def first_line(path: Path, limit: int = 2**16) -> str:
 
 
 def listed_splits(lists: Mapping[str, Path]) -> dict[str, str]:
-    """Reads the split of each name from lists of names, of which some may be missing.
-
-    Args:
-        lists: Split -> a file of names separated by white space.
+    """Reads the split of each name from a file of names for each split; some may be missing.
 
     Raises:
         ValueError: A name is in two lists.
@@ -126,7 +123,10 @@ class Entry:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise self.fault(f"{key}={shown(value)} is not {_KINDS[kind]}: mend it")
         if isinstance(value, str):
-            self._check_text(key, value)
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise self.fault(f"{key}={shown(value)} holds half a character: save it as UTF-8") from None
         return value
 
     def entries(self, key: str, faults: Faults) -> Iterator[Entry]:
@@ -145,12 +145,6 @@ class Entry:
     def fault(self, what: str) -> ValueError:
         """Returns the error for a fault of this object."""
         return ValueError(f"{self.root / self.location}: {what}")
-
-    def _check_text(self, key: str, value: str) -> None:
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise self.fault(f"{key}={shown(value)} holds half a character: save it as UTF-8") from None
 
 
 def json_of(path: Path, root: Path) -> Entry:

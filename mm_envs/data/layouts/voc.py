@@ -109,7 +109,7 @@ def _photo(name: str, home: Path, pictures: Files, annotations: Files) -> tuple[
     path = annotations.take(f"{name}.xml", relative(home / "ImageSets", root))
     boxes, empty = boxes_of(path)
     location = relative(path, root)
-    found = (pictures.find(name + suffix) for suffix in _SUFFIXES)
+    found = (pictures.paths.get(name + suffix) for suffix in _SUFFIXES)
     picture = next((one for one in found if one), None) or pictures.take(f"{name}.jpg", location)
     return _Photo(name, location, picture, boxes), empty
 

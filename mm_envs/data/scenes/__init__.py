@@ -54,13 +54,7 @@ class Scenes(Dataset):
     further_arguments = tuple(field.name for field in fields(SceneConfig))
     graph_fields = ("present", "shape", "colour", "size", "texture", "quadrant", "x", "y")
 
-    def __init__(
-        self,
-        items: int = 8192,
-        sound: str = "none",
-        seed: int = 0,
-        **config: Any,
-    ) -> None:
+    def __init__(self, items: int = 8192, sound: str = "none", seed: int = 0, **config: Any) -> None:
         if sound not in SOUNDS:
             raise ValueError(one_of("sound", sound, SOUNDS))
         whole("items", items)
@@ -112,11 +106,7 @@ class Scenes(Dataset):
         return made
 
     def fingerprint(self, kinds: Sequence[str] | None = None) -> str:
-        """Returns the SHA-256 of the configuration, which decides every item.
-
-        Args:
-            kinds: The kinds of questions; None for all that have an unambiguous answer.
-        """
+        """Returns the SHA-256 of the configuration, which decides every item."""
         # Lengths and kinds are the defaults of tasks: tickets of the v0 ids contain this digest.
         config = {
             **asdict(self.config),

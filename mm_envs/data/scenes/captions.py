@@ -75,12 +75,7 @@ def default_max_tokens(config: SceneConfig) -> int:
 
 
 def part_modalities(config: SceneConfig, audio: bool = False) -> dict[str, tuple[str, ...]]:
-    """Returns the modalities that carry each part of the utility of a caption.
-
-    Args:
-        config: The configuration of the scenes.
-        audio: Whether scenes have sound, which carries colour and shape.
-    """
+    """Returns the modalities that carry each part of the utility of a caption."""
     both: tuple[str, ...] = ("image", "audio") if audio else ("image",)
     parts: dict[str, tuple[str, ...]] = {
         kind: both if kind == "shape" else ("image",) for kind in attribute_words(config)

@@ -14,12 +14,15 @@ frequent in every split.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import combinations, permutations, product
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mm_envs.data.dataset import SPLITS
 from mm_envs.names import whole
@@ -252,52 +255,37 @@ class _Tables:
     weights: Tensor  # (K,): powers of the number of looks
 
 
-def _padded(choices: dict[int, tuple[tuple[int, ...], ...]], width: int) -> tuple[Tensor, Tensor]:
-    """Returns the number of choices of each count, (5,), and the choices, (5, max choices, width)."""
-    sizes = torch.ones(5, dtype=torch.int64)
-    table = torch.full((5, max(map(len, choices.values())), width), -1)
-    for count, rows in choices.items():
-        sizes[count] = len(rows)
-        table[count, : len(rows), :count] = torch.tensor(rows)
-    return sizes, table
-
-
-def _padded_cells(config: SceneConfig) -> tuple[Tensor, Tensor]:
-    """Returns the number of cells of each split and count, (3, 5), and the cells, (3, 5, max cells)."""
-    low, high = config.objects
-    cells = {count: _cells(config, count) for count in range(low, high + 1)}
-    sizes = torch.ones(len(SPLITS), 5, dtype=torch.int64)
-    table = torch.zeros(len(SPLITS), 5, max(len(row) for rows in cells.values() for row in rows)).long()
-    for count, rows in cells.items():
-        for split, row in enumerate(rows):
-            sizes[split, count] = len(row)
-            table[split, count, : len(row)] = torch.tensor(row)
-    return sizes, table
+def _padded(rows: Iterable[Sequence[Any]], fill: int) -> tuple[Tensor, Tensor]:
+    """Returns the lengths of some rows, and the rows as one tensor."""
+    tensors = [torch.tensor(row) for row in rows]
+    return torch.tensor([len(row) for row in tensors]), pad_sequence(tensors, True, fill)
 
 
 @lru_cache(maxsize=64)
 def _tables(config: SceneConfig, device: torch.device) -> _Tables:
     low, high = config.objects
     used = range(low, high + 1)
-    placements, quadrants = _padded({count: _PLACEMENTS[count] for count in used}, high)
-    arrangements, shapes = _padded({count: config.arrangements(count) for count in used}, high)
-    cell_counts, cells = _padded_cells(config)
+
+    def choices(of: Callable[[int], Iterable[tuple[int, ...]]]) -> tuple[Tensor, Tensor]:
+        rows = {count: [(*one, *[-1] * (high - count)) for one in of(count)] for count in used}
+        return _padded((rows.get(count, [[-1] * high]) for count in range(5)), -1)
+
+    cells = [_cells(config, count) if count in used else ([0],) * len(SPLITS) for count in range(5)]
+    cell_counts, cell_table = _padded((row for split in zip(*cells, strict=True) for row in split), 0)
     colour_rank = torch.tensor(_ranks(config, "colour", config.colours))
-    columns = {
-        "first": torch.tensor([sum(map(config.graphs_of, range(low, end))) for end in range(low, high + 2)]),
-        "placements": placements,
-        "quadrants": quadrants,
-        "arrangements": arrangements,
-        "shapes": shapes,
-        "cell_counts": cell_counts,
-        "cells": cells,
-        "splits": torch.tensor(_splits(config)),
-        "colour_rank": colour_rank,
-        "colour_of_rank": colour_rank.argsort(),
-        "shape_rank": torch.tensor(_ranks(config, "shape", config.shapes)),
-        "weights": torch.tensor([config.looks**k for k in range(high)]),
-    }
-    return _Tables(**{name: table.to(device) for name, table in columns.items()})
+    tables = (
+        torch.tensor([sum(map(config.graphs_of, range(low, end))) for end in range(low, high + 2)]),
+        *choices(_PLACEMENTS.__getitem__),
+        *choices(config.arrangements),
+        cell_counts.view(len(SPLITS), 5),
+        cell_table.view(len(SPLITS), 5, -1),
+        torch.tensor(_splits(config)),
+        colour_rank,
+        colour_rank.argsort(),
+        torch.tensor(_ranks(config, "shape", config.shapes)),
+        torch.tensor([config.looks**k for k in range(high)]),
+    )
+    return _Tables(*(table.to(device) for table in tables))
 
 
 def radii(config: SceneConfig) -> tuple[int, int]:

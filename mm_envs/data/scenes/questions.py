@@ -42,6 +42,7 @@ COMPARISONS = ("larger", "smaller")
 YES, NO, ZERO = 0, 1, 2  # indices of answers
 
 _SLOTS = 6
+_Attribute = tuple[Tensor, str]  # the values of all objects, and the word of value 0
 
 
 @dataclass(frozen=True)
@@ -287,34 +288,27 @@ def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, hashes: Tensor) 
     return ~(frequent & ~rare) | chance
 
 
-def _choice(graph: SceneGraph, hashes: Tensor, asked: Tensor, known: Tensor) -> tuple[Tensor, ...]:
-    """Asks for an attribute of one of two objects with different values of it, identified by another one.
-
-    Returns:
-        The known value, the true answer, two options, and whether the question is fair.
-    """
-    possible = _both(_unique(graph, known)) & _differ(asked)
+def _choice(
+    graph: SceneGraph, config: SceneConfig, hashes: Tensor, asked: _Attribute, known: _Attribute
+) -> _Draft:
+    """Asks for an attribute of an object that another attribute identifies; offers a wrong value, too."""
+    (asked_value, asked_word), (known_value, known_word) = asked, known
+    possible = _both(_unique(graph, known_value)) & _differ(asked_value)
     a, b, available = _two(possible, fold(hashes, 0))
-    true, other = _at(asked, a), _at(asked, b)
+    true, other = _at(asked_value, a), _at(asked_value, b)
     first = _coin(fold(hashes, 1))
     options = torch.where(first, true, other), torch.where(first, other, true)
-    return (_at(known, a), true, *options, available)
+    ids = question_vocabulary(config).ids
+    fill = [_at(known_value, a) + ids[known_word], *(option + ids[asked_word] for option in options)]
+    return _Draft(fill, true + answers(config).index(asked_word), available)
 
 
 def _colour(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """Offers the true colour and that of another object."""
-    ids, first = question_vocabulary(config).ids, answers(config).index(COLOURS[0])
-    shape, true, one, two, available = _choice(graph, hashes, graph.colour, graph.shape)
-    fill = [shape + ids[SHAPES[0]], one + ids[COLOURS[0]], two + ids[COLOURS[0]]]
-    return _Draft(fill, true + first, available)
+    return _choice(graph, config, hashes, (graph.colour, COLOURS[0]), (graph.shape, SHAPES[0]))
 
 
 def _shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """Offers the true shape and that of another object."""
-    ids, first = question_vocabulary(config).ids, answers(config).index(SHAPES[0])
-    colour, true, one, two, available = _choice(graph, hashes, graph.shape, graph.colour)
-    fill = [colour + ids[COLOURS[0]], one + ids[SHAPES[0]], two + ids[SHAPES[0]]]
-    return _Draft(fill, true + first, available)
+    return _choice(graph, config, hashes, (graph.shape, SHAPES[0]), (graph.colour, COLOURS[0]))
 
 
 def _referred(graph: SceneGraph, config: SceneConfig, index: Tensor) -> list[Tensor]:

@@ -9,14 +9,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.scenes.layout import (
-    SceneConfig,
-    SceneGraph,
-    decode,
-    radii,
-    scene,
-    split_of,
-)
+from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, decode, radii, scene, split_of
 from mm_envs.random import fold, integers
 
 CONFIGS = [

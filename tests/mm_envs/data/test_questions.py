@@ -220,13 +220,18 @@ def test_names_fit_one_object_only(config: SceneConfig) -> None:
         text, index = name(graph, config, hashes)
         assert text.shape == (n, NAME_LENGTH)
         for row in range(n):
-            said = words.decode(text[row]).split()
-            kinds.add(len(said))
-            places = {0: ["top", "left"], 1: ["top", "right"], 2: ["bottom", "left"], 3: ["bottom", "right"]}
+            name_words = words.decode(text[row]).split()
+            kinds.add(len(name_words))
+            corners = {
+                0: ["top", "left"],
+                1: ["top", "right"],
+                2: ["bottom", "left"],
+                3: ["bottom", "right"],
+            }
             fits = [
                 i
                 for i in range(int(graph.present[row].sum()))
-                if said in (places[int(graph.quadrant[row, i])], [SHAPES[int(graph.shape[row, i])]])
+                if name_words in (corners[int(graph.quadrant[row, i])], [SHAPES[int(graph.shape[row, i])]])
             ]
             assert fits == [int(index[row])]
     assert kinds == {1, 2}

@@ -76,7 +76,7 @@ def test_hidden_colours_are_grey_and_shapes_stay() -> None:
     assert torch.equal((pictures > 14).any(1), (render(graph, shown) > 14).any(1))
 
 
-def test_hidden_colours_cannot_be_told_from_the_picture() -> None:
+def test_hidden_colours_are_not_in_the_picture() -> None:
     config = SceneConfig(objects=(1, 1), hide_colour=True)
     graph = decode(config, torch.arange(config.graphs))
     assert render(graph, config).flatten(1).unique(dim=0).shape[0] == config.graphs // 8

@@ -5,14 +5,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, decode, scene
-from mm_envs.data.scenes.sound import (
-    HARMONICS,
-    PITCHES,
-    SAMPLE_RATE,
-    SAMPLES,
-    slot_order,
-    synthesise,
-)
+from mm_envs.data.scenes.sound import HARMONICS, PITCHES, SAMPLE_RATE, SAMPLES, slot_order, synthesise
 from mm_envs.random import fold
 
 CONFIGS = [SceneConfig(), SceneConfig(objects=(1, 3)), SceneConfig(objects=(4, 4), noise=0.1)]

@@ -1,4 +1,4 @@
-"""The layouts on real data, and beside torchvision where it reads the same."""
+"""The layouts on real data, compared with torchvision where it reads them."""
 
 import gzip
 import json
