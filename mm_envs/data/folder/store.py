@@ -27,7 +27,7 @@ from mm_envs.data.media import read_audio, read_image, read_video
 from mm_envs.data.media.files import read_bytes
 from mm_envs.data.records import Media, Record
 
-_FORMAT = 2  # of the cache and of decoding: another number is another cache
+_FORMAT = 3  # of the cache and of decoding: another number is another cache
 _STALE = 24 * 3600.0  # seconds after which the files of a killed process are removed
 _GB = 1e9
 _AT_ONCE = 10**9  # bytes of all files that are decoded at the same time
