@@ -13,8 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mm_envs.data.faults import Faults
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.layouts.columns import FIELDS, composed
@@ -188,13 +186,13 @@ def _some(items: Sequence[Item], by: str, source: Source) -> str:
 
 def _put(media: Media, name: str, root: Path, out: Path, number: int, link: str) -> str:
     """Writes one file into the folder; returns its name there."""
-    array = isinstance(media, np.ndarray)
-    made = f"{name}/{number:06}.png" if array else f"{name}/{media.relative_to(root).as_posix()}"
+    inside = media.relative_to(root).as_posix() if isinstance(media, Path) else f"{number:06}.png"
+    made = f"{name}/{inside}"
     path = out / made
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)  # writing to a hard link would change its source
     try:
-        if array:
+        if not isinstance(media, Path):
             from PIL import Image
 
             Image.fromarray(media).save(path)

@@ -160,7 +160,7 @@ def _warnings(items: Sequence[Item], counts: Mapping[str, int]) -> list[str]:
             )
     if twice := [sorted(files) for files in names.values() if len(files) > 1]:
         example = " = ".join(twice[0][:2])
-        warnings.append(f"{len(twice)} files exist more than once under different names, e.g. {example}")
+        warnings.append(f"{len(twice)} files are there more than once under different names, e.g. {example}")
     return warnings
 
 

@@ -214,16 +214,16 @@ def _csv_rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     while True:
         line = reader.line_num + 1
         try:
-            cells: list[str] | str = next(reader)
+            cells, fault = next(reader), ""
         except StopIteration:
             return
         except csv.Error as error:
-            cells = _csv_fault(str(error))
-        wrong = next((bad[n] for n in range(line, reader.line_num + 1) if n in bad), None)
+            cells, fault = [], _csv_fault(str(error))
+        fault = next((bad[n] for n in range(line, reader.line_num + 1) if n in bad), fault)
         if header is None:
-            header = _header(wrong or cells, f"{name}, line {line}")
-        elif wrong or isinstance(cells, str):
-            yield line, wrong or cells
+            header = _header(fault or cells, f"{name}, line {line}")
+        elif fault:
+            yield line, fault
         elif cells and len(cells) != len(header):
             advice = 'put text that holds commas or new lines into "quotes"'
             yield line, f"there are {len(cells)} cells for {len(header)} columns: {advice}"
