@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mm_envs.data.folder.summary import Summary
+    from mm_envs.tasks.summary import Summary
 
 _FEW = 5
 
@@ -37,7 +37,7 @@ class Describe:
 
     def run(self) -> int:
         """Prints the description."""
-        from mm_envs.data.folder.summary import summarise
+        from mm_envs.tasks.summary import summarise
 
         with console(json_output=True).status("reading headers and digests of the files"):
             summary = summarise(self.path, self.layout)

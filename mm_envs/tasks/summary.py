@@ -13,11 +13,13 @@ from typing import Any
 
 from mm_envs.data.dataset import SPLITS
 from mm_envs.data.faults import Faults
+from mm_envs.data.folder import Folder
 from mm_envs.data.folder.forms import forms_of
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.layouts import read_source, recognise
 from mm_envs.data.media import probe
 from mm_envs.data.records import MEDIA_FIELDS, Record, Source
+from mm_envs.tasks import make_task
 
 # The number of items that tasks are tried on, and of files whose headers are read.
 _TRIED, _PROBED = 24, 300
@@ -187,9 +189,6 @@ def _imbalance(name: str, items: Sequence[Item]) -> list[str]:
 
 def _environments(source: Source, items: Sequence[Item], layout: str) -> list[dict[str, Any]]:
     """Returns the environments that run on some of the items."""
-    from mm_envs.data.folder import Folder
-    from mm_envs.tasks import make_task
-
     training = [item.record for item in items if item.split == "train"]
     some = [replace(one, split="train") for one in training[:: -(-len(training) // _TRIED) or 1]]
     try:
