@@ -7,6 +7,7 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from mm_envs.names import keywords, refuse_unknown, resolve
+from mm_envs.optional import lazy_attributes
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task
@@ -39,13 +40,8 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Loads the base class, and with it torch, only when it is needed."""
-    if name != "Task":
-        raise AttributeError(f"module 'mm_envs.tasks' has no attribute {name!r}")
-    from mm_envs.tasks import task
-
-    return getattr(task, name)
+# The base class needs torch.
+__getattr__ = lazy_attributes(__name__, {"mm_envs.tasks.task": ["Task"]})
 
 
 def make_task(task: str | Task, **arguments: Any) -> Task:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mm_envs.optional import require
 from mm_envs.tokenizers.tokenizer import EOS, PAD, SPECIALS, UNK, Words, as_row, words_in
 
 MAX_BYTES = 64 * 2**20  # of a file; that of a vocabulary of 256,000 tokens has 34 MB
@@ -302,12 +303,9 @@ def _content(source: str, name: str) -> dict[str, Any]:
 
 def _build(content: Mapping[str, Any], name: str) -> Any:
     """The tokenizer of the library."""
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise ImportError(
-            "HuggingFaceTokenizer needs the package tokenizers: pip install 'mm-envs[hf]'"
-        ) from None
+    require("tokenizers")
+    from tokenizers import Tokenizer
+
     library = _guarded(
         lambda: Tokenizer.from_str(json.dumps(content)),
         f"{name} is no tokenizer",
