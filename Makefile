@@ -25,10 +25,10 @@ format: $(TIMES)-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Every number of docs/benchmarks.md. DATA is the folder of the real data that docs/public_sets.md names.
+# Every number of docs/benchmarks/; finished cells in runs/ are kept. DATA is the folder of docs/datasets.md.
 DATA ?= ../shared/data
 numbers: $(TIMES)-dev
-	$(BIN)/python -m benchmarks.numbers --data $(DATA)
+	$(BIN)/python -m benchmarks.experiments all --data $(DATA) --write
 
 # The pages of docs/ that come from docstrings, with pictures of real episodes, and the site in build/site.
 docs: $(TIMES)-dev
@@ -39,7 +39,7 @@ docs: $(TIMES)-dev
 minimum:
 	$(PYTHON) -m venv .venv-minimum
 	.venv-minimum/bin/python -m pip install --quiet --upgrade pip
-	.venv-minimum/bin/python benchmarks/minimum_versions.py > .venv-minimum/requirements.txt
+	.venv-minimum/bin/python benchmarks/experiments/minimum_versions.py > .venv-minimum/requirements.txt
 	.venv-minimum/bin/python -m pip install --quiet -r .venv-minimum/requirements.txt -e ".[dev]"
 	.venv-minimum/bin/python -m pytest -n 2
 

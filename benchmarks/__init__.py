@@ -1,1 +1,10 @@
-"""What is measured: speed against what a user would write otherwise, and the statistics of it."""
+"""Benchmarks that users run (``mm-envs bench``); ``benchmarks.experiments`` holds our own measurements."""
+
+from __future__ import annotations
+
+# Name -> the experiment, as module:attribute.
+BENCHMARKS = {
+    "throughput": "benchmarks.throughput:EXPERIMENT",
+    "agents": "benchmarks.agents:EXPERIMENT",
+    "reward-models": "benchmarks.reward_models:EXPERIMENT",
+}

@@ -129,30 +129,9 @@ class Calibration:
 
     def reasons(self) -> list[str]:
         """Why the machine counts as busy, in words; empty if it does not."""
-        cores, said = available_cores(), []
+        cores, found = available_cores(), []
         if self.load is not None and self.load > _BUSY_LOAD * cores:
-            said.append(f"load average {self.load:.1f} on {cores} cores before the start")
+            found.append(f"load average {self.load:.1f} on {cores} cores before the start")
         if self.spread > _BUSY_SPREAD:
-            said.append(f"equal pieces of work differ by {self.spread:.0%}")
-        return said
-
-
-def copy_bandwidth(size: int, seconds: float = 0.3) -> float:
-    """How many bytes a second are copied from one buffer that exists into another, by torch's threads.
-
-    Args:
-        size: Bytes of each buffer: what fits into a cache is copied faster.
-        seconds: How long to measure.
-
-    Returns:
-        Bytes written a second (as many are read), the median over the copies made.
-    """
-    words = max(1, size // 8)
-    source, target = torch.ones(words, dtype=torch.int64), torch.zeros(words, dtype=torch.int64)
-    target.copy_(source)
-    times: list[float] = []
-    while sum(times) < seconds:
-        start = time.perf_counter()
-        target.copy_(source)
-        times.append(time.perf_counter() - start)
-    return 8 * words / float(np.median(times))
+            found.append(f"equal pieces of work differ by {self.spread:.0%}")
+        return found

@@ -1,11 +1,11 @@
-"""The sides of the throughput benchmark: the engine, and plain Python under the usual vector environments."""
+"""Sides that are timed in turns: the engine, and plain Python under the usual vector environments."""
 
 from __future__ import annotations
 
 import inspect
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems
 from benchmarks.machine import available_cores
+from benchmarks.report import Table
 from mm_envs.engine.vector import MultimodalVectorEnv
+from mm_envs.statistics import spread
 
 _ACTION_BYTES = 8 << 20
 _MAKER_ROWS = 256
@@ -27,11 +29,11 @@ class Side:
     """Something that steps, with its actions drawn beforehand.
 
     Attributes:
-        name: What it is.
+        name: Its name in tables.
         rows: Its number of rows.
-        fresh: Whether what it returns is never changed afterwards.
+        fresh: Whether its observations are never changed afterwards.
         step: Steps all rows once.
-        actions: One entry a step, used again and again.
+        actions: One entry a step, used cyclically.
         close: Frees its processes.
     """
 
@@ -43,23 +45,55 @@ class Side:
     close: Callable[[], object] = lambda: None
 
     def run(self, seconds: float) -> float:
-        """Steps for a while.
-
-        Args:
-            seconds: How long; at least one step is made.
-
-        Returns:
-            Row-steps a second.
-        """
+        """Steps for a number of seconds, at least once; returns row-steps a second."""
         step, actions, count, past = self.step, self.actions, 0, 0.0
         start = time.perf_counter()
         while count == 0 or past < seconds:
-            # Held until the next step is done, as a trainer holds it.
-            held = step(actions[count % len(actions)])
+            # Kept until the next step is done, as a trainer keeps it.
+            kept = step(actions[count % len(actions)])
             count += 1
             past = time.perf_counter() - start
-        del held
+        del kept
         return count * self.rows / past
+
+    def result(self, speeds: Sequence[float]) -> dict[str, Any]:
+        """Name, rows and the speeds of all turns, as JSON values."""
+        return {"name": self.name, "rows": self.rows, "fresh": self.fresh, "speeds": list(speeds)}
+
+
+def take_turns(
+    sides: Sequence[Side], repeats: int, seconds: float, between: Callable[[], object] = lambda: None
+) -> list[list[float]]:
+    """Runs all sides in turns, in alternating order, after a short turn that does not count.
+
+    Args:
+        sides: What is timed; other work on the machine then affects all of them alike.
+        repeats: The number of turns of each side.
+        seconds: The length of a turn.
+        between: Called before every repeat.
+
+    Returns:
+        For each side its row-steps a second, one number a round.
+    """
+    for side in sides:
+        side.run(seconds / 5)
+    speeds: list[list[float]] = [[] for _ in sides]
+    for count in range(repeats):
+        between()
+        order = list(range(len(sides)))
+        for i in order if count % 2 == 0 else reversed(order):
+            speeds[i].append(sides[i].run(seconds))
+    return speeds
+
+
+def speed_table(title: str, sides: Sequence[Mapping[str, Any]]) -> Table:
+    """Medians and quartiles of stored sides."""
+    rows = []
+    for side in sides:
+        found = spread(side["speeds"])
+        quartiles = f"{found.median:,.0f} ({found.lower:,.0f} to {found.upper:,.0f})"
+        rows.append((side["name"], f"{side['rows']:,}", quartiles, str(found.count)))
+    return Table(title, ("side", "rows", "median (quartiles)", "turns"), rows)
 
 
 def draw_actions(words: int, rows: int, generator: np.random.Generator, steps: int = 64) -> NDArray[np.int64]:
@@ -71,7 +105,7 @@ def draw_actions(words: int, rows: int, generator: np.random.Generator, steps: i
 def engine_side(
     rows: int, fresh: bool, generator: np.random.Generator, seed: int = 0, **task_arguments: Any
 ) -> Side:
-    """Our side: MMCaption-v0 with its default rater, truth, parts, final_obs and info.
+    """The engine: MMCaption-v0 with its default feedback, truth, parts, final_obs and info.
 
     Args:
         rows: Number of rows.
@@ -90,9 +124,9 @@ def engine_side(
 
 
 def _make_items(envs: MultimodalVectorEnv, **task_arguments: Any) -> None:
-    """Shows every item of the split once, so that none is rendered while the clock runs."""
+    """Shows every item of the split once, so that none is rendered during the timing."""
     indices = envs.task.dataset.range(envs.split)
-    # Environments of one process share their items: another one, of more rows, makes them sooner.
+    # Environments of one process share their items: one with more rows makes them sooner.
     maker = MultimodalVectorEnv(_MAKER_ROWS, "caption", copy=False, **task_arguments)
     for first in range(indices.start, indices.stop, _MAKER_ROWS):
         items = torch.arange(first, first + _MAKER_ROWS).clamp(max=indices.stop - 1)
@@ -104,8 +138,8 @@ class Peer:
     """A usual way to step many plain environments.
 
     Attributes:
-        name: What it is called.
-        fresh: Whether what it returns is never changed afterwards.
+        name: Its name in tables.
+        fresh: Whether its observations are never changed afterwards.
         build: Makes it from functions that make one environment each.
         per_process: Whether every row is a process.
     """

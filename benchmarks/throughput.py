@@ -1,246 +1,177 @@
-"""``mm-envs bench throughput``: captioning on the engine against the same task in plain Python.
-
-All sides take turns in one process, so that other work on the machine meets all of them alike, and medians
-are compared. Every peer runs at the number of rows at which it was quickest in a first pass. Actions are
-uniformly random words, drawn before the clock runs, and every picture is rendered before, on both sides.
-"""
+"""Throughput: captioning on the engine against the same task in plain Python."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import gc
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.baselines.plain_env import plain_items
-from benchmarks.machine import Calibration, available_cores, copy_bandwidth, describe
-from benchmarks.reports import Options
-from benchmarks.scaling import SIZES, Scaling, observation_bytes
-from benchmarks.sides import Peer, Side, engine_side, peers
-from benchmarks.statistics import median_ratio_interval, spread
-from benchmarks.throughput_report import Bandwidth, Comparison, ScaleResult, SideResult, ThroughputReport
-from mm_envs.cli.threads import torch_threads
+from benchmarks.baselines.plain_env import PlainItems, plain_items
+from benchmarks.experiment import Context, Experiment, Finding, Grid
+from benchmarks.machine import available_cores, resident_bytes
+from benchmarks.report import Table
+from benchmarks.sides import Peer, Side, engine_side, peers, speed_table, take_turns
+from mm_envs.statistics import ratio_of_medians, spread
 
-PEER_ROWS = (16, 64, 256, 1024)
-TARGETS = {True: (6.0, 8.0), False: (9.0, 12.0)}  # fresh or live: what must be reached, what is hoped for
+SIZES = (1, 16, 64, 256, 1024, 4096, 16384, 65536)
+_WARM_STEPS = 4
+_TIMING = {"repeats": 7, "seconds": 1.0, "items": None}
+_QUICK = {"repeats": 2, "seconds": 0.02, "items": 256}
 
 
-def throughput(
-    rows: int = 1024,
-    *,
-    rounds: int = 7,
-    seconds: float = 1.0,
-    threads: int = 2,
-    seed: int = 0,
-    peer_rows: Sequence[int] = PEER_ROWS,
-    sizes: Sequence[int] = SIZES,
-    most_processes: int = 64,
-    quick: bool = False,
-    progress: Callable[[str], None] = lambda _: None,
-) -> ThroughputReport:
-    """Measures the speed of MMCaption-v0 against plain Python environments.
+def race(
+    context: Context,
+    seed: int,
+    rows: int,
+    peer_rows: Sequence[int],
+    max_processes: int,
+    repeats: int,
+    seconds: float,
+    items: int | None,
+) -> dict[str, Any]:
+    """Times the engine and every peer at its best number of rows, in turns.
 
     Args:
-        rows: Rows of our side in the comparison.
-        rounds: How often every side has its turn.
+        context: Progress.
+        seed: Seeds actions and environments.
+        rows: Rows of the engine.
+        peer_rows: The numbers of rows at which every peer is tried first.
+        max_processes: AsyncVectorEnv, one process a row, is not tried with more rows.
+        repeats: Turns of each side.
         seconds: The length of a turn.
-        threads: Threads of torch while it runs; plain Python uses one.
-        seed: Seeds actions, environments and resampling.
-        peer_rows: The numbers of rows at which every peer is tried.
-        sizes: The numbers of rows of the scaling table, ascending.
-        most_processes: AsyncVectorEnv, which runs one process a row, is not tried with more rows than this.
-        quick: A few short turns at small sizes: shows that everything runs, and measures nothing.
-        progress: Told what is going on.
+        items: Items of the dataset; None for the default.
 
     Returns:
-        Everything that was found.
+        "first_pass" and "sides", each a list of sides with their speeds, and "left_out".
     """
-    if quick:
-        rounds, seconds, most_processes = 2, 0.02, 4
-        rows, peer_rows, sizes = min(rows, 64), (4, 16), (1, 16, 64)
-    with torch_threads(threads):
-        run = _Run(rounds, seconds, seed, progress, {"items": 256} if quick else {})
-        first, notes = run.first_pass(peer_rows, most_processes)
-        sides, comparisons, bandwidth = run.race(rows, first)
-        scaling = run.scale(sizes)
-    return ThroughputReport(
-        machine=describe(),
-        threads=threads,
-        rows=rows,
-        rounds=rounds,
-        seconds=seconds,
-        busy=run.calibration.reasons(),
-        calibration=run.calibration.spread,
-        first_pass=[result for _, result in first],
-        sides=sides,
-        comparisons=comparisons,
-        scaling=scaling,
-        bandwidth=bandwidth,
-        notes=notes,
-    )
-
-
-def bench(options: Options, progress: Callable[[str], None]) -> ThroughputReport:
-    """``mm-envs bench throughput``: see ``throughput``."""
-    return throughput(threads=options.threads, quick=options.quick, progress=progress)
-
-
-def take_turns(
-    sides: Sequence[Side], rounds: int, seconds: float, between: Callable[[], object]
-) -> list[list[float]]:
-    """Lets all sides run in turns, to and fro, after a short turn that does not count.
-
-    Args:
-        sides: Who runs.
-        rounds: How often everybody has a turn.
-        seconds: The length of a turn.
-        between: Called before every round.
-
-    Returns:
-        For each side its row-steps a second, one number a round.
-    """
+    generator, arguments = np.random.default_rng(seed), _arguments(items)
+    plain = plain_items(**arguments)
+    ours = [engine_side(rows, fresh, generator, seed, **arguments) for fresh in (True, False)]
+    first, best, left_out = [], [], []
+    for peer in peers():
+        allowed = [n for n in peer_rows if not peer.per_process or n <= max_processes]
+        if len(allowed) < len(peer_rows):
+            left_out.append({"name": peer.name, "rows": [n for n in peer_rows if n not in allowed]})
+        found = []
+        for number in allowed:
+            context.progress(f"{peer.name}, {number} rows")
+            found.append(_alone(peer, number, plain, generator, seed, seconds / 2))
+        first += found
+        quickest = max(found, key=lambda side: spread(side["speeds"]).median)
+        best.append(peer.side(quickest["rows"], plain, generator, seed))
+    context.progress(f"all sides in turns, {repeats} repeats")
+    sides = [*ours, *best]
+    speeds = take_turns(sides, repeats, seconds)
     for side in sides:
-        side.run(seconds / 5)
-    speeds: list[list[float]] = [[] for _ in sides]
-    for count in range(rounds):
-        between()
-        order = list(range(len(sides)))
-        for i in order if count % 2 == 0 else reversed(order):
-            speeds[i].append(sides[i].run(seconds))
-    return speeds
-
-
-@dataclass
-class _Run:
-    """The phases of one benchmark, and what they share."""
-
-    rounds: int
-    seconds: float
-    seed: int
-    progress: Callable[[str], None]
-    task_arguments: dict[str, Any]
-    calibration: Calibration = field(default_factory=Calibration)
-
-    def __post_init__(self) -> None:
-        self.calibration.measure()
-        self.generator = np.random.default_rng(self.seed)
-        self.progress("making the items")
-        self.items = plain_items(**self.task_arguments)
-        # The engines of a process share their items as long as one of them lives.
-        self.keeper = self.engine(1, fresh=False)
-
-    def engine(self, rows: int, fresh: bool) -> Side:
-        """Our side."""
-        return engine_side(rows, fresh, self.generator, self.seed, **self.task_arguments)
-
-    def peer(self, peer: Peer, rows: int) -> Side:
-        """One of the others."""
-        return peer.side(rows, self.items, self.generator, self.seed)
-
-    def first_pass(
-        self, peer_rows: Sequence[int], most_processes: int
-    ) -> tuple[list[tuple[Peer, SideResult]], list[str]]:
-        """Every peer at every number of rows, two short turns each; and what was left out."""
-        found, notes = [], []
-        for peer in peers():
-            most = most_processes if peer.per_process else max(peer_rows)
-            results = [self._alone(peer, rows) for rows in peer_rows if rows <= most]
-            found += [(peer, result) for result in results]
-            left_out = [rows for rows in peer_rows if rows > most]
-            if left_out:
-                notes.append(_left_out(peer, results, left_out))
-        return found, notes
-
-    def _alone(self, peer: Peer, rows: int) -> SideResult:
-        self.progress(f"{peer.name}, {rows} rows")
-        side = self.peer(peer, rows)
-        speeds = take_turns([side], 2, self.seconds / 2, lambda: None)[0]
         side.close()
-        return _result(side, speeds)
+    results = [side.result(turns) for side, turns in zip(sides, speeds, strict=True)]
+    return {"first_pass": first, "sides": results, "left_out": left_out, "cores": available_cores()}
 
-    def race(
-        self, rows: int, first: Sequence[tuple[Peer, SideResult]]
-    ) -> tuple[list[SideResult], list[Comparison], Bandwidth]:
-        """Ours and every peer at its best, in turns, with the memory measured between them."""
-        ours = [self.engine(rows, fresh) for fresh in (True, False)]
-        others = [self.peer(peer, best) for peer, best in _best_rows(first).items()]
-        size, copies = observation_bytes(ours[0]), list[float]()
 
-        def between() -> None:
-            self.calibration.measure()
-            copies.append(copy_bandwidth(size, self.seconds / 5))
+def scaling(
+    context: Context, seed: int, rows: int, repeats: int, seconds: float, items: int | None
+) -> dict[str, Any]:
+    """Times the engine, with fresh observations, at one number of rows; and how much memory it takes."""
+    generator, arguments = np.random.default_rng(seed), _arguments(items)
+    # The engines of a process share their items: another one keeps them out of the growth of memory.
+    keeper = engine_side(1, False, generator, seed, **arguments)
+    gc.collect()
+    before = resident_bytes()
+    side = engine_side(rows, True, generator, seed, **arguments)
+    size, after = observation_bytes(side), resident_bytes()
+    speeds = take_turns([side], repeats, seconds / 2)[0]
+    keeper.close()
+    side.close()
+    growth = None if before is None or after is None else after - before
+    return {**side.result(speeds), "observation_bytes": size, "memory_growth": growth}
 
-        self.progress(f"all sides in turns, {self.rounds} rounds")
-        speeds = take_turns([*ours, *others], self.rounds, self.seconds, between)
-        least = _least_bytes(ours[0])
-        for side in others:
-            side.close()
-        comparisons = [
-            self._compare(side, turns, others, speeds[len(ours) :])
-            for side, turns in zip(ours, speeds, strict=False)
-        ]
-        bandwidth = _bandwidth(float(np.median(copies)), least, size, float(np.median(speeds[0])) / rows)
-        results = [_result(side, turns) for side, turns in zip([*ours, *others], speeds, strict=True)]
-        return results, comparisons, bandwidth
 
-    def scale(self, sizes: Sequence[int]) -> list[ScaleResult]:
-        """Ours at several numbers of rows, in turns."""
-        self.progress(f"scaling up to {sizes[-1]:,} rows")
-        scaling = Scaling(sizes, lambda rows: self.engine(rows, fresh=True))
-        return scaling.results(
-            take_turns(scaling.sides, self.rounds, self.seconds / 2, self.calibration.measure)
+def observation_bytes(side: Side) -> int:
+    """The bytes of one observation of all rows, after a few steps that fill every buffer."""
+    for step in range(_WARM_STEPS):
+        kept = side.step(side.actions[step])
+    return sum(value.nbytes for value in kept[0].values())
+
+
+def _arguments(items: int | None) -> dict[str, int]:
+    return {} if items is None else {"items": items}
+
+
+def _alone(
+    peer: Peer, rows: int, items: PlainItems, generator: np.random.Generator, seed: int, seconds: float
+) -> dict[str, Any]:
+    side = peer.side(rows, items, generator, seed)
+    speeds = take_turns([side], 2, seconds)[0]
+    side.close()
+    return side.result(speeds)
+
+
+def tables(findings: Mapping[str, list[Finding]]) -> list[Table]:
+    """Quotients, speeds and scaling."""
+    (found,) = (one.result for one in findings["race"])
+    return [
+        quotients(found["sides"]),
+        speed_table("Row-steps a second, sides in turns", found["sides"]),
+        scaling_table([one.result for one in findings["scaling"]]),
+        speed_table("Row-steps a second of every peer alone", found["first_pass"]),
+    ]
+
+
+def quotients(sides: Sequence[Mapping[str, Any]]) -> Table:
+    """The engine over the best peer: fresh observations over fresh ones, live buffers over any."""
+    rows = []
+    for ours in sides[:2]:
+        allowed = [side for side in sides[2:] if side["fresh"] or not ours["fresh"]]
+        best = max(allowed, key=lambda side: spread(side["speeds"]).median)
+        ratio = ratio_of_medians(ours["speeds"], best["speeds"], np.random.default_rng(0))
+        name = f"{best['name']}, {best['rows']} rows"
+        rows.append((ours["name"], ratio.format(".1f"), str(len(ours["speeds"])), name))
+    columns = ("side", "quotient [95 %]", "turns", "best peer")
+    return Table("Speed over that of the best peer, medians (percentile bootstrap)", columns, rows)
+
+
+def scaling_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """Time and memory of a row by number of rows."""
+    cost = [1e9 / spread(one["speeds"]).median for one in found]
+    rows = []
+    for one, nanoseconds in zip(found, cost, strict=True):
+        size, growth = one["observation_bytes"], one["memory_growth"]
+        buffers = "unknown" if growth is None else f"{growth / size:.2f}"
+        relative = f"{nanoseconds / min(cost):.2f}"
+        rows.append((f"{one['rows']:,}", f"{nanoseconds:,.0f}", relative, f"{size / 1e6:,.1f}", buffers))
+    columns = ("rows", "ns a row-step", "over the least", "observation MB", "memory growth over observation")
+    return Table("Scaling of the engine, fresh observations", columns, rows)
+
+
+def notes(findings: Mapping[str, list[Finding]]) -> list[str]:
+    """What was left out."""
+    (found,) = (one.result for one in findings["race"])
+    lines = []
+    for one in found["left_out"]:
+        sizes = " and ".join(f"{rows:,}" for rows in one["rows"])
+        lines.append(
+            f"{one['name']} was not measured with {sizes} rows: every row is a process, "
+            f"on {found['cores']} cores."
         )
-
-    def _compare(
-        self, ours: Side, turns: Sequence[float], others: Sequence[Side], theirs: Sequence[Sequence[float]]
-    ) -> Comparison:
-        # Fresh observations against peers that hand out fresh ones; live buffers against anybody.
-        allowed = [i for i, side in enumerate(others) if side.fresh or not ours.fresh]
-        best = max(allowed, key=lambda i: np.median(theirs[i]))
-        ratio = median_ratio_interval(turns, theirs[best], self.generator)
-        peer = f"{others[best].name}, {others[best].rows} rows"
-        return Comparison(ours.name, peer, ratio, *TARGETS[ours.fresh])
+    return lines
 
 
-def _left_out(peer: Peer, results: Sequence[SideResult], left_out: Sequence[int]) -> str:
-    """Why a peer was not tried at some numbers of rows, and what was measured of it."""
-    sizes = " and ".join(f"{rows:,}" for rows in left_out)
-    measured = [f"{one.speed.median:,.0f} row-steps a second with {one.rows:,} rows" for one in results]
-    return (
-        f"{peer.name} was not measured with {sizes} rows, since every row is a process of its own and they "
-        f"would share {available_cores()} cores: measured were {', '.join(measured) or 'none'}"
-    )
-
-
-def _best_rows(first: Sequence[tuple[Peer, SideResult]]) -> dict[Peer, int]:
-    best: dict[Peer, SideResult] = {}
-    for peer, result in first:
-        if peer not in best or result.speed.median > best[peer].speed.median:
-            best[peer] = result
-    return {peer: result.rows for peer, result in best.items()}
-
-
-def _result(side: Side, speeds: Sequence[float]) -> SideResult:
-    return SideResult(side.name, side.rows, side.fresh, spread(speeds))
-
-
-def _least_bytes(side: Side, steps: int = 16) -> float:
-    """Bytes that a step must write: the context of rows whose episode ended, the state of all rows."""
-    ended, image, state = 0.0, 0, 0
-    for step in range(steps):
-        observation, _, terminated, *_ = side.step(side.actions[step % len(side.actions)])
-        ended += float(terminated.float().mean()) / steps
-        image = observation["image"].nbytes
-        state = sum(value.nbytes for value in observation.values()) - image
-    return ended * image + state
-
-
-def _bandwidth(bytes_per_second: float, least: float, whole: int, steps_per_second: float) -> Bandwidth:
-    return Bandwidth(
-        bytes_per_second=bytes_per_second,
-        least_bytes=least,
-        whole_bytes=whole,
-        least_ratio=steps_per_second * least / bytes_per_second,
-        whole_ratio=steps_per_second * whole / bytes_per_second,
-    )
+EXPERIMENT = Experiment(
+    "Throughput",
+    "MMCaption-v0 on the engine, with its default feedback, truth and info, against the same task as a plain "
+    "`gymnasium.Env` under the vector environments of Gymnasium and Stable-Baselines3. Actions are uniformly "
+    "random words, drawn before the timing; pictures are rendered before. All sides take turns in one "
+    "process. Memory growth near 3 observations is expected: three sets of buffers alternate.",
+    (
+        Grid(
+            race,
+            {"rows": 1024, "peer_rows": (16, 64, 256, 1024), "max_processes": 64, **_TIMING},
+            quick={"rows": 64, "peer_rows": (4, 16), "max_processes": 4, **_QUICK},
+        ),
+        Grid(scaling, _TIMING, {"rows": SIZES}, quick={"rows": 16, **_QUICK}),
+    ),
+    tables,
+    notes,
+)

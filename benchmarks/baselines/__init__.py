@@ -1,1 +1,1 @@
-"""What a user would write without this package: the yardsticks of the benchmarks."""
+"""The same tasks in plain Python, as a user would write them without this package."""

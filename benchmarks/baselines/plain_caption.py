@@ -1,7 +1,6 @@
-"""The utility of one caption in plain Python: what a careful author of a ``gym.Env`` would write.
+"""The utility of one caption in plain Python: as in a plain ``gym.Env``.
 
-It is the yardstick of speed for the tensor grader of ``mm_envs.data.scenes.captions`` and, written on its
-own, the proof of its numbers.
+Speed and numbers of the tensor grader of ``mm_envs.data.scenes.captions`` are compared with it.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ def plain_scene(graph: SceneGraph, row: int, config: SceneConfig) -> PlainScene:
     count = int(graph.present[row].sum())
     values: dict[str, Any] = {kind: getattr(graph, kind)[row].tolist() for kind in names}
     objects = [{kind: names[kind][values[kind][i]] for kind in names} for i in range(count)]
-    places = [(quadrant % 2, quadrant // 2) for quadrant in graph.quadrant[row].tolist()]
+    positions = [(quadrant % 2, quadrant // 2) for quadrant in graph.quadrant[row].tolist()]
     relations: dict[tuple[int, int], tuple[str, ...]] = {}
     for i, j in permutations(range(count), 2):
-        (x, y), (other_x, other_y) = places[i], places[j]
+        (x, y), (other_x, other_y) = positions[i], positions[j]
         holds = {"left": x < other_x, "right": x > other_x, "above": y < other_y, "below": y > other_y}
         relations[i, j] = tuple(word for word, true in holds.items() if true)
     return PlainScene(objects, relations, config.maximum)
@@ -91,7 +90,7 @@ def plain_utility(
     """
     kinds, legal = _tables(vocabulary, scene.most == 1)
     eos = vocabulary.eos
-    previous, faults, said = eos, 0, 0
+    previous, faults, mentioned = eos, 0, 0
     mentions: list[dict[str, list[str]]] = []
     mention: dict[str, list[str]] = {}
     for token in words:
@@ -101,7 +100,7 @@ def plain_utility(
         previous = token
         word, kind = kinds[token]
         if kind in _FACTS:
-            said += 1
+            mentioned += 1
             mention.setdefault(kind, []).append(word)
         if kind == "shape":
             mentions.append(mention)
@@ -109,7 +108,7 @@ def plain_utility(
     faults += (previous, eos) not in legal
     right = _best(mentions[: scene.most], scene)
     whole = 20 * ((len(scene.objects[0]) + 1) * len(scene.objects) - 1)
-    invented = said - sum(right.values())
+    invented = mentioned - sum(right.values())
     parts = {kind: 20 * number / whole for kind, number in right.items()}
     parts["invented"], parts["grammar"] = -5 * invented / whole, -2 * faults / whole
     utility = max(20 * sum(right.values()) - 5 * invented - 2 * faults, 0) / whole

@@ -26,14 +26,14 @@ class PlainItems:
 
     Attributes:
         task: The task of the engine: spaces, vocabulary and horizon are taken from it.
-        rater: The default rater of the engine: its numbers are taken from it.
+        annotator: The default annotator of the engine: its numbers are taken from it.
         first: The index of the first item.
         images: Pictures, uint8 of shape (items, channels, height, width).
-        scenes: What is to be seen on each of them.
+        scenes: The scene of each.
     """
 
     task: Caption
-    rater: SimulatedRater
+    annotator: SimulatedRater
     first: int
     images: NDArray[np.uint8]
     scenes: list[PlainScene]
@@ -67,15 +67,15 @@ def plain_items(split: str = "train", **task_arguments: Any) -> PlainItems:
 
 
 class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
-    """The task of MMCaption-v0 as one would write it without this package.
+    """The task of MMCaption-v0 as written without this package.
 
-    The same pictures, spaces, words, utility with its parts and formula of the simulated rater as
-    ``MultimodalVectorEnv(n, "caption")``; only the random draws come from ``self.np_random``. It does no more
-    than it must: pictures are rendered beforehand, and a caption is judged once, at its end.
+    The same pictures, spaces, words, utility with its parts and formula of the simulated annotator as
+    ``MultimodalVectorEnv(n, "caption")``; only the random draws come from ``self.np_random``. Pictures are
+    rendered beforehand, and a caption is graded once, at its end.
 
     Args:
         items: The items to draw from; by default those of the train split of MMCaption-v0.
-        rater: Who gives the reward; by default the rater of the items.
+        annotator: The source of the reward; by default the annotator of the items.
 
     Example:
         >>> env = PlainCaptionEnv(plain_items("test", items=64))
@@ -90,12 +90,12 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
-    def __init__(self, items: PlainItems | None = None, rater: SimulatedRater | None = None) -> None:
+    def __init__(self, items: PlainItems | None = None, annotator: SimulatedRater | None = None) -> None:
         items = items or plain_items()
-        task, rater = items.task, rater or items.rater
+        task, annotator = items.task, annotator or items.annotator
         self._items, self._vocabulary, self._horizon = items, items.vocabulary, task.horizon
-        self._mistakes, self._noise = rater.mistakes, rater.noise
-        self._gain, self._offset = rater.gain, rater.offset
+        self._mistakes, self._noise = annotator.mistakes, annotator.noise
+        self._gain, self._offset = annotator.gain, annotator.offset
         self.observation_space, self.action_space = task.observation_space, task.action_space
 
     def reset(
@@ -129,7 +129,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
         self._words.append(word)
         if word != self._vocabulary.eos and len(self._words) < self._horizon:
             return self._observation(), 0.0, False, False, {}
-        reward, info = self._judge()
+        reward, info = self._feedback()
         return self._observation(), reward, True, False, info
 
     def _observation(self) -> dict[str, NDArray[Any]]:
@@ -139,7 +139,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
             "tokens_length": np.array([len(self._words)], dtype=np.int64),
         }
 
-    def _judge(self) -> tuple[float, dict[str, Any]]:
+    def _feedback(self) -> tuple[float, dict[str, Any]]:
         utility, parts = plain_utility(self._words, self._scene, self._vocabulary)
         mistaken = self.np_random.random() < self._mistakes
         perceived = 1 - utility if mistaken else utility

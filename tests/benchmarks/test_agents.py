@@ -1,47 +1,31 @@
-"""The comparison of feedback and truth: what it reports is what it measured."""
+"""Agents on feedback and on truth: what a cell measures, and the table."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from benchmarks.agents import EXPERIMENT, FEEDBACKS, tables, trained
+from benchmarks.experiment import Cell, Context, Finding
+from benchmarks.report import Measurement
+from mm_envs.statistics import mean_interval
 
-import numpy as np
-import pytest
-
-from agents.evaluate import Estimate
-from benchmarks.agents import AgentsReport, Runs, agents
-from benchmarks.machine import Calibration, Machine
-from benchmarks.numbers import agents_lines
+NOWHERE = Measurement("2026-01-01", "abc", {})
 
 
-def test_it_reports_every_seed_and_the_share_seed_by_seed() -> None:
-    said: list[str] = []
-    report = agents(seeds=range(2), steps=512, num_envs=64, progress=said.append)
-    rater, truth = report.runs
-    assert (rater.feedback, truth.feedback) == ("rater", "truth")
-    assert len(rater.utility) == len(truth.utility) == 2
-    assert len(said) == 4
-    shares = np.array(rater.utility) / np.array(truth.utility)
-    assert report.share.mean == pytest.approx(shares.mean())
-    assert report.items == 294
-    # So short a training reaches nothing.
-    assert not report.met
-    assert report.to_dict()["met"] is False
-    assert len(report.tables()[0].rows) == 3
-    assert report.to_dict()["busy"] == list(report.busy)
+def test_a_cell_shows_every_test_item_once() -> None:
+    given = {**EXPERIMENT.grids[0].arguments, "steps": 256, "num_envs": 64}
+    found = trained(Context(), seed=0, feedback="truth", **given)
+    assert found["items"] == 294
+    assert 0 <= found["utility"] <= 1
 
 
-def test_a_busy_machine_is_said() -> None:
-    machine, share = Machine("one", 2, "a system", "3.11", {"torch": "2"}), Estimate(1.0, 1.0, 1.0)
-    runs = tuple(Runs(feedback, (0.99, 0.98)) for feedback in ("rater", "truth"))
-    quiet = AgentsReport("MMClassify-digits-v0", "ppo", 512, 294, runs, share, machine)
-    assert len(quiet.lines()) == 1
-    reasons = Calibration(load=1e6).reasons()
-    busy = replace(quiet, busy=tuple(reasons))
-    assert busy.lines() == [*quiet.lines(), f"BUSY MACHINE: {reasons[0]}"]
-    said = agents_lines({"found": busy.to_dict()})
-    assert said == [*agents_lines({"found": quiet.to_dict()}), "", f"Busy machine: {reasons[0]}."]
-
-
-def test_unknown_ids_are_refused() -> None:
-    with pytest.raises(ValueError, match="id='MMSmell-v0' is not one of MMClassify-v0"):
-        agents("MMSmell-v0")
+def test_quotients_are_taken_seed_by_seed() -> None:
+    given = dict(EXPERIMENT.grids[0].arguments)
+    values = {FEEDBACKS[0]: [0.9, 0.5], FEEDBACKS[1]: [1.0, 0.5]}
+    findings = [
+        Finding(Cell("f", {**given, "feedback": name}, seed), {"utility": value, "items": 294}, NOWHERE)
+        for name, several in values.items()
+        for seed, value in enumerate(several)
+    ]
+    (table,) = tables({"trained": findings})
+    assert len(table.rows) == 3
+    assert table.rows[-1][1:] == (str(mean_interval([0.9, 1.0])), "2", "truth")
+    assert "60,000 steps, 294 held-out items" in table.title

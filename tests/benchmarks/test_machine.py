@@ -1,11 +1,11 @@
-"""What is said of the machine."""
+"""The description of the machine."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from benchmarks.machine import Calibration, copy_bandwidth, describe, resident_bytes
+from benchmarks.machine import Calibration, describe, resident_bytes
 
 
 def test_description_names_versions() -> None:
@@ -20,7 +20,7 @@ def test_equal_times_on_an_idle_machine_are_not_busy() -> None:
     assert Calibration(load=0.0, seconds=[0.01] * 9).reasons() == []
 
 
-def test_a_load_or_a_spread_is_busy_and_said() -> None:
+def test_a_load_or_a_spread_is_busy() -> None:
     loaded = Calibration(load=1e6, seconds=[0.01] * 9)
     assert len(loaded.reasons()) == 1
     assert "load average" in loaded.reasons()[0]
@@ -29,16 +29,12 @@ def test_a_load_or_a_spread_is_busy_and_said() -> None:
     assert "100%" in uneven.reasons()[0]
 
 
-def test_calibration_measures_as_often_as_told() -> None:
+def test_calibration_measures_as_often_as_given() -> None:
     calibration = Calibration()
     calibration.measure(3)
     calibration.measure(2)
     assert len(calibration.seconds) == 5
     assert min(calibration.seconds) > 0
-
-
-def test_bandwidth_is_positive() -> None:
-    assert copy_bandwidth(1 << 16, seconds=0.001) > 0
 
 
 def test_resident_memory_grows_with_what_is_written() -> None:

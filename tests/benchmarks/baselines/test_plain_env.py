@@ -43,8 +43,8 @@ def _actions(envs: MultimodalVectorEnv, oracle: bool, generator: torch.Generator
 def test_same_items_and_actions_give_the_same_task(items: PlainItems, oracle: bool) -> None:
     perfect = {"rationality": float("inf"), "mistakes": 0.0}
     envs = MultimodalVectorEnv(ROWS, "caption", items=ITEMS, feedback_arguments=perfect)
-    rater = SimulatedRater(items.task, **perfect)
-    plain = [PlainCaptionEnv(items, rater) for _ in range(ROWS)]
+    annotator = SimulatedRater(items.task, **perfect)
+    plain = [PlainCaptionEnv(items, annotator) for _ in range(ROWS)]
     assert plain[0].observation_space == envs.single_observation_space
     assert plain[0].action_space == envs.single_action_space
     observations, info = envs.reset(seed=5)
@@ -55,11 +55,11 @@ def test_same_items_and_actions_give_the_same_task(items: PlainItems, oracle: bo
         actions = _actions(envs, oracle, generator)
         observations, rewards, terminated, truncated, info = envs.step(actions)
         for row, env in enumerate(plain):
-            seen, reward, ended, cut, said = env.step(actions[row].numpy())
+            seen, reward, ended, cut, one = env.step(actions[row].numpy())
             assert (ended, cut) == (bool(terminated[row]), bool(truncated[row]))
             if ended:
                 _equal(seen, info["final_obs"], row)
-                _same_judgement(said, info["final_info"], row)
+                _same_judgement(one, info["final_info"], row)
                 seen = env.reset(options={"items": int(info["item"][row])})[0]
                 endings += 1
             assert np.float32(reward) == pytest.approx(float(rewards[row]), abs=1e-6)
@@ -67,16 +67,16 @@ def test_same_items_and_actions_give_the_same_task(items: PlainItems, oracle: bo
     assert endings > ROWS
 
 
-def _same_judgement(said: dict[str, Any], final: dict[str, Any], row: int) -> None:
-    assert np.float32(said["utility"]) == final["utility"][row].numpy()
-    assert said["utility_parts"].keys() == final["utility_parts"].keys()
-    for name, part in said["utility_parts"].items():
+def _same_judgement(one: dict[str, Any], final: dict[str, Any], row: int) -> None:
+    assert np.float32(one["utility"]) == final["utility"][row].numpy()
+    assert one["utility_parts"].keys() == final["utility_parts"].keys()
+    for name, part in one["utility_parts"].items():
         assert np.float32(part) == final["utility_parts"][name][row].numpy(), name
-    np.testing.assert_array_equal(said["response"], final["response"][row].numpy())
-    assert said["episode"]["l"] == int(final["episode"]["l"][row])
+    np.testing.assert_array_equal(one["response"], final["response"][row].numpy())
+    assert one["episode"]["l"] == int(final["episode"]["l"][row])
 
 
-def test_rater_has_the_moments_of_the_engines_rater(items: PlainItems) -> None:
+def test_feedback_has_the_moments_of_that_of_the_engine(items: PlainItems) -> None:
     env = PlainCaptionEnv(items, SimulatedRater(items.task, mistakes=0.25))
     env.reset(seed=1)
     noise, mistaken, rewards = [], [], []
@@ -86,13 +86,13 @@ def test_rater_has_the_moments_of_the_engines_rater(items: PlainItems) -> None:
         mistaken.append(info["reward_parts"]["perceived"] != info["utility"])
         rewards.append(reward)
         env.reset()
-    rater = items.rater
+    annotator = items.annotator
     assert np.mean(mistaken) == pytest.approx(0.25, abs=5 * np.sqrt(0.25 * 0.75 / 4000))
-    deviation = rater.noise * np.pi / np.sqrt(6)
+    deviation = annotator.noise * np.pi / np.sqrt(6)
     assert np.mean(noise) == pytest.approx(0.0, abs=5 * deviation / np.sqrt(4000))
     assert np.std(noise) == pytest.approx(deviation, rel=0.1)
     perceived = np.array(noise) + np.array(mistaken)
-    np.testing.assert_allclose(rewards, perceived * rater.gain + rater.offset)
+    np.testing.assert_allclose(rewards, perceived * annotator.gain + annotator.offset)
 
 
 def test_gymnasium_accepts_it(items: PlainItems) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from store_examples import ITEMS, pair
 
-from benchmarks.store_faults.examples import write_version_1
+from benchmarks.experiments.store_faults.examples import write_version_1
 from feedback.preferences import Item
 from feedback.store import PreferenceStore, schema
 

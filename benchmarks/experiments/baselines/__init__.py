@@ -1,0 +1,1 @@
+"""Sides of comparisons as others write them."""

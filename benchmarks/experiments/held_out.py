@@ -1,0 +1,79 @@
+"""Agents trained on the default feedback, and their utility on each held-out item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.evaluate import evaluate, sb3_policy
+from agents.sb3.settings import PPOSettings
+from mm_envs.data import Dataset
+from mm_envs.random import fold, stream
+from mm_envs.tasks.scores import BASELINES, Baselines
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training of an agent.
+
+    Attributes:
+        steps: Environment steps.
+        rows: Rows of the vector environment.
+        seed: Of the agent and its episodes.
+        settings: Of PPO.
+    """
+
+    steps: int
+    rows: int = 256
+    seed: int = 0
+    settings: PPOSettings = field(default_factory=PPOSettings)
+
+    def short(self) -> Training:
+        """A few steps, to show that it runs."""
+        return replace(self, steps=128, rows=32, settings=replace(self.settings, n_steps=4))
+
+
+def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> NDArray[np.float64]:
+    """The utility on each test item, in order, of PPO trained on the default feedback.
+
+    Args:
+        id: The environment.
+        dataset: Its items.
+        training: The settings.
+        arguments: Further ones of the environment.
+
+    Returns:
+        Utility of the likeliest answer, (test items,) float64.
+    """
+    from agents.sb3.train import learn, make_agent
+
+    envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="rater", **arguments)
+    agent = make_agent("ppo", envs, seed=training.seed, settings=training.settings)
+    learn(agent, training.steps)
+    items = torch.tensor(dataset.range("test"))
+    held_out: dict[str, Any] = {"dataset": dataset, "split": "test", "feedback": "truth", **arguments}
+    envs = gym.make_vec(id, num_envs=len(items), **held_out)
+    return evaluate(sb3_policy(agent.model), envs, items=items).utility
+
+
+def unlearned(id: str, dataset: Dataset, **arguments: Any) -> Mapping[str, NDArray[np.float64]]:
+    """The utility on each test item of the blind, the random and the oracle policy, by name."""
+    task = gym.make_vec(id, num_envs=1, dataset=dataset, **arguments).unwrapped.task  # type: ignore[attr-defined]
+    baselines, items = Baselines(task), torch.tensor(dataset.range("test"))
+    seen, reference = baselines.fields(items)
+    hashes = fold(stream(0, "random policy"), torch.arange(len(items)))
+    responses = (
+        baselines.blind(seen, len(items)),
+        baselines.random(hashes),
+        baselines.oracle(reference),
+    )
+    return {
+        name: baselines.utility(response, reference).double().numpy()
+        for name, response in zip(BASELINES, responses, strict=True)
+    }
