@@ -25,14 +25,15 @@ format: $(TIMES)-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Every number of docs/benchmarks.md. DATA is the folder of the real data that docs/public_sets.md names.
+# Every number of docs/benchmarks.md. DATA is the folder of the real data that docs/datasets.md names.
 DATA ?= ../shared/data
 numbers: $(TIMES)-dev
 	$(BIN)/python -m benchmarks.numbers --data $(DATA)
 
-# The pages of docs/ that come from docstrings, with pictures of real episodes.
-docs: $(TIMES)
+# Generated pages of docs/ with pictures of real episodes, then the site in build/site.
+docs: $(TIMES)-dev
 	$(BIN)/mm-envs docs --out docs
+	$(BIN)/python -m mkdocs build --strict
 
 # The lowest versions that pyproject.toml names, in an environment of their own.
 minimum:
@@ -47,11 +48,11 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(TIMES): pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e .
+	$(BIN)/python -m pip install --quiet -e ".[all]"
 	touch $@
 
 $(TIMES)-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -e ".[dev,docs]"
 	touch $@
 
 clean:

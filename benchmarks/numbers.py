@@ -3,7 +3,7 @@
 python -m benchmarks.numbers            runs all, writes docs/benchmarks.md and benchmarks/results.json
 python -m benchmarks.numbers --only 3   runs one of them and keeps what is stored of the others
 
-Those with real data need --data FOLDER: docs/public_sets.md says where each set can be had.
+Those with real data need --data FOLDER: docs/datasets.md says where each set can be had.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def clips(root: Path) -> Source:
     """
     path = root / "captions.csv"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: docs/public_sets.md says where it can be had")
+        raise FileNotFoundError(f"{path} does not exist: docs/datasets.md says where it can be had")
     with path.open(encoding="utf-8", newline="") as file:
         records = [
             Record(

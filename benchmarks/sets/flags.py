@@ -27,7 +27,7 @@ def flags(root: Path) -> Source:
     """
     path = root / "countries.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: docs/public_sets.md says where it can be had")
+        raise FileNotFoundError(f"{path} does not exist: docs/datasets.md says where it can be had")
     countries = json.loads(path.read_text(encoding="utf-8"))
     records = []
     for country in countries:

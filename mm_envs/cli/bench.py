@@ -118,7 +118,7 @@ class Bench:
             raise ValueError(f"benchmark {self.what!r} reads real data: say where with --data FOLDER")
         folder = self.data / name
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder} does not exist: docs/public_sets.md says where it can be had")
+            raise FileNotFoundError(f"{folder} does not exist: docs/datasets.md says where it can be had")
         return folder
 
 

@@ -84,7 +84,7 @@ def test_clips_are_labelled_by_their_family(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reader", [flags, clips])
 def test_a_folder_without_its_table_is_refused(reader: Callable[[Path], Source], tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="public_sets"):
+    with pytest.raises(FileNotFoundError, match="docs/datasets"):
         reader(tmp_path)
 
 
