@@ -52,7 +52,7 @@ $(TIMES): pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(TIMES)-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -e ".[dev,docs]"
 	touch $@
 
 clean:

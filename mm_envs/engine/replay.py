@@ -99,7 +99,7 @@ class Replay:
         return draw_card(task.context_spaces, _tensors(self.observation), self.lines(), *self._answer())
 
     def media(self) -> Picture:
-        """The pictures and wave forms of the episode, without words."""
+        """The images and the sound of the episode, without words."""
         from mm_envs.engine.render import draw_media
 
         return draw_media(self.env.task.context_spaces, _tensors(self.observation), *self._answer())

@@ -275,11 +275,12 @@ def test_metadata_goes_first_and_two_that_are_equally_good_are_for_the_user(
 
 # The table of public sets -----------------------------------------------------------------------------------
 
-SETS = Path(__file__).parents[4] / "docs" / "public_sets.md"
+SETS = Path(__file__).parents[4] / "docs" / "datasets.md"
 
 
-def test_every_layout_is_in_the_table_of_public_sets_and_no_other() -> None:
-    lines = SETS.read_text(encoding="utf-8").partition("## Used by")[0].splitlines()
+def test_every_layout_is_in_the_table_of_datasets_and_no_other() -> None:
+    text = SETS.read_text(encoding="utf-8").partition("## Published layouts")[2]
+    lines = text.partition("## Used by")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     named = {row[1].strip("`") for row in rows[1:]}
     assert named == LAYOUTS.keys() - {"metadata", "classes"}
