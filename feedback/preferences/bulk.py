@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from feedback.preferences.items import Item
+from feedback.preferences.query import query_id
 from feedback.preferences.records import CHOICES, Pairwise
-from feedback.preferences.serial import query_id
 from mm_envs.tasks.task import Task
 
 

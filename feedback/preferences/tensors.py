@@ -23,7 +23,7 @@ from feedback.preferences.batches import (
     Rankings,
     Ratings,
 )
-from feedback.preferences.records import CHOICES, Record
+from feedback.preferences.records import CHOICES, Record, in_force
 from mm_envs.engine.ticket import Ticket
 from mm_envs.tasks.play import turns_of
 from mm_envs.tasks.task import Task
@@ -47,7 +47,7 @@ def labelled(
     however many records speak of it.
 
     Args:
-        records: Of any kinds.
+        records: Of any kinds; those that were superseded or withdrawn do not count.
         task: The task of the environment, on the dataset that the tickets were made on.
         environment: Refuse tickets of another id; None: of more than one id.
         split: Leave out records on items of other splits.
@@ -68,7 +68,7 @@ def labelled(
         >>> batch.answers.context.tolist(), batch.pairs.second.tolist()
         ([0, 0, 1, 1], [1, 3])
     """
-    given, places = _placed(list(records), task, environment, split, dict(items or {}))
+    given, places = _placed(in_force(records), task, environment, split, dict(items or {}))
     if not given:
         raise ValueError(
             f"there are no records{f' on items of split {split!r}' if split else ''}: collect some"

@@ -20,8 +20,9 @@ from typing import Any
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Imported
 from feedback.preferences.lines import line_of, read_lines, write_lines
-from feedback.preferences.records import Pairwise, Record
-from feedback.preferences.serial import from_json, query_id, to_json
+from feedback.preferences.query import query_id
+from feedback.preferences.records import Pairwise, Record, in_force
+from feedback.preferences.serial import from_json, to_json
 
 _SHOWN = ("images", "image")
 
@@ -44,7 +45,7 @@ def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str,
 
     Args:
         path: The file; one that is there is replaced.
-        records: Of any kinds.
+        records: Of any kinds; those that were superseded or withdrawn are not written.
         prompts: What was asked about each item, in words.
 
     Returns:
@@ -54,7 +55,7 @@ def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str,
         ValueError: There is no prompt for an item.
     """
     rows, left_out = [], 0
-    for record in records:
+    for record in in_force(records):
         row = None
         if isinstance(record, Pairwise):
             if record.item not in prompts:

@@ -1,17 +1,19 @@
-"""Stores to files and back: everything that one store knows can be taken into another."""
+"""Stores to files and back: items, queries, labels and revisions, everything but leases."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
+from feedback.preferences.query import Query
 from feedback.preferences.records import Record
-from feedback.preferences.serial import same
+from feedback.preferences.serial import Form
 from feedback.store.errors import Refused
 from feedback.store.media import MediaFolder
-from feedback.store.rows import id_of, said
+from feedback.store.rows import described
 from feedback.store.store import PreferenceStore
 
 
@@ -53,8 +55,10 @@ def export_jsonl(store: PreferenceStore, path: str | Path, environment: str | No
         beside.put(store.get_media(name), Path(beside.path(name)).suffix)
     environments = _only({item.environment for item in items})
     vocabularies = _only({item.vocabulary for item in items})
-    records = store.records(until=end, environment=environment)
-    return write_jsonl(path, records, items, environments, vocabularies) - len(items)
+    queries = list(store.queries(environment))
+    records = store.records(until=end, environment=environment, history=True)
+    written = write_jsonl(path, records, items, environments, vocabularies, queries)
+    return written - len(items) - len(queries)
 
 
 def import_jsonl(
@@ -98,55 +102,53 @@ def take(
     for name in dict.fromkeys(name for item in found.items for name in item.media):
         if media is not None and name in media and name not in store.folder():
             store.put_media(media.get(name), Path(media.path(name)).suffix)
-    given: list[Record | Item] = [*found.items, *found.records]
+    given: list[Form] = [*found.items, *found.queries, *found.records]
     skipped = list(found.skipped)
     if on_error == "skip":
         given, twice = _agreeing(given)
-        skipped += [f"{said(one)} says something else than before in the file" for one in twice]
+        skipped += [f"{described(one)} differs from an earlier one in the file" for one in twice]
         fuller = _fuller(store, [one for one in given if isinstance(one, Item)])
         given = [one for one in given if one not in fuller]
-        skipped += [f"{said(one)} is left out: the store holds less of it, and keeps that" for one in fuller]
+        skipped += [
+            f"{described(one)} is left out: the store holds less of it, and keeps that" for one in fuller
+        ]
     while True:
         items = [one for one in given if isinstance(one, Item)]
+        queries = [one for one in given if isinstance(one, Query)]
         records = [one for one in given if isinstance(one, Record)]
         try:
-            receipt = store.submit(records, items)
+            receipt = store.submit(records, items, queries)
         except Refused as error:
             if on_error == "raise":
                 raise
             gone = [one for one in given if _refused(one, set(error.ids))]
-            skipped += [f"{said(one)} is left out: {error}" for one in gone]
+            skipped += [f"{described(one)} is left out: {error}" for one in gone]
             given = [one for one in given if not _refused(one, set(error.ids))]
         else:
             known = len(records) - len(receipt.new)
             return Arrival(len(receipt.new), known, len(receipt.items), tuple(skipped))
 
 
-def _agreeing(given: list[Record | Item]) -> tuple[list[Record | Item], list[Record | Item]]:
+def _agreeing(given: list[Form]) -> tuple[list[Form], list[Form]]:
     """Those that agree with the first one of their id, and the others."""
-    first: dict[str, Record | Item] = {}
-    kept: list[Record | Item] = []
-    others: list[Record | Item] = []
+    first: dict[str, Any] = {}
+    kept: list[Form] = []
+    others: list[Form] = []
     for one in given:
-        before = first.setdefault(id_of(one), one)
-        if isinstance(before, Item):
-            agree = isinstance(one, Item) and before.covers(one)
-        else:
-            agree = isinstance(one, Record) and same(before, one)
-        (kept if agree else others).append(one)
+        (kept if first.setdefault(one.id, one).covers(one) else others).append(one)
     return kept, others
 
 
-def _fuller(store: PreferenceStore, items: list[Item]) -> set[Record | Item]:
-    """The items that say more than is stored of them, and nothing else."""
+def _fuller(store: PreferenceStore, items: list[Item]) -> set[Form]:
+    """The items of which the store holds less, and nothing else."""
     given = {one.id: one for one in items}
     pairs = ((one, given[one.id]) for one in store.items() if one.id in given)
     return {new for there, new in pairs if new.covers(there) and not there.covers(new)}
 
 
-def _refused(one: Record | Item, ids: set[str]) -> bool:
-    """Whether it, or what it is about, is among some ids."""
-    return id_of(one) in ids or (isinstance(one, Record) and one.item in ids)
+def _refused(form: Form, ids: set[str]) -> bool:
+    """Whether it, or the item that it is about, is among some ids."""
+    return form.id in ids or (not isinstance(form, Item) and form.item in ids)
 
 
 def _compare(path: str | Path, header: Header, environment: str | None, vocabulary: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The tables of a store, and how a store of an older version becomes one of this."""
+"""The tables of a store, the condition under which records count, and migrations of older stores."""
 
 from __future__ import annotations
 
@@ -6,26 +6,33 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import (
+    Boolean,
     Column,
+    ColumnElement,
     Connection,
     Float,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     MetaData,
     String,
     Table,
     Text,
+    and_,
+    exists,
+    false,
     func,
     insert,
     inspect,
+    or_,
     select,
     text,
 )
 
 from feedback.store.dialects import guard, lock_schema, shared
 
-VERSION = 2
+VERSION = 3
 _METADATA = MetaData()
 
 SCHEMA = Table(
@@ -55,9 +62,67 @@ RECORDS = Table(
     Column("item", Text, ForeignKey(ITEMS.c.id), nullable=False),
     Column("body", Text, nullable=False),
     Column("digest", String(64), nullable=False),
+    # Of revisions: the label that they change, and the record that they supersede; empty for first labels.
+    Column("revises", String(32), nullable=False, server_default=""),
+    Column("supersedes", String(32), nullable=False, server_default=""),
+    Column("withdrawn", Boolean, nullable=False, server_default=false()),
+)
+QUERIES = Table(
+    "feedback_queries",
+    _METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("asks", String(32), nullable=False),
+    Column("item", Text, ForeignKey(ITEMS.c.id), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+# The last row of a query and an annotator counts: leases are granted, renewed and released by new rows.
+ASSIGNMENTS = Table(
+    "feedback_assignments",
+    _METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("query", String(32), ForeignKey(QUERIES.c.id), nullable=False),
+    Column("annotator", Text, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("until", Float, nullable=False),
 )
 ANNOTATORS = Index("feedback_records_annotator", RECORDS.c.annotator)
-TABLES = (SCHEMA, ITEMS, RECORDS)
+_OF_LABELLING = (
+    Index("feedback_records_revises", RECORDS.c.revises),
+    Index("feedback_records_query", RECORDS.c.query),
+    Index("feedback_assignments_query", ASSIGNMENTS.c.query),
+)
+TABLES = (SCHEMA, ITEMS, RECORDS, QUERIES, ASSIGNMENTS)
+
+
+def in_force(record: FromClause, until: int | None = None) -> ColumnElement[bool]:
+    """Whether a row of records counts, as ``feedback.preferences.in_force``: not superseded nor withdrawn.
+
+    Args:
+        record: ``RECORDS`` or an alias of it.
+        until: The state of the store when this was its last number; None for now.
+    """
+    other = RECORDS.alias()
+    label = func.coalesce(func.nullif(record.c.revises, ""), record.c.id)
+    later = and_(other.c.number > record.c.number, ~_superseded(other, until))
+    newer = exists().where(
+        other.c.revises == label,
+        or_(record.c.revises == "", other.c.supersedes == record.c.id, later),
+        *_by(other, until),
+    )
+    return and_(record.c.withdrawn == false(), ~newer)
+
+
+def _superseded(record: FromClause, until: int | None) -> ColumnElement[bool]:
+    other = RECORDS.alias()
+    return exists().where(
+        other.c.revises == record.c.revises, other.c.supersedes == record.c.id, *_by(other, until)
+    )
+
+
+def _by(record: FromClause, until: int | None) -> list[ColumnElement[bool]]:
+    return [] if until is None else [record.c.number <= until]
 
 
 def reached(connection: Connection, where: str) -> int:
@@ -85,7 +150,7 @@ def reached(connection: Connection, where: str) -> int:
 def bring_up(connection: Connection) -> None:
     """Makes the tables, or migrates older ones, in the transaction of the connection."""
     lock_schema(connection)
-    # Another process may have been faster.
+    # Another process may have made them meanwhile.
     if SCHEMA.name not in inspect(connection).get_table_names():
         _METADATA.create_all(connection)
         connection.execute(insert(SCHEMA).values(version=VERSION, time=time.time()))
@@ -106,5 +171,18 @@ def _name_vocabularies(connection: Connection) -> None:
     ANNOTATORS.create(connection)
 
 
+def _know_revisions(connection: Connection) -> None:
+    """Version 3 holds queries, assignments and revisions."""
+    for column in ("revises VARCHAR(32)", "supersedes VARCHAR(32)"):
+        connection.execute(text(f"ALTER TABLE {RECORDS.name} ADD COLUMN {column} NOT NULL DEFAULT ''"))
+    connection.execute(
+        text(f"ALTER TABLE {RECORDS.name} ADD COLUMN withdrawn BOOLEAN NOT NULL DEFAULT FALSE")
+    )
+    # Creates the indices of these tables as well.
+    _METADATA.create_all(connection, [QUERIES, ASSIGNMENTS])
+    for index in _OF_LABELLING:
+        index.create(connection, checkfirst=True)
+
+
 # Version -> what makes the next one of it.
-_STEPS: dict[int, Callable[[Connection], None]] = {1: _name_vocabularies}
+_STEPS: dict[int, Callable[[Connection], None]] = {1: _name_vocabularies, 2: _know_revisions}

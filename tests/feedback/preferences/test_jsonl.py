@@ -80,7 +80,7 @@ def test_a_line_in_the_middle_that_is_wrong(path: Path, line: bytes, sentence: s
         ('{"prompt": "a"}\n', "does not say 'mm-envs preferences'"),
         (
             '{"format":"mm-envs preferences","version":9}\n',
-            "version=9 is not one of those known here (1 to 1)",
+            "version=9 is not one of those known here (1 to 2)",
         ),
         ('{"format":"mm-envs preferences","version":1,"colour":2}\n', "has a field 'colour'"),
         ('{"format":"mm-envs preferences","version":1,"environment":2}\n', "environment=2 is no text"),

@@ -86,7 +86,7 @@ def test_what_is_skipped_is_counted_and_said(tmp_path: Path, store: PreferenceSt
     # A line, what the file contradicts itself, item and record of two items, an unknown item, another answer.
     assert len(found.skipped) == 8
     assert all(
-        any(part in one for one in found.skipped) for part in ("line 13", "than before", "shows sha256:6")
+        any(part in one for one in found.skipped) for part in ("line 13", "from an earlier", "shows sha256:6")
     )
     assert store.count() == 4
     assert store.verify() == ()
