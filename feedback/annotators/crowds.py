@@ -33,9 +33,10 @@ def make_pool(
     of several good ones are spread evenly over 5 to 25 %, unless they are given.
 
     Args:
-        spec: Numbers and kinds of ``ANNOTATORS``, as in "7 good, 4 coin, 1 adversary"; or the path of a JSON
-            file; or what such a file holds: ``{"members": [{"kind": "good", "count": 7, ...}, ...], "votes":
-            1, "seed": 0}``, where further entries of a member are arguments of ``SimulatedAnnotator``.
+        spec: Numbers and kinds of ``ANNOTATORS``, as in "7 good, 4 coin, 1 adversary"; one kind, for one
+            annotator; the path of a JSON file; or what such a file holds: ``{"members": [{"kind": "good",
+            "count": 7, ...}, ...], "votes": 1, "seed": 0}``, where further entries of a member are arguments
+            of ``SimulatedAnnotator``.
         task: The task whose answers are judged.
         votes: How many distinct members are asked about each pair; None: as specified, or 1.
         seed: Decides all draws of the pool and its members; None: as specified, or 0.
@@ -52,7 +53,7 @@ def make_pool(
     if isinstance(spec, Path) or (isinstance(spec, str) and spec.endswith(".json")):
         source, spec = str(spec), _read(Path(spec))
     elif isinstance(spec, str):
-        spec = {"members": _counted(spec)}
+        spec = {"members": [{"kind": spec}] if spec in ANNOTATORS else _counted(spec)}
     try:
         return _built(spec, task, votes, seed)
     except ValueError as error:

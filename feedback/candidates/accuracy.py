@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
-import torch
 from torch import Tensor
 
-_Z = 1.959964
+from mm_envs.statistics import share_interval
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,12 @@ def pair_accuracy(
     sampler: str,
     prompt: Tensor | None = None,
 ) -> PairAccuracy:
-    """How often a judge agrees with the truth about which of two answers is better.
+    """How often scores agree with the truth about which of two answers is better.
 
-    The interval is that of Wilson (1927) for the effective number of pairs: pairs of one prompt are alike, so
-    the variance is that between prompts (Kish, "Survey Sampling", 1965: the design effect).
+    The interval is ``mm_envs.statistics.share_interval``, with one cluster a prompt.
 
     Args:
-        scores_first: What the judge says of the first answers, (n,).
+        scores_first: The scores of the first answers, (n,).
         scores_second: Of the second ones.
         utility_first: Their true utility, (n,).
         utility_second: That of the second ones.
@@ -70,6 +67,7 @@ def pair_accuracy(
         ValueError: There is no sampler, a score or utility is NaN, or all pairs are ties.
 
     Example:
+        >>> import torch
         >>> one, two = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 5.0, 1.0])
         >>> truth = torch.tensor([0.9, 0.5, 0.7]), torch.tensor([0.1, 0.5, 0.8])
         >>> found = pair_accuracy(one, two, *truth, sampler="by hand")
@@ -83,36 +81,7 @@ def pair_accuracy(
     n, pairs = int(differ.sum()), len(differ)
     if n == 0:
         raise ValueError(f"all {pairs} pairs of sampler={sampler!r} are exact ties: draw other answers")
-    said = (scores_first - scores_second).sign() * (utility_first - utility_second).sign()
-    right = (said[differ].double() + 1) / 2
-    share = float(right.mean())
-    low, high = wilson(share, _effective(right, None if prompt is None else prompt[differ]))
-    return PairAccuracy(share, low, high, 1 - n / pairs, n, sampler)
-
-
-def _effective(right: Tensor, prompt: Tensor | None) -> float:
-    """How many independent pairs tell as much as these."""
-    n, share = len(right), float(right.mean())
-    if prompt is None:
-        return n
-    _, place = torch.unique(prompt, return_inverse=True)
-    clusters = int(place.max()) + 1
-    if clusters == 1:
-        return 1
-    excess = torch.zeros(clusters, dtype=torch.float64, device=right.device)
-    excess = excess.index_add(0, place, right - share)
-    variance = float((excess**2).sum()) * clusters / (clusters - 1) / n**2
-    # Where all are right or all wrong nothing tells how alike pairs of a prompt are: then a prompt is a pair.
-    return min(n, share * (1 - share) / variance) if variance > 0 else clusters
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """The 95 % interval of a share of n (Wilson, 1927).
-
-    Example:
-        >>> [round(end, 3) for end in wilson(0.5, 10)]
-        [0.237, 0.763]
-    """
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z * sqrt(share * (1 - share) / n + _Z**2 / (4 * n * n)) / (1 + _Z**2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    agrees = (scores_first - scores_second).sign() * (utility_first - utility_second).sign()
+    right = (agrees[differ].double() + 1) / 2
+    found = share_interval(right.cpu().numpy(), None if prompt is None else prompt[differ].tolist())
+    return PairAccuracy(found.value, found.low, found.high, 1 - n / pairs, n, sampler)

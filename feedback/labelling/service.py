@@ -112,9 +112,11 @@ class Labelling:
         """
         return self._store(annotator, query, answer, revise=False)
 
-    def submit_all(self, records: Iterable[Record]) -> Receipt:
-        """Stores labels of many annotators at once, all or none, whether or not they held leases."""
-        return self.store.submit(records)
+    def submit_all(
+        self, records: Iterable[Record], queries: Iterable[Query] = (), items: Iterable[Item] = ()
+    ) -> Receipt:
+        """Stores labels of many annotators, with queries and items, all or none; no leases are needed."""
+        return self.store.submit(records, items, queries)
 
     def revise(self, annotator: str, query: str, **answer: Any) -> Record:
         """Stores a new label that supersedes the earlier one of the annotator on the query.

@@ -9,10 +9,21 @@ import torch
 from torch import Tensor
 
 from feedback.annotators import AnnotatorPool, Comparer, Comparison, PoolComparison
-from feedback.preferences import SECOND, SKIP, Labelled, Pairs, Pairwise, pairwise_records
+from feedback.preferences import (
+    SECOND,
+    SKIP,
+    Item,
+    Labelled,
+    Pairs,
+    Pairwise,
+    Query,
+    pairwise_records,
+    ticket_items,
+)
 from feedback.rounds.pairs import CandidatePairs
 from mm_envs.episodes import Episodes
 from mm_envs.random import chance, key_bits, purpose
+from mm_envs.spaces import Tokens
 from mm_envs.tasks.task import Task
 
 
@@ -156,3 +167,22 @@ def records(
         sampler=pairs.sampler,
         reward_model=reward_model,
     )
+
+
+def items_of(task: Task, pairs: CandidatePairs) -> list[Item]:
+    """The items of pairs that have tickets, each with the text of its question, if it has any."""
+    spaces = {key: space for key, space in task.context_spaces.items() if isinstance(space, Tokens)}
+    texts = []
+    for row in range(len(pairs)):
+        words = (space.vocabulary.decode(pairs.prompts.context[key][row]) for key, space in spaces.items())
+        texts.append(" | ".join(one for one in words if one))
+    return ticket_items(task, pairs.tickets, texts)
+
+
+def queries_of(task: Task, pairs: CandidatePairs, reward_model: str = "") -> list[Query]:
+    """The query of each pair that has a ticket."""
+    words = [task.answer.formats(pairs.response[:, side]) for side in (0, 1)]
+    return [
+        Query(item=item, answers=tuple(answers), sampler=pairs.sampler, reward_model=reward_model)
+        for item, *answers in zip(pairs.tickets, *words, strict=True)
+    ]

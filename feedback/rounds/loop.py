@@ -44,6 +44,7 @@ class Plan:
         pool: How many candidates there are for each query.
         schedule: How the budget is divided, a key of ``feedback.queries.SCHEDULES``.
         seed: Decides candidates and choices.
+        sizes: How many queries each round has, where this is not what the schedule gives.
 
     Raises:
         ValueError: A value is out of its range.
@@ -55,6 +56,7 @@ class Plan:
     pool: float = 10.0
     schedule: str = "constant"
     seed: int = 0
+    sizes: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         at_least("budget", self.budget, 1, "ask at least once")
@@ -68,7 +70,7 @@ class Plan:
     @cached_property
     def counts(self) -> tuple[int, ...]:
         """How many queries each round has."""
-        return divide(self.budget, self.rounds, self.schedule)
+        return self.sizes or divide(self.budget, self.rounds, self.schedule)
 
 
 @dataclass(frozen=True)

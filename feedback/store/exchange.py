@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from feedback.preferences.items import Item
-from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
+from feedback.preferences.jsonl import FORMAT, Header, Imported, read_jsonl, write_jsonl
 from feedback.preferences.query import Query
 from feedback.preferences.records import Record
 from feedback.preferences.serial import Form
+from feedback.preferences.trl import read_trl, write_trl
 from feedback.store.errors import Refused
 from feedback.store.media import MediaFolder
 from feedback.store.rows import described
@@ -88,6 +89,40 @@ def import_jsonl(
     return take(store, found, on_error, MediaFolder(f"{path}.media"))
 
 
+def export_trl(store: PreferenceStore, path: str | Path, environment: str | None = None) -> tuple[int, int]:
+    """Writes the pairs of a store as ``feedback.preferences.write_trl``.
+
+    An item without text is named by its id.
+    """
+    end = store.last()
+    prompts = {item.id: item.text or item.id for item in store.items(environment)}
+    return write_trl(path, store.records(until=end, environment=environment), prompts)
+
+
+def import_file(
+    db: str | Path, path: str | Path, layout: str = "auto", annotator: str = "trl", on_error: str = "raise"
+) -> tuple[str, Arrival]:
+    """Takes a file into a store that is made if need be; a file that is refused makes none.
+
+    Args:
+        db: The store.
+        path: The file.
+        layout: "jsonl", "trl", or "auto", which looks at the first line.
+        annotator: With "trl": who chose, where a row does not name the annotator.
+        on_error: As ``import_jsonl``.
+
+    Returns:
+        The layout, and what was taken.
+    """
+    layout = _layout(Path(path)) if layout == "auto" else layout
+    if layout == "trl":
+        found, media = read_trl(path, annotator, on_error), None
+    else:
+        found, media = read_jsonl(path, on_error), MediaFolder(f"{path}.media")
+    with PreferenceStore(db) as store:
+        return layout, take(store, found, on_error, media)
+
+
 def take(
     store: PreferenceStore, found: Imported, on_error: str = "raise", media: MediaFolder | None = None
 ) -> Arrival:
@@ -160,3 +195,12 @@ def _compare(path: str | Path, header: Header, environment: str | None, vocabula
 
 def _only(values: set[str]) -> str:
     return values.pop() if len(values) == 1 else ""
+
+
+def _layout(path: Path) -> str:
+    """The layout of a file by its first line, in which ours is named."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: give a file of JSON Lines")
+    with path.open("rb") as file:
+        begin = file.readline(2**16)
+    return "jsonl" if f'"{FORMAT}"'.encode() in begin or b'"chosen"' not in begin else "trl"

@@ -45,8 +45,9 @@ def _columns(form: Form) -> dict[str, Any]:
         revises = form.label if form.supersedes else ""
         names = ("id", "kind", "query", "annotator", "item", "supersedes", "withdrawn")
         return {"revises": revises, **{name: getattr(form, name) for name in names}}
-    names = ("id", "environment", "vocabulary") if isinstance(form, Item) else ("id", "item", "asks")
-    return {name: getattr(form, name) for name in names}
+    if isinstance(form, Item):
+        return {"id": form.id, "environment": form.environment, "vocabulary": form.vocabulary}
+    return {"id": form.id, "item": form.item, "asks": form.asks}
 
 
 def form_of_row(row: Row[Any], where: str) -> Form:

@@ -14,12 +14,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from PIL import Image
 
+from feedback.aggregation import AnnotatorSkill
+from feedback.calibration import ReliabilityCurve
 from feedback.preferences import Approval, Demonstration, Pairwise, Rating, Record, read_trl
+from feedback.reports.findings import Annotator, Point
+from feedback.reports.plots import calibration_plot, curve_plot, skill_plot
 from feedback.store import PreferenceStore
 from mm_envs.__main__ import main
-from mm_envs.cli.feedback.figures import Axis, Line, chart, intervals
 
 ID = "MMClassify-digits-v0"
 COLLECT = ["feedback", "collect", ID, "--sampler", "right_and_wrong", "--members", "2"]
@@ -136,7 +140,7 @@ def test_more_questions_are_drawn_where_answers_are_often_equal(
     for most, status in ((1, 0), (0, 1)):
         assert collect(tmp_path / "feedback.db", 30, "--sampler", f"edits:0-{most}") == status
     assert len(said(tmp_path / "feedback.db")) == 30
-    assert "take another --sampler" in " ".join(capsys.readouterr().err.split())
+    assert "take another sampler" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,7 @@ def test_help_names_every_query() -> None:
 
 def test_other_votes_than_before_are_refused(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert collect(db, 70, "--votes", "1") == 1
-    assert "give --votes 2, or use another --seed" in " ".join(capsys.readouterr().err.split())
+    assert "ask for 2 votes, or use another seed" in " ".join(capsys.readouterr().err.split())
 
 
 # Fitting ----------------------------------------------------------------------------------------------------
@@ -334,9 +338,12 @@ def test_a_report_is_one_page_that_loads_nothing(
     assert "script" not in parser.seen
     assert "default-src 'none'" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
+    assert len(figures) == 3
     for figure in figures:
-        assert ElementTree.fromstring(figure).get("role") == "img"
+        root = ElementTree.fromstring(figure)
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
     assert [one["name"] for one in found["annotators"]] == sorted(one["name"] for one in found["annotators"])
     by_name = {one["name"]: one for one in found["annotators"]}
     assert by_name["good-0"]["truth"] > 0.8 > by_name["coin"]["truth"]
@@ -365,16 +372,14 @@ def test_skills_come_from_other_votes_where_models_know_nothing(
 
 
 def test_figures_are_xml_whatever_names_say() -> None:
-    name = "<\"&'>" * 9
-    lines = [Line(name, [(1.0, 0.5), (2.0, 0.7)], [(0.4, 0.6), (0.6, 0.8)])]
-    root = ElementTree.fromstring(chart(name, Axis(name, 1, 2, log=True), Axis(name, 0, 1), lines))
-    assert root.get("aria-label") == name
-    ElementTree.fromstring(intervals(name, [(name, 0.5, 0.1, 1.0, "good")]))
-
-
-def test_values_outside_an_axis_lie_at_its_ends() -> None:
-    axis = Axis("", 10, 1000, log=True)
-    assert [axis.share(value) for value in (1, 10, 100, 1000, 5000)] == pytest.approx([0, 0, 0.5, 1, 1])
+    name = "<\"&'>$\\alpha$"
+    skill = AnnotatorSkill(name, 9, 0.5, 0.1, 1.0, 0.5, "keep")
+    (drawn,) = {skill_plot([(Annotator(skill, 9, 0, 0, 0.5, 1.0, 0.5, 0.5), "green")]) for _ in range(2)}
+    texts = [one.text for one in ElementTree.fromstring(drawn).iter() if one.tag.endswith("text")]
+    assert name in texts
+    ElementTree.fromstring(curve_plot([Point(9, (0.5, 0.4, 0.6), (0.7, 0.6, 0.8))]))
+    one = torch.tensor([0.6])
+    ElementTree.fromstring(calibration_plot(ReliabilityCurve(one, one, torch.tensor([9]))))
 
 
 def test_the_command_line_starts_without_torch() -> None:

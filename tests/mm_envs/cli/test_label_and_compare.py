@@ -99,6 +99,21 @@ def test_who_leaves_goes_on_where_they_left(task: Task, pairs: CandidatePairs, t
         assert store.annotators() == {"anna": 40, "bert": 1}
 
 
+def test_an_undone_label_is_asked_again_and_the_new_one_counts(
+    task: Task, pairs: CandidatePairs, tmp_path: Path
+) -> None:
+    with PreferenceStore(tmp_path / "feedback.db") as store:
+        keys = iter("u1u2tq")
+        person = Person(Console(file=io.StringIO()), lambda: next(keys))
+        said, new = ask(person, "anna", task, pairs, store)
+        assert [one.choice for one in said][1] == "tie"
+        assert (len(said), new, store.count()) == (2, 2, 2)
+        history = list(store.records(history=True))
+        assert [one.withdrawn for one in history] == [False, True, False, False]
+        assert said[0] == history[2]
+        assert said[0].choice != history[0].choice
+
+
 # mm-envs label ----------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from feedback.collection import draw_prompts
-from mm_envs.cli.person import LEFT, QUIT, RIGHT, SKIP, TIE, Person, Question
+from mm_envs.cli.person import LEFT, QUIT, RIGHT, SKIP, TIE, UNDO, Person, Question
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,17 @@ def shown(person: Callable[[Console], Person], question: Question) -> tuple[str,
 
 @pytest.mark.parametrize(
     ("pressed", "said"),
-    [("1", LEFT), ("A", LEFT), ("2", RIGHT), ("b", RIGHT), ("t", TIE), ("S", SKIP), ("q", QUIT), ("", QUIT)],
+    [
+        ("1", LEFT),
+        ("A", LEFT),
+        ("2", RIGHT),
+        ("b", RIGHT),
+        ("t", TIE),
+        ("S", SKIP),
+        ("u", UNDO),
+        ("q", QUIT),
+        ("", QUIT),
+    ],
 )
 def test_one_key_is_an_answer(pressed: str, said: str, question: Question) -> None:
     assert Person(Console(file=io.StringIO()), keys(pressed)).compare(question)[0] == said
