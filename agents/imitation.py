@@ -125,8 +125,8 @@ class TrainingItems:
                 self._pool.ensure(rows)
             context = {key: self._pool.rows(field, rows) for key, field in self._task.context.items()}
             reference = {field: self._pool.rows(field, rows) for field in self._task.reference}
-            bits = torch.randint(2**62, (len(rows),), generator=generator).to(self._device)
-            answer = self._task.good(reference, bits)
+            hashes = torch.randint(2**62, (len(rows),), generator=generator).to(self._device)
+            answer = self._task.good(reference, hashes)
             shown = {self._task.context[key]: value for key, value in context.items()}
             key = torch.stack([torch.zeros_like(rows), rows, torch.zeros_like(rows)], 1)
             yield context, answer, turns_of(self._task, answer, {**shown, **reference}, key)

@@ -14,7 +14,7 @@ from agents.policy import ResponsePolicy
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
-from mm_envs.random import fold, key_bits, purpose
+from mm_envs.random import fold, key_hashes, purpose
 from mm_envs.tasks.play import hearing
 from mm_envs.tasks.task import Task
 
@@ -115,12 +115,12 @@ def _surrogate(
     """The loss whose gradient is that of the expected reward, and what was seen."""
     m, k = len(prompts), config.answers
     encoded = policy.encode(prompts.context).repeat_interleave(k, 0)
-    bits = fold(
-        key_bits(prompts.key, purpose("policy gradient"))[:, None], torch.arange(k).to(encoded.device)
+    hashes = fold(
+        key_hashes(prompts.key, purpose("policy gradient"))[:, None], torch.arange(k).to(encoded.device)
     )
     several = prompts.take(torch.arange(m, device=prompts.key.device).repeat_interleave(k))
     hear = hearing(task, several)
-    response, length = policy.sample(encoded, bits.flatten(), hear=hear)
+    response, length = policy.sample(encoded, hashes.flatten(), hear=hear)
     turns = None if hear is None else hear(response)
     log_prob = policy.log_prob(encoded, response, length, turns)
     with torch.no_grad():

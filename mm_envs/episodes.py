@@ -24,7 +24,7 @@ class Judgement(Batch):
 
     Attributes:
         reward: The reward of each episode, (n,) float32.
-        parts: Named parts of the reward, each (n,) float32; what they add up to is the judge's own affair.
+        parts: Named parts of the reward, each (n,) float32; they need not add up to the reward.
         judged: Which episodes were judged at all, (n,) bool; an unjudged one has reward 0.
     """
 
@@ -185,7 +185,7 @@ class Feedback(Protocol):
     """Turns episodes into reward.
 
     Attributes:
-        sees_reference: Whether the judge is handed ``reference``, ``key`` and ``truth``.
+        sees_reference: Whether the source gets ``reference``, ``key`` and ``truth``.
         deterministic: Whether the reward is a function of context, response and reference alone.
         scores_prefix: Whether an unfinished answer can be scored (what dense reward needs).
     """
@@ -195,5 +195,5 @@ class Feedback(Protocol):
     scores_prefix: bool
 
     def score(self, episodes: Episodes) -> Judgement:
-        """Judges the episodes; holds no hidden state."""
+        """The judgement of the episodes; keeps no hidden state."""
         ...

@@ -84,20 +84,20 @@ def fold(state: Tensor, *words: Tensor | int) -> Tensor:
     return state
 
 
-def key_bits(key: Tensor, word: int) -> Tensor:
+def key_hashes(key: Tensor, word: int) -> Tensor:
     """One hash for each key of an episode, cheaper than folding its three numbers one by one.
 
     The numbers are weighed by odd constants and scrambled together, as SplitMix64 does with a single counter.
 
     Args:
         key: Seed, row and episode, (n, 3) int64.
-        word: What the hashes are for, 63 bits: two judges with different words share nothing.
+        word: What the hashes are for, 63 bits: different words give independent hashes.
 
     Returns:
         Hashes, (n,) int64.
 
     Example:
-        >>> key_bits(torch.tensor([[0, 1, 2], [0, 2, 1]]), purpose("example")).unique().numel()
+        >>> key_hashes(torch.tensor([[0, 1, 2], [0, 2, 1]]), purpose("example")).unique().numel()
         2
     """
     seed, row, episode = key.unbind(1)
@@ -118,17 +118,17 @@ def stream(seed: Tensor | int, name: str, device: torch.device | str | None = No
     return fold(seed, purpose(name))
 
 
-def uniform(bits: Tensor) -> Tensor:
+def uniform(hashes: Tensor) -> Tensor:
     """Numbers in [0, 1) with 24 random bits, float32, from the high bits of hashes."""
-    return (bits >> 40).bitwise_and_(0xFFFFFF).to(torch.float32).mul_(2.0**-24)
+    return (hashes >> 40).bitwise_and_(0xFFFFFF).to(torch.float32).mul_(2.0**-24)
 
 
-def chance(bits: Tensor, probability: float) -> Tensor:
+def chance(hashes: Tensor, probability: float) -> Tensor:
     """True with a probability (in steps of 2**-24), bool: where ``uniform`` of these hashes lies below it."""
-    return (bits >> 40).bitwise_and_(0xFFFFFF) < round(probability * 2**24)
+    return (hashes >> 40).bitwise_and_(0xFFFFFF) < round(probability * 2**24)
 
 
-def integers(bits: Tensor, high: Tensor | int) -> Tensor:
+def integers(hashes: Tensor, high: Tensor | int) -> Tensor:
     """Whole numbers in [0, high), int64; the bias is below high / 2**63.
 
     Example:
@@ -136,7 +136,7 @@ def integers(bits: Tensor, high: Tensor | int) -> Tensor:
         >>> values.unique().numel()
         10
     """
-    return (bits & 0x7FFFFFFFFFFFFFFF) % high
+    return (hashes & 0x7FFFFFFFFFFFFFFF) % high
 
 
 @lru_cache(maxsize=16)
@@ -152,24 +152,24 @@ def _quantiles(name: str, device: torch.device) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(device)
 
 
-def _look_up(bits: Tensor, name: str) -> Tensor:
-    places = bits & (2**_QUANTILE_BITS - 1)
-    return _quantiles(name, bits.device).index_select(0, places.flatten()).view(bits.shape)
+def _look_up(hashes: Tensor, name: str) -> Tensor:
+    places = hashes & (2**_QUANTILE_BITS - 1)
+    return _quantiles(name, hashes.device).index_select(0, places.flatten()).view(hashes.shape)
 
 
-def gumbel(bits: Tensor) -> Tensor:
+def gumbel(hashes: Tensor) -> Tensor:
     """Standard Gumbel draws (mean 0.5772, variance pi^2/6), float32, from the low 16 bits of hashes."""
-    return _look_up(bits, "gumbel")
+    return _look_up(hashes, "gumbel")
 
 
-def logistic(bits: Tensor) -> Tensor:
+def logistic(hashes: Tensor) -> Tensor:
     """Standard logistic draws (mean 0, variance pi^2/3), float32, from the low 16 bits of hashes."""
-    return _look_up(bits, "logistic")
+    return _look_up(hashes, "logistic")
 
 
-def normal(bits: Tensor) -> Tensor:
+def normal(hashes: Tensor) -> Tensor:
     """Standard normal draws, float32, from the low 16 bits of hashes (so none lies beyond 4.4)."""
-    return _look_up(bits, "normal")
+    return _look_up(hashes, "normal")
 
 
 def pick(allowed: Tensor, hashes: Tensor) -> tuple[Tensor, Tensor]:

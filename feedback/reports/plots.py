@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from mm_envs.optional import require
+
 if TYPE_CHECKING:
     from feedback.calibration import ReliabilityCurve
     from feedback.reports.findings import Annotator, Point
@@ -98,6 +100,7 @@ def _points(
 @contextmanager
 def _axes(height: float = 3.0) -> Iterator[tuple[Any, list[Svg]]]:
     """Axes to draw on; at the end the list holds the plot."""
+    require("matplotlib")
     import matplotlib
     from matplotlib.figure import Figure
 

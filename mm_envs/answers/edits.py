@@ -21,58 +21,62 @@ Edit: TypeAlias = Callable[[Tensor, Tensor, Tensor, WordClasses, WordClasses], E
 
 
 def substitute(
-    tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses
+    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
 ) -> Edited:
     """A word becomes another of its class: red becomes green.
 
     Args:
         tokens: (n, L) int64.
         length: (n,) int64.
-        bits: A hash for each row, (n,) int64.
+        hashes: A hash for each row, (n,) int64.
         classes: The classes of the words.
         words: All words as one class.
 
     Returns:
         The edited answers and their lengths, as they were given.
     """
-    place, some = pick(classes.classes(tokens) >= 0, fold(bits, 0))
+    place, some = pick(classes.classes(tokens) >= 0, fold(hashes, 0))
     old = tokens.gather(1, place[:, None])[:, 0]
-    new = torch.where(some, classes.others(old, fold(bits, 1)), old)
+    new = torch.where(some, classes.others(old, fold(hashes, 1)), old)
     return tokens.scatter(1, place[:, None], new[:, None]), length
 
 
-def replace(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+def replace(
+    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
+) -> Edited:
     """A word becomes any other word of the vocabulary; the arguments are those of ``substitute``."""
-    return substitute(tokens, length, bits, words, words)
+    return substitute(tokens, length, hashes, words, words)
 
 
-def drop(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+def drop(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
     """A word is left out; the arguments are those of ``substitute``."""
-    place, some = pick(_there(tokens, length), bits)
+    place, some = pick(_there(tokens, length), hashes)
     at = torch.arange(tokens.shape[1], device=tokens.device)
     padded = torch.nn.functional.pad(tokens, (0, 1), value=PAD)
     without = padded.gather(1, at + (at >= place[:, None]))
     return torch.where(some[:, None], without, tokens), length - some.to(torch.int64)
 
 
-def double(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+def double(
+    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
+) -> Edited:
     """A word is said twice, if there is room; the arguments are those of ``substitute``."""
-    place, some = pick(_there(tokens, length), bits)
+    place, some = pick(_there(tokens, length), hashes)
     some = some & (length < tokens.shape[1])
     at = torch.arange(tokens.shape[1], device=tokens.device)
     twice = tokens.gather(1, at - (at > place[:, None]).to(torch.int64))
     return torch.where(some[:, None], twice, tokens), length + some.to(torch.int64)
 
 
-def swap(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+def swap(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
     """Two neighbours that differ change places; the arguments are those of ``substitute``."""
     after = torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=PAD)
     allowed = _there(tokens, length - 1) & (tokens != after)
-    place, some = pick(allowed, bits)
+    place, some = pick(allowed, hashes)
     return _exchanged(tokens, place, place + some.to(torch.int64)), length
 
 
-def bind(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+def bind(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
     """Two words of one class change places: "a red circle left of a green cross" says green circle then.
 
     The arguments are those of ``substitute``.
@@ -80,20 +84,20 @@ def bind(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, wor
     kinds = classes.classes(tokens)
     differ = (kinds[:, :, None] == kinds[:, None]) & (tokens[:, :, None] != tokens[:, None])
     differ &= (kinds >= 0)[:, :, None]
-    first, some = pick(differ.any(2), fold(bits, 0))
+    first, some = pick(differ.any(2), fold(hashes, 0))
     partners = differ[torch.arange(len(tokens), device=tokens.device), first]
-    second, _ = pick(partners, fold(bits, 1))
+    second, _ = pick(partners, fold(hashes, 1))
     return _exchanged(tokens, first, torch.where(some, second, first)), length
 
 
-def cut(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+def cut(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
     """All words from some place on are left out, but not the first; the arguments are those of
     ``substitute``.
     """
     there = _there(tokens, length)
     allowed = there.clone()
     allowed[:, 0] = False
-    place, some = pick(allowed, bits)
+    place, some = pick(allowed, hashes)
     end = torch.where(some, place, length)
     return tokens.masked_fill(~_there(tokens, end), PAD), end
 

@@ -54,15 +54,15 @@ class WordClasses:
             at += len(members)
         return cls(of, start, size, rank, torch.tensor([word for one in there for word in one]))
 
-    def others(self, words: Tensor, bits: Tensor) -> Tensor:
+    def others(self, words: Tensor, hashes: Tensor) -> Tensor:
         """Another word of the class of each word, uniformly; a word without a class stays.
 
         Args:
             words: (n,) int64.
-            bits: (n,) int64.
+            hashes: (n,) int64.
         """
         size, start = (table.to(words.device)[words] for table in (self.size, self.start))
-        step = 1 + integers(bits, (size - 1).clamp(min=1))
+        step = 1 + integers(hashes, (size - 1).clamp(min=1))
         place = start + (self.rank.to(words.device)[words] + step) % size
         other = self.members.to(words.device)[place.clamp(max=len(self.members) - 1)]
         return torch.where(size > 1, other, words)

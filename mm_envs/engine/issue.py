@@ -14,7 +14,7 @@ from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import NEVER, Ticket, dataset_of, of_one_machine
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import one_of
-from mm_envs.outside import objection
+from mm_envs.untrusted import objection
 from mm_envs.values import plain, tuples
 
 ENTRY_POINT = f"{MultimodalVectorEnv.__module__}:{MultimodalVectorEnv.__qualname__}"

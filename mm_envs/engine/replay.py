@@ -15,8 +15,8 @@ from torch import Tensor
 from mm_envs.engine.issue import ENGINE_ARGUMENTS, registered_spec
 from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import Ticket
-from mm_envs.outside import OF_THE_CALLER
 from mm_envs.tasks import make_task
+from mm_envs.untrusted import OF_THE_CALLER
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -33,7 +33,7 @@ class Outcome:
         observation: The last observation.
         response: The answer, as ``final_info["response"]`` has it.
         answer: The answer as a person reads it.
-        reward: The return of the episode; None where the judge is no part of the ticket and was not given.
+        reward: The return of the episode; None where the ticket names no feedback and none was given.
         rewards: The reward of every step, or nothing.
         utility: What the answer was worth in truth.
         reward_parts: The named parts of the reward.

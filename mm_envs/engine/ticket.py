@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
+from mm_envs.untrusted import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
 from mm_envs.values import plain, texts, tuples
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _text(value: Any) -> str:
     """A value of an argument: a word as it is, anything else as JSON in percent encoding."""
     if isinstance(value, str) and _bare(value):
         return value
-    # The order of keys stays: a sum of judges is rounded in the order of its parts.
+    # The order of keys stays: a weighted sum is rounded in the order of its parts.
     return quote(json.dumps(plain(value), separators=(",", ":")), safe="")
 
 

@@ -21,7 +21,7 @@ from mm_envs.engine.pool import PoolFields, shared_pool
 from mm_envs.engine.rows import Rows, take
 from mm_envs.engine.snapshot import restore_snapshot, take_snapshot
 from mm_envs.episodes import Episodes, Feedback, Judgement, Prompts
-from mm_envs.judges import judge, make_feedback
+from mm_envs.feedback_sources import judgement, make_feedback
 from mm_envs.names import one_of
 from mm_envs.tasks import Task, make_task
 
@@ -79,7 +79,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             or an object with ``score``.
         feedback_arguments: Arguments of a named feedback.
         reward: ``"terminal"``, or ``"dense"``: the change of the score with every step (deterministic
-            judges that can score a prefix only).
+            feedback that scores prefixes only).
         split: Which items: ``"train"``, ``"validation"`` or ``"test"``.
         group_size: Neighbouring rows that get the same item; divides ``num_envs``.
         autoreset_mode: ``"SameStep"`` (default), ``"NextStep"`` or ``"Disabled"``, or Gymnasium's enum.
@@ -150,7 +150,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         self.output, self.reward, self._max_steps = output, reward, max_episode_steps
         if reward == "dense" and not (self.feedback.deterministic and self.feedback.scores_prefix):
             raise ValueError(
-                f"reward='dense' needs a judge that is deterministic and scores prefixes, and "
+                f"reward='dense' needs feedback that is deterministic and scores prefixes, and "
                 f"{type(self.feedback).__name__} is not: use feedback='truth' or reward='terminal'"
             )
         self._set_spaces()
@@ -496,7 +496,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         }
 
     def _judgement(self, turn: _Turn, rows: Tensor | None) -> tuple[Judgement, Judgement]:
-        """What the judge says of the answers of some rows, and the truth."""
+        """The judgement of the answers of some rows, and the truth."""
         response, length = turn.response, turn.response_length
         response, length = take(response, rows), None if length is None else take(length, rows)
         item = take(turn.past.item, rows)
@@ -506,7 +506,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         key, heard = take(turn.past.key, rows), self.task.turns(turn.state)
         turns = None if heard is None else {name: take(value, rows) for name, value in heard.items()}
         episodes = Episodes(context, response, length, reference, key, truth, turns)
-        return judge(self.feedback, episodes), truth
+        return judgement(self.feedback, episodes), truth
 
     def _change_of_score(self, turn: _Turn) -> Tensor:
         turn.response, turn.response_length = self.task.respond(turn.state, turn.actions)

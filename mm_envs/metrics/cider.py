@@ -171,8 +171,8 @@ class Cider:
 
     Example:
         >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"], ["a red cat"]])
-        >>> judge = Cider([["a red dog"], ["a blue cat"]], frequency)
-        >>> [round(score, 3) for score in judge.score(["a red dog", "a cat", "a dog"], [0, 1, 1]).tolist()]
+        >>> cider = Cider([["a red dog"], ["a blue cat"]], frequency)
+        >>> [round(score, 3) for score in cider.score(["a red dog", "a cat", "a dog"], [0, 1, 1]).tolist()]
         [0.75, 0.087, 0.0]
     """
 

@@ -7,6 +7,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mm_envs.optional import require
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,12 +23,10 @@ def render(template: Path, **values: Any) -> str:
         values: Its variables.
 
     Raises:
-        ModuleNotFoundError: Jinja is not installed.
+        MissingPackage: Jinja is not installed.
     """
-    try:
-        import jinja2
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("pages need the package jinja2: pip install jinja2") from error
+    require("jinja2")
+    import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([template.parent, HERE]),

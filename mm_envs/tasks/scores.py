@@ -82,9 +82,9 @@ class Baselines:
         shown = {key: seen[key].cpu() for key in self.visible}
         return self.task.blind(context, reference, shown).to(_device(seen))
 
-    def random(self, bits: Tensor) -> Tensor:
+    def random(self, hashes: Tensor) -> Tensor:
         """A uniformly random answer for each hash of shape (n,)."""
-        return self.task.random(bits)
+        return self.task.random(hashes)
 
     def oracle(self, reference: Fields) -> Tensor:
         """The answers that maximise utility."""
@@ -139,10 +139,10 @@ def baseline_scores(
     order = torch.randperm(len(indices), generator=torch.Generator().manual_seed(seed))[:items]
     baselines, n = Baselines(task, fit), len(order)
     seen, reference = baselines.fields(order + indices.start)
-    bits = fold(stream(seed, "random policy"), torch.arange(n))
+    hashes = fold(stream(seed, "random policy"), torch.arange(n))
     responses = {
         "blind": baselines.blind(seen, n),
-        "random": baselines.random(bits),
+        "random": baselines.random(hashes),
         "oracle": baselines.oracle(reference),
     }
     return {name: Score.of(baselines.utility(response, reference)) for name, response in responses.items()}

@@ -35,8 +35,8 @@ def _one_sentence(error: pytest.ExceptionInfo[ValueError]) -> str:
         (7, "words=7 is not one of digest"),
         ({"a": 1}, "is not one of digest"),
         (
-            "no_such_module.judges:Judge",
-            "words='no_such_module.judges:Judge': there is no module no_such_module",
+            "no_such_module.sources:Source",
+            "words='no_such_module.sources:Source': there is no module no_such_module",
         ),
         ("hashlib.nothing:x", "there is no module hashlib.nothing"),
         ("hashlib:sha265", "module hashlib has no sha265: did you mean sha256?"),
@@ -52,11 +52,11 @@ def test_what_cannot_be_resolved_is_said_with_the_value(value: Any, said: str) -
 def test_a_module_that_misses_another_one_says_so_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "half_a_judge.py").write_text("import something_that_is_not_there\n")
+    (tmp_path / "half_a_source.py").write_text("import something_that_is_not_there\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="something_that_is_not_there"):
-        resolve("feedback", "half_a_judge:Judge", {})
-    assert "half_a_judge" not in sys.modules
+        resolve("feedback", "half_a_source:Source", {})
+    assert "half_a_source" not in sys.modules
 
 
 def test_names_of_the_table_and_strings_of_the_user_give_the_same_object() -> None:

@@ -41,10 +41,10 @@ def probe(path: str | Path) -> MediaInfo:
     file = read_file(path)
     with faults(file):
         if file.format in PICTURES:
-            picture, found, orientation = open_picture(file)
+            picture, frames, orientation = open_picture(file)
             width, height = upright_size(picture.size, orientation)
-            if found.frames > 1:
-                return MediaInfo("video", width, height, frames=found.frames)
+            if frames > 1:
+                return MediaInfo("video", width, height, frames=frames)
             return MediaInfo("image", width, height)
         with open_sound(file) as sound:
             return MediaInfo("audio", samples=sound.frames, sample_rate=sound.samplerate)

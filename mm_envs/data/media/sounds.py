@@ -13,7 +13,7 @@ from torch import Tensor
 from mm_envs.data.media.files import SOUNDS, Fault, File, faults, read_file
 from mm_envs.data.media.limits import MAX_RATE, MAX_SAMPLES, MIN_RATE
 from mm_envs.data.media.resample import reach, resample
-from mm_envs.data.media.sound_structure import check_sound
+from mm_envs.data.media.structure import check_structure
 from mm_envs.names import at_least
 
 _BLOCK = 2**20  # samples of each channel that are decoded at once
@@ -67,7 +67,7 @@ def open_sound(file: File) -> Any:
 
     if file.format not in SOUNDS:
         raise Fault("it holds a picture where a sound is needed: correct the name of the file")
-    check_sound(file)
+    check_structure(file)
     sound = soundfile.SoundFile(io.BytesIO(file.data))
     if not MIN_RATE <= sound.samplerate <= MAX_RATE:
         raise Fault(

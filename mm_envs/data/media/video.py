@@ -41,10 +41,10 @@ def read_video(
         raise ValueError(f"frames={frames} is below 1: ask for at least one frame")
     file = read_file(path)
     with faults(file):
-        picture, found, orientation = open_picture(file)
+        picture, count, orientation = open_picture(file)
         # The picture that an animated PNG shows where animation is not known need not belong to the clip.
         first = int(getattr(picture, "default_image", False))
-        numbers = sampled(found.frames, frames)
+        numbers = sampled(count, frames)
         seen: dict[int, Tensor] = {}
         for number in range(numbers[-1] + 1):
             picture.seek(first + number)

@@ -78,7 +78,7 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--device", "cpu:1"], "--device cpu:1: torch sees 1 of them, counted from 0"),
         (["--feedback", "hashlib:judge"], "module hashlib has no judge"),
         (["--feedback", "nobody"], "feedback='nobody' is not one of"),
-        (["--set", "reward=dense"], "reward='dense' needs a judge"),
+        (["--set", "reward=dense"], "reward='dense' needs feedback"),
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(

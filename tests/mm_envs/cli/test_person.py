@@ -39,17 +39,7 @@ def shown(person: Callable[[Console], Person], question: Question) -> tuple[str,
 
 @pytest.mark.parametrize(
     ("pressed", "said"),
-    [
-        ("1", LEFT),
-        ("A", LEFT),
-        ("2", RIGHT),
-        ("b", RIGHT),
-        ("t", TIE),
-        ("S", SKIP),
-        ("u", UNDO),
-        ("q", QUIT),
-        ("", QUIT),
-    ],
+    list(zip("1A2btSuq", (LEFT, LEFT, RIGHT, RIGHT, TIE, SKIP, UNDO, QUIT), strict=True)) + [("", QUIT)],
 )
 def test_one_key_is_an_answer(pressed: str, said: str, question: Question) -> None:
     assert Person(Console(file=io.StringIO()), keys(pressed)).compare(question)[0] == said

@@ -18,9 +18,9 @@ from trajectories import same, scripted_actions
 import mm_envs
 from mm_envs import CONFIGURATIONS
 from mm_envs.engine.ticket import Ticket, dataset_of, of_one_machine
-from mm_envs.judges import FEEDBACKS
-from mm_envs.outside import objection
+from mm_envs.feedback_sources import FEEDBACKS
 from mm_envs.tasks import make_task
+from mm_envs.untrusted import objection
 
 _NUMBERS = st.integers(0, 2**62 - 1)
 
@@ -38,15 +38,15 @@ def _refusal(line: str) -> str:
     return ""
 
 
-def _judges(name: str) -> list[str]:
+def _feedbacks(name: str) -> list[str]:
     """The feedback names that an environment takes."""
     known = []
-    for judge in FEEDBACKS:
+    for feedback in FEEDBACKS:
         try:
-            gym.make_vec(name, feedback=judge).close()
+            gym.make_vec(name, feedback=feedback).close()
         except ValueError:
             continue
-        known.append(judge)
+        known.append(feedback)
     return known
 
 
@@ -95,10 +95,10 @@ def _check_replay(line: str, said: dict[str, Any], **arguments: Any) -> None:
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_ended_episodes_come_back_bit_for_bit(name: str) -> None:
-    judges = _judges(name)
-    assert {"truth", "rater"} <= set(judges)
-    for judge, rows in zip(judges, itertools.cycle((1, 5, 2)), strict=False):
-        envs = gym.make_vec(name, num_envs=rows, feedback=judge, split="test", first_row=3)
+    names = _feedbacks(name)
+    assert {"truth", "rater"} <= set(names)
+    for feedback, rows in zip(names, itertools.cycle((1, 5, 2)), strict=False):
+        envs = gym.make_vec(name, num_envs=rows, feedback=feedback, split="test", first_row=3)
         ended = _ended(envs, rows, 24)
         assert ended
         for line, said in ended[:: max(1, len(ended) // 4)]:
@@ -467,7 +467,7 @@ def test_a_ticket_never_fills_the_memory(name: str, arguments: dict[str, Any], s
 
 
 def test_arguments_of_a_judge_are_given_again() -> None:
-    arguments = {"parts": {"mine": 2.0, "truth": 0.5}, "judges": {"mine": _Nine()}}
+    arguments = {"parts": {"mine": 2.0, "truth": 0.5}, "sources": {"mine": _Nine()}}
     envs = gym.make_vec("MMVQA-v0", num_envs=2, feedback="weighted_sum", feedback_arguments=arguments)
     line, said = _ended(envs, 2, 2)[0]
     assert ":feedback=weighted_sum,feedback_arguments=:" in line

@@ -15,7 +15,7 @@ from mm_envs.episodes import Episodes, Judgement
 
 
 class Recorder:
-    """A judge that keeps what it is handed."""
+    """Feedback that keeps the episodes it gets."""
 
     deterministic = True
     scores_prefix = True
@@ -35,11 +35,11 @@ def step_n(envs: MultimodalVectorEnv, n: int, first: int = 0) -> list[tuple]:
 
 def test_a_judge_that_may_not_see_the_truth_is_not_handed_it() -> None:
     for sees in (False, True):
-        judge = Recorder(sees)
-        envs = make("MMVQA-v0", 4, feedback=judge)
+        feedback = Recorder(sees)
+        envs = make("MMVQA-v0", 4, feedback=feedback)
         envs.reset(seed=0)
         envs.step(torch.zeros(4, dtype=torch.int64))
-        episodes = judge.handed[0]
+        episodes = feedback.handed[0]
         hidden = (episodes.reference, episodes.key, episodes.truth)
         assert all((part is not None) == sees for part in hidden)
         assert set(episodes.context) == {"image", "question", "question_length"}
@@ -294,7 +294,7 @@ def test_environments_without_a_seed_differ() -> None:
         ({"max_episode_steps": 0}, "max_episode_steps=0 is below 1"),
         ({"max_tokens": -1}, "max_tokens=-1 is below 1"),
         ({"render_mode": "human"}, "render_mode='human' is not one of"),
-        ({"feedback": object()}, "cannot judge: it needs score"),
+        ({"feedback": object()}, "is no feedback: it needs score"),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_cure(arguments: dict, sentence: str) -> None:
@@ -415,19 +415,19 @@ def test_inference_mode_inside_and_outside() -> None:
     ],
 )
 def test_what_a_judge_returns_is_looked_at(judgement: object, sentence: str) -> None:
-    judge = Recorder(sees_reference=True)
-    judge.score = lambda episodes: judgement(len(episodes))
-    envs = make("MMVQA-v0", 4, feedback=judge)
+    feedback = Recorder(sees_reference=True)
+    feedback.score = lambda episodes: judgement(len(episodes))
+    envs = make("MMVQA-v0", 4, feedback=feedback)
     envs.reset(seed=0)
     with pytest.raises(ValueError, match=sentence):
         envs.step(torch.zeros(4, dtype=torch.int64))
 
 
 def test_an_episode_that_is_not_judged_has_no_reward() -> None:
-    judge = Recorder(sees_reference=False)
+    feedback = Recorder(sees_reference=False)
     nan, nobody = torch.full((4,), torch.nan), torch.zeros(4, dtype=torch.bool)
-    judge.score = lambda episodes: Judgement(nan, {"x": nan}, nobody)
-    envs = make("MMVQA-v0", 4, feedback=judge)
+    feedback.score = lambda episodes: Judgement(nan, {"x": nan}, nobody)
+    envs = make("MMVQA-v0", 4, feedback=feedback)
     envs.reset(seed=0)
     _, reward, _, _, info = envs.step(torch.zeros(4, dtype=torch.int64))
     assert (reward == 0).all()
@@ -436,8 +436,8 @@ def test_an_episode_that_is_not_judged_has_no_reward() -> None:
 
 
 def test_a_blind_judge_cannot_find_the_items() -> None:
-    judge = Recorder(sees_reference=False)
-    envs = make("MMVQA-v0", 4, feedback=judge)
+    feedback = Recorder(sees_reference=False)
+    envs = make("MMVQA-v0", 4, feedback=feedback)
     envs.reset(seed=0)
     envs.step(torch.zeros(4, dtype=torch.int64))
-    assert type(judge.handed[0].context) is dict
+    assert type(feedback.handed[0].context) is dict

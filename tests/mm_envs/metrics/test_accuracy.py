@@ -63,7 +63,7 @@ def test_accuracy_compares_words_up_to_the_end() -> None:
     babbled, longer = right.clone(), right.clone()
     babbled[:, 2] = 5
     longer[:, 1] = right.roll(1, 0)[:, 0]
-    judge = Accuracy(task)
+    feedback = Accuracy(task)
     for response, accuracy, f1 in (
         (right, 1, 1),
         (babbled, 1, 1),
@@ -71,7 +71,7 @@ def test_accuracy_compares_words_up_to_the_end() -> None:
         (right.roll(1, 0), 0, 0),
     ):
         episodes = Episodes({}, response, torch.ones(n), reference)
-        assert judge.score(episodes).reward.tolist() == [accuracy] * n
+        assert feedback.score(episodes).reward.tolist() == [accuracy] * n
         assert TokenF1(task).score(episodes).reward.tolist() == pytest.approx([f1] * n)
 
 

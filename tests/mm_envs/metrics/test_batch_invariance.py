@@ -69,11 +69,11 @@ def test_padding_and_absent_references_change_nothing(name: str, whole: dict[str
 
 
 def test_references_known_beforehand_give_the_same_bits(whole: dict[str, Tensor]) -> None:
-    judge = CiderD(KNOWN, FREQUENCY)
+    kept = CiderD(KNOWN, FREQUENCY)
     items = torch.randint(N, (2 * N,), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(judge.score(RESPONSE[items], items), whole["cider_d"][items])
-    assert torch.equal(judge.score(RESPONSE), whole["cider_d"])
-    crossed = judge.score(RESPONSE[:50], torch.zeros(50, dtype=torch.int64))
+    assert torch.equal(kept.score(RESPONSE[items], items), whole["cider_d"][items])
+    assert torch.equal(kept.score(RESPONSE), whole["cider_d"])
+    crossed = kept.score(RESPONSE[:50], torch.zeros(50, dtype=torch.int64))
     assert torch.equal(crossed, cider_d(RESPONSE[:50], KNOWN[:1].expand(50, -1, -1), FREQUENCY))
 
 

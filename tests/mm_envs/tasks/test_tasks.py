@@ -40,8 +40,8 @@ def judged(task: Task, response: Tensor, reference: dict[str, Tensor]) -> Judgem
 
 def others(task: Task, oracle: Tensor) -> list[Tensor]:
     """Answers that are not the oracle's, from close to it to pure chance."""
-    bits = fold(torch.arange(N), 1)
-    random = [task.random(fold(bits, draw)) for draw in range(4)]
+    hashes = fold(torch.arange(N), 1)
+    random = [task.random(fold(hashes, draw)) for draw in range(4)]
     found = [*random, oracle.roll(1, 0)]
     if oracle.ndim == 1:
         assert isinstance(task.action_space, gym.spaces.Discrete)
@@ -129,9 +129,9 @@ def test_blind_is_between_random_and_oracle(name: str) -> None:
 @everywhere
 def test_random_answers_are_uniform(name: str) -> None:
     task, _, _ = made(name)
-    bits = fold(torch.arange(20_000), 2)
-    random = task.random(bits)
-    assert torch.equal(task.random(bits[5:6]), random[5:6])
+    hashes = fold(torch.arange(20_000), 2)
+    random = task.random(hashes)
+    assert torch.equal(task.random(hashes[5:6]), random[5:6])
     assert all(task.action_space.contains(action.numpy()) for action in task.answer.action(random[:50], 0))
     if isinstance(task.answer, (Choice, Text)):
         share = random.flatten().bincount() / random.numel()

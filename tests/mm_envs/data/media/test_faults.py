@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 import random
+import re
 import struct
 import warnings
 import zlib
@@ -13,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,9 +163,10 @@ def patched(data: bytes, place: int, form: str, *values: int) -> bytes:
 def test_bombs_are_refused_by_their_headers(tmp_path: Path) -> None:
     gif, bmp, jpeg, webp = (picture(format) for format in ("GIF", "BMP", "JPEG", "WEBP"))
     start = jpeg.index(b"\xff\xc0")
-    refused(tmp_path, png(50_000, 50_000), "announces 50,000 x 50,000 pixels")
+    refused(tmp_path, png(50_000, 50_000), "announces more than the 67,108,864 pixels")
+    refused(tmp_path, png(9_000, 9_000), "announces 9,000 x 9,000 pixels")
     refused(tmp_path, png(2**31 - 1, 2**31 - 1), "pixels")
-    refused(tmp_path, png(0, 4), "announces 0 x 4 pixels")
+    refused(tmp_path, png(0, 4), "cannot be decoded")
     refused(tmp_path, patched(gif, 6, "<HH", 60_000, 60_000), "announces 60,000 x 60,000 pixels")
     refused(tmp_path, patched(bmp, 18, "<ii", 60_000, 60_000), "pixels")
     refused(tmp_path, patched(bmp, 18, "<ii", 9_000, 9_000), "announces 9,000 x 9,000 pixels")
@@ -252,9 +258,27 @@ def test_a_gif_without_its_last_frame_is_no_shorter_gif(tmp_path: Path) -> None:
 
 def test_an_animated_png_holds_the_frames_that_it_announces(tmp_path: Path) -> None:
     data = clip("PNG", frames=3)
-    place = data.index(b"acTL")
+    start = data.index(b"acTL")
     announced = chunk(b"acTL", struct.pack(">II", 9, 0))
-    refused(tmp_path, data[: place - 4] + announced + data[place + 16 :], "announces 9 frames and holds 3")
+    (tmp_path / "a.png").write_bytes(data[: start - 4] + announced + data[start + 16 :])
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        read_video(tmp_path / "a.png", 3, 8, 8)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_of_many_pages_is_not_read_without_one_of_them(tmp_path: Path, subtype: str) -> None:
+    """libsndfile counts samples by the last page and skips pages that are damaged."""
+    out = io.BytesIO()
+    soundfile.write(
+        out, np.random.default_rng(0).uniform(-0.5, 0.5, 96_000), 48_000, format="OGG", subtype=subtype
+    )
+    data = out.getvalue()
+    pages = [found.start() for found in re.finditer(b"OggS", data)]
+    assert len(pages) > 4
+    for start, end in itertools.pairwise(pages[2:]):
+        refused(tmp_path, data[:start], "breaks off")
+        refused(tmp_path, patched(data, (start + end) // 2, "B", data[(start + end) // 2] ^ 1), "checksum")
+    refused(tmp_path, data[: pages[3]] + b"junk" + data[pages[3] :], "between its pages")
 
 
 def test_threads_read_the_same_and_leave_the_filters_of_warnings_alone(tmp_path: Path) -> None:
