@@ -39,7 +39,7 @@ def shown(person: Callable[[Console], Person], question: Question) -> tuple[str,
 
 @pytest.mark.parametrize(
     ("pressed", "said"),
-    list(zip("1A2btSuq", (LEFT, LEFT, RIGHT, RIGHT, TIE, SKIP, UNDO, QUIT), strict=True)) + [("", QUIT)],
+    [*zip("1A2btSuq", (LEFT, LEFT, RIGHT, RIGHT, TIE, SKIP, UNDO, QUIT), strict=True), ("", QUIT)],
 )
 def test_one_key_is_an_answer(pressed: str, said: str, question: Question) -> None:
     assert Person(Console(file=io.StringIO()), keys(pressed)).compare(question)[0] == said
