@@ -121,7 +121,7 @@ def agents(
     seeds: Sequence[int] = range(5),
     steps: int = 60_000,
     num_envs: int = 256,
-    feedbacks: Sequence[str] = ("rater", "truth"),
+    feedbacks: Sequence[str] = ("annotator", "truth"),
     progress: Callable[[str], None] = lambda said: None,
 ) -> AgentsReport:
     """Trains an agent on each feedback with each seed and evaluates all on the whole test split.

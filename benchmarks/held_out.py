@@ -1,4 +1,4 @@
-"""An agent trained on the noisy rater, item by item on what was held out of training."""
+"""An agent trained on the noisy annotator, item by item on what was held out of training."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Training:
 
 
 def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> NDArray[np.float64]:
-    """The utility on each test item, in order, of PPO trained on the ratings of a simulated rater.
+    """The utility on each test item, in order, of PPO trained on the ratings of a simulated annotator.
 
     Args:
         id: The environment.
@@ -53,7 +53,7 @@ def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> 
     """
     from agents.sb3.train import learn, make_agent
 
-    envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="rater", **arguments)
+    envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="annotator", **arguments)
     agent = make_agent("ppo", envs, seed=training.seed, settings=training.settings)
     learn(agent, training.steps)
     items = torch.tensor(dataset.range("test"))

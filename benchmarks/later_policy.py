@@ -23,9 +23,9 @@ from agents.imitation import fine_tune
 from agents.policy import ResponsePolicy
 from agents.policy_gradient import GradientConfig, Reward, policy_gradient
 from benchmarks.reports import Options, Report, Table
-from feedback.candidates import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, Answers, Labelled, Pairs
+from feedback.responses import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
 from feedback.reward_models import Ensemble, FitConfig, ModelConfig, fit
 from mm_envs.episodes import Prompts
 from mm_envs.tasks import CONFIGURATIONS, Task, make_task

@@ -95,7 +95,7 @@ def demo_lines(result: Result) -> list[str]:
     said = [
         f"{result['seconds']:.0f} s in all; mean utility and reward on held-out items [95 %]:",
         "",
-        "| environment | policy | utility (truth) | reward (rater) |",
+        "| environment | policy | utility (truth) | reward (annotator) |",
         "|---|---|---|---|",
     ]
     for evaluation in result["evaluations"]:
@@ -208,7 +208,7 @@ def verdict(met: bool | None) -> str:
 
 NUMBERS = (
     Number("The demonstration", "mm-envs demo", from_demo, demo_lines),
-    Number("Real digits, trained on the noisy rater", "mm-envs bench agents --json", from_json, agents_lines),
+    Number("Real digits, trained on noisy ratings", "mm-envs bench agents --json", from_json, agents_lines),
     Number("Throughput", "mm-envs bench throughput --json", from_json, throughput_lines),
     Number("Every registered id under every checker", "mm-envs check --json", from_json, check_lines),
     Number(

@@ -121,7 +121,7 @@ def report(outcomes: Sequence[Outcome], busy: Sequence[str] = ()) -> Report:
         for one in outcomes
     ]
     columns = ("set", "items / groups", *POLICIES, "gain over blind")
-    title = "Held-out utility after a short training on the noisy rater"
+    title = "Held-out utility after a short training on the noisy annotator"
     values = {
         one.trial.set: {
             "id": one.trial.id,

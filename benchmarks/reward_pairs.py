@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.baselines.plain_reward import PlainPairs
-from feedback.candidates import Edits
 from feedback.collection import draw_prompts
 from feedback.preferences.batches import FIRST, SECOND, TIE, Answers, Labelled, Pairs
+from feedback.responses import Edits
 from mm_envs.tasks.task import Task
 
 

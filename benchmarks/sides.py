@@ -71,7 +71,7 @@ def draw_actions(words: int, rows: int, generator: np.random.Generator, steps: i
 def engine_side(
     rows: int, fresh: bool, generator: np.random.Generator, seed: int = 0, **task_arguments: Any
 ) -> Side:
-    """Our side: MMCaption-v0 with its default rater, truth, parts, final_obs and info.
+    """Our side: MMCaption-v0 with its default annotator, truth, parts, final_obs and info.
 
     Args:
         rows: Number of rows.

@@ -137,7 +137,7 @@ def report(found: Findings, recipe: Recipe, training: Training, busy: Sequence[s
         f"{recipe.known_noise:g} dB over the noise with known speakers and {recipe.other_noise:g} dB with "
         f"{recipe.speaker}, who is never heard in training. Training sounds pass a random equaliser of up to "
         f"{recipe.equaliser:g} dB.",
-        f"PPO through Stable-Baselines3, {training.steps:,} steps on the noisy rater each, "
+        f"PPO through Stable-Baselines3, {training.steps:,} steps on the noisy annotator each, "
         f"seed {training.seed}. Degradations and steps were chosen on other draws of "
         f"pictures, pairs and noise (seeds 0 and 1 of the recipe; this is seed {recipe.seed}).",
         "Intervals are of 95 %, with recordings as clusters; gains are of all three over the combination, on "

@@ -1,5 +1,5 @@
-"""Who judges: annotators, preferences and their store, queries, reward models, and whom to trust."""
+"""Human feedback: annotators, preferences and their store, labelling, queries, reward models, reliability."""
 
-from feedback.annotators import SimulatedRater
+from feedback.annotators import AnnotatorFeedback
 
-__all__ = ["SimulatedRater"]
+__all__ = ["AnnotatorFeedback"]

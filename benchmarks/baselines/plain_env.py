@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.baselines.plain_caption import PlainScene, plain_scene, plain_utility
-from feedback.annotators import SimulatedRater
+from feedback.annotators import AnnotatorFeedback
 from mm_envs.data.scenes import Scenes
 from mm_envs.tasks.caption import Caption
 from mm_envs.tokenizers import Vocabulary
@@ -26,14 +26,14 @@ class PlainItems:
 
     Attributes:
         task: The task of the engine: spaces, vocabulary and horizon are taken from it.
-        rater: The default rater of the engine: its numbers are taken from it.
+        annotator: The default annotator of the engine: its numbers are taken from it.
         first: The index of the first item.
         images: Pictures, uint8 of shape (items, channels, height, width).
         scenes: What is to be seen on each of them.
     """
 
     task: Caption
-    rater: SimulatedRater
+    annotator: AnnotatorFeedback
     first: int
     images: NDArray[np.uint8]
     scenes: list[PlainScene]
@@ -63,19 +63,19 @@ def plain_items(split: str = "train", **task_arguments: Any) -> PlainItems:
         graph = dataset.graph(indices)
         images.append(dataset.batch(indices, ["image"])["image"].numpy())
         scenes += [plain_scene(graph, row, dataset.config) for row in range(len(indices))]
-    return PlainItems(task, SimulatedRater(task), numbers.start, np.concatenate(images), scenes)
+    return PlainItems(task, AnnotatorFeedback(task), numbers.start, np.concatenate(images), scenes)
 
 
 class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     """The task of MMCaption-v0 as one would write it without this package.
 
-    The same pictures, spaces, words, utility with its parts and formula of the simulated rater as
+    The same pictures, spaces, words, utility with its parts and formula of the simulated annotator as
     ``MultimodalVectorEnv(n, "caption")``; only the random draws come from ``self.np_random``. It does no more
     than it must: pictures are rendered beforehand, and a caption is judged once, at its end.
 
     Args:
         items: The items to draw from; by default those of the train split of MMCaption-v0.
-        rater: Who gives the reward; by default the rater of the items.
+        annotator: Who gives the reward; by default the annotator of the items.
 
     Example:
         >>> env = PlainCaptionEnv(plain_items("test", items=64))
@@ -90,12 +90,12 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
-    def __init__(self, items: PlainItems | None = None, rater: SimulatedRater | None = None) -> None:
+    def __init__(self, items: PlainItems | None = None, annotator: AnnotatorFeedback | None = None) -> None:
         items = items or plain_items()
-        task, rater = items.task, rater or items.rater
+        task, annotator = items.task, annotator or items.annotator
         self._items, self._vocabulary, self._horizon = items, items.vocabulary, task.horizon
-        self._mistakes, self._noise = rater.mistakes, rater.noise
-        self._gain, self._offset = rater.gain, rater.offset
+        self._mistakes, self._noise = annotator.mistakes, annotator.noise
+        self._gain, self._offset = annotator.gain, annotator.offset
         self.observation_space, self.action_space = task.observation_space, task.action_space
 
     def reset(

@@ -15,7 +15,7 @@ from benchmarks.label_efficiency.crowds import aggregate
 from benchmarks.label_efficiency.report import report
 from benchmarks.label_efficiency.runs import Plan, measure
 from benchmarks.reports import Options, Report
-from feedback.candidates import Edits, Mixture, PolicySamples
+from feedback.responses import Edits, Mixture, PolicySamples
 from feedback.reward_models import FitConfig
 from mm_envs.tasks import CONFIGURATIONS, make_task
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.label_efficiency.runs import CROWD, correlation
+from feedback.active_learning import ask, draw_pairs, seed_of
 from feedback.aggregation import DawidSkene, Votes, krippendorff_alpha, majority
 from feedback.annotators import make_pool
-from feedback.candidates import Sampler
-from feedback.rounds import ask, draw_pairs, seed_of
+from feedback.responses import Sampler
 from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks import Task
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from agents.policy import ResponsePolicy
+from feedback.active_learning import CandidatePairs, ask, draw_pairs, labelled, seed_of
 from feedback.aggregation import Reliability
 from feedback.annotators import AnnotatorPool, make_pool
-from feedback.candidates import PairAccuracy, Sampler, pair_accuracy
 from feedback.losses import PairLikelihood
 from feedback.preferences import Labelled, Pairs
+from feedback.responses import PairAccuracy, Sampler, pair_accuracy
 from feedback.reward_models import FitConfig, Fitted, ModelConfig, fit
 from feedback.reward_models.model import ENCODED
-from feedback.rounds import CandidatePairs, ask, draw_pairs, labelled, seed_of
 from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks import Task
 

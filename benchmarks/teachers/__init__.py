@@ -23,10 +23,10 @@ from benchmarks.teachers.heads import Recipe
 from benchmarks.teachers.report import FLIPS, QUERIES, Findings, report
 from benchmarks.teachers.runs import Cell, Regime, Run, exactly_one_right
 from benchmarks.teachers.trunk import Trunk
+from feedback.active_learning import Plan, draw_pairs, seed_of
 from feedback.annotators import TEACHERS
-from feedback.candidates import Edits, PolicySamples, RightAndWrong, Sampler
 from feedback.queries import QUERIES as ALL_QUERIES
-from feedback.rounds import Plan, draw_pairs, seed_of
+from feedback.responses import Edits, PolicySamples, RightAndWrong, Sampler
 from mm_envs.tasks.task import Task
 
 FIRST_SEED = 100

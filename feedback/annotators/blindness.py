@@ -27,7 +27,7 @@ def unseen_parts(task: Task, missing: Collection[str]) -> tuple[str, ...]:
     return tuple(part for part, carriers in carried if carriers and set(carriers) <= set(missing))
 
 
-def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Tensor] | None:
+def blind_perception(task: Task, missing: Collection[str]) -> Callable[[Episodes], Tensor] | None:
     """Perceives utility without some modalities; None where they carry nothing by themselves.
 
     The perceived utility is the sum of the parts that are left, within 0 to 1.
@@ -38,7 +38,7 @@ def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Te
     left = [part for part in task.part_modalities if part not in unseen]
     strip = _stripping(task, unseen)
 
-    def sight(episodes: Episodes) -> Tensor:
+    def perceive(episodes: Episodes) -> Tensor:
         whole = true_utility(task, episodes)
         parts = dict(whole.parts)
         if strip is not None:
@@ -53,7 +53,7 @@ def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Te
             total = total + parts[part]
         return total.clamp(0, 1)
 
-    return sight
+    return perceive
 
 
 def _stripping(

@@ -132,10 +132,10 @@ def _alike(
 
 
 def _number(name: str, value: Any) -> Any:
-    """A value of a member: numbers are numbers; only lenses are something else."""
-    if name == "lenses":
+    """A value of a member: numbers are numbers; only biases are something else."""
+    if name == "biases":
         if not isinstance(value, tuple) or not all(isinstance(one, Mapping) for one in value):
-            raise ValueError(f"lenses={value!r:.60} is no list of objects: give [{{'kind': 'blind', ...}}]")
+            raise ValueError(f"biases={value!r:.60} is no list of objects: give [{{'kind': 'blind', ...}}]")
         return value
     if value == "infinity" and name in ("rationality", "fatigue"):
         return float("inf")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from feedback.calibration import brier, expected_calibration_error, negative_log_likelihood
-from feedback.candidates import PairAccuracy, pair_accuracy
 from feedback.preferences import Labelled, Pairs, Pairwise, labelled
 from feedback.reports.collected import Collected
+from feedback.responses import PairAccuracy, pair_accuracy
 from feedback.reward_models import Ensemble
 from mm_envs.tasks.task import Task
 

@@ -11,9 +11,9 @@ from mm_envs.cli.output import console
 from mm_envs.cli.person import HELP, LEFT, QUIT, RIGHT, UNDO, Person, Question
 
 if TYPE_CHECKING:
+    from feedback.active_learning import CandidatePairs
     from feedback.labelling import Assignment, Labelling
     from feedback.preferences import Pairwise
-    from feedback.rounds import CandidatePairs
     from feedback.store import PreferenceStore
     from mm_envs.tasks.task import Task
 
@@ -55,8 +55,8 @@ def ask(
     Returns:
         The labels of the annotator in the order of the pairs, earlier ones included, and how many are new.
     """
+    from feedback.active_learning import items_of, queries_of
     from feedback.labelling import Labelling
-    from feedback.rounds import items_of, queries_of
 
     queries = queries_of(task, pairs)
     service = Labelling(store, queries, items_of(task, pairs), overlap=overlap)

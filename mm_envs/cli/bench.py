@@ -62,7 +62,7 @@ class Bench:
     Attributes:
         what: "throughput": row-steps a second against plain Python environments under the vector
             environments of Gymnasium and Stable-Baselines3. "agents": PPO on real digits, trained on the
-            noisy rater and on the truth, five seeds each. "metrics": text metrics beside public
+            noisy annotator and on the truth, five seeds each. "metrics": text metrics beside public
             implementations, their authors' scores and people's judgements. "metric-speed": their speed
             beside the same. "kills": trainings that are killed at random moments and resumed, beside those
             that nobody killed. "malformed": broken files and manifests, each of which has to be refused in

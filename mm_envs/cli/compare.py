@@ -14,8 +14,8 @@ from mm_envs.cli.threads import torch_threads
 from mm_envs.names import at_least, one_of
 
 if TYPE_CHECKING:
+    from feedback.active_learning import CandidatePairs
     from feedback.preferences import Pairwise
-    from feedback.rounds import CandidatePairs
     from mm_envs.cli.duel import Duel
     from mm_envs.tasks.task import Task
 
@@ -129,8 +129,8 @@ def _sides(options: Compare) -> list[tuple[str, Setting]]:
 
 
 def _judged(options: Compare, task: Task, pairs: CandidatePairs) -> list[Pairwise]:
+    from feedback.active_learning import items_of, queries_of
     from feedback.annotators import make_pool
-    from feedback.rounds import items_of, queries_of
     from feedback.store import PreferenceStore
     from mm_envs.cli.asking import ask, person_at_terminal
     from mm_envs.cli.duel import judged

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from agents.evaluate import Estimate
+from feedback.active_learning import CandidatePairs, records
+from feedback.active_learning.pairs import heard
 from feedback.annotators import AnnotatorPool
 from feedback.collection import draw_prompts
 from feedback.preferences import Pairwise
-from feedback.rounds import CandidatePairs, records
-from feedback.rounds.pairs import heard
 from mm_envs.cli.policies import yardstick
 from mm_envs.cli.runs import Setting
 from mm_envs.statistics import wilson_interval

@@ -87,9 +87,9 @@ def label(options: Label) -> dict[str, Any]:
         raise ValueError("--annotator is empty: give your name")
     import torch
 
-    from feedback.candidates import make_sampler
+    from feedback.active_learning import differing_pairs, seed_of
     from feedback.collection import task_of
-    from feedback.rounds import differing_pairs, seed_of
+    from feedback.responses import make_sampler
     from feedback.store import PreferenceStore
     from mm_envs.cli.asking import ask, person_at_terminal
     from mm_envs.cli.feedback.source import setting_of

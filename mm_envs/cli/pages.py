@@ -29,7 +29,7 @@ def task_of(name: str) -> Task:
 
 
 def episode_of(name: str) -> Replay:
-    """A real episode of a registered id, held out, answered by the oracle and judged by the default rater."""
+    """A held-out episode of a registered id, answered by the oracle, with its default reward."""
     import gymnasium as gym
 
     import mm_envs
@@ -201,7 +201,7 @@ def gallery_page() -> str:
     parts = [
         "# Gallery",
         "One held-out episode of every environment, with the answer of the oracle and the reward of the "
-        "default rater. More: `mm-envs play ID --policy random`.",
+        "default annotator. More: `mm-envs play ID --policy random`.",
     ]
     for name in CONFIGURATIONS:
         picture = f"![An episode of {name}](pictures/{name}.png)"

@@ -38,7 +38,7 @@ class Caption(Task):
     ``Discrete(words)``: the next word; ``<eos>`` (1) ends the caption.
 
     ## Rewards
-    0 until the caption ends, then what the feedback says of it; by default a simulated rater. The utility on
+    0 until the caption ends, then what the feedback says of it; by default a noisy annotator. The utility on
     scenes is computed from the scene graph: facts right, minus facts invented, minus faults of grammar; any
     valid caption counts, whichever object it names first.
 

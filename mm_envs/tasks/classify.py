@@ -44,7 +44,7 @@ class Classify(Task):
     on this scale, policies of continuous actions work best, and the log score has a worst value.
 
     ## Rewards
-    What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right class
+    What the feedback says of the answer; by default a noisy annotator. The utility is 1 for the right class
     and 0 for a wrong one. For a distribution it is the log score, ``log p(class)``, mapped linearly onto
     [0, 1]: 1 + log p / w, where w is the worst loss that the bounds of the logits allow. Being linear in the
     log score it is strictly proper (Gneiting and Raftery, "Strictly proper scoring rules", 2007).

@@ -45,7 +45,7 @@ class VQA(Task):
     word of the answer.
 
     ## Rewards
-    What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right answer
+    What the feedback says of the answer; by default a noisy annotator. The utility is 1 for the right answer
     and 0 for any other; an answer in words must have the right words and no others, so that naming several
     possible answers does not pay. On a folder without pictures or sounds the question is all there is.
 

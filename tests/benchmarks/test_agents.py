@@ -16,11 +16,11 @@ from benchmarks.numbers import agents_lines
 def test_it_reports_every_seed_and_the_share_seed_by_seed() -> None:
     said: list[str] = []
     report = agents(seeds=range(2), steps=512, num_envs=64, progress=said.append)
-    rater, truth = report.runs
-    assert (rater.feedback, truth.feedback) == ("rater", "truth")
-    assert len(rater.utility) == len(truth.utility) == 2
+    annotator, truth = report.runs
+    assert (annotator.feedback, truth.feedback) == ("annotator", "truth")
+    assert len(annotator.utility) == len(truth.utility) == 2
     assert len(said) == 4
-    shares = np.array(rater.utility) / np.array(truth.utility)
+    shares = np.array(annotator.utility) / np.array(truth.utility)
     assert report.share.mean == pytest.approx(shares.mean())
     assert report.items == 294
     # So short a training reaches nothing.
@@ -32,7 +32,7 @@ def test_it_reports_every_seed_and_the_share_seed_by_seed() -> None:
 
 def test_a_busy_machine_is_said() -> None:
     machine, share = Machine("one", 2, "a system", "3.11", {"torch": "2"}), Estimate(1.0, 1.0, 1.0)
-    runs = tuple(Runs(feedback, (0.99, 0.98)) for feedback in ("rater", "truth"))
+    runs = tuple(Runs(feedback, (0.99, 0.98)) for feedback in ("annotator", "truth"))
     quiet = AgentsReport("MMClassify-digits-v0", "ppo", 512, 294, runs, share, machine)
     assert len(quiet.lines()) == 1
     reasons = Calibration(load=1e6).reasons()

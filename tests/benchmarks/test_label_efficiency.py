@@ -14,9 +14,9 @@ from benchmarks.label_efficiency import ID, bench
 from benchmarks.label_efficiency.crowds import Crowd, aggregate
 from benchmarks.label_efficiency.report import report
 from benchmarks.label_efficiency.runs import JOINT, MIX, PLAIN, Plan, Run, encoded
-from feedback.candidates import Edits, PairAccuracy
+from feedback.active_learning import draw_pairs
+from feedback.responses import Edits, PairAccuracy
 from feedback.reward_models.model import ENCODED
-from feedback.rounds import draw_pairs
 from mm_envs.tasks import CONFIGURATIONS, make_task
 
 

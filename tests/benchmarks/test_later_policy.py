@@ -9,8 +9,8 @@ import torch
 from bench_options import QuickOptions
 
 from benchmarks.later_policy import CONTROL, EDITED, LATER, OWN, SAMPLED, Plan, Turn, bench, labels, report
-from feedback.candidates import PairAccuracy
 from feedback.preferences import FIRST, Answers
+from feedback.responses import PairAccuracy
 
 
 def test_labels_name_the_better_answer_of_every_pair_that_is_no_tie() -> None:

@@ -16,10 +16,10 @@ from benchmarks.teachers.heads import Heads, Recipe, fit_heads
 from benchmarks.teachers.report import FLIPS, Findings, bars, report
 from benchmarks.teachers.runs import Cell, Regime, Run, exactly_one_right
 from benchmarks.teachers.trunk import Trunk, of_choices, of_words
+from feedback.active_learning import Plan, draw_pairs
 from feedback.annotators import TEACHERS
-from feedback.candidates import Edits, PairAccuracy, RightAndWrong
 from feedback.preferences import FIRST, SECOND, TIE, Answers, Labelled, Pairs
-from feedback.rounds import Plan, draw_pairs
+from feedback.responses import Edits, PairAccuracy, RightAndWrong
 from mm_envs.tasks import make_task
 
 

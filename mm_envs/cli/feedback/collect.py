@@ -32,7 +32,7 @@ class Collect:
         db: The store: a file, sqlite:///FILE or postgresql+psycopg://...
         query: How pairs are chosen: uniform, disagreement, logit_disagreement, entropy, mean_entropy,
             k_center, k_center_disagreement or k_center_entropy.
-        sampler: Where the answers come from: edits, edits:0-4, right_and_wrong, other_pictures,
+        sampler: Where the answers come from: edits, edits:0-4, right_and_wrong, mismatched_references,
             policy:FOLDER, policy:FOLDER@0.7 (temperature), or several joined by +.
         votes: How many annotators judge each pair; by default one, or as the JSON file says.
         rounds: In how many rounds the pairs are asked.
@@ -94,9 +94,9 @@ def collect(options: Collect) -> dict[str, Any]:
     Raises:
         ValueError: An option does not fit, or the store holds something else on the same questions.
     """
+    from feedback.active_learning import Collection as Gathering
+    from feedback.active_learning import Plan
     from feedback.queries import QUERIES, SCHEDULES
-    from feedback.rounds import Collection as Gathering
-    from feedback.rounds import Plan
     from feedback.store import PreferenceStore
 
     _check(options, QUERIES, SCHEDULES)

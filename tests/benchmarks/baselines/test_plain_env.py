@@ -11,7 +11,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems, plain_items
-from feedback.annotators import SimulatedRater
+from feedback.annotators import AnnotatorFeedback
 from mm_envs.engine.vector import MultimodalVectorEnv
 
 ROWS, STEPS, ITEMS = 8, 40, 64
@@ -43,8 +43,8 @@ def _actions(envs: MultimodalVectorEnv, oracle: bool, generator: torch.Generator
 def test_same_items_and_actions_give_the_same_task(items: PlainItems, oracle: bool) -> None:
     perfect = {"rationality": float("inf"), "mistakes": 0.0}
     envs = MultimodalVectorEnv(ROWS, "caption", items=ITEMS, feedback_arguments=perfect)
-    rater = SimulatedRater(items.task, **perfect)
-    plain = [PlainCaptionEnv(items, rater) for _ in range(ROWS)]
+    annotator = AnnotatorFeedback(items.task, **perfect)
+    plain = [PlainCaptionEnv(items, annotator) for _ in range(ROWS)]
     assert plain[0].observation_space == envs.single_observation_space
     assert plain[0].action_space == envs.single_action_space
     observations, info = envs.reset(seed=5)
@@ -77,7 +77,7 @@ def _same_judgement(said: dict[str, Any], final: dict[str, Any], row: int) -> No
 
 
 def test_rater_has_the_moments_of_the_engines_rater(items: PlainItems) -> None:
-    env = PlainCaptionEnv(items, SimulatedRater(items.task, mistakes=0.25))
+    env = PlainCaptionEnv(items, AnnotatorFeedback(items.task, mistakes=0.25))
     env.reset(seed=1)
     noise, mistaken, rewards = [], [], []
     for _ in range(4000):
@@ -86,13 +86,13 @@ def test_rater_has_the_moments_of_the_engines_rater(items: PlainItems) -> None:
         mistaken.append(info["reward_parts"]["perceived"] != info["utility"])
         rewards.append(reward)
         env.reset()
-    rater = items.rater
+    annotator = items.annotator
     assert np.mean(mistaken) == pytest.approx(0.25, abs=5 * np.sqrt(0.25 * 0.75 / 4000))
-    deviation = rater.noise * np.pi / np.sqrt(6)
+    deviation = annotator.noise * np.pi / np.sqrt(6)
     assert np.mean(noise) == pytest.approx(0.0, abs=5 * deviation / np.sqrt(4000))
     assert np.std(noise) == pytest.approx(deviation, rel=0.1)
     perceived = np.array(noise) + np.array(mistaken)
-    np.testing.assert_allclose(rewards, perceived * rater.gain + rater.offset)
+    np.testing.assert_allclose(rewards, perceived * annotator.gain + annotator.offset)
 
 
 def test_gymnasium_accepts_it(items: PlainItems) -> None:

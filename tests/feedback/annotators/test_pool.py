@@ -152,7 +152,7 @@ def test_pools_from_a_file(tmp_path: Path) -> None:
                 "kind": "good",
                 "count": 3,
                 "mistakes": 0.2,
-                "lenses": [{"kind": "blind", "modalities": ["image"]}],
+                "biases": [{"kind": "blind", "modalities": ["image"]}],
             },
         ],
     }
@@ -182,8 +182,8 @@ def test_pools_from_a_file(tmp_path: Path) -> None:
         ({"members": [{"kind": "good", "mistakes": 2}]}, "mistakes=2.0 is not within 0 to 1"),
         ({"members": [{"kind": "good", "count": 1.5}]}, "count=1.5 is no whole number"),
         ({"members": [{"kind": "good", "count": 10**9}]}, "is not within 0 to 10000"),
-        ({"members": [{"kind": "good", "lenses": [3]}]}, "lenses=.* is no list of objects"),
-        ({"members": [{"kind": "good", "lenses": [{"kind": "x"}]}]}, "lens kind='x' is not one of"),
+        ({"members": [{"kind": "good", "biases": [3]}]}, "biases=.* is no list of objects"),
+        ({"members": [{"kind": "good", "biases": [{"kind": "x"}]}]}, "bias kind='x' is not one of"),
         ({"members": [{"kind": "good", "task": 1}]}, "has no argument 'task'"),
         ({"members": [{"kind": "good", "name": ""}]}, "name='' is no text"),
         ({"members": [{"kind": "good", "name": "a"}, {"kind": "coin", "name": "a"}]}, "are called 'a'"),
@@ -222,7 +222,7 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-_KEYS = st.sampled_from(["kind", "count", "name", "mistakes", "rationality", "lenses", "seed", "levels", "x"])
+_KEYS = st.sampled_from(["kind", "count", "name", "mistakes", "rationality", "biases", "seed", "levels", "x"])
 _LENSES = st.lists(
     st.dictionaries(
         st.sampled_from(["kind", "modalities", "gamma", "strength", "word"]),

@@ -15,7 +15,7 @@ from answered import good_answers, pairs, prompts, repeated, spoiled, utility
 from torch import Tensor
 
 import mm_envs
-from feedback.annotators import SimulatedAnnotator, SimulatedRater, make_annotator
+from feedback.annotators import AnnotatorFeedback, SimulatedAnnotator, make_annotator
 from feedback.preferences import FIRST, SECOND, TIE
 from mm_envs.answers import response_hashes
 from mm_envs.data.scenes.layout import COLOURS
@@ -29,7 +29,7 @@ PERSON: dict[str, Any] = {
     "equal": 0.3,
     "position": 0.4,
     "fatigue": 30.0,
-    "lenses": ({"kind": "myopic"}, {"kind": "length"}, {"kind": "favourite", "word": "red"}),
+    "biases": ({"kind": "myopic"}, {"kind": "length"}, {"kind": "favourite", "word": "red"}),
     "scale": 0.2,
     "seed": 5,
 }
@@ -58,10 +58,10 @@ ASKED: dict[str, Callable[[SimulatedAnnotator, Episodes, Episodes, Tensor], Any]
 @pytest.mark.parametrize("sound", ["none", "complement"])
 def test_what_is_said_depends_on_no_other_row(name: str, sound: str) -> None:
     task, first, second = pairs(60, sound=sound)
-    lenses = PERSON["lenses"]
+    biases = PERSON["biases"]
     if sound == "complement":
-        lenses = ({"kind": "blind", "modalities": "audio"}, *lenses)
-    who, ask = SimulatedAnnotator(task, **{**PERSON, "lenses": lenses}), ASKED[name]
+        biases = ({"kind": "blind", "modalities": "audio"}, *biases)
+    who, ask = SimulatedAnnotator(task, **{**PERSON, "biases": biases}), ASKED[name]
     label = torch.arange(60)
     together = tensors(ask(who, first, second, label))
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
@@ -322,7 +322,7 @@ def test_demonstrations_are_the_best_answer_but_for_mistakes(name: str, kind: st
 
 def test_nobody_tells_what_they_do_not_perceive() -> None:
     task, asked = prompts(200, sound="complement")
-    deaf = make_annotator("oracle", task, lenses=[{"kind": "blind", "modalities": "audio"}])
+    deaf = make_annotator("oracle", task, biases=[{"kind": "blind", "modalities": "audio"}])
     told, _ = deaf.demonstrate(asked)
     poor = spoiled(task, good_answers(task, asked), 2)
     mended, _ = deaf.correct(poor)
@@ -333,7 +333,7 @@ def test_nobody_tells_what_they_do_not_perceive() -> None:
         rest = [word for word in task.words(best).split() if word not in COLOURS]
         assert task.words(caption).split() == rest
     digits, seen = prompts(1000, "classify", dataset="digits")
-    blind = make_annotator("oracle", digits, lenses=[{"kind": "blind", "modalities": "image"}])
+    blind = make_annotator("oracle", digits, biases=[{"kind": "blind", "modalities": "image"}])
     right = (blind.demonstrate(seen)[0] == seen.reference["label"]).double().mean()
     assert abs(right - 0.1) < 4 * math.sqrt(0.09 / 1000)
     wrong = spoiled(digits, good_answers(digits, seen))
@@ -392,9 +392,9 @@ def levenshtein(a: list[int], b: list[int]) -> int:
 
 
 def test_an_annotator_is_a_feedback_of_every_kind_of_task() -> None:
-    lenses = [{"kind": "blind", "modalities": ["audio"]}]
-    arguments = {"rationality": 3.0, "levels": 5, "lenses": lenses}
-    env = gym.make("MMCaption-sound-v0", feedback="annotator", feedback_arguments=arguments)
+    biases = [{"kind": "blind", "modalities": ["audio"]}]
+    arguments = {"rationality": 3.0, "levels": 5, "biases": biases}
+    env = gym.make("MMCaption-sound-v0", feedback="simulated_annotator", feedback_arguments=arguments)
     env.reset(seed=1)
     ticket = mm_envs.ticket(env)
     reward, done = 0.0, False
@@ -405,9 +405,9 @@ def test_an_annotator_is_a_feedback_of_every_kind_of_task() -> None:
     assert again is not None
     assert again.reward == reward
     with pytest.raises(ValueError, match="dense"):
-        gym.make("MMCaption-v0", feedback="annotator", reward="dense")
+        gym.make("MMCaption-v0", feedback="simulated_annotator", reward="dense")
     for name in ("MMClassify-digits-v0", "MMClassify-distribution-v0", "MMVQA-tokens-v0"):
-        assert gym.make(name, feedback="annotator").reset(seed=0) is not None
+        assert gym.make(name, feedback="simulated_annotator").reset(seed=0) is not None
 
 
 def test_it_says_what_it_needs() -> None:
@@ -428,7 +428,7 @@ def test_it_says_what_it_needs() -> None:
         ({"threshold": math.nan}, "threshold=nan is no finite number"),
         ({"seed": 1.5}, "seed=1.5 is not a whole number"),
         ({"name": ""}, "name='' is no name"),
-        ({"lenses": {"kind": "length"}}, "lenses={'kind': 'length'} is one lens: give a list"),
+        ({"biases": {"kind": "length"}}, "biases={'kind': 'length'} is one bias: give a list"),
         ({"seconds": 0.0}, "seconds=0.0 is no time"),
         ({"mistakes": 2.0}, "mistakes=2.0 is not within"),
     ):
@@ -443,9 +443,11 @@ def test_the_default_rater_is_a_special_case_up_to_its_draws() -> None:
         [torch.zeros(n, dtype=torch.int64), torch.arange(n), torch.zeros(n, dtype=torch.int64)], 1
     )
     answers = Episodes({}, torch.ones(n, dtype=torch.int64), None, {"label": torch.ones(n).long()}, key)
-    rater = SimulatedRater(task, rationality=8.0, mistakes=0.1, scale=0.0).score(answers).reward.clamp(0, 1)
-    # That of a rater is counted per standard deviation of utility, not of its differences.
+    annotator = (
+        AnnotatorFeedback(task, rationality=8.0, mistakes=0.1, scale=0.0).score(answers).reward.clamp(0, 1)
+    )
+    # That of an annotator is counted per standard deviation of utility, not of its differences.
     person = SimulatedAnnotator(task, rationality=8.0 * math.sqrt(2), mistakes=0.1).rate(answers)
     # The same distribution: two empirical distributions of 20,000 differ by 0.02 once in 1,000 times.
     grid = torch.linspace(0, 1, 101)[:, None]
-    assert ((rater <= grid).double().mean(1) - (person <= grid).double().mean(1)).abs().max() < 0.02
+    assert ((annotator <= grid).double().mean(1) - (person <= grid).double().mean(1)).abs().max() < 0.02

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from agents.imitation import fine_tune
-from feedback.candidates import Edits
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, TIE, Answers, Labelled, Pairs
+from feedback.responses import Edits
 from feedback.reward_models import FitConfig, fit
 from mm_envs.tasks import Task, make_task
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from feedback.active_learning import CandidatePairs, draw_pairs
 from feedback.annotators import make_pool
-from feedback.candidates import make_sampler
 from feedback.preferences import CHOICES, Pairwise
-from feedback.rounds import CandidatePairs, draw_pairs
+from feedback.responses import make_sampler
 from feedback.store import PreferenceStore
 from mm_envs.__main__ import main
 from mm_envs.cli.asking import ask

@@ -1,4 +1,4 @@
-"""Where the answers come from that people are asked about."""
+"""The protocol of samplers of responses."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from every_task import EVERY_TASK, prompts_of, task_of
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
-from feedback.candidates import Edits, Mixture, OtherPictures, PolicySamples, RightAndWrong, Sampler
+from feedback.active_learning import draw_pairs
 from feedback.preferences import (
     FIRST,
     SECOND,
@@ -28,7 +28,7 @@ from feedback.preferences import (
     write_jsonl,
     write_trl,
 )
-from feedback.rounds import draw_pairs
+from feedback.responses import Edits, MismatchedReferences, Mixture, PolicySamples, RightAndWrong, Sampler
 from mm_envs.episodes import Prompts
 from mm_envs.tasks import CONFIGURATIONS, Task
 from mm_envs.tasks.play import answered
@@ -38,9 +38,9 @@ N, K = 6, 3
 SAMPLERS: dict[str, Callable[[Task], Sampler]] = {
     "edits": Edits,
     "right and wrong": RightAndWrong,
-    "other pictures": OtherPictures,
+    "other pictures": MismatchedReferences,
     "policy": lambda task: PolicySamples(ResponsePolicy(task, 16, 16), task=task),
-    "mixture": lambda task: Mixture([RightAndWrong(task), Edits(task), OtherPictures(task)]),
+    "mixture": lambda task: Mixture([RightAndWrong(task), Edits(task), MismatchedReferences(task)]),
 }
 
 
@@ -119,7 +119,7 @@ def test_more_edits_are_worth_less(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY_TASK)
 def test_answers_to_other_pictures_are_worth_less(name: str) -> None:
     task, prompts = task_of(name), prompts_of(name, 100)
-    other = utility(task, prompts, *OtherPictures(task).sample(prompts, 1)).mean()
+    other = utility(task, prompts, *MismatchedReferences(task).sample(prompts, 1)).mean()
     good = utility(task, prompts, *Edits(task, (0, 0)).sample(prompts, 1)).mean()
     assert other < good - 0.2
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from feedback.candidates import Edits
 from feedback.collection import draw_prompts
+from feedback.responses import Edits
 from mm_envs.answers.edits import EDITS
 from mm_envs.answers.word_classes import WordClasses
 from mm_envs.random import fold, pick, stream

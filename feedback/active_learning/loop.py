@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from feedback.active_learning.asking import QueryLog, ask, labelled, names_of
+from feedback.active_learning.pairs import CandidatePairs, draw_pairs, joined, seed_of
 from feedback.annotators import AnnotatorPool, Comparer
-from feedback.candidates import Sampler
 from feedback.preferences import Answers, Labelled
 from feedback.queries import QUERIES, SCHEDULES, divide, pair_features, select
-from feedback.rounds.asking import Asked, ask, labelled, names_of
-from feedback.rounds.pairs import CandidatePairs, draw_pairs, joined, seed_of
+from feedback.responses import Sampler
 from mm_envs.names import at_least, one_of
 from mm_envs.tasks.task import Task
 
@@ -87,7 +87,7 @@ class Round:
 
     number: int
     pairs: CandidatePairs
-    asked: Asked
+    asked: QueryLog
     labelled: Labelled
     scorer: Scorer
 
@@ -117,7 +117,7 @@ def collect(
     draw: Callable[[int], CandidatePairs],
     annotators: Comparer | AnnotatorPool,
     learn: Callable[[Labelled, int], Scorer],
-    earlier: Asked | None = None,
+    earlier: QueryLog | None = None,
 ) -> Iterator[Round]:
     """Collects labels round by round.
 
@@ -171,7 +171,7 @@ class _Learner:
             self._drawn = number, self._draw(number)
         return self._drawn[1]
 
-    def fitted(self, asked: Asked, number: int) -> Round:
+    def fitted(self, asked: QueryLog, number: int) -> Round:
         """The ensemble after a round."""
         if self._last is None or self._last.number != number:
             rounds = sorted(set(asked.round.tolist()))
@@ -187,7 +187,7 @@ class _Learner:
         return known[1]
 
 
-def _asked(plan: Plan, number: int, learner: _Learner, asked: Asked | None) -> Asked:
+def _asked(plan: Plan, number: int, learner: _Learner, asked: QueryLog | None) -> QueryLog:
     """All answers, once those of a round that are missing have been given."""
     pairs = learner.candidates(number)
     last = None
@@ -231,7 +231,7 @@ def _features(scorer: Scorer, pairs: CandidatePairs) -> Tensor:
     return pair_features(features[::2], features[1::2])
 
 
-def _refuse_other_plan(plan: Plan, earlier: Asked | None) -> None:
+def _refuse_other_plan(plan: Plan, earlier: QueryLog | None) -> None:
     if earlier is None or not len(earlier):
         return
     rounds = earlier.round.tolist()

@@ -9,8 +9,8 @@ import torch
 
 from agents.policy import ResponsePolicy
 from agents.policy_folder import save_policy
-from feedback.candidates import Edits, OtherPictures, RightAndWrong, make_sampler
 from feedback.collection import draw_prompts
+from feedback.responses import Edits, MismatchedReferences, RightAndWrong, make_sampler
 from mm_envs.tasks import make_task
 from mm_envs.tasks.task import Task
 
@@ -23,7 +23,7 @@ def task() -> Task:
 def test_names_are_those_of_the_samplers(task: Task) -> None:
     assert make_sampler("edits", task).name == Edits(task).name
     assert make_sampler("edits:1-3", task).name == Edits(task, (1, 3)).name
-    assert make_sampler(" other_pictures ", task).name == OtherPictures.name
+    assert make_sampler(" mismatched_references ", task).name == MismatchedReferences.name
     assert make_sampler("right_and_wrong", make_task("vqa")).name == RightAndWrong.name
 
 
@@ -42,11 +42,14 @@ def test_a_policy_comes_from_its_folder(tmp_path: Path, task: Task) -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("edit", "sampler='edit' is not one of edits, right_and_wrong, other_pictures, policy, joined by"),
+        (
+            "edit",
+            "sampler='edit' is not one of edits, right_and_wrong, mismatched_references, policy,",
+        ),
         ("edits:4", "no range of numbers of edits: write edits:0-4"),
         ("edits:4-1", "is below 4"),
         ("edits+", "sampler='' is not one of"),
-        ("other_pictures:3", "'3' is an argument that nobody takes"),
+        ("mismatched_references:3", "'3' is an argument that nobody takes"),
         ("policy", "names no folder"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Lenses: what lies between the true utility of an answer and the utility that a person perceives."""
+"""Biases: what lies between the true utility of an answer and the utility that a person perceives."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from feedback.annotators.blindness import blind_sight
+from feedback.annotators.blindness import blind_perception
 from mm_envs.episodes import Episodes
 from mm_envs.feedback_sources import true_utility
 from mm_envs.names import one_of, refuse_unknown
 from mm_envs.tasks.task import Task
 
-Sight: TypeAlias = Callable[[Episodes], Tensor]
+Perception: TypeAlias = Callable[[Episodes], Tensor]
 """Perceives the utility of n episodes, (n,) float32."""
 
 
-class Lens(Protocol):
-    """Something that a person sees through: it turns one sight into another."""
+class Bias(Protocol):
+    """Something that a person sees through: it turns one perceive into another."""
 
-    def bind(self, task: Task, sight: Sight) -> Sight:
-        """The sight through this lens.
+    def bind(self, task: Task, perceive: Perception) -> Perception:
+        """The perceive through this bias.
 
         Args:
             task: Whose answers are seen.
-            sight: What is seen without the lens.
+            perceive: What is seen without the bias.
 
         Raises:
-            ValueError: The lens does not fit the task.
+            ValueError: The bias does not fit the task.
         """
         ...
 
@@ -41,7 +41,7 @@ class Blind:
     """Cannot see, or hear, one modality: parts of the utility that only it carries are not perceived.
 
     On scenes, the words that speak of such parts are left out before the answer is judged, so that nothing of
-    the truth that is carried by that modality shows in any other part. It has to be the first lens.
+    the truth that is carried by that modality shows in any other part. It has to be the first bias.
 
     Args:
         modalities: The observation key, or keys, that are not perceived.
@@ -59,12 +59,12 @@ class Blind:
         """The observation keys, one or several."""
         return (self.modalities,) if isinstance(self.modalities, str) else self.modalities
 
-    def bind(self, task: Task, sight: Sight) -> Sight:
+    def bind(self, task: Task, perceive: Perception) -> Perception:
         """What is perceived without these modalities."""
         for name in self.missing:
             if name not in task.modalities:
                 raise ValueError(one_of("blind modality", name, task.modalities))
-        return blind_sight(task, self.missing) or sight
+        return blind_perception(task, self.missing) or perceive
 
 
 @dataclass(frozen=True)
@@ -90,21 +90,21 @@ class Myopic:
         if not 0 < self.gamma <= 1:
             raise ValueError(f"gamma={self.gamma} is not within 0 (not included) to 1: 1 forgets nothing")
 
-    def bind(self, task: Task, sight: Sight) -> Sight:
-        """The sight of somebody who weighs the steps of an answer."""
+    def bind(self, task: Task, perceive: Perception) -> Perception:
+        """The perceive of somebody who weighs the steps of an answer."""
 
         def seen(episodes: Episodes) -> Tensor:
             length = episodes.response_length
             if length is None:
-                return sight(episodes)
+                return perceive(episodes)
             powers = self.gamma ** torch.arange(episodes.response.shape[1], dtype=torch.float64)
             powers = powers.to(length.device, torch.float32)
             past = torch.zeros(len(episodes), device=length.device)
             for step in range(len(powers)):
                 left = length - 1 - step
                 weight = powers[left.clamp(min=0)].masked_fill(left < 0, 0)
-                past = past + weight * sight(beginning(task, episodes, step))
-            return sight(episodes) - (1 - self.gamma) * past
+                past = past + weight * perceive(beginning(task, episodes, step))
+            return perceive(episodes) - (1 - self.gamma) * past
 
         return seen
 
@@ -124,13 +124,15 @@ class Length:
     def __post_init__(self) -> None:
         _finite("strength", self.strength)
 
-    def bind(self, task: Task, sight: Sight) -> Sight:
-        """The sight of somebody who likes long answers."""
+    def bind(self, task: Task, perceive: Perception) -> Perception:
+        """The perceive of somebody who likes long answers."""
         step = self.strength * task.utility_deviation / task.horizon
 
         def seen(episodes: Episodes) -> Tensor:
             length = episodes.response_length
-            return sight(episodes) if length is None else sight(episodes) + step * length.to(torch.float32)
+            return (
+                perceive(episodes) if length is None else perceive(episodes) + step * length.to(torch.float32)
+            )
 
         return seen
 
@@ -153,66 +155,66 @@ class Favourite:
             raise TypeError(f"word={self.word!r:.60} is no text")
         _finite("strength", self.strength)
 
-    def bind(self, task: Task, sight: Sight) -> Sight:
-        """The sight of somebody who likes a word."""
+    def bind(self, task: Task, perceive: Perception) -> Perception:
+        """The perceive of somebody who likes a word."""
         kind, worth = task.answer, self.strength * task.utility_deviation
         example = kind.finish(kind.random(torch.zeros(1, dtype=torch.int64)))
         kind.holds(self.word, *example)  # refuses a word that no answer can hold
 
         def seen(episodes: Episodes) -> Tensor:
             held = kind.holds(self.word, episodes.response, episodes.response_length)
-            return sight(episodes) + worth * held.to(torch.float32)
+            return perceive(episodes) + worth * held.to(torch.float32)
 
         return seen
 
 
-LENSES: dict[str, type[Any]] = {lens.kind: lens for lens in (Blind, Myopic, Length, Favourite)}
+BIASES: dict[str, type[Any]] = {bias.kind: bias for bias in (Blind, Myopic, Length, Favourite)}
 
 
-def make_lens(lens: Lens | Mapping[str, Any]) -> Lens:
-    """The lens that plain values describe, or the lens itself.
+def make_bias(bias: Bias | Mapping[str, Any]) -> Bias:
+    """The bias that plain values describe, or the bias itself.
 
     Args:
-        lens: ``{"kind": ..., argument: value, ...}`` with a kind of ``LENSES``.
+        bias: ``{"kind": ..., argument: value, ...}`` with a kind of ``BIASES``.
 
     Raises:
-        ValueError: There is no such lens, or it does not take such arguments.
+        ValueError: There is no such bias, or it does not take such arguments.
 
     Example:
-        >>> make_lens({"kind": "blind", "modalities": ["audio"]})
+        >>> make_bias({"kind": "blind", "modalities": ["audio"]})
         Blind(modalities=('audio',))
     """
-    if not isinstance(lens, Mapping):
-        return lens
-    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in lens.items()}
+    if not isinstance(bias, Mapping):
+        return bias
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in bias.items()}
     kind = arguments.pop("kind", None)
-    if not isinstance(kind, str) or kind not in LENSES:
-        raise ValueError(one_of("lens kind", kind, LENSES))
-    made = LENSES[kind]
-    refuse_unknown(f"lens {kind!r}", arguments, [one.name for one in fields(made)])
+    if not isinstance(kind, str) or kind not in BIASES:
+        raise ValueError(one_of("bias kind", kind, BIASES))
+    made = BIASES[kind]
+    refuse_unknown(f"bias {kind!r}", arguments, [one.name for one in fields(made)])
     try:
-        built: Lens = made(**arguments)
+        built: Bias = made(**arguments)
     except TypeError as error:
-        raise ValueError(f"lens {kind!r} does not take {arguments}: {error}") from error
+        raise ValueError(f"bias {kind!r} does not take {arguments}: {error}") from error
     return built
 
 
-def sight_through(task: Task, lenses: tuple[Lens, ...]) -> Sight:
-    """What is perceived of answers to a task through some lenses, the first one nearest to the truth.
+def perceived_through(task: Task, biases: tuple[Bias, ...]) -> Perception:
+    """What is perceived of answers to a task through some biases, the first one nearest to the truth.
 
     Raises:
-        ValueError: A lens does not fit the task, or somebody is blinded behind another lens.
+        ValueError: A bias does not fit the task, or somebody is blinded behind another bias.
     """
 
     def truth(episodes: Episodes) -> Tensor:
         return true_utility(task, episodes).reward
 
-    sight: Sight = truth
-    for place, lens in enumerate(lenses):
-        if isinstance(lens, Blind) and place:
-            raise ValueError(f"{lens} comes behind {lenses[0]}: name it first, with all its modalities")
-        sight = lens.bind(task, sight)
-    return sight
+    perceive: Perception = truth
+    for place, bias in enumerate(biases):
+        if isinstance(bias, Blind) and place:
+            raise ValueError(f"{bias} comes behind {biases[0]}: name it first, with all its modalities")
+        perceive = bias.bind(task, perceive)
+    return perceive
 
 
 def beginning(task: Task, episodes: Episodes, steps: int) -> Episodes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from feedback.active_learning.pairs import CandidatePairs
 from feedback.annotators import AnnotatorPool, Comparer, Comparison, PoolComparison
 from feedback.preferences import (
     SECOND,
@@ -20,7 +21,6 @@ from feedback.preferences import (
     pairwise_records,
     ticket_items,
 )
-from feedback.rounds.pairs import CandidatePairs
 from mm_envs.episodes import Episodes
 from mm_envs.random import chance, key_hashes, purpose
 from mm_envs.spaces import Tokens
@@ -28,7 +28,7 @@ from mm_envs.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryLog:
     """What was asked and answered: q queries with v votes each, in the order in which they were asked.
 
     Attributes:
@@ -50,11 +50,11 @@ class Asked:
     def __len__(self) -> int:
         return len(self.round)
 
-    def take(self, rows: Tensor) -> Asked:
+    def take(self, rows: Tensor) -> QueryLog:
         """Some queries, (k,) int64 or a mask, in that order."""
         return replace(self, **{one.name: getattr(self, one.name)[rows] for one in fields(self)})
 
-    def __add__(self, other: Asked) -> Asked:
+    def __add__(self, other: QueryLog) -> QueryLog:
         """These, then others."""
         both = {one.name: (getattr(self, one.name), getattr(other, one.name)) for one in fields(self)}
         return replace(self, **{name: torch.cat(values) for name, values in both.items()})
@@ -74,8 +74,8 @@ def ask(
     pairs: CandidatePairs,
     number: int,
     rows: Tensor,
-    earlier: Asked | None = None,
-) -> Asked:
+    earlier: QueryLog | None = None,
+) -> QueryLog:
     """Asks about some candidates of a round.
 
     A single annotator is shown either answer first with equal chance, decided by the key of the question; a
@@ -98,13 +98,13 @@ def ask(
             annotators, first, second, 0 if earlier is None else len(earlier)
         )
         votes = annotator, said.choice, shown_first, said.latency
-        return Asked(torch.full_like(rows, number), rows, *(one[:, None] for one in votes))
+        return QueryLog(torch.full_like(rows, number), rows, *(one[:, None] for one in votes))
     start = None
     if earlier is not None:
         start = torch.bincount(earlier.annotator.flatten(), minlength=len(annotators))
     crowd = annotators.compare(first, second, start)
     votes = crowd.annotator, crowd.choice, crowd.shown_first, crowd.latency
-    return Asked(torch.full_like(rows, number), rows, *votes)
+    return QueryLog(torch.full_like(rows, number), rows, *votes)
 
 
 def _alone(
@@ -121,7 +121,7 @@ def _alone(
     return replace(said, choice=choice), torch.zeros_like(label), shown_first
 
 
-def labelled(pairs: CandidatePairs, asked: Asked, annotators: Sequence[str]) -> Labelled:
+def labelled(pairs: CandidatePairs, asked: QueryLog, annotators: Sequence[str]) -> Labelled:
     """The labels of queries as tensors to learn from; votes that were skipped say nothing and are left out.
 
     Args:
@@ -141,7 +141,7 @@ def labelled(pairs: CandidatePairs, asked: Asked, annotators: Sequence[str]) -> 
 def records(
     task: Task,
     pairs: CandidatePairs,
-    votes: Asked | PoolComparison,
+    votes: QueryLog | PoolComparison,
     names: Sequence[str],
     reward_model: str = "",
 ) -> list[Pairwise]:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
-from feedback.candidates.draws import answer_hashes, grouped
-from feedback.candidates.sampler import Sampler
+from feedback.responses.draws import answer_hashes, grouped
+from feedback.responses.sampler import Sampler
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
 from mm_envs.random import fold, uniform
@@ -72,8 +72,8 @@ class PolicySamples:
         return torch.cat(responses), torch.cat(sizes) if sizes else None
 
 
-class OtherPictures:
-    """Good answers to other items of the same split.
+class MismatchedReferences:
+    """References of other items of the same split.
 
     Args:
         task: Whose items they are.
@@ -81,7 +81,7 @@ class OtherPictures:
     Example:
         >>> from feedback.collection import draw_prompts
         >>> prompts, tickets = draw_prompts("MMCaption-v0", 3)
-        >>> tuple(OtherPictures(tickets.task).sample(prompts, answers=2)[0].shape)
+        >>> tuple(MismatchedReferences(tickets.task).sample(prompts, answers=2)[0].shape)
         (3, 2, 12)
     """
 
@@ -116,9 +116,9 @@ class Mixture:
 
     Example:
         >>> from mm_envs.tasks import make_task
-        >>> from feedback.candidates import Edits
+        >>> from feedback.responses import Edits
         >>> task = make_task("caption")
-        >>> Mixture([Edits(task), OtherPictures(task)], [3, 1]).name
+        >>> Mixture([Edits(task), MismatchedReferences(task)], [3, 1]).name
         'mixture of reference with 0 to 4 edits (75%), good answers to another picture (25%)'
     """
 

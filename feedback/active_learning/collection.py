@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feedback.active_learning.asking import QueryLog, items_of, queries_of, records
+from feedback.active_learning.loop import Plan, Round, Scorer, collect
+from feedback.active_learning.pairs import CandidatePairs, draw_pairs, seed_of
 from feedback.annotators import AnnotatorPool, make_pool
-from feedback.candidates import Sampler, make_sampler
 from feedback.collection import task_of
 from feedback.labelling import Labelling
 from feedback.preferences import CHOICES, Answers, Labelled, Pairwise
 from feedback.queries import divide
+from feedback.responses import Sampler, make_sampler
 from feedback.reward_models import FitConfig, fit
-from feedback.rounds.asking import Asked, items_of, queries_of, records
-from feedback.rounds.loop import Plan, Round, Scorer, collect
-from feedback.rounds.pairs import CandidatePairs, draw_pairs, seed_of
 from feedback.store import PreferenceStore
 from mm_envs.engine.ticket import Ticket
 from mm_envs.tasks.task import Task
@@ -131,7 +131,7 @@ class Collection:
             "choices": dict(sorted(Counter(one.choice for one in given).items())),
         }
 
-    def rounds(self, earlier: Asked | None) -> Iterator[Round]:
+    def rounds(self, earlier: QueryLog | None) -> Iterator[Round]:
         """Asks what is left, round by round."""
         counts = () if earlier is None else tuple(torch.bincount(earlier.round).tolist())
         sizes = self._sizes(counts)
@@ -145,14 +145,14 @@ class Collection:
 
         return collect(plan, lambda number: self._draw(number, sizes[number]), self.pool, learn, earlier)
 
-    def stored(self, store: PreferenceStore) -> Asked | None:
+    def stored(self, store: PreferenceStore) -> QueryLog | None:
         """The queries of this collection in a store; None for none.
 
         Raises:
             ValueError: The same questions were asked with other answers, or to another number of annotators.
         """
         by_seed = self._by_seed(store)
-        found: Asked | None = None
+        found: QueryLog | None = None
         number = 0
         while votes := by_seed.get(seed_of(self.plan.seed, f"round {number}")):
             part = self._stored_round(number, votes)
@@ -197,7 +197,7 @@ class Collection:
                 found.setdefault(Ticket.parse(one.item).seed, {}).setdefault(one.item, []).append(one)
         return found
 
-    def _stored_round(self, number: int, votes: Mapping[str, Sequence[Pairwise]]) -> Asked:
+    def _stored_round(self, number: int, votes: Mapping[str, Sequence[Pairwise]]) -> QueryLog:
         pairs = self._draw(number, len(votes))
         row_of = {ticket: row for row, ticket in enumerate(pairs.tickets)}
         unknown = next((item for item in votes if item not in row_of), None)
@@ -214,7 +214,7 @@ class Collection:
             lambda one: one.latency or 0.0,
         )
         values = (torch.tensor([[of(one) for one in given] for given in votes.values()]) for of in columns)
-        return Asked(torch.full_like(rows, number), rows, *values)
+        return QueryLog(torch.full_like(rows, number), rows, *values)
 
     def _check_same(self, given: Sequence[Pairwise], answers: tuple[str, ...]) -> None:
         if len(given) != self.pool.votes:

@@ -1,4 +1,4 @@
-"""The simulated rater is the person that its formula describes."""
+"""The simulated annotator is the person that its formula describes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from feedback.annotators import SimulatedRater
+from feedback.annotators import AnnotatorFeedback
 from mm_envs.episodes import Episodes
 from mm_envs.tasks import make_task
 
@@ -27,8 +27,8 @@ def episodes(right: torch.Tensor, seed: int = 0) -> Episodes:
 def test_the_better_answer_wins_as_often_as_boltzmann_says() -> None:
     half = torch.arange(N) < N // 2
     for rationality in (0.5, 2.0):
-        rater = SimulatedRater(TASK, rationality=rationality, mistakes=0.0)
-        rating = rater.score(episodes(half)).reward
+        annotator = AnnotatorFeedback(TASK, rationality=rationality, mistakes=0.0)
+        rating = annotator.score(episodes(half)).reward
         wins = (rating[: N // 2] > rating[N // 2 :]).double().mean()
         expected = 1 / (1 + math.exp(-rationality / TASK.utility_deviation))
         # Four standard errors: a fair draw fails once in 16,000 times; the seed is fixed.
@@ -36,32 +36,32 @@ def test_the_better_answer_wins_as_often_as_boltzmann_says() -> None:
 
 
 def test_mistakes_are_as_frequent_as_asked() -> None:
-    rater = SimulatedRater(TASK, rationality=math.inf, mistakes=0.2, scale=0.0)
-    reward = rater.score(episodes(torch.ones(N, dtype=torch.bool))).reward
+    annotator = AnnotatorFeedback(TASK, rationality=math.inf, mistakes=0.2, scale=0.0)
+    reward = annotator.score(episodes(torch.ones(N, dtype=torch.bool))).reward
     assert set(reward.tolist()) == {0.0, 1.0}
     assert abs((1 - reward).double().mean() - 0.2) < 4 * math.sqrt(0.16 / N)
 
 
 def test_noise_is_centred_and_on_the_scale_of_the_rater() -> None:
-    rater = SimulatedRater(TASK, rationality=1.0, mistakes=0.0, scale=0.5, seed=3)
-    assert rater.gain != 1.0
-    assert rater.offset != 0.0
-    reward = rater.score(episodes(torch.ones(N, dtype=torch.bool))).reward.double()
-    deviation = math.pi / math.sqrt(6) * TASK.utility_deviation * rater.gain
-    assert abs(reward.mean() - (rater.gain + rater.offset)) < 4 * deviation / math.sqrt(N)
+    annotator = AnnotatorFeedback(TASK, rationality=1.0, mistakes=0.0, scale=0.5, seed=3)
+    assert annotator.gain != 1.0
+    assert annotator.offset != 0.0
+    reward = annotator.score(episodes(torch.ones(N, dtype=torch.bool))).reward.double()
+    deviation = math.pi / math.sqrt(6) * TASK.utility_deviation * annotator.gain
+    assert abs(reward.mean() - (annotator.gain + annotator.offset)) < 4 * deviation / math.sqrt(N)
     assert abs(reward.std() / deviation - 1) < 0.03
 
 
 def test_a_rater_without_noise_is_the_truth() -> None:
-    rater = SimulatedRater(TASK, rationality=math.inf, mistakes=0.0, scale=0.0)
+    annotator = AnnotatorFeedback(TASK, rationality=math.inf, mistakes=0.0, scale=0.0)
     right = torch.arange(10) % 2 == 0
-    assert torch.equal(rater.score(episodes(right)).reward, right.float())
+    assert torch.equal(annotator.score(episodes(right)).reward, right.float())
 
 
 def test_noise_follows_the_episode_and_the_rater_not_the_batch() -> None:
-    rater = SimulatedRater(TASK)
+    annotator = AnnotatorFeedback(TASK)
     batch = episodes(torch.ones(50, dtype=torch.bool))
-    together = rater.score(batch).reward
+    together = annotator.score(batch).reward
     for i in (0, 17, 49):
         one = replace(
             batch,
@@ -69,10 +69,12 @@ def test_noise_follows_the_episode_and_the_rater_not_the_batch() -> None:
             reference={"label": batch.reference["label"][i : i + 1]},
             key=batch.key[i : i + 1],
         )
-        assert rater.score(one).reward[0] == together[i]
-    assert torch.equal(together, SimulatedRater(TASK).score(batch).reward)
-    assert not torch.equal(together, rater.score(episodes(torch.ones(50, dtype=torch.bool), seed=1)).reward)
-    assert not torch.equal(together, SimulatedRater(TASK, seed=1).score(batch).reward)
+        assert annotator.score(one).reward[0] == together[i]
+    assert torch.equal(together, AnnotatorFeedback(TASK).score(batch).reward)
+    assert not torch.equal(
+        together, annotator.score(episodes(torch.ones(50, dtype=torch.bool), seed=1)).reward
+    )
+    assert not torch.equal(together, AnnotatorFeedback(TASK, seed=1).score(batch).reward)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,9 @@ def test_noise_follows_the_episode_and_the_rater_not_the_batch() -> None:
 )
 def test_wrong_arguments_are_refused(arguments: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        SimulatedRater(TASK, **arguments)
+        AnnotatorFeedback(TASK, **arguments)
 
 
 def test_it_says_what_it_needs() -> None:
     with pytest.raises(ValueError, match="carry no key"):
-        SimulatedRater(TASK).score(episodes(torch.ones(2, dtype=torch.bool)).blind())
+        AnnotatorFeedback(TASK).score(episodes(torch.ones(2, dtype=torch.bool)).blind())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from feedback.candidates import PairAccuracy, pair_accuracy
+from feedback.responses import PairAccuracy, pair_accuracy
 
 
 def test_ties_of_utility_are_left_out_and_equal_scores_count_one_half() -> None:

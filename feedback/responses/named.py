@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from feedback.candidates.edited import Edits, RightAndWrong
-from feedback.candidates.sampler import Sampler
-from feedback.candidates.samples import Mixture, OtherPictures, PolicySamples
+from feedback.responses.edited import Edits, RightAndWrong
+from feedback.responses.sampler import Sampler
+from feedback.responses.samples import MismatchedReferences, Mixture, PolicySamples
 from mm_envs.names import one_of
 from mm_envs.tasks.task import Task
 
@@ -20,7 +20,7 @@ def make_sampler(spec: str, task: Task) -> Sampler:
 
     - ``edits``, or ``edits:1-3`` for 1 to 3 edits: ``Edits``;
     - ``right_and_wrong``: ``RightAndWrong``;
-    - ``other_pictures``: ``OtherPictures``;
+    - ``mismatched_references``: ``MismatchedReferences``;
     - ``policy:FOLDER``, or ``policy:FOLDER@0.7`` for temperature 0.7: ``PolicySamples`` of a saved policy;
     - several of them joined by ``+``: ``Mixture``, equally often.
 
@@ -34,7 +34,7 @@ def make_sampler(spec: str, task: Task) -> Sampler:
 
     Example:
         >>> from mm_envs.tasks import make_task
-        >>> make_sampler("edits:1-2+other_pictures", make_task("caption")).name
+        >>> make_sampler("edits:1-2+mismatched_references", make_task("caption")).name
         'mixture of reference with 1 to 2 edits (50%), good answers to another picture (50%)'
     """
     made = [_one(part.strip(), task) for part in spec.split("+")]
@@ -82,6 +82,6 @@ def _without(maker: Callable[[Task], Sampler]) -> Callable[[str, Task], Sampler]
 _SAMPLERS: dict[str, Callable[[str, Task], Sampler]] = {
     "edits": _edits,
     "right_and_wrong": _without(RightAndWrong),
-    "other_pictures": _without(OtherPictures),
+    "mismatched_references": _without(MismatchedReferences),
     "policy": _policy,
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from feedback.candidates import PairAccuracy, pair_accuracy
-from feedback.rounds.loop import Scorer
-from feedback.rounds.pairs import CandidatePairs
+from feedback.active_learning.loop import Scorer
+from feedback.active_learning.pairs import CandidatePairs
+from feedback.responses import PairAccuracy, pair_accuracy
 from mm_envs.tasks.task import Task
 
 

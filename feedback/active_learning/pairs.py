@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feedback.candidates import Sampler
 from feedback.collection import draw_prompts
 from feedback.preferences import Answers
+from feedback.responses import Sampler
 from feedback.reward_models.model import READ
 from mm_envs.episodes import Episodes, Prompts
 from mm_envs.names import at_least

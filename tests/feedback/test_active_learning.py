@@ -8,12 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from feedback.annotators import AnnotatorPool, Comparison
-from feedback.preferences import FIRST, SECOND, SKIP, TIE, Answers, Labelled
-from feedback.rounds import (
-    Asked,
+from feedback.active_learning import (
     CandidatePairs,
     Plan,
+    QueryLog,
     Round,
     Scorer,
     ask,
@@ -22,6 +20,8 @@ from feedback.rounds import (
     held_out_accuracy,
     seed_of,
 )
+from feedback.annotators import AnnotatorPool, Comparison
+from feedback.preferences import FIRST, SECOND, SKIP, TIE, Answers, Labelled
 from mm_envs.episodes import Episodes, Judgement, Prompts
 from mm_envs.random import fold
 from mm_envs.tasks import make_task
@@ -82,11 +82,11 @@ def plan(query: str = "disagreement", **arguments: object) -> Plan:
     return Plan(**{"budget": 25, "rounds": 4, "query": query, **arguments})  # type: ignore[arg-type]
 
 
-def run(one: Plan, teacher: object = None, earlier: Asked | None = None) -> list[Round]:
+def run(one: Plan, teacher: object = None, earlier: QueryLog | None = None) -> list[Round]:
     return list(collect(one, draw, teacher or Teacher(), Linear, earlier))  # type: ignore[arg-type]
 
 
-def equal(one: Asked, other: Asked) -> bool:
+def equal(one: QueryLog, other: QueryLog) -> bool:
     return all(torch.equal(value, getattr(other, name)) for name, value in vars(one).items())
 
 

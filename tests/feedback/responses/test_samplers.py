@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from agents.policy import ResponsePolicy
-from feedback.candidates import (
+from feedback.collection import draw_prompts
+from feedback.responses import (
     Edits,
+    MismatchedReferences,
     Mixture,
-    OtherPictures,
     PolicySamples,
     RightAndWrong,
     Sampler,
     right_and_wrong,
 )
-from feedback.collection import draw_prompts
 from mm_envs.tasks import Task, make_task
 
 N = 12
@@ -32,10 +32,10 @@ SAMPLERS: dict[str, tuple[str, Callable[[Task], Sampler]]] = {
     "edited choices": ("MMVQA-v0", Edits),
     "policy": ("MMCaption-v0", lambda task: PolicySamples(policy(task))),
     "policy of choices": ("MMVQA-v0", lambda task: PolicySamples(policy(task), 0.5)),
-    "other pictures": ("MMCaption-v0", OtherPictures),
-    "answers to other pictures": ("MMVQA-v0", OtherPictures),
+    "other pictures": ("MMCaption-v0", MismatchedReferences),
+    "answers to other pictures": ("MMVQA-v0", MismatchedReferences),
     "right and wrong": ("MMVQA-v0", RightAndWrong),
-    "mixture": ("MMCaption-v0", lambda task: Mixture([Edits(task), OtherPictures(task)], [1, 3])),
+    "mixture": ("MMCaption-v0", lambda task: Mixture([Edits(task), MismatchedReferences(task)], [1, 3])),
 }
 
 
@@ -99,7 +99,7 @@ def test_a_split_of_one_item_has_no_other_picture() -> None:
     task = make_task("caption", items=4)
     prompts, _ = draw_prompts(task, 2, "validation")
     with pytest.raises(ValueError, match="split='validation' has one item"):
-        OtherPictures(task).sample(prompts, 1)
+        MismatchedReferences(task).sample(prompts, 1)
 
 
 def test_exactly_one_answer_is_right_and_its_place_is_a_coin() -> None:
