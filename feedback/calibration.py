@@ -16,7 +16,7 @@ from torch import Tensor
 from mm_envs.names import at_least
 
 BINS = 10
-_LEAST = 1e-12
+_MIN_PROBABILITY = 1e-12
 _TEMPERATURES = (1e-3, 1e3)
 _STEPS = 60
 
@@ -27,7 +27,7 @@ class ReliabilityCurve:
 
     Attributes:
         confidence: The mean of max(p, 1 - p) in each bin, (bins,) float64, ascending.
-        accuracy: How often what was held likelier was said; ties count half, said or held, (bins,) float64.
+        accuracy: How often the likelier answer was preferred; ties count half, (bins,) float64.
         count: Pairs in each bin, (bins,) int64.
     """
 
@@ -72,14 +72,14 @@ def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> 
     at_least("len(probability)", len(probability), 1, "calibration needs pairs")
     probability, target = probability.double(), target.double()
     confidence = probability.maximum(1 - probability)
-    # Where both are held equally likely, half of it is right, whichever stands first.
+    # Where both are held equally likely, half of it is right.
     right = 0.5 + (probability - 0.5).sign() * (target - 0.5)
     order = confidence.argsort(stable=True)
     n = len(order)
-    place = torch.arange(n, device=order.device) * min(bins, n) // n
-    count = torch.bincount(place)
+    bin_of = torch.arange(n, device=order.device) * min(bins, n) // n
+    count = torch.bincount(bin_of)
     sums = [
-        torch.zeros_like(count, dtype=torch.float64).index_add(0, place, one[order])
+        torch.zeros_like(count, dtype=torch.float64).index_add(0, bin_of, one[order])
         for one in (confidence, right)
     ]
     return ReliabilityCurve(sums[0] / count, sums[1] / count, count)
@@ -124,7 +124,7 @@ def negative_log_likelihood(probability: Tensor, target: Tensor) -> float:
         >>> round(negative_log_likelihood(torch.tensor([0.5]), torch.tensor([1.0])), 4)
         0.6931
     """
-    p, target = probability.double().clamp(_LEAST, 1 - _LEAST), target.double()
+    p, target = probability.double().clamp(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY), target.double()
     return float(-(target * p.log() + (1 - target) * (-p).log1p()).mean())
 
 

@@ -127,7 +127,7 @@ def k_center(
 
 
 def pair_features(first: Tensor, second: Tensor) -> Tensor:
-    """Features of pairs that do not depend on which answer stands first: sum and absolute difference.
+    """Features of pairs that do not depend on the order of the answers: sum and absolute difference.
 
     Args:
         first: Features of the first answers, (n, F).

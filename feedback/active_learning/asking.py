@@ -94,10 +94,10 @@ def ask(
     chosen = pairs.take(rows)
     first, second = chosen.episodes(0), chosen.episodes(1)
     if not isinstance(annotators, AnnotatorPool):
-        said, annotator, shown_first = _alone(
+        comparison, annotator, shown_first = _alone(
             annotators, first, second, 0 if earlier is None else len(earlier)
         )
-        votes = annotator, said.choice, shown_first, said.latency
+        votes = annotator, comparison.choice, shown_first, comparison.latency
         return QueryLog(torch.full_like(rows, number), rows, *(one[:, None] for one in votes))
     start = None
     if earlier is not None:
@@ -115,10 +115,10 @@ def _alone(
     shown_first = chance(key_hashes(first.key, purpose("answer that is displayed first")), 0.5)
     label = torch.arange(given, given + len(first), device=first.key.device)
     shown = first.where(shown_first, second), second.where(shown_first, first)
-    said = annotator.compare(*shown, label)
-    turned = (said.choice <= SECOND) & ~shown_first
-    choice = torch.where(turned, SECOND - said.choice, said.choice)
-    return replace(said, choice=choice), torch.zeros_like(label), shown_first
+    comparison = annotator.compare(*shown, label)
+    turned = (comparison.choice <= SECOND) & ~shown_first
+    choice = torch.where(turned, SECOND - comparison.choice, comparison.choice)
+    return replace(comparison, choice=choice), torch.zeros_like(label), shown_first
 
 
 def labelled(pairs: CandidatePairs, asked: QueryLog, annotators: Sequence[str]) -> Labelled:
@@ -131,9 +131,9 @@ def labelled(pairs: CandidatePairs, asked: QueryLog, annotators: Sequence[str]) 
     """
     votes = asked.choice.shape[1]
     first = 2 * torch.arange(len(asked), device=asked.row.device).repeat_interleave(votes)
-    said = asked.choice.flatten()
-    all_pairs = Pairs(asked.annotator.flatten(), first, first + 1, said, asked.shown_first.flatten())
-    kept = all_pairs.take(said != SKIP)
+    choice = asked.choice.flatten()
+    all_pairs = Pairs(asked.annotator.flatten(), first, first + 1, choice, asked.shown_first.flatten())
+    kept = all_pairs.take(choice != SKIP)
     assert isinstance(kept, Pairs)
     return Labelled(pairs.answers, tuple(annotators), (kept,))
 
@@ -145,12 +145,12 @@ def records(
     names: Sequence[str],
     reward_model: str = "",
 ) -> list[Pairwise]:
-    """What was said of pairs that have tickets, one record a vote.
+    """Records of votes on pairs that have tickets, one a vote.
 
     Args:
         task: Says the answers in words.
         pairs: What was asked about, n pairs.
-        votes: What was said of each, v votes a pair.
+        votes: The votes, v a pair.
         names: Who ``votes.annotator`` speaks of.
         reward_model: The version of the reward model that chose the pairs; empty if none did.
     """

@@ -1,4 +1,4 @@
-"""How right an ensemble is on pairs that nobody was asked about."""
+"""The accuracy of an ensemble on held-out pairs."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Round:
-    """Where a collection stands after a round.
+    """The state of a collection after a round.
 
     Attributes:
         number: The round.
@@ -133,7 +133,7 @@ def collect(
         earlier: What was asked in an earlier run of the same plan, in that order.
 
     Yields:
-        Where it stands after each round in which something was asked; once if there is nothing left to ask.
+        The state after each round in which something was asked; once if there is nothing left to ask.
 
     Raises:
         ValueError: There are fewer candidates than queries, or ``earlier`` is of another plan.
@@ -210,7 +210,7 @@ def choose(plan: Plan, number: int, pairs: CandidatePairs, last: Round | None) -
         plan: How to choose.
         number: The round.
         pairs: Its candidates.
-        last: Where things stood after the round before; None before the first one.
+        last: The state after the round before; None before the first one.
     """
     generator = torch.Generator().manual_seed(seed_of(plan.seed, f"choice of round {number}"))
     count = plan.counts[number]

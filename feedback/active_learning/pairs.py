@@ -29,7 +29,7 @@ class CandidatePairs:
         response: The answers, (n, 2, ...).
         length: How many words they have, (n, 2) int64; None for answers that are not words.
         sampler: Where the answers come from, as ``Sampler.name``.
-        tickets: The tickets of the questions, n strings; empty where nobody needs them.
+        tickets: The tickets of the questions, n strings; empty where they are not needed.
         turns: What is heard between turns, (n, 2, ...) by key; None without a conversation.
         read: What the frozen parts of a model made of the answers, (n, 2, ...), once for all rounds and fits;
             models are then handed this instead of contexts and answers. None: they read for themselves.

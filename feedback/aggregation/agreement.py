@@ -66,8 +66,8 @@ def _distance(values: Tensor, totals: Tensor, level: str) -> Tensor:
     if level == "nominal":
         return 1 - torch.eye(len(values), dtype=torch.float64)
     # Ratings below a value, and half of those with it: the distance of two is what lies between them.
-    place = values if level == "interval" else totals.cumsum(0) - totals / 2
-    return (place[:, None] - place).square()
+    position = values if level == "interval" else totals.cumsum(0) - totals / 2
+    return (position[:, None] - position).square()
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class Myopic:
             raise ValueError(f"gamma={self.gamma} is not within 0 (not included) to 1: 1 forgets nothing")
 
     def bind(self, task: Task, perceive: Perception) -> Perception:
-        """The perceive of somebody who weighs the steps of an answer."""
+        """Perceived utility with later steps weighed more."""
 
         def seen(episodes: Episodes) -> Tensor:
             length = episodes.response_length
@@ -125,7 +125,7 @@ class Length:
         _finite("strength", self.strength)
 
     def bind(self, task: Task, perceive: Perception) -> Perception:
-        """The perceive of somebody who likes long answers."""
+        """Perceived utility with a bonus for length."""
         step = self.strength * task.utility_deviation / task.horizon
 
         def seen(episodes: Episodes) -> Tensor:
@@ -156,7 +156,7 @@ class Favourite:
         _finite("strength", self.strength)
 
     def bind(self, task: Task, perceive: Perception) -> Perception:
-        """The perceive of somebody who likes a word."""
+        """Perceived utility with a bonus for the word."""
         kind, worth = task.answer, self.strength * task.utility_deviation
         example = kind.finish(kind.random(torch.zeros(1, dtype=torch.int64)))
         kind.holds(self.word, *example)  # refuses a word that no answer can hold
@@ -203,15 +203,15 @@ def perceived_through(task: Task, biases: tuple[Bias, ...]) -> Perception:
     """What is perceived of answers to a task through some biases, the first one nearest to the truth.
 
     Raises:
-        ValueError: A bias does not fit the task, or somebody is blinded behind another bias.
+        ValueError: A bias does not fit the task, or ``Blind`` is not the first.
     """
 
     def truth(episodes: Episodes) -> Tensor:
         return true_utility(task, episodes).reward
 
     perceive: Perception = truth
-    for place, bias in enumerate(biases):
-        if isinstance(bias, Blind) and place:
+    for index, bias in enumerate(biases):
+        if isinstance(bias, Blind) and index:
             raise ValueError(f"{bias} comes behind {biases[0]}: name it first, with all its modalities")
         perceive = bias.bind(task, perceive)
     return perceive

@@ -19,7 +19,7 @@ from mm_envs.values import tuples
 
 _PART = re.compile(r"\s*(\d{1,6})\s+([a-z]+)\s*")
 _POOL = ("members", "votes", "seed")
-_MOST = 10_000
+_MAX_MEMBERS = 10_000
 # The mistakes of good annotators in a crowd, from the best to the worst.
 _GOOD = (0.05, 0.25)
 
@@ -96,23 +96,23 @@ def _built(spec: Any, task: Task, votes: int | None, seed: int | None) -> Annota
     everyone: list[SimulatedAnnotator] = []
     alike = Counter(str(one.get("kind")) for one in members)
     for number, one in enumerate(members):
-        place = number if alike[str(one.get("kind"))] > 1 and "name" not in one else None
+        group = number if alike[str(one.get("kind"))] > 1 and "name" not in one else None
         try:
-            everyone += _alike(dict(one), task, seed, len(everyone), place)
+            everyone += _alike(dict(one), task, seed, len(everyone), group)
         except ValueError as error:
             raise ValueError(f"member {number}: {error}") from error
     return AnnotatorPool(everyone, votes, seed)
 
 
 def _alike(
-    member: dict[str, Any], task: Task, seed: int, place: int, group: int | None
+    member: dict[str, Any], task: Task, seed: int, start: int, group: int | None
 ) -> list[SimulatedAnnotator]:
     """The annotators that one entry describes."""
     kind, count = member.pop("kind", None), _whole("count", member.pop("count", 1))
     if not isinstance(kind, str):
         raise ValueError(f"kind={kind!r} is no name: choose one of {', '.join(ANNOTATORS)}")
-    if not 0 <= count <= _MOST:
-        raise ValueError(f"count={count} is not within 0 to {_MOST}")
+    if not 0 <= count <= _MAX_MEMBERS:
+        raise ValueError(f"count={count} is not within 0 to {_MAX_MEMBERS}")
     name = member.pop("name", kind if group is None else f"{kind}-{group}")
     if not isinstance(name, str) or not name:
         raise ValueError(f"name={name!r} is no text")
@@ -123,7 +123,7 @@ def _alike(
         if kind == "good" and count > 1 and "mistakes" not in own:
             own["mistakes"] = _GOOD[0] + (_GOOD[1] - _GOOD[0]) * number / (count - 1)
         if "seed" not in own:
-            own["seed"] = purpose(f"member {place + number} of {seed}")
+            own["seed"] = purpose(f"member {start + number} of {seed}")
         elif count > 1:  # each has noise of its own
             own["seed"] = purpose(f"one {number} of {own['seed']}")
         called = name if count == 1 else f"{name}-{number}"

@@ -24,7 +24,7 @@ from mm_envs.tasks.task import Task
 
 _EULER = 0.5772156649015329
 _HESITATION = 1.0
-_MOST_LEVELS = 1000
+_MAX_LEVELS = 1000
 
 
 class SimulatedAnnotator:
@@ -39,7 +39,7 @@ class SimulatedAnnotator:
     Args:
         task: The task whose answers are judged.
         name: Who it is, in records.
-        rationality: How well utilities are told apart, per standard deviation of utility differences; see
+        rationality: How well utilities are discerned, per standard deviation of utility differences; see
             ``Decision``.
         mistakes: How often a choice is turned round, in [0, 1].
         skip: Pairs of which neither answer is worth more standard deviations of utility are skipped.
@@ -101,9 +101,9 @@ class SimulatedAnnotator:
             raise ValueError(f"threshold={threshold} is no finite number: give a utility")
         if isinstance(biases, Mapping):
             raise ValueError(f"biases={biases} is one bias: give a list of biases")
-        if levels != 0 and not 2 <= levels <= _MOST_LEVELS:
+        if levels != 0 and not 2 <= levels <= _MAX_LEVELS:
             raise ValueError(
-                f"levels={levels} is no scale: give 2 to {_MOST_LEVELS} grades, or 0 for any number"
+                f"levels={levels} is no scale: give 2 to {_MAX_LEVELS} grades, or 0 for any number"
             )
         if not 0 < seconds < inf:
             raise ValueError(f"seconds={seconds} is no time: give a number above 0")
@@ -233,7 +233,7 @@ class SimulatedAnnotator:
         """The answers as they should be: the reference with the fewest words changed that seems better.
 
         An answer than which no reference seems better stays as it is; so does one that is overlooked by
-        mistake, or by somebody who flips coins.
+        mistake, or by a member that flips coins.
 
         Returns:
             Responses and lengths, as ``Episodes`` holds them.

@@ -19,7 +19,7 @@ Perception: TypeAlias = Callable[[Episodes], Tensor]
 
 @dataclass(frozen=True)
 class Remarks:
-    """What was said of one part of each of n answers.
+    """Remarks on one part of each of n answers.
 
     Attributes:
         start: The first word of the part, (n,) int64.

@@ -207,7 +207,7 @@ def centring(first: Tensor, second: Tensor, coefficient: float = 0.01) -> Tensor
     return coefficient * (first + second).square()
 
 
-# Losses of a pair that need nothing beside a number: name, and what the number is called.
+# Losses of a pair that need one number: name, and what the number is called.
 PAIR_LOSSES = {
     "bradley_terry": None,
     "margin": bradley_terry_with_margin,
@@ -237,6 +237,6 @@ def _log_add(logarithm: Tensor, constant: float) -> Tensor:
 
 
 def _chosen(choice: Tensor, first: Tensor, second: Tensor, tie: Tensor) -> Tensor:
-    said = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
+    logarithm = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
     # A skipped pair says nothing.
-    return torch.where(choice == SKIP, torch.zeros_like(said), said)
+    return torch.where(choice == SKIP, torch.zeros_like(logarithm), logarithm)

@@ -25,9 +25,9 @@ def plackett_luce(scores: Tensor, order: Tensor) -> Tensor:
     """
     there = order >= 0
     ranked = torch.where(there, scores[order.clamp(min=0)], 0.0)
-    places = torch.arange(order.shape[1], device=order.device)
+    index = torch.arange(order.shape[1], device=order.device)
     # Beyond the end a place chooses among itself alone, at no cost.
-    rest = (places[:, None] < places) & there[:, None, :] | (places[:, None] == places)
+    rest = (index[:, None] < index) & there[:, None, :] | (index[:, None] == index)
     pools = ranked[:, None, :].masked_fill(~rest, -torch.inf).logsumexp(-1)
     return (pools - ranked).sum(-1)
 

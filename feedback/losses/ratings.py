@@ -29,7 +29,7 @@ def cumulative_logits(score: Tensor, level: Tensor, cuts: Tensor) -> Tensor:
     """
     cuts = cuts.expand(len(score), -1)
     least, most = level == 0, level == cuts.shape[1]
-    # The outer levels have one cut only; the other stands in for it, and is not used.
+    # The outer levels have one cut only; the other is a placeholder.
     lower = cuts.gather(1, (level - 1).clamp(min=0)[:, None])[:, 0]
     upper = cuts.gather(1, level.clamp(max=cuts.shape[1] - 1)[:, None])[:, 0]
     inner = ~(least | most)

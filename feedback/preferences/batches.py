@@ -104,7 +104,7 @@ class Pairs(Labels):
         choice: FIRST, SECOND, TIE or SKIP, (n,) int64.
         shown_first: Whether ``first`` was displayed first, (n,) bool.
         modalities: What carries the difference of the two answers, or what the annotator was shown, (n, M)
-            float shares; None where nobody says. Annotators may be better at some modalities than at others.
+            float shares; None where it is not known. Skill may differ between modalities.
     """
 
     first: Tensor

@@ -48,17 +48,17 @@ def write_lines(path: str | Path, values: Iterable[Mapping[str, Any]]) -> int:
         How many lines it has.
     """
     path, count = Path(path), 0
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with beside.open("x", encoding="utf-8", newline="\n") as out:
+        with partial.open("x", encoding="utf-8", newline="\n") as out:
             for value in values:
                 out.write(line_of(value) + "\n")
                 count += 1
             out.flush()
             os.fsync(out.fileno())
-        beside.replace(path)
+        partial.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return count
 
 

@@ -42,7 +42,7 @@ class Record:
     """
 
     kind: ClassVar[str]
-    judged: ClassVar[tuple[int, int | None]] = (1, 1)
+    counts: ClassVar[tuple[int, int | None]] = (1, 1)
     """How many answers the annotator judged: at least, and at most (None: any number)."""
 
     query: str
@@ -108,7 +108,7 @@ class Record:
         text("query", self.query, least=1)
         item_id("item", self.item)
         text("annotator", self.annotator, least=1)
-        least, most = self.judged
+        least, most = self.counts
         texts("answers", self.answers)
         if len(self.answers) < least or (most is not None and len(self.answers) > most):
             wanted = f"{least}" if most == least else f"at least {least}"
@@ -139,7 +139,7 @@ class Pairwise(Record):
     """
 
     kind: ClassVar[str] = "pairwise"
-    judged: ClassVar[tuple[int, int | None]] = (2, 2)
+    counts: ClassVar[tuple[int, int | None]] = (2, 2)
 
     choice: str
 
@@ -156,7 +156,7 @@ class Ranking(Record):
     """
 
     kind: ClassVar[str] = "ranking"
-    judged: ClassVar[tuple[int, int | None]] = (2, None)
+    counts: ClassVar[tuple[int, int | None]] = (2, None)
 
     order: tuple[int, ...]
 
@@ -233,7 +233,7 @@ class Demonstration(Record):
     """
 
     kind: ClassVar[str] = "demonstration"
-    judged: ClassVar[tuple[int, int | None]] = (0, None)
+    counts: ClassVar[tuple[int, int | None]] = (0, None)
 
     answers: tuple[str, ...] = ()
     demonstration: str

@@ -62,21 +62,21 @@ def labelled(
     Example:
         >>> from feedback.collection import draw_prompts
         >>> prompts, tickets = draw_prompts("MMVQA-v0", 2)
-        >>> said = [kinds.Pairwise(query=str(row), item=tickets[row], annotator="ann", choice="first",
+        >>> records = [kinds.Pairwise(query=str(row), item=tickets[row], annotator="ann", choice="first",
         ...                        answers=("yes", "no")) for row in range(2)]
-        >>> batch = labelled(said, tickets.task)
+        >>> batch = labelled(records, tickets.task)
         >>> batch.answers.context.tolist(), batch.pairs.second.tolist()
         ([0, 0, 1, 1], [1, 3])
     """
-    given, places = _placed(in_force(records), task, environment, split, dict(items or {}))
+    given, index_of = _located(in_force(records), task, environment, split, dict(items or {}))
     if not given:
         raise ValueError(
             f"there are no records{f' on items of split {split!r}' if split else ''}: collect some"
         )
     names = sorted({record.annotator for record in given}) if annotators is None else list(annotators)
     numbers = {name: number for number, name in enumerate(names)}
-    order = {place: row for row, place in enumerate(dict.fromkeys(places[one.item] for one in given))}
-    context_of = {item: order[place] for item, place in places.items() if place in order}
+    order = {index: row for row, index in enumerate(dict.fromkeys(index_of[one.item] for one in given))}
+    context_of = {item: order[index] for item, index in index_of.items() if index in order}
     table = AnswerTable(task)
     labels = []
     for kind, read in _READERS.items():
@@ -95,7 +95,7 @@ def labelled(
 # Items ----------------------------------------------------------------------------------------------------
 
 
-def _placed(
+def _located(
     records: list[Record], task: Task, environment: str | None, split: str | None, items: dict[str, int]
 ) -> tuple[list[Record], dict[str, int]]:
     """The records that count, and the index in the dataset of the items of all."""
@@ -138,11 +138,11 @@ def _ticket(record: Record) -> Ticket:
         raise ValueError(f"record {record.query}: {error}") from None
 
 
-def _contexts(task: Task, places: list[int]) -> dict[str, Tensor]:
+def _contexts(task: Task, indices: list[int]) -> dict[str, Tensor]:
     fields = list(dict.fromkeys(task.context.values()))
     blocks = [
-        task.batch(torch.tensor(places[first : first + _BLOCK]), fields)
-        for first in range(0, len(places), _BLOCK)
+        task.batch(torch.tensor(indices[first : first + _BLOCK]), fields)
+        for first in range(0, len(indices), _BLOCK)
     ]
     found = {name: torch.cat([block[name] for block in blocks]) for name in fields}
     return {key: found[name] for key, name in task.context.items()}
@@ -198,7 +198,7 @@ def _pairs(who: Tensor, records: list[kinds.Pairwise], rows: list[list[int]]) ->
 
 
 def _rankings(who: Tensor, records: list[kinds.Ranking], rows: list[list[int]]) -> Rankings:
-    ordered = ([row[place] for place in one.order] for one, row in zip(records, rows, strict=True))
+    ordered = ([row[index] for index in one.order] for one, row in zip(records, rows, strict=True))
     return Rankings(who, padded(list(ordered)))
 
 

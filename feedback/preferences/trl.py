@@ -2,7 +2,7 @@
 
 The layout is that of TRL (docs "Dataset formats and types"): prompt, chosen and rejected are texts, or lists
 of messages with role and content; the prompt may also be left out and stand at the beginning of both
-answers. It knows no ties and nobody who chose, so a column ``record`` holds the whole record: a file that is
+answers. It knows no ties and no annotator, so a column ``record`` holds the whole record: a file that is
 read again counts nothing twice. In files of others, which answer is the first is drawn from the digest of
 both, since a reader who always met the chosen one first could learn that alone. Pictures (the columns images
 and image) are not taken along; but the same words about another picture are another item.
@@ -124,7 +124,7 @@ def from_trl(row: Any, annotator: str = "trl") -> tuple[Item, Pairwise]:
 
 
 def _own(value: Any, chosen: str, rejected: str) -> Pairwise:
-    """The record that was written beside a pair, if it says the same."""
+    """The record in the row of a pair, if both agree."""
     record = from_json(value)
     if not isinstance(record, Pairwise) or record.choice not in ("first", "second"):
         raise ValueError("its record is no pair of which one was chosen")
@@ -156,7 +156,7 @@ def _parted(prompt: Any, chosen: Any, rejected: Any) -> tuple[str, str, str]:
         if begin == min(map(len, both)):
             raise ValueError("chosen and rejected do not differ in a message")
         return _joined(both[0][:begin]), _joined(both[0][begin:]), _joined(both[1][begin:])
-    return _said("prompt", prompt), _said("chosen", chosen), _said("rejected", rejected)
+    return _text("prompt", prompt), _text("chosen", chosen), _text("rejected", rejected)
 
 
 def _shared(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -172,7 +172,7 @@ def _whole_words(one: str, other: str) -> int:
     return same
 
 
-def _said(name: str, value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     """The text of a text, or of messages: their contents, one a line."""
     if isinstance(value, str):
         return value

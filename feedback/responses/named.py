@@ -73,7 +73,7 @@ def _policy(argument: str, task: Task) -> Sampler:
 def _without(maker: Callable[[Task], Sampler]) -> Callable[[str, Task], Sampler]:
     def make(argument: str, task: Task) -> Sampler:
         if argument:
-            raise ValueError(f"sampler {argument!r:.40} is an argument that nobody takes: leave it out")
+            raise ValueError(f"sampler {argument!r:.40} is an argument that it does not take: leave it out")
         return maker(task)
 
     return make

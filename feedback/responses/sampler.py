@@ -13,7 +13,7 @@ class Sampler(Protocol):
     """Samples several answers to each question.
 
     Attributes:
-        name: What it does, with its arguments, as it stands in records and reports.
+        name: What it does, with its arguments, as records and reports have it.
     """
 
     name: str

@@ -129,8 +129,8 @@ class Mixture:
                 f"weights={weights} do not fit {len(samplers)} samplers: give each one number above 0"
             )
         shares = [weight / sum(weights) for weight in weights]
-        said = (f"{one.name} ({share:.0%})" for one, share in zip(samplers, shares, strict=True))
-        self.name = f"mixture of {', '.join(said)}"
+        parts = (f"{one.name} ({share:.0%})" for one, share in zip(samplers, shares, strict=True))
+        self.name = f"mixture of {', '.join(parts)}"
         self._samplers, self._ends = list(samplers), torch.tensor(shares).cumsum(0)[:-1]
 
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:

@@ -188,7 +188,7 @@ def _check_numbers(model: Ensemble) -> None:
 
 
 def _weights(model: Ensemble) -> dict[str, Tensor]:
-    """The weights by name; what members share stands once, under the first of them."""
+    """The weights by name; what members share occurs once, under the first of them."""
     state = model.state_dict(keep_vars=True)
     once = {id(tensor): name for name, tensor in reversed(state.items()) if name not in _STATISTICS}
     return {name: state[name] for name in reversed(once.values())}
@@ -198,10 +198,10 @@ def _tensors(folder: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path, said = folder / _WEIGHTS, content.get("weights")
+    path, known = folder / _WEIGHTS, content.get("weights")
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {_CURE}")
-    if not isinstance(said, dict) or said.get("sha256") != _digest(path):
+    if not isinstance(known, dict) or known.get("sha256") != _digest(path):
         raise ValueError(f"{path} is not the file that {_CONFIG} was written with: {_CURE}")
     try:
         return load_file(str(path))

@@ -24,7 +24,7 @@ class Arrival:
 
     Attributes:
         new: How many records were written.
-        known: How many were stored already, or stood twice in the file.
+        known: How many were stored already, or twice in the file.
         items: How many items were new.
         skipped: One sentence for each line, item or record that was left out.
     """
@@ -36,7 +36,7 @@ class Arrival:
 
 
 def export_jsonl(store: PreferenceStore, path: str | Path, environment: str | None = None) -> int:
-    """Writes what a store holds as JSON Lines, and its media into ``PATH.media`` beside them.
+    """Writes what a store holds as JSON Lines, and its media into ``PATH.media``.
 
     Args:
         store: The store; others may write to it meanwhile.
@@ -51,9 +51,9 @@ def export_jsonl(store: PreferenceStore, path: str | Path, environment: str | No
     """
     end = store.last()
     items = list(store.items(environment))
-    beside = MediaFolder(f"{path}.media")
+    media = MediaFolder(f"{path}.media")
     for name in dict.fromkeys(name for item in items for name in item.media):
-        beside.put(store.get_media(name), Path(beside.path(name)).suffix)
+        media.put(store.get_media(name), Path(media.path(name)).suffix)
     environments = _only({item.environment for item in items})
     vocabularies = _only({item.vocabulary for item in items})
     queries = list(store.queries(environment))
@@ -73,7 +73,7 @@ def import_jsonl(
 
     Args:
         store: The store.
-        path: The file; media are looked for in ``PATH.media`` beside it.
+        path: The file; media are looked for in ``PATH.media``.
         on_error: "raise" takes nothing if something is wrong; "skip" leaves out lines that are wrong, labels
             for unknown items and answers that contradict those that are stored, and says so.
         environment: Refuse the file of another environment.

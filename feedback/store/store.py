@@ -52,7 +52,7 @@ class PreferenceStore:
 
     Args:
         url: A file, or a URL as SQLAlchemy has it: ``sqlite:///FILE``, ``postgresql+psycopg://...``.
-        media: The folder of content-addressed files; by default ``FILE.media`` beside a file.
+        media: The folder of content-addressed files; by default ``FILE.media`` for a file.
         create: Whether a store that is not there is made.
         timeout: How many seconds a writer waits for others.
         largest: The largest file of media, in bytes.
@@ -209,7 +209,7 @@ class PreferenceStore:
     # Media ------------------------------------------------------------------------------------------------
 
     def put_media(self, content: bytes, suffix: str = "") -> str:
-        """Keeps a picture, a sound or a video beside the database, as ``MediaFolder.put``.
+        """Keeps a picture, a sound or a video next to the database, as ``MediaFolder.put``.
 
         Raises:
             ValueError: The store has no folder for it, or the file is too large.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SPLIT = "test"
 _MANY_WORDS = 60
-# Scores take seconds an id; what stands between these lines can be compared apart.
+# Scores take seconds an id; what is between these lines can be compared apart.
 SCORES, END_OF_SCORES = "<!-- scores -->", "<!-- end of scores -->"
 
 
@@ -61,7 +61,7 @@ def environment_page(name: str, scores: Mapping[str, Score] | None) -> str:
         *_vocabularies(task),
         "## Feedback",
         "What `feedback=` takes here (see [feedback](../feedback.md)), besides any object with `score`:",
-        table(("name", "what it says"), _judges(task)),
+        table(("name", "what it does"), _feedbacks(task)),
         "## Without learning",
         "Mean utility on held-out items, with its 95 % interval. The blind policy gives the best answer that "
         "ignores every picture and sound.",
@@ -112,25 +112,25 @@ def _vocabularies(task: Task) -> list[str]:
     }
     if task.answer.names:
         lists["answers"] = task.answer.names
-    said = []
+    parts = []
     for name, words in lists.items():
         text = " ".join(f"`{word}`" for word in words)
         head = f"{len(words)} words of {name}" if name != "answers" else f"{len(words)} answers"
         folded = f"<details><summary>{head.replace('`', '')}</summary>\n\n{text}\n\n</details>"
-        said.append(folded if len(words) > _MANY_WORDS else f"{head}: {text}")
-    return said
+        parts.append(folded if len(words) > _MANY_WORDS else f"{head}: {text}")
+    return parts
 
 
-def _judges(task: Task) -> list[tuple[str, str]]:
+def _feedbacks(task: Task) -> list[tuple[str, str]]:
     from mm_envs.feedback_sources import FEEDBACKS, make_feedback
 
     rows = []
     for name in FEEDBACKS:
         try:
-            judge = make_feedback(name, task)
+            feedback = make_feedback(name, task)
         except ValueError:
             continue
-        rows.append((f"`{name}`", summary_of(judge)))
+        rows.append((f"`{name}`", summary_of(feedback)))
     return rows
 
 

@@ -20,7 +20,7 @@ class Export:
     Attributes:
         file: The file; one that is there is replaced.
         db: The store: a file, sqlite:///FILE or postgresql+psycopg://...
-        format: jsonl: everything, one JSON object a line, media in FILE.media beside it; trl: prompt, chosen
+        format: jsonl: everything, one JSON object a line, media in FILE.media; trl: prompt, chosen
             and rejected, for trainers of language models: pairs alone, without ties.
         id: Only records on this environment.
         json: Print JSON.

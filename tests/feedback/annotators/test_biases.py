@@ -15,7 +15,7 @@ from mm_envs.tasks import make_task
 
 
 def words_of(task: Any, words: list[str], like: Episodes) -> Episodes:
-    """The same sentences said of every item."""
+    """The same sentences message of every item."""
     tokens = torch.stack([task.answer.vocabulary.encode(text, task.horizon, eos=True) for text in words])
     length = torch.tensor([len(text.split()) for text in words])
     return Episodes({}, tokens, length, like.reference, like.key)
@@ -59,9 +59,9 @@ def recoloured(task: Any, answers: Episodes, shift: int) -> Episodes:
     """Every colour word exchanged for another one."""
     first = task.answer.vocabulary.ids["red"]
     colours = task.dataset.config.colours
-    place = answers.response - first
-    other = (place + shift) % colours + first
-    response = torch.where((place >= 0) & (place < colours), other, answers.response)
+    index = answers.response - first
+    other = (index + shift) % colours + first
+    response = torch.where((index >= 0) & (index < colours), other, answers.response)
     return Episodes({}, response, answers.response_length, answers.reference, answers.key)
 
 
@@ -99,13 +99,13 @@ def test_what_is_still_carried_is_perceived() -> None:
 
 def test_grammar_is_that_of_the_answer_as_it_was_given() -> None:
     task, asked = prompts(2, sound="complement")
-    said = words_of(task, ["a red circle", "a circle red"], good_answers(task, asked))
+    message = words_of(task, ["a red circle", "a circle red"], good_answers(task, asked))
     deaf = SimulatedAnnotator(task, biases=[Blind("audio")])
-    parts = task.utility(said.response, said.response_length, dict(asked.reference)).parts
+    parts = task.utility(message.response, message.response_length, dict(asked.reference)).parts
     assert parts["grammar"][1] < parts["grammar"][0] == 0
     without = words_of(task, ["a circle", "a circle"], good_answers(task, asked))
     expected = (deaf.perceive(without) + parts["grammar"]).clamp(0, 1)
-    torch.testing.assert_close(deaf.perceive(said), expected)
+    torch.testing.assert_close(deaf.perceive(message), expected)
 
 
 # Tastes -----------------------------------------------------------------------------------------------------
@@ -113,14 +113,14 @@ def test_grammar_is_that_of_the_answer_as_it_was_given() -> None:
 
 def test_a_favourite_word_counts_only_where_it_is_said() -> None:
     task, asked = prompts(2)
-    said = words_of(task, ["a red circle", "a blue circle"], good_answers(task, asked))
+    message = words_of(task, ["a red circle", "a blue circle"], good_answers(task, asked))
     plain, fond = (
-        SimulatedAnnotator(task, biases=biases).perceive(said)
+        SimulatedAnnotator(task, biases=biases).perceive(message)
         for biases in ([], [Favourite("red", strength=2.0)])
     )
     torch.testing.assert_close(fond - plain, torch.tensor([2 * task.utility_deviation, 0.0]))
-    assert said.response_length is not None
-    behind = Episodes({}, said.response, torch.tensor([1, 1]), said.reference, said.key)
+    assert message.response_length is not None
+    behind = Episodes({}, message.response, torch.tensor([1, 1]), message.reference, message.key)
     nothing = SimulatedAnnotator(task, biases=[Favourite("red")]).perceive(behind)
     assert torch.equal(nothing, SimulatedAnnotator(task).perceive(behind))
 
@@ -135,10 +135,10 @@ def test_a_favourite_answer() -> None:
 
 def test_length_is_worth_its_share() -> None:
     task, asked = prompts(2)
-    said = words_of(task, ["a red circle", "a small red circle"], good_answers(task, asked))
-    difference = SimulatedAnnotator(task, biases=[Length(3.0)]).perceive(said) - SimulatedAnnotator(
+    message = words_of(task, ["a red circle", "a small red circle"], good_answers(task, asked))
+    difference = SimulatedAnnotator(task, biases=[Length(3.0)]).perceive(message) - SimulatedAnnotator(
         task
-    ).perceive(said)
+    ).perceive(message)
     expected = 3 * task.utility_deviation * torch.tensor([3.0, 4.0]) / task.horizon
     torch.testing.assert_close(difference, expected)
 

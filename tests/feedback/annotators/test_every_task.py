@@ -57,10 +57,10 @@ def test_an_oracle_agrees_with_the_truth(name: str) -> None:
     gap = utility(task, first) - utility(task, second)
     clear = gap.abs() > 1e-5
     assert clear.sum() > N / 4
-    said = who.compare(first, second)
-    assert torch.equal(said.choice[clear], torch.where(gap > 0, FIRST, SECOND)[clear])
-    assert (said.choice[gap == 0] == TIE).all()
-    assert ((said.latency > 0) & said.latency.isfinite()).all()
+    result = who.compare(first, second)
+    assert torch.equal(result.choice[clear], torch.where(gap > 0, FIRST, SECOND)[clear])
+    assert (result.choice[gap == 0] == TIE).all()
+    assert ((result.latency > 0) & result.latency.isfinite()).all()
     assert torch.equal(who.rate(first), utility(task, first).clamp(0, 1))
     assert torch.equal(who.approve(first), utility(task, first) >= 0.5)
     ranked = who.rank([first, second])
@@ -116,8 +116,8 @@ def test_only_words_are_critiqued(name: str) -> None:
     task, first, _ = two_answers(name)
     who = SimulatedAnnotator(task)
     if task.answer.name == "text":
-        said = who.critique(first)
-        assert ((said.stop - said.start >= 0) & (said.stop - said.start <= 1)).all()
+        result = who.critique(first)
+        assert ((result.stop - result.start >= 0) & (result.stop - result.start <= 1)).all()
     else:
         with pytest.raises(ValueError, match="have no parts: ask for corrections"):
             who.critique(first)

@@ -35,9 +35,11 @@ PERSON: dict[str, Any] = {
 }
 
 
-def tensors(said: Any) -> list[Tensor]:
+def tensors(given: Any) -> list[Tensor]:
     """All tensors of an answer."""
-    values = said if isinstance(said, tuple) else [said] if isinstance(said, Tensor) else vars(said).values()
+    if isinstance(given, Tensor):
+        return [given]
+    values = given if isinstance(given, tuple) else vars(given).values()
     return [value for value in values if value is not None]
 
 
@@ -119,12 +121,12 @@ def test_a_position_bias_turns_only_choices_towards_what_is_displayed_first() ->
     fair = SimulatedAnnotator(task, rationality=2.0)
     biased = SimulatedAnnotator(task, rationality=2.0, position=1.0)
     for one, other in ((first, second), (second, first)):
-        said, pulled = fair.compare(one, other).choice, biased.compare(one, other).choice
-        assert ((said == pulled) | (pulled == FIRST)).all()
+        result, pulled = fair.compare(one, other).choice, biased.compare(one, other).choice
+        assert ((result == pulled) | (pulled == FIRST)).all()
         chance = biased.probability(one, other).double()
         spread = (chance * (1 - chance)).sum().sqrt() / len(chance)
         assert abs((pulled == FIRST).double().mean() - chance.mean()) < 4 * spread + 1e-4
-        assert (pulled == FIRST).double().mean() > (said == FIRST).double().mean() + 0.03
+        assert (pulled == FIRST).double().mean() > (result == FIRST).double().mean() + 0.03
 
 
 @pytest.mark.parametrize(("rationality", "mistakes"), [(0.5, 0.0), (1.5, 0.0), (1.0, 0.2)])
@@ -134,27 +136,27 @@ def test_of_two_answers_to_a_question_exactly_one_is_right(rationality: float, m
     wrong = spoiled(task, right)
     assert utility(task, right).eq(1).all()
     assert utility(task, wrong).eq(0).all()
-    said = SimulatedAnnotator(task, rationality=rationality, mistakes=mistakes).compare(right, wrong)
+    result = SimulatedAnnotator(task, rationality=rationality, mistakes=mistakes).compare(right, wrong)
     sharp = 1 / (1 + math.exp(-rationality / (math.sqrt(2) * task.utility_deviation)))
     expected = (1 - mistakes) * sharp + mistakes * (1 - sharp)
     # Four standard errors: a fair draw fails once in 16,000 times; the seed is fixed.
     spread = 4 * math.sqrt(expected * (1 - expected) / 4000)
-    assert abs((said.choice == FIRST).double().mean() - expected) < spread
+    assert abs((result.choice == FIRST).double().mean() - expected) < spread
     assert (SimulatedAnnotator(task).compare(wrong, right).choice == SECOND).all()
     assert (SimulatedAnnotator(task).compare(wrong, wrong).choice == TIE).all()
 
 
 def test_other_pairs_other_people_and_other_episodes_draw_other_noise() -> None:
     task, first, second = pairs(3000, times=(2, 2))
-    said = [SimulatedAnnotator(task, rationality=0.0, seed=seed).compare(first, second) for seed in (0, 1)]
-    same = (said[0].choice == said[1].choice).double().mean()
+    result = [SimulatedAnnotator(task, rationality=0.0, seed=seed).compare(first, second) for seed in (0, 1)]
+    same = (result[0].choice == result[1].choice).double().mean()
     assert abs(same - 0.5) < 4 * 0.5 / math.sqrt(3000)
     again = SimulatedAnnotator(task, rationality=0.0, seed=0).compare(first, second)
-    assert torch.equal(again.choice, said[0].choice)
+    assert torch.equal(again.choice, result[0].choice)
     assert first.key is not None
     moved = replace(first, key=first.key + torch.tensor([0, 0, 1]))
     other = SimulatedAnnotator(task, rationality=0.0).compare(moved, second).choice
-    assert abs((other == said[0].choice).double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3000)
+    assert abs((other == result[0].choice).double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3000)
 
 
 def test_close_pairs_take_longer() -> None:
@@ -179,7 +181,7 @@ def test_rankings_follow_plackett_and_luce() -> None:
     order = SimulatedAnnotator(task, rationality=b).rank(answers)
     statistic = 0.0
     for ranking in permutations(range(3)):
-        a, c, d = (worth[place] for place in ranking)
+        a, c, d = (worth[index] for index in ranking)
         expected = n * a / (a + c + d) * c / (c + d)
         found = int((order == torch.tensor(ranking)).all(1).sum())
         statistic += (found - expected) ** 2 / expected
@@ -323,13 +325,13 @@ def test_demonstrations_are_the_best_answer_but_for_mistakes(name: str, kind: st
 def test_nobody_tells_what_they_do_not_perceive() -> None:
     task, asked = prompts(200, sound="complement")
     deaf = make_annotator("oracle", task, biases=[{"kind": "blind", "modalities": "audio"}])
-    told, _ = deaf.demonstrate(asked)
+    info, _ = deaf.demonstrate(asked)
     poor = spoiled(task, good_answers(task, asked), 2)
     mended, _ = deaf.correct(poor)
     changed = (mended != poor.response).any(1)
     assert changed.double().mean() > 0.5
     assert not any(set(task.words(caption).split()) & set(COLOURS) for caption in mended[changed])
-    for caption, best in zip(told, good_answers(task, asked).response, strict=True):
+    for caption, best in zip(info, good_answers(task, asked).response, strict=True):
         rest = [word for word in task.words(best).split() if word not in COLOURS]
         assert task.words(caption).split() == rest
     digits, seen = prompts(1000, "classify", dataset="digits")
@@ -344,19 +346,19 @@ def test_nobody_tells_what_they_do_not_perceive() -> None:
 def test_critiques_name_the_word_that_matters() -> None:
     task, asked = prompts(200)
     poor = spoiled(task, good_answers(task, asked), 2)
-    said = make_annotator("oracle", task).critique(poor)
+    result = make_annotator("oracle", task).critique(poor)
     assert poor.response_length is not None
-    changed = task.utility(said.without, said.length, dict(asked.reference)).reward - utility(task, poor)
-    assert torch.equal(said.good, changed <= 0)
-    assert torch.equal(said.stop - said.start, torch.ones(200, dtype=torch.int64))
-    assert torch.equal(said.length, poor.response_length - 1)
+    changed = task.utility(result.without, result.length, dict(asked.reference)).reward - utility(task, poor)
+    assert torch.equal(result.good, changed <= 0)
+    assert torch.equal(result.stop - result.start, torch.ones(200, dtype=torch.int64))
+    assert torch.equal(result.length, poor.response_length - 1)
     for row in range(20):
         words = task.words(poor.response[row]).split()
-        start = int(said.start[row])
-        assert task.words(said.without[row]).split() == words[:start] + words[start + 1 :]
+        start = int(result.start[row])
+        assert task.words(result.without[row]).split() == words[:start] + words[start + 1 :]
         effects = []
-        for place in range(len(words)):
-            rest = " ".join(words[:place] + words[place + 1 :])
+        for index in range(len(words)):
+            rest = " ".join(words[:index] + words[index + 1 :])
             tokens = task.answer.vocabulary.encode(rest, task.horizon, eos=True)[None]  # type: ignore[attr-defined]
             one = {name: value[row : row + 1] for name, value in asked.reference.items()}
             worth = task.utility(tokens, torch.tensor([len(words) - 1]), one).reward

@@ -45,8 +45,8 @@ def test_they_err_as_their_names_say() -> None:
     right = {}
     for kind in TEACHERS:
         choice = make_annotator(kind, task).compare(first, second).choice
-        said = (choice <= SECOND) & (better.abs() > 1e-6)
-        right[kind] = float(((choice == FIRST) == (better > 0))[said].double().mean())
+        result = (choice <= SECOND) & (better.abs() > 1e-6)
+        right[kind] = float(((choice == FIRST) == (better > 0))[result].double().mean())
     # What these three say of a pair is true: they are silent about others.
     assert right["oracle"] == right["skip"] == right["equal"] == 1.0
     assert abs(right["mistake"] - 0.9) < 4 * math.sqrt(0.09 / 4000)
@@ -128,10 +128,10 @@ class Silent:
         self.oracle, self.silence = oracle, silence
 
     def compare(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Comparison:
-        said = self.oracle.compare(first, second, label)
+        result = self.oracle.compare(first, second, label)
         assert first.key is not None
-        choice = torch.where(first.key[:, 1] % 2 == 0, self.silence, said.choice)
-        return Comparison(choice, said.latency)
+        choice = torch.where(first.key[:, 1] % 2 == 0, self.silence, result.choice)
+        return Comparison(choice, result.latency)
 
 
 @pytest.mark.parametrize("silence", [TIE, SKIP])
@@ -139,7 +139,7 @@ def test_ties_and_skips_are_no_wrong_answers(silence: int) -> None:
     task, first, second = pairs(500)
     pool = AnnotatorPool([Silent(SimulatedAnnotator(task), silence), make_annotator("equal", task)])
     assert pool.skill(task, first, second).tolist() == [1.0, 1.0]
-    # Two equal answers have no right order, whatever is said of them.
+    # Two equal answers have no right order, whatever is result of them.
     with pytest.raises(ValueError, match="no two answers differ"):
         pool.skill(task, first, first)
 

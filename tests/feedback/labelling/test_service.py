@@ -27,7 +27,7 @@ NAMES = ("ann", "bob", "eve")
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """Seconds that pass when they are info to."""
 
     now = 1000.0
 

@@ -138,15 +138,15 @@ def test_the_best_scores_are_those_of_choix() -> None:
 
 def minimised(loss: Callable[[Tensor], Tensor], size: int) -> np.ndarray:
     scores = torch.zeros(size, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
     def closure() -> float:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value = loss(scores)
         value.backward()
         return float(value)
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     return scores.detach().numpy()
 
 

@@ -30,8 +30,8 @@ NUMBERS = st.floats(0, 1e9)
 
 
 def pair(**changed: Any) -> Pairwise:
-    said = {"query": "q", "item": ITEM, "annotator": "ann", "answers": ("a b", "c"), "choice": "first"}
-    return Pairwise(**{**said, **changed})
+    labels = {"query": "q", "item": ITEM, "annotator": "ann", "answers": ("a b", "c"), "choice": "first"}
+    return Pairwise(**{**labels, **changed})
 
 
 @st.composite
@@ -51,7 +51,7 @@ def records(draw: Any) -> Record:
         "reward_model": draw(TEXTS),
     }
     low = draw(st.floats(-1e6, 1e6))
-    said: dict[type[Record], dict[str, Any]] = {
+    labels: dict[type[Record], dict[str, Any]] = {
         Pairwise: {"choice": draw(st.sampled_from(CHOICES))},
         Ranking: {"order": tuple(draw(st.permutations(range(len(answers)))))},
         Rating: {"low": low, "high": low + 3.0, "rating": draw(st.floats(low, low + 3.0))},
@@ -62,7 +62,7 @@ def records(draw: Any) -> Record:
     }
     if kind is Critique:
         shared["answers"], shared["displayed"] = ("one two three four",), ()
-    return kind(**shared, **said[kind])
+    return kind(**shared, **labels[kind])
 
 
 @given(records())
@@ -135,10 +135,10 @@ def test_a_pair_that_is_none_is_refused(changed: dict[str, Any], sentence: str) 
 
 
 def test_a_demonstration_needs_nothing_to_choose_from() -> None:
-    told = {"query": "q", "item": ITEM, "annotator": "ann"}
-    assert Demonstration(**told, demonstration="a") == Demonstration(**told, answers=(), demonstration="a")
+    info = {"query": "q", "item": ITEM, "annotator": "ann"}
+    assert Demonstration(**info, demonstration="a") == Demonstration(**info, answers=(), demonstration="a")
     with pytest.raises(TypeError, match="answers"):
-        Approval(**told, approved=True)  # type: ignore[call-arg]
+        Approval(**info, approved=True)  # type: ignore[call-arg]
 
 
 def test_other_kinds_are_checked_too() -> None:

@@ -52,13 +52,13 @@ def class_of(word: int) -> int:
 
 def differing(old: list[int], new: list[int]) -> list[int]:
     assert len(old) == len(new)
-    return [place for place in range(len(old)) if old[place] != new[place]]
+    return [index for index in range(len(old)) if old[index] != new[index]]
 
 
 def substituted(old: list[int], new: list[int]) -> bool:
-    places = differing(old, new)
+    indices = differing(old, new)
     possible = any(class_of(word) >= 0 for word in old)
-    return len(places) == possible and all(class_of(old[p]) == class_of(new[p]) >= 0 for p in places)
+    return len(indices) == possible and all(class_of(old[p]) == class_of(new[p]) >= 0 for p in indices)
 
 
 def replaced(old: list[int], new: list[int]) -> bool:
@@ -76,16 +76,16 @@ def doubled(old: list[int], new: list[int]) -> bool:
 
 
 def swapped(old: list[int], new: list[int]) -> bool:
-    places, possible = differing(old, new), any(a != b for a, b in pairwise(old))
-    near = not places or (len(places) == 2 and places[1] == places[0] + 1)
-    return Counter(old) == Counter(new) and near and bool(places) == possible
+    indices, possible = differing(old, new), any(a != b for a, b in pairwise(old))
+    near = not indices or (len(indices) == 2 and indices[1] == indices[0] + 1)
+    return Counter(old) == Counter(new) and near and bool(indices) == possible
 
 
 def bound(old: list[int], new: list[int]) -> bool:
-    places = differing(old, new)
+    indices = differing(old, new)
     possible = any(class_of(a) == class_of(b) >= 0 and a != b for a in old for b in old)
     kept = [class_of(word) for word in old] == [class_of(word) for word in new]
-    return Counter(old) == Counter(new) and kept and len(places) == 2 * possible
+    return Counter(old) == Counter(new) and kept and len(indices) == 2 * possible
 
 
 def shortened(old: list[int], new: list[int]) -> bool:
@@ -126,8 +126,8 @@ def test_words_are_drawn_uniformly_among_the_others_of_their_class() -> None:
 
 def test_a_place_is_drawn_uniformly_among_those_allowed() -> None:
     n, allowed = 8000, torch.tensor([True, False, True, True, False, True])
-    place, some = pick(allowed.expand(n, -1), fold(stream(3, "x"), torch.arange(n)))
-    counts = torch.bincount(place, minlength=6)
+    index, some = pick(allowed.expand(n, -1), fold(stream(3, "x"), torch.arange(n)))
+    counts = torch.bincount(index, minlength=6)
     assert some.all()
     assert (counts[~allowed] == 0).all()
     assert float(((counts[allowed] - n / 4) ** 2 / (n / 4)).sum()) < 28  # 3 degrees of freedom, 1 in 10**5

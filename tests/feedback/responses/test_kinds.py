@@ -139,7 +139,7 @@ def test_records_become_the_same_answers_again(name: str) -> None:
     pairs = draw_pairs(name, Mixture([RightAndWrong(task), Edits(task)]), 8, seed=3)
     choice = torch.arange(len(pairs)) % 3  # FIRST, SECOND, TIE
     assert {FIRST, SECOND, TIE} == set(choice.tolist())
-    said = pairwise_records(
+    rated = pairwise_records(
         task,
         list(pairs.tickets),
         pairs.response[:, 0],
@@ -148,7 +148,7 @@ def test_records_become_the_same_answers_again(name: str) -> None:
         annotators=["ann"],
         at=0.0,
     )
-    again = labelled(said, task, environment=name)
+    again = labelled(rated, task, environment=name)
     assert torch.equal(again.pairs.choice, choice)
     for side, rows in enumerate((again.pairs.first, again.pairs.second)):
         mine, theirs = pairs.episodes(side), again.answers.take(rows)
@@ -173,7 +173,7 @@ def test_records_become_the_same_answers_again(name: str) -> None:
 def test_files_hold_the_answers_of_every_kind(name: str, tmp_path: Path) -> None:
     task = task_of(name)
     pairs = draw_pairs(name, RightAndWrong(task), 4, seed=3)
-    said = pairwise_records(
+    rated = pairwise_records(
         task,
         list(pairs.tickets),
         pairs.response[:, 0],
@@ -182,18 +182,18 @@ def test_files_hold_the_answers_of_every_kind(name: str, tmp_path: Path) -> None
         annotators=["ann"],
         at=0.0,
     )
-    first, words = said[0], task.answer.format(task.oracle(pairs.prompts.reference)[0])
-    told: dict[str, Any] = {"query": "q", "item": first.item, "annotator": "ann"}
+    first, words = rated[0], task.answer.format(task.oracle(pairs.prompts.reference)[0])
+    info: dict[str, Any] = {"query": "q", "item": first.item, "annotator": "ann"}
     others = [
-        Correction(**told, answers=first.answers[:1], corrected=words),
-        Demonstration(**told, demonstration=words),
-        Rating(**told, answers=first.answers[1:], rating=4.0),
+        Correction(**info, answers=first.answers[:1], corrected=words),
+        Demonstration(**info, demonstration=words),
+        Rating(**info, answers=first.answers[1:], rating=4.0),
     ]
-    write_jsonl(tmp_path / "said.jsonl", [*said, *others])
-    assert read_jsonl(tmp_path / "said.jsonl").records == (*said, *others)
-    rows, left_out = write_trl(tmp_path / "said.trl", said, {one.item: "what?" for one in said})
-    assert (rows, left_out) == (len(said), 0)
-    assert read_trl(tmp_path / "said.trl").records == tuple(said)
-    batch = labelled([*said, *others], task, environment=name)
+    write_jsonl(tmp_path / "rated.jsonl", [*rated, *others])
+    assert read_jsonl(tmp_path / "rated.jsonl").records == (*rated, *others)
+    rows, left_out = write_trl(tmp_path / "rated.trl", rated, {one.item: "what?" for one in rated})
+    assert (rows, left_out) == (len(rated), 0)
+    assert read_trl(tmp_path / "rated.trl").records == tuple(rated)
+    batch = labelled([*rated, *others], task, environment=name)
     assert len(batch.labels) == 4
-    assert all(isinstance(one, Pairwise) for one in said)
+    assert all(isinstance(one, Pairwise) for one in rated)

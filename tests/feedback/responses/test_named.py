@@ -40,7 +40,7 @@ def test_a_policy_comes_from_its_folder(tmp_path: Path, task: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "message"),
     [
         (
             "edit",
@@ -49,12 +49,12 @@ def test_a_policy_comes_from_its_folder(tmp_path: Path, task: Task) -> None:
         ("edits:4", "no range of numbers of edits: write edits:0-4"),
         ("edits:4-1", "is below 4"),
         ("edits+", "sampler='' is not one of"),
-        ("mismatched_references:3", "'3' is an argument that nobody takes"),
+        ("mismatched_references:3", "'3' is an argument that it does not take"),
         ("policy", "names no folder"),
     ],
 )
-def test_what_is_not_understood_is_refused(spec: str, said: str, task: Task) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_is_not_understood_is_refused(spec: str, message: str, task: Task) -> None:
+    with pytest.raises(ValueError, match=message):
         make_sampler(spec, task)
 
 

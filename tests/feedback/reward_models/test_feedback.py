@@ -84,9 +84,9 @@ def test_on_an_accelerator_it_waits_for_nothing(name: str) -> None:
             None if table.length is None else torch.zeros(len(response), dtype=torch.int64, device=DEVICE)
         )
         context = {key: one.repeat_interleave(3, 0) for key, one in fake.items()}
-        said = model.score(Episodes(context, response, length, turns=heard))
-    assert said.reward.device.type == "cuda"
-    assert said.reward.shape == (len(table),)
+        result = model.score(Episodes(context, response, length, turns=heard))
+    assert result.reward.device.type == "cuda"
+    assert result.reward.shape == (len(table),)
 
 
 @pytest.mark.parametrize("name", ["MMVQA-v0", "MMCaption-v0"])
@@ -106,9 +106,9 @@ def test_the_aggregation_can_be_chosen() -> None:
     episodes = Episodes(table.contexts, table.response)
     scores = model.predict(table)
     for how, expected in (("mean", scores.mean(0)), ("min", scores.amin(0)), (None, scores.mean(0))):
-        said = LearnedReward(task, model=model, aggregation=how).score(episodes)
-        torch.testing.assert_close(said.reward, expected)
-        torch.testing.assert_close(said.parts["disagreement"], scores.std(0, correction=0))
+        result = LearnedReward(task, model=model, aggregation=how).score(episodes)
+        torch.testing.assert_close(result.reward, expected)
+        torch.testing.assert_close(result.parts["disagreement"], scores.std(0, correction=0))
 
 
 def test_it_takes_one_model_of_the_right_task(folders: dict[str, Path]) -> None:

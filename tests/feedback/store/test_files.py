@@ -153,8 +153,8 @@ def test_a_changed_letter_is_noticed(file: Path) -> None:
         store.add_items(ITEMS)
         store.add([pair(number) for number in range(3)])
     content = file.read_bytes()
-    place = content.index(b'"choice":"first"') + len(b'"choice":"')
-    file.write_bytes(content[:place] + b"worst" + content[place + 5 :])
+    position = content.index(b'"choice":"first"') + len(b'"choice":"')
+    file.write_bytes(content[:position] + b"worst" + content[position + 5 :])
     with PreferenceStore(file) as store:
         with pytest.raises(
             ValueError, match=f"^{file}, row 3 is damaged .its content is not that of its digest.: restore"

@@ -17,22 +17,22 @@ from feedback.store import Conflict, PreferenceStore, UnknownItem
 
 
 def test_what_was_written_is_read_by_another_process_to_be(file: Path, store: PreferenceStore) -> None:
-    said = [pair(number, annotator) for number in range(7) for annotator in ("ann", "bob")]
-    receipt = store.submit(said)
-    assert receipt.new == tuple(one.id for one in said)
+    labels = [pair(number, annotator) for number in range(7) for annotator in ("ann", "bob")]
+    receipt = store.submit(labels)
+    assert receipt.new == tuple(one.id for one in labels)
     store.close()
     with PreferenceStore(file, create=False) as again:
-        assert list(again.records()) == said
+        assert list(again.records()) == labels
         assert list(again.items()) == ITEMS
-        assert list(again.records(annotator="bob")) == said[1::2]
+        assert list(again.records(annotator="bob")) == labels[1::2]
         assert again.annotators() == {"ann": 7, "bob": 7}
         assert (again.count(), again.count(annotator="ann"), again.count("rating")) == (14, 7, 0)
         assert again.verify() == ()
 
 
 def test_the_same_again_counts_nothing(store: PreferenceStore) -> None:
-    said = [pair(0), pair(1)]
-    assert store.add(said) == 2
+    labels = [pair(0), pair(1)]
+    assert store.add(labels) == 2
     again = [replace(pair(1), time=9.0, latency=1.0, reward_model="v2"), pair(0), pair(2), pair(2)]
     receipt = store.submit(again)
     assert receipt.new == (pair(2).id,)
@@ -106,16 +106,16 @@ def test_a_store_is_a_dict_that_only_grows(batches: list[list[tuple[int, str, st
     with PreferenceStore("sqlite://") as store:
         store.add_items(ITEMS[:4])
         for batch in batches:
-            said = [pair(*one) for one in batch]
+            labels = [pair(*one) for one in batch]
             grown, right = dict(known), True
-            for one in said:
+            for one in labels:
                 right &= grown.setdefault(one.id, one).covers(one) and one.item != ITEMS[4].id
             if right:
-                assert store.add(said) == len(grown) - len(known)
+                assert store.add(labels) == len(grown) - len(known)
                 known = grown
             else:
                 with pytest.raises((Conflict, UnknownItem)):
-                    store.add(said)
+                    store.add(labels)
             assert list(store.records()) == list(known.values())
 
 
@@ -128,15 +128,15 @@ def test_readers_go_on_from_where_they_were(store: PreferenceStore) -> None:
     assert [one.annotator for one in store.records(annotator="bob", after=end)] == ["bob"]
     reader = store.records()
     first = [next(reader) for _ in range(3)]
-    store.add([pair(2502)])  # nobody waits for a reader
+    store.add([pair(2502)])  # no one waits for a reader
     assert len(first) + sum(1 for _ in reader) == 2503
 
 
 def test_records_can_be_chosen_by_kind_and_environment(store: PreferenceStore) -> None:
     other = Item.of_text("elsewhere")
-    said = Approval(query="q", item=other.id, annotator="ann", answers=("a",), approved=True)
-    store.submit([pair(0), said], items=[other])
-    assert list(store.records("approval")) == [said]
+    labels = Approval(query="q", item=other.id, annotator="ann", answers=("a",), approved=True)
+    store.submit([pair(0), labels], items=[other])
+    assert list(store.records("approval")) == [labels]
     assert list(store.records(environment="MMVQA-v0")) == [pair(0)]
     assert store.count(environment="") == 1
     assert list(store.items(environment="")) == [other]

@@ -35,7 +35,7 @@ def records(db: Path) -> list[Record]:
         return list(store.records())
 
 
-def said(db: Path) -> list[tuple[str, str, str, tuple[int, ...], str]]:
+def label_records(db: Path) -> list[tuple[str, str, str, tuple[int, ...], str]]:
     """What records say, without when."""
     found = [one for one in records(db) if isinstance(one, Pairwise)]
     return [(one.query, one.annotator, one.choice, one.displayed, one.reward_model) for one in found]
@@ -90,17 +90,17 @@ def test_the_same_again_adds_nothing_and_more_pairs_go_on(tmp_path: Path, printe
     first = printed()
     assert (first["new"], first["pairs"], first["records"]) == (12, 12, 12)
     assert sum(first["choices"].values()) == sum(first["annotators"].values()) == 12
-    before = said(db)
+    before = label_records(db)
     assert collect(db, 12, *online) == 0
     assert printed()["new"] == 0
-    assert said(db) == before
+    assert label_records(db) == before
     assert collect(db, 9, *online) == 0
-    assert said(db) == before
+    assert label_records(db) == before
     assert collect(db, 20, *online) == 0
-    assert said(db)[:12] == before
-    assert len({query for query, *_ in said(db)}) == 20
+    assert label_records(db)[:12] == before
+    assert len({query for query, *_ in label_records(db)}) == 20
     # The first round knows nothing; later ones were chosen by models.
-    versions = [version for *_, version in said(db)]
+    versions = [version for *_, version in label_records(db)]
     assert versions[:4] == [""] * 4
     assert all(versions[4:12])
 
@@ -120,15 +120,15 @@ def test_an_interrupted_collection_becomes_the_unbroken_one(
     with monkeypatch.context() as patch:
         patch.setattr(PreferenceStore, "submit", stopped)
         assert collect(tmp_path / "broken.db", 12, *online) == 130
-    assert len(said(tmp_path / "broken.db")) == 16
+    assert len(label_records(tmp_path / "broken.db")) == 16
     assert collect(tmp_path / "broken.db", 12, *online) == 0
-    assert said(tmp_path / "broken.db") == said(tmp_path / "unbroken.db")
+    assert label_records(tmp_path / "broken.db") == label_records(tmp_path / "unbroken.db")
 
 
 def test_another_seed_is_another_collection_and_others_are_asked_the_same(tmp_path: Path) -> None:
     db = tmp_path / "feedback.db"
     assert collect(db, 6) == collect(db, 6, "--seed", "1") == collect(db, 6, pool="oracle") == 0
-    queries = [query for query, *_ in said(db)]
+    queries = [query for query, *_ in label_records(db)]
     assert len(queries) == 18
     assert set(queries[:6]) == set(queries[12:])
     assert not set(queries[:6]) & set(queries[6:12])
@@ -139,7 +139,7 @@ def test_more_questions_are_drawn_where_answers_are_often_equal(
 ) -> None:
     for most, status in ((1, 0), (0, 1)):
         assert collect(tmp_path / "feedback.db", 30, "--sampler", f"edits:0-{most}") == status
-    assert len(said(tmp_path / "feedback.db")) == 30
+    assert len(label_records(tmp_path / "feedback.db")) == 30
     assert "take another sampler" in " ".join(capsys.readouterr().err.split())
 
 
@@ -164,9 +164,9 @@ def test_what_does_not_fit_is_refused(
     words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert collect(tmp_path / "feedback.db", 4, *words) == 1
-    told = " ".join(capsys.readouterr().err.split())
-    assert sentence in told
-    assert "Traceback" not in told
+    info = " ".join(capsys.readouterr().err.split())
+    assert sentence in info
+    assert "Traceback" not in info
 
 
 def test_rounds_are_counted_where_there_are_several(
@@ -206,9 +206,9 @@ def test_a_fit_says_how_right_it_is_on_items_that_it_has_not_seen(model: Path, d
         assert found[what]["sampler"] == "one right, others wrong"
     assert found["truth"]["tie_rate"] == 0.0
     assert 0 <= found["ece"] <= 1
-    places = {int(one.item.split(":")[4].split(".")[1]) for one in records(db)}
-    assert set(summary["held_out_items"]) < places
-    assert len(summary["held_out_items"]) == round(0.25 * len(places))
+    indices = {int(one.item.split(":")[4].split(".")[1]) for one in records(db)}
+    assert set(summary["held_out_items"]) < indices
+    assert len(summary["held_out_items"]) == round(0.25 * len(indices))
 
 
 def test_the_next_command_that_is_named_finds_the_files(
@@ -410,13 +410,13 @@ def test_pairs_go_out_and_in_as_prompt_chosen_rejected(
     file, other = tmp_path / "pairs.jsonl", tmp_path / "other.db"
     capsys.readouterr()
     assert main(["feedback", "export", str(file), "--db", str(db), "--format", "trl", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["written"], told["left_out"]) == (120, 4)
+    info = json.loads(capsys.readouterr().out)
+    assert (info["written"], info["left_out"]) == (120, 4)
     assert {"prompt", "chosen", "rejected"} <= set(json.loads(file.read_text().splitlines()[0]))
     assert len(read_trl(file).records) == 120
     assert main(["feedback", "import", str(file), "--db", str(other), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["format"] == "trl"
-    assert {query for query, *_ in said(other)} == {
+    assert {query for query, *_ in label_records(other)} == {
         one.query for one in records(db) if isinstance(one, Pairwise) and one.choice != "tie"
     }
 
