@@ -7,7 +7,6 @@ where it was, 0 where the second was, and 0.5 for a tie.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,21 +33,6 @@ class ReliabilityCurve:
     confidence: Tensor
     accuracy: Tensor
     count: Tensor
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval.
-
-    Attributes:
-        value: The number.
-        low: The lower end.
-        high: The upper end.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> ReliabilityCurve:
@@ -153,37 +137,3 @@ def fit_temperature(difference: Tensor, target: Tensor) -> float:
         slope = (difference * (torch.sigmoid(difference * middle) - target)).mean()
         low, high = (low, middle) if slope > 0 else (middle, high)
     return 1 / math.sqrt(low * high)
-
-
-def bootstrap(
-    measure: Callable[[Tensor, Tensor], float],
-    probability: Tensor,
-    target: Tensor,
-    *,
-    draws: int = 200,
-    seed: int = 0,
-) -> Interval:
-    """A measure with its 95 % percentile interval over bootstrap samples of the pairs (Efron, 1979).
-
-    The ECE of a sample is larger than that of the population, and a bootstrap sample adds to that: read its
-    interval as an upper bound.
-
-    Args:
-        measure: Of (probability, target).
-        probability: (n,) float.
-        target: (n,) float.
-        draws: Bootstrap samples.
-        seed: Seeds them.
-
-    Example:
-        >>> p, target = torch.full((50,), 0.7), (torch.arange(50) % 10 < 7).float()
-        >>> interval = bootstrap(brier, p, target)
-        >>> interval.low < interval.value < interval.high
-        True
-    """
-    at_least("draws", draws, 1)
-    n, generator = len(probability), torch.Generator().manual_seed(seed)
-    rows = torch.randint(n, (draws, n), generator=generator).to(probability.device)
-    values = torch.tensor([measure(probability[some], target[some]) for some in rows], dtype=torch.float64)
-    low, high = (float(torch.quantile(values, level)) for level in (0.025, 0.975))
-    return Interval(measure(probability, target), low, high)

@@ -4,7 +4,7 @@ An ensemble of M reward models gives each of n pairs of answers M differences d 
 m believes that the first one is better with probability s(d_m), the logistic function of it. The
 names are those of B-Pref (Lee et al., 2021, arXiv 2111.03026), which asks about the pairs of a larger pool
 with the highest value of an acquisition function, about pairs far from each other (k-center), or about pairs
-far from each other among the more valuable half of the pool.
+far from each other among the more valuable half of the pool. Acquisition functions return (n,).
 """
 
 from __future__ import annotations
@@ -29,9 +29,6 @@ def probability_disagreement(difference: Tensor) -> Tensor:
 
     Args:
         difference: r(first) - r(second) of each member, (members, n).
-
-    Returns:
-        (n,).
 
     Example:
         >>> probability_disagreement(torch.tensor([[0.0, 9.0], [0.0, -9.0]])).argmax().item()

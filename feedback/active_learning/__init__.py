@@ -2,8 +2,15 @@
 
 from feedback.active_learning.asking import QueryLog, ask, items_of, labelled, names_of, queries_of, records
 from feedback.active_learning.collection import Collection, differing_pairs
-from feedback.active_learning.held_out import held_out_accuracy
-from feedback.active_learning.loop import Plan, Round, Scorer, candidates_of, choose, collect
+from feedback.active_learning.loop import (
+    Plan,
+    Round,
+    Scorer,
+    candidates_of,
+    choose,
+    collect,
+    held_out_accuracy,
+)
 from feedback.active_learning.pairs import CandidatePairs, draw_pairs, joined, seed_of
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from feedback.preferences import (
     pairwise_records,
     ticket_items,
 )
+from mm_envs.batch import Batch
 from mm_envs.episodes import Episodes
 from mm_envs.random import chance, key_hashes, purpose
 from mm_envs.spaces import Tokens
@@ -28,8 +29,8 @@ from mm_envs.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class QueryLog:
-    """What was asked and answered: q queries with v votes each, in the order in which they were asked.
+class QueryLog(Batch):
+    """Queries and their answers: q queries with v votes each, in the order in which they were asked.
 
     Attributes:
         round: In which round, (q,) int64.
@@ -49,15 +50,6 @@ class QueryLog:
 
     def __len__(self) -> int:
         return len(self.round)
-
-    def take(self, rows: Tensor) -> QueryLog:
-        """Some queries, (k,) int64 or a mask, in that order."""
-        return replace(self, **{one.name: getattr(self, one.name)[rows] for one in fields(self)})
-
-    def __add__(self, other: QueryLog) -> QueryLog:
-        """These, then others."""
-        both = {one.name: (getattr(self, one.name), getattr(other, one.name)) for one in fields(self)}
-        return replace(self, **{name: torch.cat(values) for name, values in both.items()})
 
     def rate(self, choice: int) -> float:
         """The share of votes that are TIE, SKIP, ...; 0 if there are none."""

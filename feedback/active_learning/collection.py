@@ -156,7 +156,7 @@ class Collection:
         number = 0
         while votes := by_seed.get(seed_of(self.plan.seed, f"round {number}")):
             part = self._stored_round(number, votes)
-            found = part if found is None else found + part
+            found = part if found is None else QueryLog.join([found, part])
             number += 1
         return found
 

@@ -15,7 +15,7 @@ from feedback.active_learning.pairs import CandidatePairs, draw_pairs, joined, s
 from feedback.annotators import AnnotatorPool, Comparer
 from feedback.preferences import Answers, Labelled
 from feedback.queries import QUERIES, SCHEDULES, divide, pair_features, select
-from feedback.responses import Sampler
+from feedback.responses import PairAccuracy, Sampler, pair_accuracy
 from mm_envs.names import at_least, one_of
 from mm_envs.tasks.task import Task
 
@@ -199,7 +199,7 @@ def _asked(plan: Plan, number: int, learner: _Learner, asked: QueryLog | None) -
     answered = asked.row[asked.round == number]
     if not torch.equal(answered, rows[: len(answered)]):
         raise ValueError(f"what was asked in round {number} is not what this plan asks: resume with its plan")
-    return asked + ask(learner.annotators, pairs, number, rows[len(answered) :], asked)
+    return QueryLog.join([asked, ask(learner.annotators, pairs, number, rows[len(answered) :], asked)])
 
 
 @torch.no_grad()
@@ -247,3 +247,19 @@ def _refuse_other_plan(plan: Plan, earlier: QueryLog | None) -> None:
         raise ValueError(
             f"earlier answers are {counts} a round, the plan asks {list(plan.counts)}: resume with its plan"
         )
+
+
+def held_out_accuracy(scorer: Scorer, pairs: CandidatePairs, task: Task) -> PairAccuracy:
+    """How often the mean score of the members is higher for the answer of higher true utility.
+
+    Args:
+        scorer: The ensemble.
+        pairs: Pairs of another split than that which was asked about; exact ties of utility are left out.
+        task: Says what is true.
+    """
+    scores = scorer.predict(pairs.answers).mean(0)
+    first, second = (
+        task.utility(one.response, one.response_length, pairs.prompts.reference).reward
+        for one in map(pairs.episodes, (0, 1))
+    )
+    return pair_accuracy(scores[::2], scores[1::2], first, second, pairs.sampler)

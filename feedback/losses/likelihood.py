@@ -105,12 +105,7 @@ class Likelihood(nn.Module):
     """
 
     def __init__(
-        self,
-        pairs: PairLikelihood | None = None,
-        *,
-        levels: int = 5,
-        annotators: int = 0,
-        labels: int = 1000,
+        self, pairs: PairLikelihood | None = None, *, levels: int = 5, annotators: int = 0, labels: int = 1000
     ) -> None:
         super().__init__()
         at_least("levels", levels, 2, "a scale has two ends")

@@ -1,4 +1,4 @@
-"""Losses of rankings and of choices among several: Plackett-Luce, and what is rational given a reward."""
+"""Losses of rankings and of choices among several: Plackett-Luce and Boltzmann, (n,) float each."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ def plackett_luce(scores: Tensor, order: Tensor) -> Tensor:
     Args:
         scores: The scores of all answers, (a,) float.
         order: Rows of the answers, best first, (n, K) int64; -1 beyond the end of a shorter ranking.
-
-    Returns:
-        (n,) float.
 
     Example:
         >>> scores = torch.tensor([0.0, 1.0, 5.0])
@@ -43,9 +40,6 @@ def boltzmann(chosen: Tensor, others: Tensor, there: Tensor, rationality: Tensor
         others: The scores of what could have been, (n, K) float.
         there: Which of the others there are, (n, K) bool.
         rationality: b > 0.
-
-    Returns:
-        (n,) float.
 
     Example:
         >>> boltzmann(torch.tensor([1.0]), torch.tensor([[1.0, 9.0]]), torch.tensor([[True, False]]))

@@ -94,10 +94,7 @@ class CandidateEncoder(AnswerEncoder):
     """
 
     def __init__(
-        self,
-        kind: Choice | Ranking,
-        config: ModelConfig,
-        turns: Mapping[str, gym.Space[Any]] | None = None,
+        self, kind: Choice | Ranking, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
     ) -> None:
         super().__init__(config.features)
         positions = math.prod(kind.space.shape or ())
@@ -123,10 +120,7 @@ class ChoicesEncoder(AnswerEncoder):
     """
 
     def __init__(
-        self,
-        kind: Ranking | Turns,
-        config: ModelConfig,
-        turns: Mapping[str, gym.Space[Any]] | None = None,
+        self, kind: Ranking | Turns, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
     ) -> None:
         super().__init__(config.features)
         positions, options = int(kind.space.shape[0]), int(kind.action_space.n)  # type: ignore[index,attr-defined]

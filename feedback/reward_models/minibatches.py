@@ -11,28 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feedback.preferences.batches import (
-    Answers,
-    Approvals,
-    Corrections,
-    Critiques,
-    Demonstrations,
-    Labelled,
-    Labels,
-    Pairs,
-    Rankings,
-    Ratings,
-)
-
-_ROWS: dict[type[Labels], tuple[str, ...]] = {
-    Pairs: ("first", "second"),
-    Rankings: ("order",),
-    Ratings: ("answer",),
-    Approvals: ("answer",),
-    Corrections: ("answer", "corrected"),
-    Demonstrations: ("answer", "others"),
-    Critiques: ("answer", "without"),
-}
+from feedback.preferences.batches import Answers, Labelled, Labels
 
 
 class ContextBatches:
@@ -85,7 +64,7 @@ class ContextBatches:
         rows = rows[rows >= 0]
         self._row_of[rows] = torch.arange(len(rows), device=rows.device)
         parts = [
-            replace(labels, **{name: self._row_of[getattr(labels, name)] for name in _ROWS[type(labels)]})
+            replace(labels, **{name: self._row_of[getattr(labels, name)] for name in labels.rows})
             for labels in parts
         ]
         return replace(self.labelled, answers=self.labelled.answers.take(rows), labels=tuple(parts))
@@ -178,7 +157,7 @@ def sample(answers: Answers, n: int, generator: torch.Generator) -> Answers:
 
 def _rows(labels: Labels) -> list[Tensor]:
     """Rows of the answers that labels speak of."""
-    return [getattr(labels, name) for name in _ROWS[type(labels)]]
+    return [getattr(labels, name) for name in labels.rows]
 
 
 def _ranges(start: Tensor, count: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
 from feedback.preferences.checks import media_name
+from feedback.preferences.lines import whole_file
 
 LARGEST = 2**26
 
@@ -92,15 +92,8 @@ class MediaFolder:
 
     def _write(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{secrets.token_hex(8)}.partial")
-        try:
-            with partial.open("xb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as out:
+            out.write(content)
         _sync(path.parent)
 
 

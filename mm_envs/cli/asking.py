@@ -35,12 +35,7 @@ def person_at_terminal(pictures: Path | None, json: bool) -> Iterator[Person]:
 
 
 def ask(
-    person: Person,
-    name: str,
-    task: Task,
-    pairs: CandidatePairs,
-    store: PreferenceStore,
-    overlap: int = 0,
+    person: Person, name: str, task: Task, pairs: CandidatePairs, store: PreferenceStore, overlap: int = 0
 ) -> tuple[list[Pairwise], int]:
     """Asks about pairs until there are no more, or until the person leaves. Answered pairs are passed over.
 

@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from mm_envs.engine.pictures import pictures_of
 from mm_envs.pages import HERE, png_uri, render, wav_uri
 from mm_envs.spaces import Audio, Tokens
 
-if TYPE_CHECKING:
-    import gymnasium as gym
-    from torch import Tensor
-
-    from mm_envs.answers import AnswerKind
-    from mm_envs.engine.render import Result
-
 _GOOD, _FAIR = 0.95, 0.4
 
 
-class PlayedEpisode(Protocol):
-    """A finished episode: spaces and context without leading dimension, result, item and ticket."""
-
-    @property
-    def spaces(self) -> Mapping[str, gym.Space[Any]]:
-        """The spaces of the context."""
-
-    @property
-    def context(self) -> Mapping[str, Tensor]:
-        """What was observed, on the host."""
-
-    @property
-    def result(self) -> Result:
-        """The answer, good answers, reward and utility."""
-
-    @property
-    def item(self) -> int:
-        """The index of the item."""
-
-    @property
-    def ticket(self) -> str:
-        """The ticket of the episode, or nothing."""
-
-    @property
-    def kind(self) -> AnswerKind | None:
-        """The kind of the answer, to draw it on the pictures."""
-
-
-def page(episodes: Sequence[PlayedEpisode], title: str, subtitle: str) -> str:
+def page(episodes: Sequence[Any], title: str, subtitle: str) -> str:
     """The page of some episodes.
+
+    Args:
+        episodes: Each with spaces and context of one row, result, item, ticket and kind, as
+            ``mm_envs.cli.gallery.Played``.
+        title: The title.
+        subtitle: A sentence beneath it.
 
     Raises:
         ValueError: There is no episode.
@@ -67,7 +38,7 @@ def page(episodes: Sequence[PlayedEpisode], title: str, subtitle: str) -> str:
     )
 
 
-def _card(played: PlayedEpisode) -> dict[str, Any]:
+def _card(played: Any) -> dict[str, Any]:
     result, pictures, sounds, words = played.result, [], [], []
     drawn = pictures_of(played.spaces, played.context, played.kind, result.answer)
     for key, space in played.spaces.items():

@@ -132,7 +132,4 @@ def _print(summary: dict[str, Any], folder: Path, data: Path | None) -> None:
     given = "".join(f" --set {quote(one)}" for one in summary["set"])
     given += "" if data is None else f" --data {quote(str(data))}"
     given += f" --feedback {quote(f'reward_model:{folder}')}"
-    out.print(
-        f"[dim]next: mm-envs train {summary['id']}{shown(given)} --out RUN[/]",
-        soft_wrap=True,
-    )
+    out.print(f"[dim]next: mm-envs train {summary['id']}{shown(given)} --out RUN[/]", soft_wrap=True)

@@ -150,12 +150,6 @@ def minimised(loss: Callable[[Tensor], Tensor], size: int) -> np.ndarray:
     return scores.detach().numpy()
 
 
-def test_centring_is_zero_for_opposite_scores() -> None:
-    assert losses.centring(torch.tensor([2.0, 3.0]), torch.tensor([-2.0, 1.0])).tolist() == pytest.approx(
-        [0, 0.16]
-    )
-
-
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
