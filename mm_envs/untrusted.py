@@ -16,12 +16,12 @@ from mm_envs.names import one_of
 from mm_envs.tasks import TASKS
 from mm_envs.values import texts
 
-# What a user chooses anew whenever an environment is made.
+# Arguments that are chosen whenever an environment is made.
 OF_THE_CALLER = (
     *("num_envs", "vectorization_mode", "device", "output", "split", "copy", "render_mode"),
     *("autoreset_mode", "group_size", "first_row", "row"),
 )
-# What decides how a dataset is kept on one machine, and nothing else.
+# Arguments that only decide how a dataset is kept on one machine.
 OF_THE_MACHINE = ("cache", "memory_gb")
 OF_GYMNASIUM = ("wrappers", "vector_kwargs", "entry_point")
 TABLES: dict[str, Mapping[str, str]] = {"task": TASKS, "dataset": DATASETS, "feedback": FEEDBACKS}

@@ -13,7 +13,7 @@ import gymnasium as gym
 import torch
 
 from agents.sb3.environment import describe_environment
-from mm_envs.engine.snapshot import configuration, refuse_other
+from mm_envs.engine.snapshot import refuse_other
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.spaces import Tokens, to_json
 from mm_envs.tokenizers.table import from_plain
@@ -53,7 +53,7 @@ def describe_training(agent: Agent) -> dict[str, Any]:
     envs = engine_of(agent)
     whole = {
         **describe(agent),
-        "engine": configuration(envs),
+        "engine": envs.configuration,
         "device": str(agent.model.device),
         "threads": torch.get_num_threads(),
     }

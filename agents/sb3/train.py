@@ -24,6 +24,7 @@ from agents.sb3.progress import Curve, Progress, ProgressCallback
 from agents.sb3.settings import SETTINGS, Settings
 from agents.sb3.vec_env import DeviceVecEnv
 from mm_envs.names import at_least, keywords, one_of, refuse_unknown
+from mm_envs.optional import require
 
 _ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"ppo": PPO, "a2c": A2C, "dqn": RowwiseDQN}
 
@@ -85,6 +86,8 @@ def make_agent(
     """
     if algo not in _ALGORITHMS:
         raise ValueError(one_of("algo", algo, _ALGORITHMS))
+    if tensorboard is not None:
+        require("tensorboard")
     settings = settings or SETTINGS[algo]()
     if not isinstance(settings, SETTINGS[algo]):
         raise ValueError(f"settings={settings} are not for algo={algo!r}: use {SETTINGS[algo].__name__}")

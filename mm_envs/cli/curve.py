@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mm_envs.optional import require
+
 if TYPE_CHECKING:
     from agents.sb3.progress import Progress
 
@@ -33,6 +35,7 @@ def draw(points: Sequence[Progress], yardsticks: Mapping[str, float], title: str
         title: What is shown.
         path: The file.
     """
+    require("matplotlib")
     # No pyplot: it keeps figures for the whole process and may look for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -18,14 +18,14 @@ TABLE = {"digest": "hashlib:sha256"}
 
 
 def _one_sentence(error: pytest.ExceptionInfo[ValueError]) -> str:
-    said = str(error.value)
-    assert "\n" not in said
-    assert ". " not in said
-    return said
+    message = str(error.value)
+    assert "\n" not in message
+    assert ". " not in message
+    return message
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("digst", "words='digst' is not one of digest"),
         ("digst:", "words='digst:' is not one of digest"),
@@ -43,10 +43,10 @@ def _one_sentence(error: pytest.ExceptionInfo[ValueError]) -> str:
         ("hashlib:qqqqqqqq", "module hashlib has no qqqqqqqq: give the name of something in it"),
     ],
 )
-def test_what_cannot_be_resolved_is_said_with_the_value(value: Any, said: str) -> None:
+def test_errors_of_resolve_name_the_value(value: Any, message: str) -> None:
     with pytest.raises(ValueError) as error:
         resolve("words", value, TABLE)
-    assert said in _one_sentence(error)
+    assert message in _one_sentence(error)
 
 
 def test_a_module_that_misses_another_one_says_so_itself(
@@ -132,7 +132,7 @@ def test_every_listed_argument_is_taken(dataset: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"nonsense": 1}, "has no argument 'nonsense' (did you mean noise?): it takes dataset, "),
         ({"qqq": 1}, "has no argument 'qqq': it takes dataset, "),
@@ -150,12 +150,12 @@ def test_every_listed_argument_is_taken(dataset: str, tmp_path: Path) -> None:
         ({"dataset": "scene"}, "dataset='scene' is not one of scenes, digits"),
     ],
 )
-def test_arguments_that_do_not_fit_are_said_in_one_sentence(
-    task: str, arguments: dict[str, Any], said: str
+def test_arguments_that_do_not_fit_are_refused_in_one_sentence(
+    task: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError) as error:
         make_task(task, **arguments)
-    assert said in _one_sentence(error)
+    assert message in _one_sentence(error)
 
 
 def test_a_dataset_that_is_built_takes_no_arguments() -> None:

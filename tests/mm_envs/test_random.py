@@ -45,11 +45,11 @@ def test_streams_of_other_seeds_and_purposes_share_nothing(other: torch.Tensor) 
 
 def test_every_bit_is_fair_and_changes_with_every_word() -> None:
     values = some_hashes(n=20_000)
-    for place in range(64):
-        ones = ((values >> place) & 1).double().mean()
+    for bit in range(64):
+        ones = ((values >> bit) & 1).double().mean()
         assert abs(ones - 0.5) < 4 * 0.5 / np.sqrt(20_000)
     changed = fold(values, 1) ^ fold(values, 2)
-    flips = torch.stack([(changed >> place) & 1 for place in range(64)]).double().mean()
+    flips = torch.stack([(changed >> bit) & 1 for bit in range(64)]).double().mean()
     assert abs(flips - 0.5) < 0.01
 
 

@@ -1,4 +1,4 @@
-"""Pictures and clips as Pillow decodes them: upright, on white, in one of our formats only."""
+"""Pictures and clips as Pillow decodes them: upright and on white."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from mm_envs.data.media.files import PICTURES, Fault, File
@@ -36,7 +36,7 @@ _TURNS = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
-# The filters of warnings belong to the whole process, so one thread at a time may put them aside.
+# The filters of warnings are global, so one thread at a time may change them.
 _WARNINGS = Lock()
 
 
@@ -108,14 +108,14 @@ def fitted(
 
 
 def opaque(picture: Image.Image, mode: str) -> Image.Image:
-    """A picture in mode "RGB" or "L": what is transparent shows white, 16 bits become the upper 8."""
+    """A picture in mode "RGB" or "L", on white where it is transparent; of 16 bits the upper 8 remain."""
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         clear = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         picture = Image.new("RGB", clear.size, "white")
         picture.paste(clear, mask=clear)
-    # By way of RGB, since palettes and CMYK have no direct way to grey.
+    # Palettes and CMYK cannot be converted to grey directly.
     return picture if picture.mode == mode else picture.convert("RGB").convert(mode)
 
 
@@ -135,13 +135,11 @@ def check_shape(height: int, width: int, channels: int, fit: str) -> None:
 
 def _resized(picture: Image.Image, height: int, width: int, fit: str) -> Image.Image:
     wide, high = picture.size
-    method = Image.Resampling.BILINEAR  # Pillow's averages over all pixels when it makes smaller
+    method = Image.Resampling.BILINEAR  # averages over all pixels where the picture becomes smaller
     if fit == "stretch":
         return picture.resize((width, height), method)
     if fit == "crop":
-        scale = min(wide / width, high / height)
-        left, top = (wide - width * scale) / 2, (high - height * scale) / 2
-        return picture.resize((width, height), method, (left, top, wide - left, high - top))
+        return ImageOps.fit(picture, (width, height), method)
     scale = min(width / wide, height / high)
     inner = max(1, min(width, round(wide * scale))), max(1, min(height, round(high * scale)))
     bars = Image.new(picture.mode, (width, height))

@@ -1,4 +1,4 @@
-"""What a file is, from its header alone."""
+"""The kind and size of a file, from its header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mm_envs.data.media.sounds import open_sound
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file is; what does not apply is None.
+    """The kind and size of a file; what does not apply is None.
 
     Attributes:
         kind: "image", "video" (more than one frame) or "audio".
@@ -32,7 +32,7 @@ class MediaInfo:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """What a file is. Its blocks and its header are looked at; no picture and no sound is decoded.
+    """The kind and size of a file. Its structure and header are checked; nothing is decoded.
 
     Raises:
         FileNotFoundError: There is no such file.

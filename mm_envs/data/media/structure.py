@@ -160,8 +160,8 @@ def _ogg_checksum(page: bytes) -> int:
 
 
 # Thousand bits a second and samples a second by their numbers in a frame header, for MPEG-1, -2 and -2.5.
-_BITS = {1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-         2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)}  # fmt: skip
+_BITRATES = {1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+             2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)}  # fmt: skip
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 
 
@@ -184,12 +184,12 @@ def _mp3(data: bytes) -> None:
 def _mp3_frame(data: bytes, index: int) -> int:
     """Bytes of a frame."""
     header = int.from_bytes(data[index : index + 4], "big")
-    version, bits, rate = header >> 19 & 3, header >> 12 & 15, header >> 10 & 3
-    if header >> 21 != 0x7FF or header >> 17 & 3 != 1 or version == 1 or bits in (0, 15) or rate == 3:
+    version, speed, rate = header >> 19 & 3, header >> 12 & 15, header >> 10 & 3
+    if header >> 21 != 0x7FF or header >> 17 & 3 != 1 or version == 1 or speed in (0, 15) or rate == 3:
         raise Fault(f"it holds something that is no frame of sound: {AGAIN}")
     samples = 1152 if version == 3 else 576
-    bits_a_second = 1000 * _BITS[1 if version == 3 else 2][bits - 1]
-    return samples // 8 * bits_a_second // _RATES[version][rate] + (header >> 9 & 1)
+    bitrate = 1000 * _BITRATES[1 if version == 3 else 2][speed - 1]
+    return samples // 8 * bitrate // _RATES[version][rate] + (header >> 9 & 1)
 
 
 _CHECKS: dict[str, Callable[[bytes], None]] = {

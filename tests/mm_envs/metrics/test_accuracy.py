@@ -21,7 +21,7 @@ def sentences(length: int, seed: int) -> torch.Tensor:
     return torch.randint(0, WORDS, (N, length), generator=torch.Generator().manual_seed(seed))
 
 
-def said(row: torch.Tensor) -> list[int]:
+def words_of(row: torch.Tensor) -> list[int]:
     words = row.tolist()
     return [word for word in words[: [*words, EOS].index(EOS)] if word != PAD]
 
@@ -31,7 +31,7 @@ def test_token_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
     measured = token_f1(response, reference, WORDS)
     seen = set()
     for row in range(N):
-        mine, theirs = Counter(said(response[row])), Counter(said(reference[row]))
+        mine, theirs = Counter(words_of(response[row])), Counter(words_of(reference[row]))
         common = sum((mine & theirs).values())
         seen.add((bool(mine), bool(theirs), bool(common)))
         if not common:

@@ -46,21 +46,21 @@ def expected(name: str, task: Task, episodes: Episodes, references: int | None) 
     frequency = frequency_of(task)
     if name == "exact_match":
         vocabulary = task.answer.vocabulary
-        told = [vocabulary.decode(row) for row in episodes.response]
+        answers = [vocabulary.decode(row) for row in episodes.response]
         return torch.tensor(
             [
                 float(text in [vocabulary.decode(row) for row in rows])
-                for text, rows in zip(told, known, strict=True)
+                for text, rows in zip(answers, known, strict=True)
             ]
         )
-    said = {
+    scores = {
         "bleu": lambda: sentence_bleu(episodes.response, known),
         "rouge_l": lambda: rouge_l_google(episodes.response, known),
         "rouge_l_coco": lambda: rouge_l_coco(episodes.response, known),
         "cider": lambda: cider(episodes.response, known, frequency),
         "cider_d": lambda: cider_d(episodes.response, known, frequency) / 10,
     }[name]()
-    return said.float()
+    return scores.float()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,13 +82,13 @@ def test_the_reward_is_the_metric(name: str, references: int | None, task: Task)
 def test_the_oracle_is_best_and_silence_worst(name: str, task: Task) -> None:
     reference = task.batch(torch.arange(50), task.reference)
     feedback = make_feedback(name, task)
-    told = {
+    answers = {
         "right": reference["captions"][:, 0],
         "silent": torch.full((50, task.horizon), EOS),
         "nothing": torch.full((50, task.horizon), PAD),
     }
     rewards = {
-        key: feedback.score(Episodes({}, words, None, reference)).reward for key, words in told.items()
+        key: feedback.score(Episodes({}, words, None, reference)).reward for key, words in answers.items()
     }
     assert (rewards["right"] == 1).all()
     assert (rewards["silent"] == 0).all()
@@ -179,7 +179,7 @@ def test_choices_have_no_words(name: str) -> None:
 
 
 def test_arguments_that_do_not_fit_are_refused(task: Task) -> None:
-    for name, arguments, said in (
+    for name, arguments, message in (
         ("bleu", {"references": 0}, "references=0 is below 1"),
         ("bleu", {"max_order": 5}, "max_order=5 is not one of"),
         ("bleu", {"smoothing": "some"}, "smoothing='some' is not one of exp, floor, add-k, none"),
@@ -189,7 +189,7 @@ def test_arguments_that_do_not_fit_are_refused(task: Task) -> None:
         ("weighted_sum", {"parts": {"blue": 1.0}}, "feedback='blue' is not one of"),
         ("weighted_sum", {"parts": {"bleu": 1.0}, "arguments": {"cider": {}}}, "'cider' has no weight"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             make_feedback(name, task, **arguments)
 
 

@@ -98,8 +98,8 @@ def test_equal_rates_and_no_samples_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "to", "said"), [(0, 8000, "rate=0"), (8000, 0, "to=0"), (44100, 2**30 + 1, "rounder rate")]
+    ("rate", "to", "message"), [(0, 8000, "rate=0"), (8000, 0, "to=0"), (44100, 2**30 + 1, "rounder rate")]
 )
-def test_rates_that_cannot_be_are_refused(rate: int, to: int, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_rates_that_cannot_be_are_refused(rate: int, to: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         resample(torch.zeros(10), rate, to)
