@@ -222,13 +222,18 @@ def _first(rows: list[list[int]]) -> Tensor:
     return torch.tensor([row[0] for row in rows])
 
 
+def _two(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    first, second = torch.tensor(rows).unbind(1)
+    return first, second
+
+
 # Annotators, records of a kind and their rows of answers -> labels.
 _READERS: dict[type[Record], Callable[[Tensor, Any, list[list[int]]], Labels]] = {
     kinds.Pairwise: lambda who, records, rows: batches.Pairs(
         who,
-        *torch.tensor(rows).unbind(1),
-        torch.tensor([CHOICES.index(one.choice) for one in records]),
-        torch.tensor([one.displayed[:1] != (1,) for one in records]),
+        *_two(rows),
+        choice=torch.tensor([CHOICES.index(one.choice) for one in records]),
+        shown_first=torch.tensor([one.displayed[:1] != (1,) for one in records]),
     ),
     kinds.Ranking: lambda who, records, rows: batches.Rankings(
         who, _padded([[row[i] for i in one.order] for one, row in zip(records, rows, strict=True)])
@@ -241,11 +246,11 @@ _READERS: dict[type[Record], Callable[[Tensor, Any, list[list[int]]], Labels]] =
     kinds.Approval: lambda who, records, rows: batches.Approvals(
         who, _first(rows), torch.tensor([one.approved for one in records])
     ),
-    kinds.Correction: lambda who, _, rows: batches.Corrections(who, *torch.tensor(rows).unbind(1)),
+    kinds.Correction: lambda who, _, rows: batches.Corrections(who, *_two(rows)),
     kinds.Demonstration: lambda who, _, rows: batches.Demonstrations(
         who, _first(rows), _padded([row[1:] for row in rows])
     ),
     kinds.Critique: lambda who, records, rows: batches.Critiques(
-        who, *torch.tensor(rows).unbind(1), torch.tensor([one.verdict == "good" for one in records])
+        who, *_two(rows), good=torch.tensor([one.verdict == "good" for one in records])
     ),
 }
