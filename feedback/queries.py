@@ -92,8 +92,8 @@ def k_center(
 ) -> Tensor:
     """Greedy farthest-first choice: again and again the pair farthest from all that are chosen or labelled.
 
-    The radius of the cover is at most twice the smallest possible one (Gonzalez, 1985, "Clustering to
-    minimize the maximum intercluster distance"; for labels: Sener and Savarese, 2018, arXiv 1708.00489).
+    The radius of the cover is at most twice the smallest one (Gonzalez, 1985; for labels: Sener and Savarese,
+    2018, arXiv 1708.00489).
 
     Args:
         features: What tells pairs apart, (n, F); distances are Euclidean.

@@ -27,17 +27,11 @@ from mm_envs.episodes import Feedback
 class RewardVecEnv(VecEnvWrapper):
     """Replaces the reward of an environment by that of a feedback source, all rows in one call a step.
 
-    Every info carries ``original_reward``, the true reward of the step as a float (imitation's
-    ``RewardVecEnvWrapper`` calls the same number ``original_env_rew``). The info of a row that ended carries
-    ``learned_return``, the sum of learned rewards of the episode; ``episode``, which ``Monitor`` wrote
-    below, is left as it is and holds the true return. (A ``VecMonitor`` above would write the learned one.)
-
-    It gets tensors of its own and pictures channels first, whether ``VecTransposeImage`` lies below
-    or, where Stable-Baselines3 puts it, on top. Where the adapter asks for the next observation, an episode
-    that ended has its ``terminal_observation``, not the first one of the episode after it.
-
-    Put ``VecNormalize`` on top: observations below it are not normalised, which is what a reward model is
-    fitted on, and true rewards stay true.
+    Every info carries ``original_reward``, the true reward of the step as a float. The info of a row that
+    ended carries ``learned_return``, the sum of learned rewards of the episode; ``episode``, which
+    ``Monitor`` wrote below, keeps the true return. Pictures are channels first for the feedback, wherever
+    ``VecTransposeImage`` is. The next observation of an episode that ended is its ``terminal_observation``.
+    Put ``VecNormalize`` on top: observations below it are not normalised, as in the fit of a reward model.
 
     Args:
         venv: The environment, of any observation and action space; reset it through this wrapper.

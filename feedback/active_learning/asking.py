@@ -70,8 +70,7 @@ def ask(
 ) -> QueryLog:
     """Asks about some candidates of a round.
 
-    A single annotator is shown either answer first with equal chance, decided by the key of the question; a
-    pool sees to that itself.
+    What a single annotator is shown first is drawn from the key of the question; a pool draws it itself.
 
     Args:
         annotators: One annotator or a pool.

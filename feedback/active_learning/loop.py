@@ -121,9 +121,8 @@ def collect(
 ) -> Iterator[Round]:
     """Collects labels round by round.
 
-    Everything follows from the plan and from what was answered: the candidates of a round from the seed and
-    its number, the ensemble from the labels before it, the choice from both. So a collection that was
-    interrupted, within a round, too, asks what it would have asked if it is given its answers.
+    Candidates follow from the seed and the round, the ensemble from the labels before it, the choice from
+    both. So an interrupted collection, given its answers, asks what it would have asked.
 
     Args:
         plan: What to ask.

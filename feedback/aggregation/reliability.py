@@ -14,19 +14,15 @@ from mm_envs.names import at_least
 class Reliability(PairLikelihood):
     """P(first) = e_w s(d) + (1 - e_w) s(-d), with e_w learnt for every annotator w (Chen et al., 2013).
 
-    The difference of scores d is what the annotators have in common, e_w how often w says what they see: near
-    1 for a good one, 1/2 for a coin-flipper, below for an adversary, whose labels then count the other way
-    round. One vote a pair is enough: annotators need not see the same pairs, for the scores join them.
+    The scores are what annotators have in common, e_w how often w labels what is perceived: near 1 for a good
+    one, 1/2 for a coin, below for an adversary, whose labels then count the other way round. One vote a pair
+    is enough. The likelihood is the same with scores negated and e_w turned into 1 - e_w; a beta prior
+    decides: each annotator starts with ``right`` right and ``wrong`` wrong labels.
 
-    With all scores negated and all e_w turned into 1 - e_w the likelihood stays the same. The prior decides:
-    before the first label, each annotator counts as right ``right`` times and wrong ``wrong`` times
-    (a beta prior), hence most annotators are taken to be better than chance.
-
-    Extensions, each switched on by its argument: a position bias b_w adds b_w to d if the first was displayed
-    first and takes it off if not (added after the turn: adversaries have it, too);
-    skill by modality makes logit e_w = q_w + sum_m x_m u_wm, where x are the modalities of a pair; ties have
-    a strength of their own (Davidson, 1970), else a tie is half of a label for either side. b and u have
-    normal priors with standard deviations 0.5 and 1.
+    Extensions, each switched on by its argument: a position bias b_w, added to d if the first answer was
+    displayed first and else subtracted; skill by modality, logit e_w = q_w + sum_m x_m u_wm, with the
+    modalities x of a pair; ties with a strength of their own (Davidson, 1970), else half a label for either
+    side. b and u have normal priors with standard deviations 0.5 and 1.
 
     Args:
         annotators: How many there are.

@@ -33,8 +33,8 @@ class SimulatedAnnotator:
     Without further arguments it is the oracle; every argument adds one weakness. It can be asked for choices
     (``compare``), ratings (``rate``; it is a ``Feedback``, too, so that it can be the reward of an
     environment), approvals, rankings, corrections, demonstrations and critiques. All noise is drawn from the
-    key of the episode, the answers and the seed: it does not depend on the batch, and the
-    same question gets the same answer again. Two annotators with the same seed draw the same noise, whatever their traits.
+    key of the episode, the answers and the seed: it does not depend on the batch, and the same question gets
+    the same answer again. Two annotators with the same seed draw the same noise, whatever their traits.
 
     Args:
         task: The task whose answers are judged.

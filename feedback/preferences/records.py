@@ -286,7 +286,7 @@ KINDS: dict[str, type[Record]] = {
 def in_force(records: Iterable[_R]) -> list[_R]:
     """The records that count: neither superseded nor withdrawn, one a label.
 
-    Of two revisions of the same record the later one in the sequence counts.
+    Of two revisions of the same record the later one counts.
 
     Args:
         records: In the order in which they were stored.

@@ -1,11 +1,10 @@
 """Pairs in the layout of preference datasets for language models: prompt, chosen, rejected.
 
-The layout is that of TRL (docs "Dataset formats and types"): prompt, chosen and rejected are texts, or lists
-of messages with role and content; the prompt may also be left out and stand at the beginning of both
-answers. It knows no ties and no annotator, so a column ``record`` holds the whole record: a file that is
-read again counts nothing twice. In files of others, which answer is the first is drawn from the digest of
-both, since a reader who always met the chosen one first could learn that alone. Pictures (the columns images
-and image) are not taken along; but the same words about another picture are another item.
+The layout is that of TRL (docs "Dataset formats and types"): texts, or lists of messages with role and
+content; the prompt may be left out and be the beginning of both answers. It knows no ties and no annotator,
+so a column ``record`` holds the whole record, and a file that is read again counts nothing twice. In other
+files, which answer is the first is drawn from the digest of both, so that the chosen one is not always the
+first. Pictures (columns images and image) are not read, but their names are part of the item.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ LARGEST = 2**26
 class MediaFolder:
     """A folder of content-addressed files: what is there never changes, and is there once.
 
-    A file is written under another name and renamed, so that it is there whole or not at all. What is read is
-    compared with its name.
+    A file is there whole or not at all. Its content is compared with its name when it is read.
 
     Args:
         root: The folder; made when the first file comes.
