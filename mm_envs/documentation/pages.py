@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from mm_envs.optional import require
 from mm_envs.spaces import Audio, Tokens
 from mm_envs.tasks import CONFIGURATIONS, make_task
 
@@ -109,6 +110,7 @@ def environment_page(name: str, scores: Mapping[str, Score] | None = None) -> st
 
 @cache
 def _environment() -> Environment:
+    require("jinja2")
     import jinja2
 
     # Markdown, not HTML: nothing to escape but the bars of table cells.

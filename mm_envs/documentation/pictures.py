@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 
+from mm_envs.optional import require
 from mm_envs.random import purpose
 from mm_envs.tasks import CONFIGURATIONS
 
@@ -46,6 +47,7 @@ def write_pictures(folder: Path, names: Iterable[str] = tuple(CONFIGURATIONS)) -
 
 def contact_sheet(episodes: dict[str, Replay]) -> Picture:
     """One tile for each episode: id, what is observed, the answer."""
+    require("matplotlib")
     import numpy as np
     from matplotlib.figure import Figure
     from PIL import Image as pillow
