@@ -37,7 +37,7 @@ def pair(**changed: Any) -> Pairwise:
 @st.composite
 def records(draw: Any) -> Record:
     kind = draw(st.sampled_from([Pairwise, Ranking, Rating, Approval, Correction, Demonstration, Critique]))
-    least, most = kind.judged
+    least, most = kind.counts
     answers = tuple(draw(st.lists(TEXTS, min_size=least, max_size=most or 5)))
     shared: dict[str, Any] = {
         "query": draw(TEXTS.filter(bool)),
