@@ -275,7 +275,7 @@ def test_a_person_compares_blindly(
         (["oracle", "nowhere/run"], "folder nowhere/run does not exist"),
         (["oracle", "docs"], "folder docs holds no agent: give one that `mm-envs train` wrote"),
         (["oracle", ID], f"agent {ID!r} is not one of random, oracle, blind, nor a folder"),
-        (["oracle", "blind", "--id", ID, "--judge", "no one"], "'nobody' is no number with a kind"),
+        (["oracle", "blind", "--id", ID, "--judge", "neither"], "'neither' is no number with a kind"),
         (["oracle", "blind", "--id", ID, "--items", "0"], "--items 0 is below 1"),
         (["oracle", "blind", "--id", ID, "--split", "tost"], "split='tost' is not one of"),
     ],
