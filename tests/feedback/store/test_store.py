@@ -128,7 +128,7 @@ def test_readers_go_on_from_where_they_were(store: PreferenceStore) -> None:
     assert [one.annotator for one in store.records(annotator="bob", after=end)] == ["bob"]
     reader = store.records()
     first = [next(reader) for _ in range(3)]
-    store.add([pair(2502)])  # no one waits for a reader
+    store.add([pair(2502)])  # writers do not wait for a reader
     assert len(first) + sum(1 for _ in reader) == 2503
 
 
