@@ -14,7 +14,7 @@ from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
 from mm_envs.statistics import mean_interval
 
-FEEDBACKS = ("rater", "truth")
+FEEDBACKS = ("annotator", "truth")
 
 
 def trained(

@@ -12,9 +12,9 @@ import torch
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
 from benchmarks.sides import Side, speed_table, take_turns
-from feedback.candidates import Edits
 from feedback.collection import draw_prompts
 from feedback.preferences.batches import FIRST, SECOND, TIE, Answers, Labelled, Pairs
+from feedback.responses import Edits
 from feedback.reward_models import Ensemble, ModelConfig, RewardModel
 from mm_envs.statistics import ratio_of_medians
 from mm_envs.tasks.task import Task

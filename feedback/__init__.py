@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from mm_envs.optional import lazy_attributes
 
 if TYPE_CHECKING:
-    from feedback.annotators import SimulatedRater
+    from feedback.annotators import AnnotatorFeedback
 
-__getattr__ = lazy_attributes(__name__, {"feedback.annotators": ["SimulatedRater"]})
+__getattr__ = lazy_attributes(__name__, {"feedback.annotators": ["AnnotatorFeedback"]})
 
-__all__ = ["SimulatedRater"]
+__all__ = ["AnnotatorFeedback"]

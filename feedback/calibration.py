@@ -7,7 +7,6 @@ where it was, 0 where the second was, and 0.5 for a tie.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 from mm_envs.names import at_least
 
 BINS = 10
-_LEAST = 1e-12
+_MIN_PROBABILITY = 1e-12
 _TEMPERATURES = (1e-3, 1e3)
 _STEPS = 60
 
@@ -27,28 +26,13 @@ class ReliabilityCurve:
 
     Attributes:
         confidence: The mean of max(p, 1 - p) in each bin, (bins,) float64, ascending.
-        accuracy: How often what was held likelier was said; ties count half, said or held, (bins,) float64.
+        accuracy: How often the likelier answer was preferred; ties count half, (bins,) float64.
         count: Pairs in each bin, (bins,) int64.
     """
 
     confidence: Tensor
     accuracy: Tensor
     count: Tensor
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval.
-
-    Attributes:
-        value: The number.
-        low: The lower end.
-        high: The upper end.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> ReliabilityCurve:
@@ -72,14 +56,14 @@ def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> 
     at_least("len(probability)", len(probability), 1, "calibration needs pairs")
     probability, target = probability.double(), target.double()
     confidence = probability.maximum(1 - probability)
-    # Where both are held equally likely, half of it is right, whichever stands first.
+    # Where both are held equally likely, half of it is right.
     right = 0.5 + (probability - 0.5).sign() * (target - 0.5)
     order = confidence.argsort(stable=True)
     n = len(order)
-    place = torch.arange(n, device=order.device) * min(bins, n) // n
-    count = torch.bincount(place)
+    bin_of = torch.arange(n, device=order.device) * min(bins, n) // n
+    count = torch.bincount(bin_of)
     sums = [
-        torch.zeros_like(count, dtype=torch.float64).index_add(0, place, one[order])
+        torch.zeros_like(count, dtype=torch.float64).index_add(0, bin_of, one[order])
         for one in (confidence, right)
     ]
     return ReliabilityCurve(sums[0] / count, sums[1] / count, count)
@@ -124,7 +108,7 @@ def negative_log_likelihood(probability: Tensor, target: Tensor) -> float:
         >>> round(negative_log_likelihood(torch.tensor([0.5]), torch.tensor([1.0])), 4)
         0.6931
     """
-    p, target = probability.double().clamp(_LEAST, 1 - _LEAST), target.double()
+    p, target = probability.double().clamp(_MIN_PROBABILITY, 1 - _MIN_PROBABILITY), target.double()
     return float(-(target * p.log() + (1 - target) * (-p).log1p()).mean())
 
 
@@ -153,37 +137,3 @@ def fit_temperature(difference: Tensor, target: Tensor) -> float:
         slope = (difference * (torch.sigmoid(difference * middle) - target)).mean()
         low, high = (low, middle) if slope > 0 else (middle, high)
     return 1 / math.sqrt(low * high)
-
-
-def bootstrap(
-    measure: Callable[[Tensor, Tensor], float],
-    probability: Tensor,
-    target: Tensor,
-    *,
-    draws: int = 200,
-    seed: int = 0,
-) -> Interval:
-    """A measure with its 95 % percentile interval over bootstrap samples of the pairs (Efron, 1979).
-
-    The ECE of a sample is larger than that of the population, and a bootstrap sample adds to that: read its
-    interval as an upper bound.
-
-    Args:
-        measure: Of (probability, target).
-        probability: (n,) float.
-        target: (n,) float.
-        draws: Bootstrap samples.
-        seed: Seeds them.
-
-    Example:
-        >>> p, target = torch.full((50,), 0.7), (torch.arange(50) % 10 < 7).float()
-        >>> interval = bootstrap(brier, p, target)
-        >>> interval.low < interval.value < interval.high
-        True
-    """
-    at_least("draws", draws, 1)
-    n, generator = len(probability), torch.Generator().manual_seed(seed)
-    rows = torch.randint(n, (draws, n), generator=generator).to(probability.device)
-    values = torch.tensor([measure(probability[some], target[some]) for some in rows], dtype=torch.float64)
-    low, high = (float(torch.quantile(values, level)) for level in (0.025, 0.975))
-    return Interval(measure(probability, target), low, high)

@@ -117,3 +117,16 @@ def _environment(task: str | Task, arguments: dict[str, Any]) -> MultimodalVecto
     registered_spec(task)  # refuses the environments of others in a sentence
     envs: MultimodalVectorEnv = gym.make_vec(task, **arguments).unwrapped  # type: ignore[assignment]
     return envs
+
+
+def task_of(name: str, **arguments: Any) -> Task:
+    """The task of a registered id.
+
+    Args:
+        name: The id.
+        arguments: Arguments of the environment.
+
+    Raises:
+        ValueError: The environment refuses them.
+    """
+    return _environment(name, {"num_envs": 1, "feedback": "truth", **arguments}).task

@@ -4,7 +4,7 @@ An ensemble of M reward models gives each of n pairs of answers M differences d 
 m believes that the first one is better with probability s(d_m), the logistic function of it. The
 names are those of B-Pref (Lee et al., 2021, arXiv 2111.03026), which asks about the pairs of a larger pool
 with the highest value of an acquisition function, about pairs far from each other (k-center), or about pairs
-far from each other among the more valuable half of the pool.
+far from each other among the more valuable half of the pool. Acquisition functions return (n,).
 """
 
 from __future__ import annotations
@@ -29,9 +29,6 @@ def probability_disagreement(difference: Tensor) -> Tensor:
 
     Args:
         difference: r(first) - r(second) of each member, (members, n).
-
-    Returns:
-        (n,).
 
     Example:
         >>> probability_disagreement(torch.tensor([[0.0, 9.0], [0.0, -9.0]])).argmax().item()
@@ -95,8 +92,8 @@ def k_center(
 ) -> Tensor:
     """Greedy farthest-first choice: again and again the pair farthest from all that are chosen or labelled.
 
-    The radius of the cover is at most twice the smallest possible one (Gonzalez, 1985, "Clustering to
-    minimize the maximum intercluster distance"; for labels: Sener and Savarese, 2018, arXiv 1708.00489).
+    The radius of the cover is at most twice the smallest one (Gonzalez, 1985; for labels: Sener and Savarese,
+    2018, arXiv 1708.00489).
 
     Args:
         features: What tells pairs apart, (n, F); distances are Euclidean.
@@ -127,7 +124,7 @@ def k_center(
 
 
 def pair_features(first: Tensor, second: Tensor) -> Tensor:
-    """Features of pairs that do not depend on which answer stands first: sum and absolute difference.
+    """Features of pairs that do not depend on the order of the answers: sum and absolute difference.
 
     Args:
         first: Features of the first answers, (n, F).

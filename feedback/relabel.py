@@ -25,25 +25,26 @@ from mm_envs.feedback_sources import judgement
 from mm_envs.names import at_least
 
 
-def check_judge(judge: Feedback) -> None:
-    """Refuses a judge that cannot judge a foreign environment.
+def check_feedback(feedback: Feedback) -> None:
+    """Refuses feedback that cannot score a foreign environment.
 
     Raises:
-        ValueError: It is no judge, or one that sees the reference.
+        ValueError: It is no feedback source, or one that sees the reference.
     """
-    if not hasattr(judge, "sees_reference"):
+    if not hasattr(feedback, "sees_reference"):
         raise ValueError(
-            f"{type(judge).__name__} is no judge: give one, for instance LearnedReward(spaces, model=model)"
+            f"{type(feedback).__name__} is no feedback source: give one, for instance "
+            "LearnedReward(spaces, model=model)"
         )
-    if judge.sees_reference:
+    if feedback.sees_reference:
         raise ValueError(
-            f"{type(judge).__name__} judges by the reference, which this environment does not have: use a "
-            "judge with sees_reference = False, for instance a learned reward"
+            f"{type(feedback).__name__} scores by the reference, which this environment does not have: use a "
+            "source with sees_reference = False, for instance a learned reward"
         )
 
 
-def rewards_of(steps: Transitions, judge: Feedback, adapter: Adapter) -> NDArray[np.float32]:
-    """What a judge says of n steps, (n,) float32, in one call.
+def rewards_of(steps: Transitions, feedback: Feedback, adapter: Adapter) -> NDArray[np.float32]:
+    """The rewards of n steps, (n,) float32, in one call.
 
     Raises:
         ValueError: The adapter makes more or fewer episodes than steps, or a reward is not finite.
@@ -54,11 +55,11 @@ def rewards_of(steps: Transitions, judge: Feedback, adapter: Adapter) -> NDArray
             raise ValueError(
                 f"the adapter made {len(episodes)} episodes of {len(steps)} steps: make one of each"
             )
-        reward: NDArray[np.float32] = judgement(judge, episodes).reward.cpu().numpy().copy()
+        reward: NDArray[np.float32] = judgement(feedback, episodes).reward.cpu().numpy().copy()
     wrong = int((~np.isfinite(reward)).sum())
     if wrong:
         raise ValueError(
-            f"{type(judge).__name__} gave {wrong} of {len(reward)} rewards that are not finite: an agent "
+            f"{type(feedback).__name__} gave {wrong} of {len(reward)} rewards that are not finite: an agent "
             "that learns from them is lost"
         )
     return reward
@@ -66,33 +67,33 @@ def rewards_of(steps: Transitions, judge: Feedback, adapter: Adapter) -> NDArray
 
 def relabel(
     buffer: ReplayBuffer,
-    judge: Feedback,
+    feedback: Feedback,
     adapter: Adapter = observation_and_action,
     batch: int = 1024,
     device: torch.device | str = "cpu",
 ) -> int:
-    """Replaces all rewards in a buffer by what a judge says now; it is changed as a whole or not at all.
+    """Replaces all rewards in a buffer by those of a feedback source now, as a whole or not at all.
 
-    Off-policy agents otherwise go on to learn from what earlier versions of the model said; PEBBLE (Lee et
+    Off-policy agents otherwise go on to learn from rewards of earlier versions of the model; PEBBLE (Lee et
     al., 2021, arXiv 2106.05091) relabels after every update. The adapter gets what ``RewardVecEnv`` gives it:
-    pictures channels first, last observations of episodes, and actions as the environment was told them
+    pictures channels first, last observations of episodes, and actions as the environment got them
     (off-policy algorithms store those of a Box scaled to -1 to 1).
 
     Args:
         buffer: A ``ReplayBuffer`` or ``DictReplayBuffer``.
-        judge: A judge that does not see the reference.
+        feedback: A source that does not see the reference.
         adapter: Makes an episode of each step.
-        batch: Steps judged at a time.
-        device: Where the judge wants its tensors.
+        batch: Steps scored at a time.
+        device: The device of its tensors.
 
     Returns:
-        How many steps were judged.
+        How many steps were scored.
 
     Raises:
-        ValueError: It is no replay buffer, the judge needs the reference, or the adapter asks for next
+        ValueError: It is no replay buffer, the feedback needs the reference, or the adapter asks for next
             observations that the buffer does not keep.
     """
-    check_judge(judge)
+    check_feedback(feedback)
     at_least("batch", batch, 1)
     if not isinstance(buffer, ReplayBuffer) or isinstance(buffer, HerReplayBuffer):
         raise ValueError(
@@ -104,7 +105,7 @@ def relabel(
     rewards = np.empty(rows, dtype=np.float32)
     for first in range(0, rows, batch):
         part = slice(first, min(first + batch, rows))
-        rewards[part] = rewards_of(_transitions(buffer, part, device), judge, adapter)
+        rewards[part] = rewards_of(_transitions(buffer, part, device), feedback, adapter)
     buffer.rewards[:steps] = rewards.reshape(steps, buffer.n_envs)
     return rows
 

@@ -22,15 +22,15 @@ Entries: TypeAlias = "Mapping[str, Tensor]"
 
 @dataclass(frozen=True)
 class Transitions:
-    """n steps of an environment; every tensor has leading dimension n and is nobody else's.
+    """n steps of an environment; every tensor has leading dimension n and is a copy.
 
     Pictures are channels first, as the encoders of this library want them, however they are shown.
 
     Attributes:
         observation: What the agent saw when it acted, by observation key; under ``observation`` where the
             environment does not give a Dict.
-        action: What the environment was told: (n,) int64 for Discrete, else (n, ...).
-        after: Makes ``next_observation``, which costs copies, when somebody asks for it.
+        action: The action as the environment takes it: (n,) int64 for Discrete, else (n, ...).
+        after: Makes ``next_observation``, which costs copies, when it is needed.
     """
 
     observation: Entries
@@ -124,7 +124,7 @@ def actions_of(actions: Any, space: gym.Space[Any], device: torch.device | str =
 
 
 def _fresh(value: Any, device: torch.device | str) -> Tensor:
-    """A copy as a tensor: whoever gave the value may write over it."""
+    """A copy as a tensor: the caller may write over the value."""
     return torch.as_tensor(value).to(device, copy=True)
 
 

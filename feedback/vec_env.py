@@ -11,7 +11,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
 
-from feedback.relabel import check_judge, relabel, rewards_of
+from feedback.relabel import check_feedback, relabel, rewards_of
 from feedback.transitions import (
     Adapter,
     Transitions,
@@ -25,29 +25,23 @@ from mm_envs.episodes import Feedback
 
 
 class RewardVecEnv(VecEnvWrapper):
-    """Replaces the reward of an environment by what a judge says, all rows in one call a step.
+    """Replaces the reward of an environment by that of a feedback source, all rows in one call a step.
 
-    Every info carries ``original_reward``, the true reward of the step as a float (imitation's
-    ``RewardVecEnvWrapper`` calls the same number ``original_env_rew``). The info of a row that ended carries
-    ``learned_return``, the sum of learned rewards of the episode; ``episode``, which ``Monitor`` wrote
-    below, is left as it is and holds the true return. (A ``VecMonitor`` above would write the learned one.)
-
-    The judge gets tensors of its own and pictures channels first, whether ``VecTransposeImage`` lies below
-    or, where Stable-Baselines3 puts it, on top. Where the adapter asks for the next observation, an episode
-    that ended has its ``terminal_observation``, not the first one of the episode after it.
-
-    Put ``VecNormalize`` on top: observations below it are not normalised, which is what a reward model is
-    fitted on, and true rewards stay true.
+    Every info carries ``original_reward``, the true reward of the step as a float. The info of a row that
+    ended carries ``learned_return``, the sum of learned rewards of the episode; ``episode``, which
+    ``Monitor`` wrote below, keeps the true return. Pictures are channels first for the feedback, wherever
+    ``VecTransposeImage`` is. The next observation of an episode that ended is its ``terminal_observation``.
+    Put ``VecNormalize`` on top: observations below it are not normalised, as in the fit of a reward model.
 
     Args:
         venv: The environment, of any observation and action space; reset it through this wrapper.
-        judge: A judge that does not see the reference: a learned reward, for instance.
+        feedback: A source that does not see the reference: a learned reward, for instance.
         adapter: Makes an episode of each step.
-        device: Where the judge wants its tensors.
+        device: The device of its tensors.
 
     Raises:
-        ValueError: The judge is none or needs the reference, or ``venv`` is no ``VecEnv`` or has its rewards
-            replaced already.
+        ValueError: The feedback is none or needs the reference, or ``venv`` is no ``VecEnv`` or has its
+            rewards replaced already.
 
     Example:
         >>> from stable_baselines3.common.env_util import make_vec_env
@@ -66,11 +60,11 @@ class RewardVecEnv(VecEnvWrapper):
     def __init__(
         self,
         venv: VecEnv,
-        judge: Feedback,
+        feedback: Feedback,
         adapter: Adapter = observation_and_action,
         device: torch.device | str = "cpu",
     ) -> None:
-        check_judge(judge)
+        check_feedback(feedback)
         if not isinstance(venv, VecEnv):
             raise ValueError(
                 f"{venv} is no VecEnv of Stable-Baselines3: make it one, for instance by DummyVecEnv"
@@ -83,7 +77,7 @@ class RewardVecEnv(VecEnvWrapper):
                 )
             below = below.venv
         super().__init__(venv)
-        self.judge, self.adapter, self.device = judge, adapter, device
+        self.feedback, self.adapter, self.device = feedback, adapter, device
         self._before: dict[str, Tensor] | None = None
         self._returns = np.zeros(self.num_envs)
 
@@ -112,13 +106,13 @@ class RewardVecEnv(VecEnvWrapper):
             self._actions,
             lambda: self._after(seen, done, infos),
         )
-        reward = rewards_of(steps, self.judge, self.adapter)
+        reward = rewards_of(steps, self.feedback, self.adapter)
         self._before = seen
-        return _copied(observation), reward, done, self._told(infos, true, reward, done)
+        return _copied(observation), reward, done, self._annotated(infos, true, reward, done)
 
     def relabel(self, buffer: ReplayBuffer) -> int:
         """Gives the rewards in a replay buffer anew: see ``feedback.relabel.relabel``."""
-        return relabel(buffer, self.judge, self.adapter, device=self.device)
+        return relabel(buffer, self.feedback, self.adapter, device=self.device)
 
     def _seen(self, observation: Any) -> dict[str, Tensor]:
         return entries(observation, self.observation_space, self.device)
@@ -137,19 +131,19 @@ class RewardVecEnv(VecEnvWrapper):
             put_row(after, row, infos[row]["terminal_observation"])
         return channels_first(after, self.observation_space)
 
-    def _told(
+    def _annotated(
         self, infos: list[dict[str, Any]], true: Any, reward: NDArray[np.float32], done: NDArray[np.bool_]
     ) -> list[dict[str, Any]]:
         """New infos: those of the environment may be shared between rows."""
-        told = [
+        annotated = [
             {**info, "original_reward": value}
             for info, value in zip(infos, np.asarray(true, dtype=float).tolist(), strict=True)
         ]
         self._returns += reward
         for row in done.nonzero()[0].tolist():
-            told[row]["learned_return"] = float(self._returns[row])
+            annotated[row]["learned_return"] = float(self._returns[row])
         self._returns[done] = 0
-        return told
+        return annotated
 
 
 def _copied(observation: Any) -> Any:

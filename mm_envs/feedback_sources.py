@@ -25,9 +25,9 @@ FEEDBACKS: dict[str, str] = {
     "cider": "mm_envs.metrics.feedback:Cider",
     "cider_d": "mm_envs.metrics.feedback:CiderD",
     "weighted_sum": "mm_envs.metrics.weighted:WeightedSum",
-    "rater": "feedback.annotators:SimulatedRater",
+    "annotator": "feedback.annotators:AnnotatorFeedback",
     "reward_model": "feedback.reward_models:LearnedReward",
-    "annotator": "feedback.annotators:SimulatedAnnotator",
+    "simulated_annotator": "feedback.annotators:SimulatedAnnotator",
 }
 
 

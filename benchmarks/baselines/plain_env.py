@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.baselines.plain_caption import PlainScene, plain_scene, plain_utility
-from feedback.annotators import SimulatedRater
+from feedback.annotators import AnnotatorFeedback
 from mm_envs.data.scenes import Scenes
 from mm_envs.tasks.caption import Caption
 from mm_envs.tokenizers import Vocabulary
@@ -33,7 +33,7 @@ class PlainItems:
     """
 
     task: Caption
-    annotator: SimulatedRater
+    annotator: AnnotatorFeedback
     first: int
     images: NDArray[np.uint8]
     scenes: list[PlainScene]
@@ -63,7 +63,7 @@ def plain_items(split: str = "train", **task_arguments: Any) -> PlainItems:
         graph = dataset.graph(indices)
         images.append(dataset.batch(indices, ["image"])["image"].numpy())
         scenes += [plain_scene(graph, row, dataset.config) for row in range(len(indices))]
-    return PlainItems(task, SimulatedRater(task), numbers.start, np.concatenate(images), scenes)
+    return PlainItems(task, AnnotatorFeedback(task), numbers.start, np.concatenate(images), scenes)
 
 
 class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
@@ -90,7 +90,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     observation_space: gym.Space[Any]
     action_space: gym.Space[Any]
 
-    def __init__(self, items: PlainItems | None = None, annotator: SimulatedRater | None = None) -> None:
+    def __init__(self, items: PlainItems | None = None, annotator: AnnotatorFeedback | None = None) -> None:
         items = items or plain_items()
         task, annotator = items.task, annotator or items.annotator
         self._items, self._vocabulary, self._horizon = items, items.vocabulary, task.horizon

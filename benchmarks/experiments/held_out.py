@@ -53,7 +53,7 @@ def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> 
     """
     from agents.sb3.train import learn, make_agent
 
-    envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="rater", **arguments)
+    envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="annotator", **arguments)
     agent = make_agent("ppo", envs, seed=training.seed, settings=training.settings)
     learn(agent, training.steps)
     items = torch.tensor(dataset.range("test"))

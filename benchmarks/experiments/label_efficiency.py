@@ -14,14 +14,14 @@ from agents.policy import ResponsePolicy
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.experiments.policies import trained_policy
 from benchmarks.report import Table
+from feedback.active_learning import CandidatePairs, ask, draw_pairs, labelled, seed_of
 from feedback.aggregation import DawidSkene, Reliability, Votes, krippendorff_alpha, majority
 from feedback.annotators import AnnotatorPool, make_pool
-from feedback.candidates import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
 from feedback.losses import PairLikelihood
 from feedback.preferences import Labelled, Pairs
+from feedback.responses import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
 from feedback.reward_models import FitConfig, Fitted, ModelConfig, fit
 from feedback.reward_models.model import ENCODED
-from feedback.rounds import CandidatePairs, ask, draw_pairs, labelled, seed_of
 from mm_envs.feedback_sources import true_utility
 from mm_envs.statistics import correlation, difference_interval, mean_interval
 from mm_envs.tasks import Task

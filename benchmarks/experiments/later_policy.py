@@ -16,9 +16,9 @@ from agents.policy import ResponsePolicy
 from agents.policy_gradient import GradientConfig, Reward, policy_gradient
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
-from feedback.candidates import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, Answers, Labelled, Pairs
+from feedback.responses import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
 from feedback.reward_models import Ensemble, FitConfig, ModelConfig, fit
 from mm_envs.episodes import Prompts
 from mm_envs.statistics import difference_interval, mean_interval

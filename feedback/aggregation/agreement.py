@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
+from feedback.aggregation.votes import Votes, majority
+from feedback.preferences.records import Pairwise
 from mm_envs.names import one_of
 
+_VALUES = {"first": 0, "second": 1, "tie": 2}
 LEVELS = ("nominal", "ordinal", "interval")
 
 
@@ -59,5 +66,46 @@ def _distance(values: Tensor, totals: Tensor, level: str) -> Tensor:
     if level == "nominal":
         return 1 - torch.eye(len(values), dtype=torch.float64)
     # Ratings below a value, and half of those with it: the distance of two is what lies between them.
-    place = values if level == "interval" else totals.cumsum(0) - totals / 2
-    return (place[:, None] - place).square()
+    position = values if level == "interval" else totals.cumsum(0) - totals / 2
+    return (position[:, None] - position).square()
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far annotators agree on pairs that several of them judged.
+
+    Attributes:
+        shared: How many pairs have at least two votes.
+        alpha: Krippendorff's alpha over first, second and tie; nan if no pair is shared.
+        majority: The share of the votes on shared pairs that are those of the majority; nan likewise.
+        tied: The share of the shared pairs without a majority; nan likewise.
+    """
+
+    shared: int = 0
+    alpha: float = math.nan
+    majority: float = math.nan
+    tied: float = math.nan
+
+
+def votes_of(pairs: Sequence[Pairwise], annotators: Sequence[str]) -> Votes:
+    """The votes of comparisons that were not skipped: first, second or tie (0, 1, 2) on each query."""
+    queries: dict[str, int] = {}
+    rows = [
+        (queries.setdefault(one.query, len(queries)), annotators.index(one.annotator), _VALUES[one.choice])
+        for one in pairs
+    ]
+    item, annotator, label = torch.tensor(rows, dtype=torch.int64).view(-1, 3).unbind(1)
+    return Votes(item, annotator, label, len(queries), len(annotators), len(_VALUES))
+
+
+def agreement_of(pairs: Sequence[Pairwise]) -> Agreement:
+    """The agreement of comparisons that were not skipped."""
+    votes = votes_of(pairs, sorted({one.annotator for one in pairs}))
+    counts = votes.counts()
+    shared = counts.sum(1) >= 2
+    if not bool(shared.any()):
+        return Agreement()
+    most = majority(votes)
+    with_it = float(counts.amax(1)[shared].sum() / counts.sum(1)[shared].sum())
+    tied = float(most.tied[shared].double().mean())
+    return Agreement(int(shared.sum()), krippendorff_alpha(votes.item, votes.label), with_it, tied)

@@ -14,19 +14,15 @@ from mm_envs.names import at_least
 class Reliability(PairLikelihood):
     """P(first) = e_w s(d) + (1 - e_w) s(-d), with e_w learnt for every annotator w (Chen et al., 2013).
 
-    The difference of scores d is what the annotators have in common, e_w how often w says what they see: near
-    1 for a good one, 1/2 for a coin-flipper, below for an adversary, whose labels then count the other way
-    round. One vote a pair is enough: annotators need not see the same pairs, for the scores join them.
+    The scores are what annotators have in common, e_w how often w labels what is perceived: near 1 for a good
+    one, 1/2 for a coin, below for an adversary, whose labels then count the other way round. One vote a pair
+    is enough. The likelihood is the same with scores negated and e_w turned into 1 - e_w; a beta prior
+    decides: each annotator starts with ``right`` right and ``wrong`` wrong labels.
 
-    With all scores negated and all e_w turned into 1 - e_w the likelihood stays the same. The prior decides:
-    before they say anything, everybody counts as having been right ``right`` times and wrong ``wrong`` times
-    (a beta prior), hence most annotators are taken to be better than chance.
-
-    Extensions, each switched on by its argument: a position bias b_w adds b_w to d if the first was displayed
-    first and takes it off if not (whoever says the opposite has it, too, hence it is added after the turn);
-    skill by modality makes logit e_w = q_w + sum_m x_m u_wm, where x are the modalities of a pair; ties have
-    a strength of their own (Davidson, 1970), else a tie is half of a label for either side. b and u have
-    normal priors with standard deviations 0.5 and 1.
+    Extensions, each switched on by its argument: a position bias b_w, added to d if the first answer was
+    displayed first and else subtracted; skill by modality, logit e_w = q_w + sum_m x_m u_wm, with the
+    modalities x of a pair; ties with a strength of their own (Davidson, 1970), else half a label for either
+    side. b and u have normal priors with standard deviations 0.5 and 1.
 
     Args:
         annotators: How many there are.
@@ -58,7 +54,7 @@ class Reliability(PairLikelihood):
         ties: bool = False,
     ) -> None:
         super().__init__()
-        at_least("annotators", annotators, 1, "somebody has to have labelled")
+        at_least("annotators", annotators, 1, "give the number of those who labelled")
         at_least("labels", labels, 1, "give the number of labels of the fit")
         if not right > wrong > 0:
             raise ValueError(
@@ -116,8 +112,8 @@ class Reliability(PairLikelihood):
         first, second, tie = torch.logaddexp(right + sees, wrong + turned).unbind(-1)
         if self.tie is None:
             tie = (first + second) / 2
-        said = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
-        return said.masked_fill(choice == SKIP, 0.0)
+        chosen = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
+        return chosen.masked_fill(choice == SKIP, 0.0)
 
     def _logits(self, annotator: Tensor, modalities: Tensor | None) -> Tensor:
         """Logit e_w of each label, (n,)."""
@@ -146,12 +142,12 @@ class Reliability(PairLikelihood):
 
         Args:
             difference: (n,) float.
-            pairs: What was said, ties and skips left out.
+            pairs: The labels, ties and skips left out.
         """
-        sees, turned = self._said(difference, pairs)
+        sees, turned = self._log_chances(difference, pairs)
         return sees.exp(), turned.exp()
 
-    def _said(self, difference: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def _log_chances(self, difference: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
         column = pairs.choice.clamp(max=SECOND)[:, None]
         both = self._components(difference, pairs.annotator, pairs.shown_first)
         return both[0].gather(1, column)[:, 0], both[1].gather(1, column)[:, 0]
@@ -175,19 +171,19 @@ class Reliability(PairLikelihood):
     def update(self, difference: Tensor, pairs: Pairs) -> Tensor:
         """One step of expectation maximisation for e_w, given the differences of scores.
 
-        Expectation: how likely it is that the annotator said what they saw; maximisation:
+        Expectation: how likely it is that a label is what was perceived; maximisation:
         e_w = (sum of these + right) / (labels of w + right + wrong). Ties and skips do not count.
-        Differences that the labels themselves were fitted to flatter everybody: give held-out ones.
+        Give differences of scores that were not fitted to these labels, or skills come out too high.
 
         Args:
             difference: (n,) float.
-            pairs: What was said.
+            pairs: The labels.
 
         Returns:
             e_w, (annotators,) float.
         """
         counted = ((pairs.choice != TIE) & (pairs.choice != SKIP)).to(difference.dtype)
-        sees, turned = self._said(difference, pairs)
+        sees, turned = self._log_chances(difference, pairs)
         odds = self._logits(pairs.annotator, pairs.modalities) + sees - turned
         number = len(self.logit)
         right = torch.zeros(number, dtype=odds.dtype).index_add(0, pairs.annotator, counted * odds.sigmoid())
@@ -203,14 +199,14 @@ def fit_reliability(difference: Tensor, pairs: Pairs, annotators: int, steps: in
     Args:
         difference: The score of the first minus that of the second, (n,) float, from scores that did not see
             these labels.
-        pairs: What was said.
+        pairs: The labels.
         annotators: How many there are.
         steps: How many steps.
 
     Example:
-        >>> said = torch.tensor([0, 1, 0, 1] * 25)
+        >>> choice = torch.tensor([0, 1, 0, 1] * 25)
         >>> rows = torch.arange(100)
-        >>> pairs = Pairs(torch.zeros(100).long(), rows, rows, said, rows >= 0)
+        >>> pairs = Pairs(torch.zeros(100).long(), rows, rows, choice, rows >= 0)
         >>> fit_reliability(torch.tensor([9.0, -9.0] * 50), pairs, 1).skill.item() > 0.95
         True
     """

@@ -72,7 +72,7 @@ def trust_report(
     Args:
         model: What was learnt.
         difference: The score of the first minus that of the second, (n,) float.
-        pairs: What was said.
+        pairs: The labels.
         names: The names of the annotators.
         worth: Whoever surely says what they see less often than this, and not surely less often than
             1 - worth, is a coin.
@@ -101,14 +101,14 @@ def trust_report(
     skills = tuple(
         AnnotatorSkill(
             name,
-            int(number[place]),
-            float(model.skill[place]),
-            float(low[place]),
-            float(high[place]),
-            float(share[place]),
-            _verdict(float(low[place]), float(high[place]), worth),
+            int(number[index]),
+            float(model.skill[index]),
+            float(low[index]),
+            float(high[index]),
+            float(share[index]),
+            _verdict(float(low[index]), float(high[index]), worth),
         )
-        for place, name in enumerate(names)
+        for index, name in enumerate(names)
     )
     return TrustReport(skills, _alpha(counted))
 
@@ -125,7 +125,7 @@ def _intervals(model: Reliability, difference: Tensor, pairs: Pairs) -> tuple[Te
     step = grid[0]
     low = torch.where(inside, grid, 2.0).amin(1)
     high = torch.where(inside, grid, -1.0).amax(1)
-    # What reaches the outermost place of the grid reaches the end.
+    # What reaches the outermost index of the grid reaches the end.
     return torch.where(low == step, 0.0, low), torch.where(high == grid[-1], 1.0, high)
 
 

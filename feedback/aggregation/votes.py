@@ -12,7 +12,7 @@ from mm_envs.names import at_least
 
 @dataclass(frozen=True)
 class Votes:
-    """Who said what of which item: n votes.
+    """n votes of annotators on items.
 
     Attributes:
         item: (n,) int64 in 0 .. items - 1.
@@ -56,7 +56,7 @@ class Votes:
 
 @dataclass(frozen=True)
 class Majority:
-    """What most annotators said.
+    """The majority label of each item.
 
     Attributes:
         label: The label with most votes, (items,) int64; the lowest of several; -1 for an item without votes.
@@ -80,7 +80,7 @@ class Majority:
 
 
 def majority(votes: Votes) -> Majority:
-    """What most annotators said of each item.
+    """The majority label of each item.
 
     Example:
         >>> item, who, label = torch.tensor([[0, 0, 0, 1, 1], [0, 1, 2, 0, 1], [1, 1, 0, 0, 1]])
@@ -100,8 +100,8 @@ class DawidSkene:
     """The labels of items and the confusions of annotators, by expectation maximisation.
 
     An item has a true label z with prior p_z, and annotator w says l with chance pi_w[z, l], whatever else
-    was said (Dawid and Skene, 1979, "Maximum likelihood estimation of observer error-rates using the EM
-    algorithm"). From the shares of votes on, two steps take turns:
+    votes are given (Dawid and Skene, 1979, "Maximum likelihood estimation of observer error-rates using the
+    EM algorithm"). From the shares of votes on, two steps take turns:
 
     - maximisation: p_z = mean over items of T_iz; pi_w[z, l] = (sum over votes of w for l of T_iz + s) / sum
       over l of the same, with s the smoothing;
@@ -116,8 +116,8 @@ class DawidSkene:
 
     Attributes:
         prior: p, (classes,) float64, after ``fit``.
-        confusion: pi, (annotators, classes, classes) float64: true label, then what is said.
-        steps_taken: After how many steps it stood still.
+        confusion: pi, (annotators, classes, classes) float64: true label, then the label that is given.
+        steps_taken: After how many steps it converged.
 
     Example:
         >>> item, who = torch.arange(20).repeat_interleave(3), torch.arange(3).repeat(20)
@@ -150,7 +150,7 @@ class DawidSkene:
         if not len(votes):
             raise ValueError("there are no votes to learn from")
         share = majority(votes).share
-        # An item that nobody has seen says nothing: it starts, and stays, out of the prior.
+        # An item without votes is left out of the prior.
         seen = share.sum(1) > 0
         chance = share
         for taken in range(1, self.steps + 1):
@@ -165,20 +165,20 @@ class DawidSkene:
     def _confusion(self, votes: Votes, chance: Tensor) -> Tensor:
         shape = (votes.annotators * votes.classes, votes.classes)
         counts = torch.zeros(shape, dtype=torch.float64, device=chance.device)
-        said = votes.annotator * votes.classes + votes.label
-        counts = counts.index_add(0, said, chance[votes.item])
+        cell = votes.annotator * votes.classes + votes.label
+        counts = counts.index_add(0, cell, chance[votes.item])
         counts = counts.view(votes.annotators, votes.classes, votes.classes).transpose(1, 2) + self.smoothing
         return counts / counts.sum(2, keepdim=True)
 
     def predict_proba(self, votes: Votes) -> Tensor:
-        """The chance of each label of each item, (items, classes) float64; the prior where nobody voted.
+        """The chance of each label of each item, (items, classes) float64; the prior without votes.
 
         Args:
             votes: Votes of the annotators that were learnt, of these or of other items.
         """
-        said = self.confusion.log()[votes.annotator, :, votes.label]
+        votes_log = self.confusion.log()[votes.annotator, :, votes.label]
         start = self.prior.clamp(min=torch.finfo(torch.float64).tiny).log().repeat(votes.items, 1)
-        return start.index_add(0, votes.item, said).softmax(1)
+        return start.index_add(0, votes.item, votes_log).softmax(1)
 
     def predict(self, votes: Votes) -> Tensor:
         """The likeliest label of each item, (items,) int64."""

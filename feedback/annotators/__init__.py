@@ -8,11 +8,11 @@ from mm_envs.optional import lazy_attributes
 
 if TYPE_CHECKING:
     from feedback.annotators.annotator import Comparer, Comparison
+    from feedback.annotators.biases import BIASES, Bias, Blind, Favourite, Length, Myopic, make_bias
     from feedback.annotators.crowds import make_pool
     from feedback.annotators.decision import Decision
-    from feedback.annotators.lenses import LENSES, Blind, Favourite, Length, Lens, Myopic, make_lens
+    from feedback.annotators.feedback import AnnotatorFeedback
     from feedback.annotators.pool import AnnotatorPool, PoolComparison
-    from feedback.annotators.rater import SimulatedRater
     from feedback.annotators.simulated import SimulatedAnnotator
     from feedback.annotators.teachers import ANNOTATORS, CHARACTERS, TEACHERS, make_annotator
     from feedback.annotators.writing import Remarks
@@ -24,17 +24,17 @@ __getattr__ = lazy_attributes(
         "feedback.annotators.annotator": ["Comparer", "Comparison"],
         "feedback.annotators.crowds": ["make_pool"],
         "feedback.annotators.decision": ["Decision"],
-        "feedback.annotators.lenses": [
-            "LENSES",
+        "feedback.annotators.biases": [
+            "BIASES",
             "Blind",
             "Favourite",
             "Length",
-            "Lens",
+            "Bias",
             "Myopic",
-            "make_lens",
+            "make_bias",
         ],
         "feedback.annotators.pool": ["AnnotatorPool", "PoolComparison"],
-        "feedback.annotators.rater": ["SimulatedRater"],
+        "feedback.annotators.feedback": ["AnnotatorFeedback"],
         "feedback.annotators.simulated": ["SimulatedAnnotator"],
         "feedback.annotators.teachers": ["ANNOTATORS", "CHARACTERS", "TEACHERS", "make_annotator"],
         "feedback.annotators.writing": ["Remarks"],
@@ -43,23 +43,23 @@ __getattr__ = lazy_attributes(
 
 __all__ = [
     "ANNOTATORS",
+    "BIASES",
     "CHARACTERS",
-    "LENSES",
     "TEACHERS",
+    "AnnotatorFeedback",
     "AnnotatorPool",
+    "Bias",
     "Blind",
     "Comparer",
     "Comparison",
     "Decision",
     "Favourite",
     "Length",
-    "Lens",
     "Myopic",
     "PoolComparison",
     "Remarks",
     "SimulatedAnnotator",
-    "SimulatedRater",
     "make_annotator",
-    "make_lens",
+    "make_bias",
     "make_pool",
 ]

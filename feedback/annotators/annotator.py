@@ -12,7 +12,7 @@ from mm_envs.episodes import Episodes
 
 @dataclass(frozen=True)
 class Comparison:
-    """What an annotator said of n pairs of answers.
+    """Choices of an annotator on n pairs of answers.
 
     Attributes:
         choice: ``feedback.preferences`` FIRST, SECOND, TIE or SKIP, (n,) int64.

@@ -1,4 +1,4 @@
-"""What is left of the truth for somebody who lacks a sense."""
+"""Utility as perceived without a modality."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unseen_parts(task: Task, missing: Collection[str]) -> tuple[str, ...]:
     return tuple(part for part, carriers in carried if carriers and set(carriers) <= set(missing))
 
 
-def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Tensor] | None:
+def blind_perception(task: Task, missing: Collection[str]) -> Callable[[Episodes], Tensor] | None:
     """Perceives utility without some modalities; None where they carry nothing by themselves.
 
     The perceived utility is the sum of the parts that are left, within 0 to 1.
@@ -38,7 +38,7 @@ def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Te
     left = [part for part in task.part_modalities if part not in unseen]
     strip = _stripping(task, unseen)
 
-    def sight(episodes: Episodes) -> Tensor:
+    def perceive(episodes: Episodes) -> Tensor:
         whole = true_utility(task, episodes)
         parts = dict(whole.parts)
         if strip is not None:
@@ -53,13 +53,13 @@ def blind_sight(task: Task, missing: Collection[str]) -> Callable[[Episodes], Te
             total = total + parts[part]
         return total.clamp(0, 1)
 
-    return sight
+    return perceive
 
 
 def _stripping(
     task: Task, unseen: Collection[str]
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """Leaves out the words that nobody can check who lacks some parts; None if the words are not known.
+    """Leaves out the words about parts that are not perceived; None if the words are not known.
 
     Only so is an invented fact that is not seen no fault, and does not decide which object is meant.
     """
@@ -70,8 +70,8 @@ def _stripping(
     dropped = [grader.vocabulary.ids[word] for part in unseen for word in spoken.get(part, ())]
 
     def strip(words: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        places = torch.arange(words.shape[1], device=words.device)
-        gone = (places >= length[:, None]) | torch.isin(words, torch.tensor(dropped, device=words.device))
+        index = torch.arange(words.shape[1], device=words.device)
+        gone = (index >= length[:, None]) | torch.isin(words, torch.tensor(dropped, device=words.device))
         kept = compact(torch.where(gone, blank(words.shape, words.device), words), words.shape[1])
         return kept, sizes(kept)
 
@@ -79,7 +79,7 @@ def _stripping(
 
 
 def guessing(task: Task, missing: Collection[str]) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Makes of true answers those of somebody who lacks some modalities; None where nothing is missed.
+    """Turns true answers into those given without some modalities; None where nothing is missed.
 
     On scenes the words of what is not perceived are left out. Who perceives no noun, or has nothing but what
     is missing to answer from, answers at random.

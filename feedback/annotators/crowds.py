@@ -19,7 +19,7 @@ from mm_envs.values import tuples
 
 _PART = re.compile(r"\s*(\d{1,6})\s+([a-z]+)\s*")
 _POOL = ("members", "votes", "seed")
-_MOST = 10_000
+_MAX_MEMBERS = 10_000
 # The mistakes of good annotators in a crowd, from the best to the worst.
 _GOOD = (0.05, 0.25)
 
@@ -33,9 +33,10 @@ def make_pool(
     of several good ones are spread evenly over 5 to 25 %, unless they are given.
 
     Args:
-        spec: Numbers and kinds of ``ANNOTATORS``, as in "7 good, 4 coin, 1 adversary"; or the path of a JSON
-            file; or what such a file holds: ``{"members": [{"kind": "good", "count": 7, ...}, ...], "votes":
-            1, "seed": 0}``, where further entries of a member are arguments of ``SimulatedAnnotator``.
+        spec: Numbers and kinds of ``ANNOTATORS``, as in "7 good, 4 coin, 1 adversary"; one kind, for one
+            annotator; the path of a JSON file; or what such a file holds: ``{"members": [{"kind": "good",
+            "count": 7, ...}, ...], "votes": 1, "seed": 0}``, where further entries of a member are arguments
+            of ``SimulatedAnnotator``.
         task: The task whose answers are judged.
         votes: How many distinct members are asked about each pair; None: as specified, or 1.
         seed: Decides all draws of the pool and its members; None: as specified, or 0.
@@ -52,7 +53,7 @@ def make_pool(
     if isinstance(spec, Path) or (isinstance(spec, str) and spec.endswith(".json")):
         source, spec = str(spec), _read(Path(spec))
     elif isinstance(spec, str):
-        spec = {"members": _counted(spec)}
+        spec = {"members": [{"kind": spec}] if spec in ANNOTATORS else _counted(spec)}
     try:
         return _built(spec, task, votes, seed)
     except ValueError as error:
@@ -95,23 +96,23 @@ def _built(spec: Any, task: Task, votes: int | None, seed: int | None) -> Annota
     everyone: list[SimulatedAnnotator] = []
     alike = Counter(str(one.get("kind")) for one in members)
     for number, one in enumerate(members):
-        place = number if alike[str(one.get("kind"))] > 1 and "name" not in one else None
+        group = number if alike[str(one.get("kind"))] > 1 and "name" not in one else None
         try:
-            everyone += _alike(dict(one), task, seed, len(everyone), place)
+            everyone += _alike(dict(one), task, seed, len(everyone), group)
         except ValueError as error:
             raise ValueError(f"member {number}: {error}") from error
     return AnnotatorPool(everyone, votes, seed)
 
 
 def _alike(
-    member: dict[str, Any], task: Task, seed: int, place: int, group: int | None
+    member: dict[str, Any], task: Task, seed: int, start: int, group: int | None
 ) -> list[SimulatedAnnotator]:
     """The annotators that one entry describes."""
     kind, count = member.pop("kind", None), _whole("count", member.pop("count", 1))
     if not isinstance(kind, str):
         raise ValueError(f"kind={kind!r} is no name: choose one of {', '.join(ANNOTATORS)}")
-    if not 0 <= count <= _MOST:
-        raise ValueError(f"count={count} is not within 0 to {_MOST}")
+    if not 0 <= count <= _MAX_MEMBERS:
+        raise ValueError(f"count={count} is not within 0 to {_MAX_MEMBERS}")
     name = member.pop("name", kind if group is None else f"{kind}-{group}")
     if not isinstance(name, str) or not name:
         raise ValueError(f"name={name!r} is no text")
@@ -122,7 +123,7 @@ def _alike(
         if kind == "good" and count > 1 and "mistakes" not in own:
             own["mistakes"] = _GOOD[0] + (_GOOD[1] - _GOOD[0]) * number / (count - 1)
         if "seed" not in own:
-            own["seed"] = purpose(f"member {place + number} of {seed}")
+            own["seed"] = purpose(f"member {start + number} of {seed}")
         elif count > 1:  # each has noise of its own
             own["seed"] = purpose(f"one {number} of {own['seed']}")
         called = name if count == 1 else f"{name}-{number}"
@@ -131,10 +132,10 @@ def _alike(
 
 
 def _number(name: str, value: Any) -> Any:
-    """A value of a member: numbers are numbers; only lenses are something else."""
-    if name == "lenses":
+    """A value of a member: numbers are numbers; only biases are something else."""
+    if name == "biases":
         if not isinstance(value, tuple) or not all(isinstance(one, Mapping) for one in value):
-            raise ValueError(f"lenses={value!r:.60} is no list of objects: give [{{'kind': 'blind', ...}}]")
+            raise ValueError(f"biases={value!r:.60} is no list of objects: give [{{'kind': 'blind', ...}}]")
         return value
     if value == "infinity" and name in ("rationality", "fatigue"):
         return float("inf")

@@ -75,14 +75,14 @@ class Decision:
         return self.rationality / sqrt(2)
 
     def choice(
-        self, worth: Tensor, gap: Tensor, pull: Tensor, hashes: Tensor, sign: Tensor, label: Tensor | None
+        self, worth: Tensor, gap: Tensor, logit: Tensor, hashes: Tensor, sign: Tensor, label: Tensor | None
     ) -> Tensor:
         """FIRST, SECOND, TIE or SKIP, (n,) int64; all utilities in standard deviations.
 
         Args:
             worth: The perceived utility of the better answer, (n,) float32.
             gap: How much better the first one is, without myopia, (n,) float32.
-            pull: The same with myopia.
+            logit: The same with myopia.
             hashes: A hash for each pair, the same in either order, (n,) int64.
             sign: 1 or -1, the other one when the answers change places, (n,) float32.
             label: How many labels were given before, (n,) int64; None for 0.
@@ -91,11 +91,11 @@ class Decision:
         # The low bits of the hash make the noise, the high ones the mistakes.
         mistaken = uniform(hashes) < self.mistaken(label, hashes)
         if isinf(self.rationality):
-            close = pull.abs() <= _SAME
-            first = torch.where(close, self.position + noise > 0, pull > 0)
+            close = logit.abs() <= _SAME
+            first = torch.where(close, self.position + noise > 0, logit > 0)
         else:
             close = torch.zeros_like(mistaken)
-            first = self.sharpness * pull + self.position + noise > 0
+            first = self.sharpness * logit + self.position + noise > 0
         choice = torch.where(first ^ mistaken, FIRST, SECOND)
         equal = gap.abs() < self.equal
         if self.position == 0:
@@ -119,19 +119,19 @@ class Decision:
         grades = (seen / _SAME).round().gather(1, drawn)
         return drawn.gather(1, grades.argsort(dim=1, descending=True, stable=True))
 
-    def probability(self, pull: Tensor, label: Tensor | None = None) -> Tensor:
+    def probability(self, logit: Tensor, label: Tensor | None = None) -> Tensor:
         """How likely the answer displayed first is chosen where there is neither skip nor tie, (n,) float32.
 
         Args:
-            pull: How much better it seems, in standard deviations of utility, (n,) float32.
+            logit: How much better it seems, in standard deviations of utility, (n,) float32.
             label: How many labels were given before, (n,) int64; None for 0.
         """
         if isinf(self.rationality):
-            even = torch.sigmoid(torch.full_like(pull, self.position))
-            clear = torch.where(pull.abs() <= _SAME, even, (pull > 0).to(pull.dtype))
+            even = torch.sigmoid(torch.full_like(logit, self.position))
+            clear = torch.where(logit.abs() <= _SAME, even, (logit > 0).to(logit.dtype))
         else:
-            clear = torch.sigmoid(self.sharpness * pull + self.position)
-        wrong = self.mistaken(label, pull).to(pull.dtype)
+            clear = torch.sigmoid(self.sharpness * logit + self.position)
+        wrong = self.mistaken(label, logit).to(logit.dtype)
         return (1 - wrong) * clear + wrong * (1 - clear)
 
     def mistaken(self, label: Tensor | None, like: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ _SWAPPED = (SECOND, FIRST, 2, 3)
 
 @dataclass(frozen=True)
 class PoolComparison:
-    """What a pool said of n pairs, ``votes`` times each.
+    """Choices of a pool on n pairs, ``votes`` each.
 
     Attributes:
         annotator: Who was asked, (n, votes) int64, places in ``AnnotatorPool.names``; distinct in each row.
@@ -64,7 +64,7 @@ class AnnotatorPool:
         self.members, self.votes, self.seed = tuple(members), votes, seed
         self.names = tuple(member.name for member in self.members)
         if not self.members:
-            raise ValueError("there is nobody in the pool: give at least one annotator")
+            raise ValueError("the pool is empty: give at least one annotator")
         name, times = Counter(self.names).most_common(1)[0]
         if times > 1:
             raise ValueError(f"{times} annotators are called {name!r}: give each one a name of its own")
@@ -87,7 +87,7 @@ class AnnotatorPool:
             first: n answers, with reference and key.
             second: Other answers to the same questions.
             start: How many labels each member has given before, (members,) int64; None: none. Afterwards it
-                is ``start + torch.bincount(said.annotator.flatten(), minlength=len(pool))``.
+                is ``start + torch.bincount(comparison.annotator.flatten(), minlength=len(pool))``.
         """
         hashes, sign = pair_hashes(first, second, purpose(f"pool {self.seed}"))
         draws = fold(hashes[:, None], torch.arange(len(self), device=hashes.device))
@@ -102,10 +102,10 @@ class AnnotatorPool:
                 continue
             shown = shown_first[row, vote]
             one, other = first.take(row), second.take(row)
-            said = member.compare(one.where(shown, other), other.where(shown, one), label[row, vote])
-            swapped = torch.tensor(_SWAPPED, device=hashes.device)[said.choice]
-            choice[row, vote] = torch.where(shown, said.choice, swapped)
-            latency[row, vote] = said.latency
+            comparison = member.compare(one.where(shown, other), other.where(shown, one), label[row, vote])
+            swapped = torch.tensor(_SWAPPED, device=hashes.device)[comparison.choice]
+            choice[row, vote] = torch.where(shown, comparison.choice, swapped)
+            latency[row, vote] = comparison.latency
         return PoolComparison(annotator, choice, shown_first, latency, label)
 
     def _labels(self, annotator: Tensor, start: Tensor | None) -> Tensor:
@@ -126,14 +126,14 @@ class AnnotatorPool:
         """How likely each member is to be right, on average over some pairs, (members,) float64.
 
         Right is to choose the answer of higher true utility. Pairs of equal utility have no right choice and
-        are left out, whatever is said of them; ties and skips of a member are left out, too (who says nothing
+        are left out; ties and skips of a member are left out, too (a member with nothing
         else has skill NaN). Either answer is displayed first equally often.
 
         Args:
             task: Says what is true.
             first: n answers, with reference and key.
             second: Other answers to the same questions.
-            label: How many labels everybody is taken to have given before.
+            label: How many labels each member has given before.
 
         Raises:
             ValueError: No two answers differ in utility.
@@ -151,10 +151,10 @@ def _right(member: Comparer, best: Episodes, worst: Episodes, label: int) -> Ten
     """How likely a member is to prefer the better answers, () float64."""
     labels = torch.full((len(best),), label, device=best.response.device)
     orders = member.compare(best, worst, labels), member.compare(worst, best, labels)
-    said = [order.choice <= SECOND for order in orders]
+    decided = [order.choice <= SECOND for order in orders]
     if isinstance(member, SimulatedAnnotator):
         chances = member.probability(best, worst, labels), 1 - member.probability(worst, best, labels)
     else:
         chances = (orders[0].choice == FIRST).double(), (orders[1].choice == SECOND).double()
-    chance, counted = torch.stack(chances).double(), torch.stack(said)
+    chance, counted = torch.stack(chances).double(), torch.stack(decided)
     return (chance * counted).sum() / counted.sum()

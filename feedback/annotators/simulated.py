@@ -12,10 +12,10 @@ from torch import Tensor
 
 from feedback.annotators import writing
 from feedback.annotators.annotator import Comparison
+from feedback.annotators.biases import Bias, Blind, Myopic, make_bias, perceived_through
 from feedback.annotators.blindness import guessing
 from feedback.annotators.decision import Decision
 from feedback.annotators.draws import answer_hashes, pair_hashes
-from feedback.annotators.lenses import Blind, Lens, Myopic, make_lens, sight_through
 from feedback.annotators.writing import Remarks
 from mm_envs.episodes import Episodes, Judgement, Prompts
 from mm_envs.names import whole
@@ -24,29 +24,29 @@ from mm_envs.tasks.task import Task
 
 _EULER = 0.5772156649015329
 _HESITATION = 1.0
-_MOST_LEVELS = 1000
+_MAX_LEVELS = 1000
 
 
 class SimulatedAnnotator:
-    """A simulated person: the true utility seen through lenses, and a way to decide.
+    """Simulated annotator: perceives the true utility with biases, and decides with noise.
 
     Without further arguments it is the oracle; every argument adds one weakness. It can be asked for choices
     (``compare``), ratings (``rate``; it is a ``Feedback``, too, so that it can be the reward of an
     environment), approvals, rankings, corrections, demonstrations and critiques. All noise is drawn from the
-    key of the episode, the answers and the seed: it does not depend on the batch, and who is asked again says
-    the same again. Two annotators with the same seed draw the same noise, whatever their traits.
+    key of the episode, the answers and the seed: it does not depend on the batch, and the same question gets
+    the same answer again. Two annotators with the same seed draw the same noise, whatever their traits.
 
     Args:
         task: The task whose answers are judged.
         name: Who it is, in records.
-        rationality: How well utilities are told apart, per standard deviation of utility differences; see
+        rationality: How well utilities are discerned, per standard deviation of utility differences; see
             ``Decision``.
         mistakes: How often a choice is turned round, in [0, 1].
         skip: Pairs of which neither answer is worth more standard deviations of utility are skipped.
         equal: Answers that are less standard deviations of utility apart are a tie.
         position: Log odds in favour of the answer that is displayed first.
         fatigue: After how many labels half of the attention is gone.
-        lenses: What is between truth and perception, as lenses or plain values, see ``make_lens``.
+        biases: What is between truth and perception, as biases or plain values, see ``make_bias``.
         scale: How much the personal rating scale differs from utility: the standard deviation, among seeds,
             of ``log2(gain)`` and of ``offset``.
         levels: How many grades a rating has; 0 for any number.
@@ -55,7 +55,7 @@ class SimulatedAnnotator:
         seed: Which person it is: decides all draws.
 
     Raises:
-        ValueError: An argument is out of its range, or a lens does not fit the task.
+        ValueError: An argument is out of its range, or a bias does not fit the task.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -82,7 +82,7 @@ class SimulatedAnnotator:
         equal: float = 0.0,
         position: float = 0.0,
         fatigue: float = inf,
-        lenses: Iterable[Lens | Mapping[str, Any]] = (),
+        biases: Iterable[Bias | Mapping[str, Any]] = (),
         scale: float = 0.0,
         levels: int = 0,
         threshold: float = 0.5,
@@ -95,29 +95,29 @@ class SimulatedAnnotator:
         whole("levels", levels)
         if not 0 <= scale < inf:
             raise ValueError(
-                f"scale={scale} is not within 0 to infinity: 0 is a rater on the scale of utility"
+                f"scale={scale} is not within 0 to infinity: 0 is an annotator on the scale of utility"
             )
         if not isfinite(threshold):
             raise ValueError(f"threshold={threshold} is no finite number: give a utility")
-        if isinstance(lenses, Mapping):
-            raise ValueError(f"lenses={lenses} is one lens: give a list of lenses")
-        if levels != 0 and not 2 <= levels <= _MOST_LEVELS:
+        if isinstance(biases, Mapping):
+            raise ValueError(f"biases={biases} is one bias: give a list of biases")
+        if levels != 0 and not 2 <= levels <= _MAX_LEVELS:
             raise ValueError(
-                f"levels={levels} is no scale: give 2 to {_MOST_LEVELS} grades, or 0 for any number"
+                f"levels={levels} is no scale: give 2 to {_MAX_LEVELS} grades, or 0 for any number"
             )
         if not 0 < seconds < inf:
             raise ValueError(f"seconds={seconds} is no time: give a number above 0")
         self.task, self.name, self.seed = task, name, seed
         self.decision = Decision(rationality, mistakes, skip, equal, position, fatigue)
-        self.lenses = tuple(make_lens(lens) for lens in lenses)
+        self.biases = tuple(make_bias(bias) for bias in biases)
         self.levels, self.threshold, self.seconds = levels, threshold, seconds
         self.gain = 2 ** (scale * self._trait("gain"))
         self.offset = scale * self._trait("offset")
-        self._near = sight_through(task, self.lenses)
-        blind = [lens.missing for lens in self.lenses if isinstance(lens, Blind)]
+        self._near = perceived_through(task, self.biases)
+        blind = [bias.missing for bias in self.biases if isinstance(bias, Blind)]
         self._guess = guessing(task, blind[0]) if blind else None
-        far = tuple(lens for lens in self.lenses if not isinstance(lens, Myopic))
-        self._far = self._near if far == self.lenses else sight_through(task, far)
+        far = tuple(bias for bias in self.biases if not isinstance(bias, Myopic))
+        self._far = self._near if far == self.biases else perceived_through(task, far)
 
     def perceive(self, episodes: Episodes) -> Tensor:
         """The utility of answers as this person perceives it, without noise, (n,) float32."""
@@ -140,22 +140,22 @@ class SimulatedAnnotator:
         s = self.task.utility_deviation
         one, other = self._far(first) / s, self._far(second) / s
         gap = one - other
-        pull = gap if self._far is self._near else self._pull(first, second)
-        choice = self.decision.choice(torch.maximum(one, other), gap, pull, hashes, sign, label)
-        return Comparison(choice, self._latency(first, second, pull))
+        logit = gap if self._far is self._near else self._logit(first, second)
+        choice = self.decision.choice(torch.maximum(one, other), gap, logit, hashes, sign, label)
+        return Comparison(choice, self._latency(first, second, logit))
 
     def probability(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Tensor:
         """How likely the first answer is chosen where it is neither skipped nor a tie, (n,) float32."""
-        return self.decision.probability(self._pull(first, second), label)
+        return self.decision.probability(self._logit(first, second), label)
 
-    def _pull(self, first: Episodes, second: Episodes) -> Tensor:
+    def _logit(self, first: Episodes, second: Episodes) -> Tensor:
         s = self.task.utility_deviation
         return self._near(first) / s - self._near(second) / s
 
-    def _latency(self, first: Episodes, second: Episodes, pull: Tensor) -> Tensor:
+    def _latency(self, first: Episodes, second: Episodes, logit: Tensor) -> Tensor:
         hashes, _ = pair_hashes(first, second, self._purpose("latency"))
         # In double precision, so that the rounded result does not depend on how the batch is vectorised.
-        hesitation = 1 + _HESITATION * torch.exp(-pull.abs().double())
+        hesitation = 1 + _HESITATION * torch.exp(-logit.abs().double())
         return (self.seconds * hesitation * torch.exp(0.3 * normal(hashes).double())).to(torch.float32)
 
     # One answer -------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class SimulatedAnnotator:
         """The answers as they should be: the reference with the fewest words changed that seems better.
 
         An answer than which no reference seems better stays as it is; so does one that is overlooked by
-        mistake, or by somebody who flips coins.
+        mistake, or by a member that flips coins.
 
         Returns:
             Responses and lengths, as ``Episodes`` holds them.

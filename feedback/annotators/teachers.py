@@ -14,7 +14,7 @@ TEACHERS: dict[str, Mapping[str, Any]] = {
     "mistake": {"mistakes": 0.1},
     "noisy": {"rationality": 1.0},
     "skip": {"skip": 0.1},
-    "myopic": {"lenses": ({"kind": "myopic", "gamma": 0.9},)},
+    "myopic": {"biases": ({"kind": "myopic", "gamma": 0.9},)},
     "equal": {"equal": 0.1},
 }
 """The teachers of Lee et al., "B-Pref: Benchmarking Preference-Based Reinforcement Learning" (2021).
@@ -29,7 +29,7 @@ CHARACTERS: dict[str, Mapping[str, Any]] = {
     "adversary": {"rationality": 8.0, "mistakes": 0.8},
     "hasty": {"rationality": 4.0, "position": 1.5},
     "tired": {"rationality": 8.0, "fatigue": 200.0},
-    "verbose": {"rationality": 8.0, "lenses": ({"kind": "length", "strength": 2.0},)},
+    "verbose": {"rationality": 8.0, "biases": ({"kind": "length", "strength": 2.0},)},
 }
 """People as they are met in crowds; ``good`` ones in a pool have mistakes spread over 5 to 25 %."""
 

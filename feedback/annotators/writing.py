@@ -14,12 +14,12 @@ from mm_envs.episodes import Episodes
 from mm_envs.random import fold, gumbel
 from mm_envs.tasks.task import Task
 
-Sight: TypeAlias = Callable[[Episodes], Tensor]
+Perception: TypeAlias = Callable[[Episodes], Tensor]
 
 
 @dataclass(frozen=True)
 class Remarks:
-    """What was said of one part of each of n answers.
+    """Remarks on one part of each of n answers.
 
     Attributes:
         start: The first word of the part, (n,) int64.
@@ -37,7 +37,7 @@ class Remarks:
 
 
 def nearest_better(
-    task: Task, episodes: Episodes, sight: Sight, known: Callable[[Tensor], Tensor]
+    task: Task, episodes: Episodes, perceive: Perception, known: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor | None]:
     """The reference that seems better than the answer with the fewest words changed; else the answer itself.
 
@@ -47,32 +47,32 @@ def nearest_better(
     Args:
         task: What is asked.
         episodes: n answers, with reference.
-        sight: Perceives the utility of answers.
+        perceive: Perceives the utility of answers.
         known: Makes of true answers what is known of them.
     """
     assert episodes.reference is not None
-    kind, seen = task.answer, sight(episodes)
+    kind, seen = task.answer, perceive(episodes)
     several, there = task.references(episodes.reference)
     nearest, found = torch.full((len(episodes),), 10**9, device=seen.device), episodes
     for column, response in enumerate(several.unbind(1)):
         answer, length = kind.close(known(response))
         other = replace(episodes, response=answer, response_length=length, truth=None, turns=None)
         changes = kind.distance(episodes.response, episodes.response_length, answer, length)
-        wins = there[:, column] & (sight(other) > seen) & (changes < nearest)
+        wins = there[:, column] & (perceive(other) > seen) & (changes < nearest)
         nearest = torch.where(wins, changes, nearest)
         found = other.where(wins, found)
     return found.response, found.response_length
 
 
 def remark(
-    task: Task, episodes: Episodes, sight: Sight, sharp: float, hashes: Tensor, turned: Tensor
+    task: Task, episodes: Episodes, perceive: Perception, sharp: float, hashes: Tensor, turned: Tensor
 ) -> Remarks:
     """Remarks on the word that matters most, see ``SimulatedAnnotator.critique``.
 
     Raises:
         ValueError: The answers are not words.
     """
-    kind, seen, changes = task.answer, sight(episodes), []
+    kind, seen, changes = task.answer, perceive(episodes), []
     response, length = episodes.response, episodes.response_length
 
     def without(part: Tensor) -> Episodes:
@@ -80,7 +80,7 @@ def remark(
         return replace(episodes, response=rest[0], response_length=rest[1], truth=None, turns=None)
 
     for step in range(kind.steps):
-        changes.append(sight(without(torch.full((len(seen),), step, device=seen.device))) - seen)
+        changes.append(perceive(without(torch.full((len(seen),), step, device=seen.device))) - seen)
     change = torch.stack(changes, 1)
     assert length is not None  # a kind with parts has lengths
     index = torch.arange(change.shape[1], device=change.device)

@@ -4,7 +4,6 @@ from feedback.losses.likelihood import Likelihood, PairLikelihood
 from feedback.losses.pairs import (
     bradley_terry,
     bradley_terry_with_margin,
-    centring,
     davidson,
     davidson_log_probabilities,
     label_smoothing,
@@ -23,7 +22,6 @@ __all__ = [
     "boltzmann",
     "bradley_terry",
     "bradley_terry_with_margin",
-    "centring",
     "cumulative_logits",
     "davidson",
     "davidson_log_probabilities",

@@ -57,7 +57,7 @@ class PairLikelihood(nn.Module):
 
         Args:
             difference: The score of the first minus that of the second, (n,) float.
-            pairs: What was said.
+            pairs: The labels.
         """
         if self.tie is not None:
             if self.ties == "rao_kupper":
@@ -88,7 +88,7 @@ class Likelihood(nn.Module):
 
     Following Jeon, Milli and Dragan (2020, arXiv:2002.04833), every label is a choice c among a set C with
     P(c) = e^(b r(c)) / sum over C of e^(b r): pairs and rankings choose among answers, a correction between
-    the answer before and after, a demonstration among what could have been said, a critique between the
+    the answer before and after, a demonstration among the possible answers, a critique between the
     answer with the part and without it. Ratings and approvals place a score between cut-points. Cut-points,
     threshold, strength of ties, the rationality of each kind (pairs and rankings have 1, which fixes the
     scale of the scores) and personal scales are parameters of this module, learnt together with the scores.
@@ -105,12 +105,7 @@ class Likelihood(nn.Module):
     """
 
     def __init__(
-        self,
-        pairs: PairLikelihood | None = None,
-        *,
-        levels: int = 5,
-        annotators: int = 0,
-        labels: int = 1000,
+        self, pairs: PairLikelihood | None = None, *, levels: int = 5, annotators: int = 0, labels: int = 1000
     ) -> None:
         super().__init__()
         at_least("levels", levels, 2, "a scale has two ends")
@@ -134,7 +129,7 @@ class Likelihood(nn.Module):
 
         Args:
             scores: The score of each answer, (a,) float.
-            labels: What was said.
+            labels: The labels.
 
         Raises:
             TypeError: It is no kind of label that is known here.

@@ -26,9 +26,6 @@ def bradley_terry(difference: Tensor, target: Tensor) -> Tensor:
         difference: d = r1 - r2, (n,) float.
         target: p, how sure it is that the first is better, (n,) float in [0, 1].
 
-    Returns:
-        (n,) float.
-
     Example:
         >>> bradley_terry(torch.tensor([0.0, 1e4]), torch.tensor([0.5, 1.0]))
         tensor([0.6931, 0.0000])
@@ -44,9 +41,6 @@ def bradley_terry_with_margin(difference: Tensor, target: Tensor, margin: Tensor
         difference: d = r1 - r2, (n,) float.
         target: p, (n,) float in [0, 1].
         margin: m >= 0: one number, or (n,), such as the distance of two ratings.
-
-    Returns:
-        (n,) float.
 
     Example:
         >>> bradley_terry_with_margin(torch.tensor([2.0]), torch.tensor([1.0]), 2.0)
@@ -65,9 +59,6 @@ def label_smoothing(difference: Tensor, target: Tensor, epsilon: float) -> Tenso
         difference: d = r1 - r2, (n,) float.
         target: p, (n,) float in [0, 1].
         epsilon: e in [0, 0.5].
-
-    Returns:
-        (n,) float.
 
     Raises:
         ValueError: ``epsilon`` is out of its range.
@@ -92,9 +83,6 @@ def noise_mix(difference: Tensor, target: Tensor, eta: float) -> Tensor:
         difference: d = r1 - r2, (n,) float.
         target: p, (n,) float in [0, 1].
         eta: How often the coin decides, in [0, 1).
-
-    Returns:
-        (n,) float.
 
     Raises:
         ValueError: ``eta`` is out of its range.
@@ -124,9 +112,6 @@ def reliability(difference: Tensor, target: Tensor, logit: Tensor) -> Tensor:
         target: p, (n,) float in [0, 1].
         logit: The logit of e, (n,) float.
 
-    Returns:
-        (n,) float.
-
     Example:
         >>> reliability(torch.tensor([1e4, -1e4]), torch.tensor([1.0, 1.0]), torch.tensor([0.0, -1e4]))
         tensor([0.6931, 0.0000])
@@ -149,9 +134,6 @@ def rao_kupper(difference: Tensor, choice: Tensor, width: Tensor | float) -> Ten
         choice: FIRST, SECOND or TIE, (n,) int64; a SKIP says nothing and costs 0.
         width: w > 0, one number or (n,).
 
-    Returns:
-        (n,) float.
-
     Example:
         >>> torch.exp(-rao_kupper(torch.zeros(3), torch.arange(3), 1.0))
         tensor([0.2689, 0.2689, 0.4621])
@@ -172,9 +154,6 @@ def davidson(difference: Tensor, choice: Tensor, log_nu: Tensor | float) -> Tens
         choice: FIRST, SECOND or TIE, (n,) int64; a SKIP says nothing and costs 0.
         log_nu: The logarithm of nu, one number or (n,).
 
-    Returns:
-        (n,) float.
-
     Example:
         >>> torch.exp(-davidson(torch.zeros(3), torch.arange(3), 0.0))
         tensor([0.3333, 0.3333, 0.3333])
@@ -188,26 +167,7 @@ def davidson_log_probabilities(difference: Tensor, log_nu: Tensor | float) -> Te
     return torch.stack([difference / 2, -difference / 2, tie], -1).log_softmax(-1)
 
 
-def centring(first: Tensor, second: Tensor, coefficient: float = 0.01) -> Tensor:
-    """Adds c (r1 + r2)^2, which holds scores about 0: pairs leave that open (Eisenstein et al., 2023,
-    arXiv:2312.09244; ``center_rewards_coefficient`` of TRL's ``RewardTrainer``).
-
-    Args:
-        first: r1, (n,) float.
-        second: r2, (n,) float.
-        coefficient: c.
-
-    Returns:
-        (n,) float, to be added to a loss of the pairs.
-
-    Example:
-        >>> centring(torch.tensor([3.0]), torch.tensor([1.0]))
-        tensor([0.1600])
-    """
-    return coefficient * (first + second).square()
-
-
-# Losses of a pair that need nothing beside a number: name, and what the number is called.
+# Losses of a pair that need one number: name, and what the number is called.
 PAIR_LOSSES = {
     "bradley_terry": None,
     "margin": bradley_terry_with_margin,
@@ -237,6 +197,6 @@ def _log_add(logarithm: Tensor, constant: float) -> Tensor:
 
 
 def _chosen(choice: Tensor, first: Tensor, second: Tensor, tie: Tensor) -> Tensor:
-    said = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
+    logarithm = torch.where(choice == FIRST, first, torch.where(choice == SECOND, second, tie))
     # A skipped pair says nothing.
-    return torch.where(choice == SKIP, torch.zeros_like(said), said)
+    return torch.where(choice == SKIP, torch.zeros_like(logarithm), logarithm)

@@ -1,4 +1,4 @@
-"""Losses of rankings and of choices among several: Plackett-Luce, and what is rational given a reward."""
+"""Losses of rankings and of choices among several: Plackett-Luce and Boltzmann, (n,) float each."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ def plackett_luce(scores: Tensor, order: Tensor) -> Tensor:
         scores: The scores of all answers, (a,) float.
         order: Rows of the answers, best first, (n, K) int64; -1 beyond the end of a shorter ranking.
 
-    Returns:
-        (n,) float.
-
     Example:
         >>> scores = torch.tensor([0.0, 1.0, 5.0])
         >>> plackett_luce(scores, torch.tensor([[1, 0, -1], [2, 1, 0]]))
@@ -25,9 +22,9 @@ def plackett_luce(scores: Tensor, order: Tensor) -> Tensor:
     """
     there = order >= 0
     ranked = torch.where(there, scores[order.clamp(min=0)], 0.0)
-    places = torch.arange(order.shape[1], device=order.device)
+    index = torch.arange(order.shape[1], device=order.device)
     # Beyond the end a place chooses among itself alone, at no cost.
-    rest = (places[:, None] < places) & there[:, None, :] | (places[:, None] == places)
+    rest = (index[:, None] < index) & there[:, None, :] | (index[:, None] == index)
     pools = ranked[:, None, :].masked_fill(~rest, -torch.inf).logsumexp(-1)
     return (pools - ranked).sum(-1)
 
@@ -43,9 +40,6 @@ def boltzmann(chosen: Tensor, others: Tensor, there: Tensor, rationality: Tensor
         others: The scores of what could have been, (n, K) float.
         there: Which of the others there are, (n, K) bool.
         rationality: b > 0.
-
-    Returns:
-        (n,) float.
 
     Example:
         >>> boltzmann(torch.tensor([1.0]), torch.tensor([[1.0, 9.0]]), torch.tensor([[True, False]]))

@@ -1,4 +1,4 @@
-"""Losses of ratings on an ordered scale, and of approvals."""
+"""Losses of ratings on an ordered scale, and of approvals; (n,) float each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ def cumulative_logits(score: Tensor, level: Tensor, cuts: Tensor) -> Tensor:
         level: k, (n,) int64 in 0 .. K - 1, 0 the worst.
         cuts: Ascending, (K - 1,) float, or (n, K - 1) where each label has its own.
 
-    Returns:
-        (n,) float.
-
     Example:
         >>> cuts = torch.tensor([-1.0, 1.0])
         >>> torch.exp(-cumulative_logits(torch.zeros(3), torch.arange(3), cuts))
@@ -29,7 +26,7 @@ def cumulative_logits(score: Tensor, level: Tensor, cuts: Tensor) -> Tensor:
     """
     cuts = cuts.expand(len(score), -1)
     least, most = level == 0, level == cuts.shape[1]
-    # The outer levels have one cut only; the other stands in for it, and is not used.
+    # The outer levels have one cut only; the other is a placeholder.
     lower = cuts.gather(1, (level - 1).clamp(min=0)[:, None])[:, 0]
     upper = cuts.gather(1, level.clamp(max=cuts.shape[1] - 1)[:, None])[:, 0]
     inner = ~(least | most)
@@ -51,9 +48,6 @@ def ordered_cuts(first: Tensor, log_widths: Tensor) -> Tensor:
         first: () float.
         log_widths: (K - 2,) float.
 
-    Returns:
-        (K - 1,) float.
-
     Example:
         >>> ordered_cuts(torch.tensor(-1.0), torch.zeros(2))
         tensor([-1.,  0.,  1.])
@@ -68,9 +62,6 @@ def approval(score: Tensor, approved: Tensor, threshold: Tensor | float) -> Tens
         score: r, (n,) float.
         approved: (n,) bool.
         threshold: t, one number or (n,).
-
-    Returns:
-        (n,) float.
 
     Example:
         >>> approval(torch.tensor([0.0, 1e4]), torch.tensor([True, False]), 0.0)

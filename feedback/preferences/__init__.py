@@ -19,6 +19,7 @@ from feedback.preferences.batches import (
 from feedback.preferences.bulk import pairwise_records, ticket_items
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
+from feedback.preferences.query import Query, query_id
 from feedback.preferences.records import (
     CHOICES,
     KINDS,
@@ -30,8 +31,9 @@ from feedback.preferences.records import (
     Ranking,
     Rating,
     Record,
+    in_force,
 )
-from feedback.preferences.serial import from_json, query_id, record_id, same, to_json
+from feedback.preferences.serial import from_json, to_json
 from feedback.preferences.tensors import labelled
 from feedback.preferences.trl import from_trl, read_trl, to_trl, write_trl
 
@@ -58,6 +60,7 @@ __all__ = [
     "Labels",
     "Pairs",
     "Pairwise",
+    "Query",
     "Ranking",
     "Rankings",
     "Rating",
@@ -65,13 +68,12 @@ __all__ = [
     "Record",
     "from_json",
     "from_trl",
+    "in_force",
     "labelled",
     "pairwise_records",
     "query_id",
     "read_jsonl",
     "read_trl",
-    "record_id",
-    "same",
     "ticket_items",
     "to_json",
     "to_trl",

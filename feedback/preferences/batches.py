@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ FIRST, SECOND, TIE, SKIP = range(4)
 
 
 @dataclass(frozen=True)
-class Answers:
+class Answers(Batch):
     """Answers to m contexts.
 
     Attributes:
@@ -45,13 +46,6 @@ class Answers:
         length = None if self.length is None else self.length[rows]
         turns = None if self.turns is None else {key: value[rows] for key, value in self.turns.items()}
         return Answers(contexts, context, self.response[rows], length, turns)
-
-    def to(self, device: torch.device | str) -> Answers:
-        """The same on a device."""
-        contexts = {key: value.to(device) for key, value in self.contexts.items()}
-        length = None if self.length is None else self.length.to(device)
-        turns = None if self.turns is None else {key: one.to(device) for key, one in self.turns.items()}
-        return Answers(contexts, self.context.to(device), self.response.to(device), length, turns)
 
     @classmethod
     def of(
@@ -84,6 +78,8 @@ class Labels(Batch):
         annotator: Who gave each label, (n,) int64, a place in ``Labelled.annotators``.
     """
 
+    rows: ClassVar[tuple[str, ...]]
+    """The fields that hold rows of the answers, the first answer first."""
     annotator: Tensor
 
     def __len__(self) -> int:
@@ -104,9 +100,10 @@ class Pairs(Labels):
         choice: FIRST, SECOND, TIE or SKIP, (n,) int64.
         shown_first: Whether ``first`` was displayed first, (n,) bool.
         modalities: What carries the difference of the two answers, or what the annotator was shown, (n, M)
-            float shares; None where nobody says. Annotators may be better at some modalities than at others.
+            float shares; None where it is not known. Skill may differ between modalities.
     """
 
+    rows: ClassVar[tuple[str, ...]] = ("first", "second")
     first: Tensor
     second: Tensor
     choice: Tensor
@@ -127,6 +124,7 @@ class Rankings(Labels):
         order: Rows of the answers, best first, (n, K) int64; -1 beyond the end of a shorter ranking.
     """
 
+    rows: ClassVar[tuple[str, ...]] = ("order",)
     order: Tensor
 
 
@@ -139,6 +137,7 @@ class Ratings(Labels):
         rating: (n,) float32 in [0, 1]: 0 is the worst of the annotator's scale, 1 its best.
     """
 
+    rows: ClassVar[tuple[str, ...]] = ("answer",)
     answer: Tensor
     rating: Tensor
 
@@ -152,6 +151,7 @@ class Approvals(Labels):
         approved: (n,) bool.
     """
 
+    rows: ClassVar[tuple[str, ...]] = ("answer",)
     answer: Tensor
     approved: Tensor
 
@@ -165,6 +165,7 @@ class Corrections(Labels):
         corrected: The row of the answer as it should be, (n,) int64.
     """
 
+    rows: ClassVar[tuple[str, ...]] = ("answer", "corrected")
     answer: Tensor
     corrected: Tensor
 
@@ -178,6 +179,7 @@ class Demonstrations(Labels):
         others: Rows of the answers, (n, K) int64; -1 beyond the end of a shorter list.
     """
 
+    rows: ClassVar[tuple[str, ...]] = ("answer", "others")
     answer: Tensor
     others: Tensor
 
@@ -192,6 +194,7 @@ class Critiques(Labels):
         good: (n,) bool.
     """
 
+    rows: ClassVar[tuple[str, ...]] = ("answer", "without")
     answer: Tensor
     without: Tensor
     good: Tensor

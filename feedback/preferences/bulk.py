@@ -1,4 +1,4 @@
-"""The way from tensors to records: what was said of many pairs at once."""
+"""Records of labels that are tensors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from feedback.preferences.items import Item
+from feedback.preferences.query import query_id
 from feedback.preferences.records import CHOICES, Pairwise
-from feedback.preferences.serial import query_id
 from mm_envs.tasks.task import Task
 
 
@@ -19,7 +19,7 @@ def ticket_items(task: Task, tickets: Iterable[str], texts: Iterable[str] | None
 
     Args:
         task: Says what the answers are written in.
-        tickets: Those of the episodes; one that stands there twice is one item.
+        tickets: Those of the episodes; duplicates are one item.
         texts: What is asked in each, in words.
 
     Raises:
@@ -56,7 +56,7 @@ def pairwise_records(
         annotators: Names of annotators.
         annotator: Who gave each vote, a place in ``annotators``, shaped as ``choice``; None: the first.
         shown_first: Whether ``first`` was displayed first, shaped as ``choice``, bool; None: it was.
-        latency: Seconds until the answer came, shaped as ``choice``; None: nobody looked.
+        latency: Seconds until the answer came, shaped as ``choice``; None: not measured.
         sampler: Where the answers come from.
         reward_model: The version of the reward model that chose the queries.
         at: When, in seconds since 1970; None: now.
@@ -73,9 +73,9 @@ def pairwise_records(
     """
     given = {"annotator": annotator, "shown_first": shown_first, "latency": latency}
     _check_shapes(len(items), {"first": first, "second": second, "choice": choice}, given)
-    _check_places("choice", choice, len(CHOICES))
+    _check_range("choice", choice, len(CHOICES))
     if annotator is not None:
-        _check_places("annotator", annotator, len(annotators))
+        _check_range("annotator", annotator, len(annotators))
     votes = choice[:, None] if choice.ndim == 1 else choice
     who, shown, seconds = (
         [None] * votes.numel() if value is None else value.flatten().tolist() for value in given.values()
@@ -84,7 +84,7 @@ def pairwise_records(
     queries = [query_id(item, pair, sampler) for item, pair in zip(items, answers, strict=True)]
     moment = time.time() if at is None else at
     row_of_vote = torch.arange(len(items)).repeat_interleave(votes.shape[1]).tolist()
-    said = votes.flatten().tolist()
+    choices = votes.flatten().tolist()
     return [
         Pairwise(
             query=queries[row],
@@ -96,7 +96,7 @@ def pairwise_records(
             latency=seconds[vote],
             time=moment,
             reward_model=reward_model,
-            choice=CHOICES[said[vote]],
+            choice=CHOICES[choices[vote]],
         )
         for vote, row in enumerate(row_of_vote)
     ]
@@ -116,6 +116,6 @@ def _check_shapes(n: int, each: Mapping[str, Tensor], votes: Mapping[str, Tensor
             )
 
 
-def _check_places(name: str, value: Tensor, count: int) -> None:
+def _check_range(name: str, value: Tensor, count: int) -> None:
     if ((value < 0) | (value >= count)).any():
         raise ValueError(f"{name} goes from {int(value.min())} to {int(value.max())}: give 0 to {count - 1}")

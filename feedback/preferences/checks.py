@@ -9,7 +9,7 @@ from typing import Any
 from mm_envs.names import one_of
 
 LONGEST = 2**16
-LONGEST_ANSWERS, MOST_ANSWERS = 2**20, 2**16
+LONGEST_ANSWERS, MAX_ANSWERS = 2**20, 2**16
 _CONTENT = re.compile(r"sha256:[0-9a-f]{64}")
 _MEDIA = re.compile(r"sha256:([0-9a-f]{64})(\.[a-z0-9]{1,8})?")
 
@@ -36,6 +36,25 @@ def text(name: str, value: Any, least: int = 0, most: int = LONGEST) -> None:
     # PostgreSQL holds no NUL, and no file of UTF-8 a lone surrogate.
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ValueError(f"{name}={value!r:.60} holds a character that is no text")
+
+
+def texts(name: str, value: Any) -> None:
+    """Refuses what is no tuple of texts, or holds too many or too long ones.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(value, tuple):
+        raise ValueError(f"{name} is a {type(value).__name__}: give a tuple of texts")
+    if len(value) > MAX_ANSWERS:
+        raise ValueError(f"{name} has {len(value):,} texts: at most {MAX_ANSWERS:,} are stored")
+    for one in value:
+        text(name, one)
+    together = sum(map(len, value))
+    if together > LONGEST_ANSWERS:
+        raise ValueError(
+            f"{name} have {together:,} characters together: at most {LONGEST_ANSWERS:,} are stored"
+        )
 
 
 def number(name: str, value: Any, least: float | None = 0.0) -> None:

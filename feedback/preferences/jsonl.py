@@ -1,4 +1,4 @@
-"""Feedback as a file of JSON Lines: a line that says what it is, then items and records, one a line."""
+"""Feedback as a file of JSON Lines: a header, then items, queries and records, one a line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 from feedback.preferences.checks import text
 from feedback.preferences.items import Item
 from feedback.preferences.lines import first_line, read_lines, write_lines
+from feedback.preferences.query import Query
 from feedback.preferences.records import Record
-from feedback.preferences.serial import form_of, to_json
+from feedback.preferences.serial import Form, form_of, to_json
 
-FORMAT, VERSION = "mm-envs preferences", 1
+# Version 2 knows queries and revisions.
+FORMAT, VERSION = "mm-envs preferences", 2
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Imported:
         items: The items, in the order of the file.
         records: The records, in the order of the file.
         skipped: One sentence for each line that was left out.
+        queries: The queries, in the order of the file.
     """
 
     header: Header | None
     items: tuple[Item, ...]
     records: tuple[Record, ...]
     skipped: tuple[str, ...] = ()
+    queries: tuple[Query, ...] = ()
 
 
 def write_jsonl(
@@ -57,21 +61,23 @@ def write_jsonl(
     items: Iterable[Item] = (),
     environment: str = "",
     vocabulary: str = "",
+    queries: Iterable[Query] = (),
 ) -> int:
     """Writes a file, whole or not at all.
 
     Args:
         path: The file; one that is there is replaced.
-        records: What was said.
-        items: What it speaks of.
+        records: The labels, superseded ones before their revisions.
+        items: The items that they are about.
         environment: The id of the environment of all items.
         vocabulary: The digest of the vocabulary of their answers.
+        queries: Queries, answered or not.
 
     Returns:
         How many lines follow the first one.
     """
     header = asdict(Header(environment, vocabulary))
-    forms: Iterable[Item | Record] = chain(items, records)
+    forms: Iterable[Form] = chain(items, queries, records)
     return write_lines(path, chain([header], map(to_json, forms))) - 1
 
 
@@ -91,23 +97,15 @@ def read_jsonl(path: str | Path, on_error: str = "raise") -> Imported:
         header = _header(first_line(path))
     except ValueError as error:
         raise ValueError(str(error) if str(error).startswith(f"{path}") else f"{path}: {error}") from None
-    items: list[Item] = []
-    records: list[Record] = []
-    begun = False
+    found: list[Form | None] = []
 
     def take(number: int, value: Any) -> None:
-        nonlocal begun
-        if not begun:
-            begun = True
-            return
-        found = form_of(value)
-        if isinstance(found, Item):
-            items.append(found)
-        else:
-            records.append(found)
+        found.append(form_of(value) if found else None)
 
     skipped = read_lines(path, take, on_error)
-    return Imported(header, tuple(items), tuple(records), skipped)
+    items = tuple(one for one in found if isinstance(one, Item))
+    records = tuple(one for one in found if isinstance(one, Record))
+    return Imported(header, items, records, skipped, tuple(one for one in found if isinstance(one, Query)))
 
 
 def _header(value: Any) -> Header:

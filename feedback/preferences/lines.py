@@ -7,8 +7,9 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mm_envs.names import one_of
 
@@ -41,24 +42,31 @@ def read_line(line: str) -> Any:
         raise ValueError("it is nested too deep") from None
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that gets its name when it is complete and on the disk, else leaves nothing."""
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        with partial.open("xb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_lines(path: str | Path, values: Iterable[Mapping[str, Any]]) -> int:
     """Writes a file, whole or not at all; one that is there is replaced.
 
     Returns:
         How many lines it has.
     """
-    path, count = Path(path), 0
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with beside.open("x", encoding="utf-8", newline="\n") as out:
-            for value in values:
-                out.write(line_of(value) + "\n")
-                count += 1
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    count = 0
+    with whole_file(Path(path)) as out:
+        for value in values:
+            out.write(f"{line_of(value)}\n".encode())
+            count += 1
     return count
 
 

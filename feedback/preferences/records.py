@@ -1,45 +1,48 @@
-"""What an annotator said, one record a time: the form in which feedback is stored and exchanged."""
+"""Labels of annotators, one record each: the form in which feedback is stored and exchanged."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, TypeVar
 
-from feedback.preferences.checks import (
-    LONGEST_ANSWERS,
-    MOST_ANSWERS,
-    item_id,
-    member,
-    number,
-    permutation,
-    text,
-)
+from feedback.preferences.checks import item_id, member, number, permutation, text, texts
+from feedback.preferences.query import digest_of
 
 CHOICES = ("first", "second", "tie", "skip")
 VERDICTS = ("good", "bad")
+# What two records of the same meaning may differ in: a label may be sent twice, a newer model choose a query.
+_ASIDE = ("time", "latency", "reward_model")
+_ID = re.compile("[0-9a-f]{32}")
+_R = TypeVar("_R", bound="Record")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What every kind of feedback knows. Subclasses add what was said.
+    """Fields that all kinds of feedback share. Subclasses add the label itself.
+
+    A record with ``supersedes`` is a revision: it counts instead of the earlier record, which stays stored.
 
     Attributes:
-        query: The id of the question that the annotator answered; with the annotator it names the record.
+        query: The id of the query that the annotator answered; with the annotator it names the record.
         item: What the answers are about: a ticket (``mm1:...``) or ``sha256:`` and the digest of its content.
-        annotator: Who said it.
+        annotator: The name of the annotator.
         answers: The answers that were judged, as words.
         displayed: The order in which they were shown: ``answers[displayed[0]]`` first. Empty: as they are.
-        sampler: Where the answers come from, as ``feedback.candidates`` names it.
-        latency: Seconds until the annotator answered; None if nobody looked.
+        sampler: Where the answers come from, as ``feedback.responses`` names it.
+        latency: Seconds until the annotator answered; None if they were not measured.
         time: When, in seconds since 1970 (UTC).
         reward_model: The version of the reward model that chose the query; empty if none did.
+        supersedes: The id of the earlier record of this annotator on this query that this one replaces.
+        withdrawn: Whether the revision takes the label back without giving another one.
 
     Raises:
-        ValueError: A value is not what it should be; the message names kind and field.
+        ValueError: A value is of the wrong form; the message names kind and field.
     """
 
     kind: ClassVar[str]
-    judged: ClassVar[tuple[int, int | None]] = (1, 1)
+    counts: ClassVar[tuple[int, int | None]] = (1, 1)
     """How many answers the annotator judged: at least, and at most (None: any number)."""
 
     query: str
@@ -51,6 +54,8 @@ class Record:
     latency: float | None = None
     time: float = 0.0
     reward_model: str = ""
+    supersedes: str = ""
+    withdrawn: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -59,25 +64,55 @@ class Record:
         except ValueError as error:
             raise ValueError(f"{self.kind} record: {error}") from None
 
+    @property
+    def part(self) -> tuple[int, ...]:
+        """The part of the answer that the label is about, where one answer has several labels."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """Names what is labelled by whom: kind, query, annotator and part. Revisions share it."""
+        return digest_of((self.kind, self.query, self.annotator, *self.part))
+
+    @property
+    def id(self) -> str:
+        """The label; of a revision also what it supersedes and says, so that two revisions never collide."""
+        if not self.supersedes:
+            return self.label
+        content = [getattr(self, one.name) for one in fields(self) if one.name not in _ASIDE]
+        return digest_of((self.label, *content))
+
+    def covers(self, other: Record) -> bool:
+        """Whether two records say the same, whenever and however fast they were given."""
+        if type(self) is not type(other):
+            return False
+        names = (one.name for one in fields(self) if one.name not in _ASIDE)
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    def revised(self: _R, **changes: Any) -> _R:
+        """A revision of this record by the same annotator.
+
+        Args:
+            changes: The new label and its time; ``withdrawn=True`` takes the label back.
+
+        Example:
+            >>> old = Approval(query="q", item="mm1:a", annotator="ann", answers=("red",), approved=True)
+            >>> [one.approved for one in in_force([old, old.revised(approved=False)])]
+            [False]
+            >>> in_force([old, old.revised(withdrawn=True)])
+            []
+        """
+        return replace(self, **{"supersedes": self.id, "withdrawn": False, **changes})
+
     def _check_common(self) -> None:
         text("query", self.query, least=1)
         item_id("item", self.item)
         text("annotator", self.annotator, least=1)
-        least, most = self.judged
-        if not isinstance(self.answers, tuple):
-            raise ValueError(f"answers is a {type(self.answers).__name__}: give a tuple of texts")
+        least, most = self.counts
+        texts("answers", self.answers)
         if len(self.answers) < least or (most is not None and len(self.answers) > most):
             wanted = f"{least}" if most == least else f"at least {least}"
             raise ValueError(f"answers has {len(self.answers)} texts: give {wanted}")
-        if len(self.answers) > MOST_ANSWERS:
-            raise ValueError(f"answers has {len(self.answers):,} texts: at most {MOST_ANSWERS:,} are stored")
-        for answer in self.answers:
-            text("answers", answer)
-        together = sum(map(len, self.answers))
-        if together > LONGEST_ANSWERS:
-            raise ValueError(
-                f"answers have {together:,} characters together: at most {LONGEST_ANSWERS:,} are stored"
-            )
         if self.displayed != ():
             permutation("displayed", self.displayed, len(self.answers))
         text("sampler", self.sampler)
@@ -85,6 +120,11 @@ class Record:
             number("latency", self.latency)
         number("time", self.time)
         text("reward_model", self.reward_model)
+        text("supersedes", self.supersedes)
+        if self.supersedes and not _ID.fullmatch(self.supersedes):
+            raise ValueError(f"supersedes={self.supersedes!r:.60} is no id of a record")
+        if not isinstance(self.withdrawn, bool) or (self.withdrawn and not self.supersedes):
+            raise ValueError(f"withdrawn={self.withdrawn!r:.60} is not false, and nothing is superseded")
 
     def _check(self) -> None:
         """Refuses what a kind of its own does not allow."""
@@ -99,7 +139,7 @@ class Pairwise(Record):
     """
 
     kind: ClassVar[str] = "pairwise"
-    judged: ClassVar[tuple[int, int | None]] = (2, 2)
+    counts: ClassVar[tuple[int, int | None]] = (2, 2)
 
     choice: str
 
@@ -116,7 +156,7 @@ class Ranking(Record):
     """
 
     kind: ClassVar[str] = "ranking"
-    judged: ClassVar[tuple[int, int | None]] = (2, None)
+    counts: ClassVar[tuple[int, int | None]] = (2, None)
 
     order: tuple[int, ...]
 
@@ -193,7 +233,7 @@ class Demonstration(Record):
     """
 
     kind: ClassVar[str] = "demonstration"
-    judged: ClassVar[tuple[int, int | None]] = (0, None)
+    counts: ClassVar[tuple[int, int | None]] = (0, None)
 
     answers: tuple[str, ...] = ()
     demonstration: str
@@ -210,7 +250,7 @@ class Critique(Record):
         start: The first word of the part in the answer.
         stop: The first word behind it.
         verdict: "good" or "bad".
-        comment: What the annotator said of it.
+        comment: A remark of the annotator.
     """
 
     kind: ClassVar[str] = "critique"
@@ -219,6 +259,11 @@ class Critique(Record):
     stop: int
     verdict: str
     comment: str = ""
+
+    @property
+    def part(self) -> tuple[int, ...]:
+        """First word of the part, and the first behind it."""
+        return self.start, self.stop
 
     def _check(self) -> None:
         words = len(self.answers[0].split())
@@ -236,3 +281,23 @@ class Critique(Record):
 KINDS: dict[str, type[Record]] = {
     one.kind: one for one in (Pairwise, Ranking, Rating, Approval, Correction, Demonstration, Critique)
 }
+
+
+def in_force(records: Iterable[_R]) -> list[_R]:
+    """The records that count: neither superseded nor withdrawn, one a label.
+
+    Of two revisions of the same record the later one counts.
+
+    Args:
+        records: In the order in which they were stored.
+    """
+    given = list(records)
+    superseded = {one.supersedes for one in given if one.supersedes}
+    if not superseded:
+        return given
+    newest: dict[str, _R] = {}
+    for one in given:
+        before = newest.get(one.label)
+        if one.id not in superseded and (one.supersedes or before is None or not before.supersedes):
+            newest[one.label] = one
+    return [one for one in given if newest.get(one.label) is one and not one.withdrawn]

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from feedback.preferences import batches
 from feedback.preferences import records as kinds
-from feedback.preferences.answers import AnswerTable, padded
-from feedback.preferences.batches import (
-    Answers,
-    Approvals,
-    Corrections,
-    Critiques,
-    Demonstrations,
-    Labelled,
-    Labels,
-    Pairs,
-    Rankings,
-    Ratings,
-)
-from feedback.preferences.records import CHOICES, Record
+from feedback.preferences.batches import Answers, Labelled, Labels
+from feedback.preferences.records import CHOICES, Record, in_force
 from mm_envs.engine.ticket import Ticket
 from mm_envs.tasks.play import turns_of
 from mm_envs.tasks.task import Task
@@ -47,7 +36,7 @@ def labelled(
     however many records speak of it.
 
     Args:
-        records: Of any kinds.
+        records: Of any kinds; those that were superseded or withdrawn do not count.
         task: The task of the environment, on the dataset that the tickets were made on.
         environment: Refuse tickets of another id; None: of more than one id.
         split: Leave out records on items of other splits.
@@ -62,29 +51,29 @@ def labelled(
     Example:
         >>> from feedback.collection import draw_prompts
         >>> prompts, tickets = draw_prompts("MMVQA-v0", 2)
-        >>> said = [kinds.Pairwise(query=str(row), item=tickets[row], annotator="ann", choice="first",
+        >>> records = [kinds.Pairwise(query=str(row), item=tickets[row], annotator="ann", choice="first",
         ...                        answers=("yes", "no")) for row in range(2)]
-        >>> batch = labelled(said, tickets.task)
+        >>> batch = labelled(records, tickets.task)
         >>> batch.answers.context.tolist(), batch.pairs.second.tolist()
         ([0, 0, 1, 1], [1, 3])
     """
-    given, places = _placed(list(records), task, environment, split, dict(items or {}))
+    given, index_of = _located(in_force(records), task, environment, split, dict(items or {}))
     if not given:
         raise ValueError(
             f"there are no records{f' on items of split {split!r}' if split else ''}: collect some"
         )
     names = sorted({record.annotator for record in given}) if annotators is None else list(annotators)
     numbers = {name: number for number, name in enumerate(names)}
-    order = {place: row for row, place in enumerate(dict.fromkeys(places[one.item] for one in given))}
-    context_of = {item: order[place] for item, place in places.items() if place in order}
-    table = AnswerTable(task)
+    order = {index: row for row, index in enumerate(dict.fromkeys(index_of[one.item] for one in given))}
+    context_of = {item: order[index] for item, index in index_of.items() if index in order}
+    table = _Table(task)
     labels = []
     for kind, read in _READERS.items():
         of_kind = [record for record in given if isinstance(record, kind)]
         if of_kind:
             who = torch.tensor([_number(record, numbers) for record in of_kind])
             rows = [_rows(table, context_of[record.item], record) for record in of_kind]
-            labels.append(_to(read(who, of_kind, rows), device))
+            labels.append(read(who, of_kind, rows).to(device))
     context, response, length = table.tensors()
     contexts = _contexts(task, list(order))
     turns = _heard(task, torch.tensor(list(order)), contexts, context, response)
@@ -95,7 +84,7 @@ def labelled(
 # Items ----------------------------------------------------------------------------------------------------
 
 
-def _placed(
+def _located(
     records: list[Record], task: Task, environment: str | None, split: str | None, items: dict[str, int]
 ) -> tuple[list[Record], dict[str, int]]:
     """The records that count, and the index in the dataset of the items of all."""
@@ -138,11 +127,11 @@ def _ticket(record: Record) -> Ticket:
         raise ValueError(f"record {record.query}: {error}") from None
 
 
-def _contexts(task: Task, places: list[int]) -> dict[str, Tensor]:
+def _contexts(task: Task, indices: list[int]) -> dict[str, Tensor]:
     fields = list(dict.fromkeys(task.context.values()))
     blocks = [
-        task.batch(torch.tensor(places[first : first + _BLOCK]), fields)
-        for first in range(0, len(places), _BLOCK)
+        task.batch(torch.tensor(indices[first : first + _BLOCK]), fields)
+        for first in range(0, len(indices), _BLOCK)
     ]
     found = {name: torch.cat([block[name] for block in blocks]) for name in fields}
     return {key: found[name] for key, name in task.context.items()}
@@ -160,6 +149,45 @@ def _heard(
     return turns_of(task, response, {**shown, **reference}, key)
 
 
+# Answers -----------------------------------------------------------------------------------------------
+
+
+class _Table:
+    """Answers to contexts, each once, numbered in the order in which they were asked for.
+
+    Args:
+        task: Parses the words.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._answer = task.answer
+        self._rows: dict[tuple[int, str], int] = {}
+        self._parsed: dict[str, Tensor] = {}
+
+    def row(self, context: int, words: str) -> int:
+        """The row of an answer to a context.
+
+        Raises:
+            ValueError: It is no answer to the task.
+        """
+        words = self._answer.normalise(words)
+        if words not in self._parsed:
+            self._parsed[words] = self._answer.parse(words)
+        return self._rows.setdefault((context, words), len(self._rows))
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Context (a,) int64, response (a, ...), and for words the length (a,) int64, else None."""
+        response = torch.stack([self._parsed[words] for _, words in self._rows])
+        response, length = self._answer.finish(response)
+        return torch.tensor([context for context, _ in self._rows]), response, length
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Lists of different lengths as one matrix (n, longest) int64, -1 beyond the end of each."""
+    lists = [torch.tensor(row, dtype=torch.int64) for row in rows]
+    return pad_sequence(lists, batch_first=True, padding_value=-1)
+
+
 # Labels ---------------------------------------------------------------------------------------------------
 
 
@@ -171,7 +199,7 @@ def _number(record: Record, numbers: Mapping[str, int]) -> int:
     return numbers[record.annotator]
 
 
-def _rows(table: AnswerTable, context: int, record: Record) -> list[int]:
+def _rows(table: _Table, context: int, record: Record) -> list[int]:
     try:
         return [table.row(context, words) for words in _words(record)]
     except ValueError as error:
@@ -190,52 +218,39 @@ def _words(record: Record) -> tuple[str, ...]:
     return record.answers
 
 
-def _pairs(who: Tensor, records: list[kinds.Pairwise], rows: list[list[int]]) -> Pairs:
+def _first(rows: list[list[int]]) -> Tensor:
+    return torch.tensor([row[0] for row in rows])
+
+
+def _two(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
     first, second = torch.tensor(rows).unbind(1)
-    choice = torch.tensor([CHOICES.index(record.choice) for record in records])
-    shown = torch.tensor([record.displayed[:1] != (1,) for record in records])
-    return Pairs(who, first, second, choice, shown)
+    return first, second
 
 
-def _rankings(who: Tensor, records: list[kinds.Ranking], rows: list[list[int]]) -> Rankings:
-    ordered = ([row[place] for place in one.order] for one, row in zip(records, rows, strict=True))
-    return Rankings(who, padded(list(ordered)))
-
-
-def _ratings(who: Tensor, records: list[kinds.Rating], rows: list[list[int]]) -> Ratings:
-    rating = torch.tensor([(one.rating - one.low) / (one.high - one.low) for one in records])
-    return Ratings(who, torch.tensor(rows)[:, 0], rating)
-
-
-def _approvals(who: Tensor, records: list[kinds.Approval], rows: list[list[int]]) -> Approvals:
-    return Approvals(who, torch.tensor(rows)[:, 0], torch.tensor([one.approved for one in records]))
-
-
-def _corrections(who: Tensor, records: list[kinds.Correction], rows: list[list[int]]) -> Corrections:
-    answer, corrected = torch.tensor(rows).unbind(1)
-    return Corrections(who, answer, corrected)
-
-
-def _demonstrations(who: Tensor, records: list[kinds.Demonstration], rows: list[list[int]]) -> Demonstrations:
-    return Demonstrations(who, torch.tensor([row[0] for row in rows]), padded([row[1:] for row in rows]))
-
-
-def _critiques(who: Tensor, records: list[kinds.Critique], rows: list[list[int]]) -> Critiques:
-    good = torch.tensor([record.verdict == "good" for record in records])
-    answer, without = torch.tensor(rows).unbind(1)
-    return Critiques(who, answer, without, good)
-
-
-def _to(labels: Labels, device: torch.device | str) -> Labels:
-    return replace(labels, **{name: value.to(device) for name, value in labels.tensors().items()})
-
-
+# Annotators, records of a kind and their rows of answers -> labels.
 _READERS: dict[type[Record], Callable[[Tensor, Any, list[list[int]]], Labels]] = {
-    kinds.Pairwise: _pairs,
-    kinds.Ranking: _rankings,
-    kinds.Rating: _ratings,
-    kinds.Approval: _approvals,
-    kinds.Correction: _corrections,
-    kinds.Demonstration: _demonstrations,
-    kinds.Critique: _critiques,
+    kinds.Pairwise: lambda who, records, rows: batches.Pairs(
+        who,
+        *_two(rows),
+        choice=torch.tensor([CHOICES.index(one.choice) for one in records]),
+        shown_first=torch.tensor([one.displayed[:1] != (1,) for one in records]),
+    ),
+    kinds.Ranking: lambda who, records, rows: batches.Rankings(
+        who, _padded([[row[i] for i in one.order] for one, row in zip(records, rows, strict=True)])
+    ),
+    kinds.Rating: lambda who, records, rows: batches.Ratings(
+        who,
+        _first(rows),
+        torch.tensor([(one.rating - one.low) / (one.high - one.low) for one in records]),
+    ),
+    kinds.Approval: lambda who, records, rows: batches.Approvals(
+        who, _first(rows), torch.tensor([one.approved for one in records])
+    ),
+    kinds.Correction: lambda who, _, rows: batches.Corrections(who, *_two(rows)),
+    kinds.Demonstration: lambda who, _, rows: batches.Demonstrations(
+        who, _first(rows), _padded([row[1:] for row in rows])
+    ),
+    kinds.Critique: lambda who, records, rows: batches.Critiques(
+        who, *_two(rows), good=torch.tensor([one.verdict == "good" for one in records])
+    ),
 }

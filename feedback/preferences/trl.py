@@ -1,11 +1,10 @@
 """Pairs in the layout of preference datasets for language models: prompt, chosen, rejected.
 
-The layout is that of TRL (docs "Dataset formats and types"): prompt, chosen and rejected are texts, or lists
-of messages with role and content; the prompt may also be left out and stand at the beginning of both
-answers. It knows no ties and nobody who chose, so a column ``record`` holds the whole record: a file that is
-read again counts nothing twice. In files of others, which answer is the first is drawn from the digest of
-both, since a reader who always met the chosen one first could learn that alone. Pictures (the columns images
-and image) are not taken along; but the same words about another picture are another item.
+The layout is that of TRL (docs "Dataset formats and types"): texts, or lists of messages with role and
+content; the prompt may be left out and be the beginning of both answers. It knows no ties and no annotator,
+so a column ``record`` holds the whole record, and a file that is read again counts nothing twice. In other
+files, which answer is the first is drawn from the digest of both, so that the chosen one is not always the
+first. Pictures (columns images and image) are not read, but their names are part of the item.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ from typing import Any
 from feedback.preferences.items import Item
 from feedback.preferences.jsonl import Imported
 from feedback.preferences.lines import line_of, read_lines, write_lines
-from feedback.preferences.records import Pairwise, Record
-from feedback.preferences.serial import from_json, query_id, to_json
+from feedback.preferences.query import query_id
+from feedback.preferences.records import Pairwise, Record, in_force
+from feedback.preferences.serial import from_json, to_json
 
 _SHOWN = ("images", "image")
 
@@ -44,7 +44,7 @@ def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str,
 
     Args:
         path: The file; one that is there is replaced.
-        records: Of any kinds.
+        records: Of any kinds; those that were superseded or withdrawn are not written.
         prompts: What was asked about each item, in words.
 
     Returns:
@@ -54,7 +54,7 @@ def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str,
         ValueError: There is no prompt for an item.
     """
     rows, left_out = [], 0
-    for record in records:
+    for record in in_force(records):
         row = None
         if isinstance(record, Pairwise):
             if record.item not in prompts:
@@ -123,7 +123,7 @@ def from_trl(row: Any, annotator: str = "trl") -> tuple[Item, Pairwise]:
 
 
 def _own(value: Any, chosen: str, rejected: str) -> Pairwise:
-    """The record that was written beside a pair, if it says the same."""
+    """The record in the row of a pair, if both agree."""
     record = from_json(value)
     if not isinstance(record, Pairwise) or record.choice not in ("first", "second"):
         raise ValueError("its record is no pair of which one was chosen")
@@ -155,7 +155,7 @@ def _parted(prompt: Any, chosen: Any, rejected: Any) -> tuple[str, str, str]:
         if begin == min(map(len, both)):
             raise ValueError("chosen and rejected do not differ in a message")
         return _joined(both[0][:begin]), _joined(both[0][begin:]), _joined(both[1][begin:])
-    return _said("prompt", prompt), _said("chosen", chosen), _said("rejected", rejected)
+    return _text("prompt", prompt), _text("chosen", chosen), _text("rejected", rejected)
 
 
 def _shared(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -171,7 +171,7 @@ def _whole_words(one: str, other: str) -> int:
     return same
 
 
-def _said(name: str, value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     """The text of a text, or of messages: their contents, one a line."""
     if isinstance(value, str):
         return value

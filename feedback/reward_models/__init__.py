@@ -2,8 +2,8 @@
 
 from feedback.reward_models.config import AGGREGATIONS, FREEZES, READERS, FitConfig, ModelConfig
 from feedback.reward_models.ensemble import Ensemble, aggregate
+from feedback.reward_models.feedback import LearnedReward
 from feedback.reward_models.fitting import Epoch, Fitted, fit
-from feedback.reward_models.judge import LearnedReward
 from feedback.reward_models.model import RewardModel
 from feedback.reward_models.spaces import ModelSpaces
 from feedback.reward_models.store import load, save

@@ -18,8 +18,8 @@ from feedback.reward_models.config import ModelConfig
 from mm_envs.answers import AnswerKind, Boxes, Choice, Ranking, Text, Turns, Vector
 
 # Numbers of the size of 1: layers begin with inputs that are.
-_LEAST_LOG_PROB, _USUAL_LOG_PROB, _USUAL_LENGTH = -15.0, 3.0, 8.0
-_MOST_WORDS = 4096
+_MIN_LOG_PROB, _USUAL_LOG_PROB, _USUAL_LENGTH = -15.0, 3.0, 8.0
+_MAX_WORDS = 4096
 
 Heard: TypeAlias = Mapping[str, Tensor]
 
@@ -94,15 +94,12 @@ class CandidateEncoder(AnswerEncoder):
     """
 
     def __init__(
-        self,
-        kind: Choice | Ranking,
-        config: ModelConfig,
-        turns: Mapping[str, gym.Space[Any]] | None = None,
+        self, kind: Choice | Ranking, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
     ) -> None:
         super().__init__(config.features)
-        places = math.prod(kind.space.shape or ())
+        positions = math.prod(kind.space.shape or ())
         # At first the first place counts most, the second half as much, ...
-        self.weights = nn.Parameter(1 / torch.arange(1, places + 1, dtype=torch.float32))
+        self.weights = nn.Parameter(1 / torch.arange(1, positions + 1, dtype=torch.float32))
 
     def encode(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
@@ -123,17 +120,14 @@ class ChoicesEncoder(AnswerEncoder):
     """
 
     def __init__(
-        self,
-        kind: Ranking | Turns,
-        config: ModelConfig,
-        turns: Mapping[str, gym.Space[Any]] | None = None,
+        self, kind: Ranking | Turns, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
     ) -> None:
         super().__init__(config.features)
-        places, options = int(kind.space.shape[0]), int(kind.action_space.n)  # type: ignore[index,attr-defined]
-        self.choices = nn.ModuleList(nn.Embedding(options, config.features) for _ in range(places))
+        positions, options = int(kind.space.shape[0]), int(kind.action_space.n)  # type: ignore[index,attr-defined]
+        self.choices = nn.ModuleList(nn.Embedding(options, config.features) for _ in range(positions))
         heard = (turns or {}).items()
         self.heard = nn.ModuleDict({key: PooledEncoder(space, config.features) for key, space in heard})
-        parts = places + max(places - 1, 0) * len(self.heard)
+        parts = positions + max(positions - 1, 0) * len(self.heard)
         self.mix = nn.Sequential(nn.Linear(parts * config.features, config.features), nn.ReLU())
 
     def encode(
@@ -146,7 +140,7 @@ class ChoicesEncoder(AnswerEncoder):
         """
         if self.heard and turns is None:
             raise ValueError("a conversation has replies: play answers with mm_envs.tasks.play.answered")
-        parts = [choice(response[:, place]) for place, choice in enumerate(self.choices)]
+        parts = [choice(response[:, index]) for index, choice in enumerate(self.choices)]
         for key, encode in self.heard.items():
             assert turns is not None
             parts += [encode(turns[key][:, turn]) for turn in range(len(self.choices) - 1)]
@@ -179,14 +173,14 @@ class TokenLevelEncoder(nn.Module):
         tokens, there = self.kind.trimmed(response, length)
         hidden = self.decoder.hidden(context.pooled, tokens)
         agreed = hidden * nn.functional.embedding(tokens, self.decoder.out.weight)
-        likely = self._log_prob(hidden, agreed, tokens).clamp(min=_LEAST_LOG_PROB) / _USUAL_LOG_PROB
+        likely = self._log_prob(hidden, agreed, tokens).clamp(min=_MIN_LOG_PROB) / _USUAL_LOG_PROB
         known = self.decoder.words(tokens)
         return torch.cat([agreed, known, likely[:, :, None], there[:, :, None].to(hidden.dtype)], 2)
 
     def _log_prob(self, hidden: Tensor, agreed: Tensor, tokens: Tensor) -> Tensor:
         """The log-probability of each word; of a large vocabulary its logit, which costs next to nothing."""
         logit = agreed.sum(2) + self.decoder.out.bias[tokens]
-        if self.decoder.out.out_features > _MOST_WORDS:
+        if self.decoder.out.out_features > _MAX_WORDS:
             return logit
         expected: Tensor = self.decoder.out(hidden)
         return logit - expected.logsumexp(2)
@@ -195,7 +189,7 @@ class TokenLevelEncoder(nn.Module):
 class Head(nn.Module):
     """The score of what was read, by one hidden layer.
 
-    Of words the sum counts (what is said, and how much) and the maximum (whether there is such a word).
+    Of words the sum counts (the content, and how much) and the maximum (whether there is such a word).
 
     Args:
         read: Numbers per answer or word.

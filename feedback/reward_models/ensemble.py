@@ -14,7 +14,7 @@ from feedback.reward_models.model import RewardModel
 from mm_envs.names import at_least, one_of
 
 _CHUNK = 1024
-_LEAST_DEVIATION = 1e-6
+_MIN_DEVIATION = 1e-6
 
 
 class Ensemble(nn.Module):
@@ -137,7 +137,7 @@ class Ensemble(nn.Module):
         scores = self.predict(reference).double()
         self.mean.copy_(scores.mean(1))
         deviation = scores.std(1, correction=0)
-        self.deviation.copy_(torch.where(deviation < _LEAST_DEVIATION, 1.0, deviation))
+        self.deviation.copy_(torch.where(deviation < _MIN_DEVIATION, 1.0, deviation))
 
     def _each(self, answers: Answers, use: Callable[[RewardModel, Tensor], Tensor]) -> list[Tensor]:
         """What is made of what each member reads. A loop: batched weights are slower on a CPU."""

@@ -24,7 +24,7 @@ from mm_envs.tasks.task import Task
 
 _CHUNK = 1024
 _CACHED_BYTES = 2**29
-_FEWEST_PAIRS = 20
+_MIN_PAIRS = 20
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def fit(
         # What is encoded already is of no space.
         if given is not None and not {ENCODED, READ} & given.answers.contexts.keys():
             spaces.refuse_answers(given.answers)
-    if not _said(labelled):
+    if not _counted(labelled):
         raise ValueError("there are no labels, or skips alone: collect some")
     if initial is not None:
         model = replace(config.model, features=initial.features, hidden=initial.hidden)
@@ -103,7 +103,7 @@ def fit(
     train, held_out = labelled, validation
     if validation is None and config.held_out:
         train, held_out = split(labelled, config.held_out, generator)
-    if held_out is not None and not _said(held_out):
+    if held_out is not None and not _counted(held_out):
         held_out = None  # It would stop every fit at once, since its loss is always 0.
     device = labelled.answers.context.device
     ensemble = _untrained(spaces, config, initial).to(device)
@@ -151,7 +151,7 @@ class _Member:
                 "lr": config.likelihood_learning_rate,
             },
         ]
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]],
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
@@ -187,9 +187,9 @@ class _Member:
         for some in steps:
             labelled = batches.take(some)
             loss = self.costs(self.model(labelled.answers), labelled)
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
-            self.optimiser.step()
+            self.optimizer.step()
             total += loss.detach() * len(some)
         return float(total) / len(contexts)
 
@@ -214,7 +214,7 @@ class _Member:
         return model, likelihood
 
 
-def _said(labelled: Labelled) -> int:
+def _counted(labelled: Labelled) -> int:
     """How many labels say something: all but skips."""
     skipped = sum(int((one.choice == SKIP).sum()) for one in labelled.labels if isinstance(one, Pairs))
     return sum(map(len, labelled.labels)) - skipped
@@ -250,8 +250,8 @@ def _read(model: RewardModel, answers: Answers) -> Answers:
     """Answers that are read already, unless that takes too much memory."""
     rows = torch.arange(len(answers), device=answers.context.device)
     size = model.read(answers.contexts[ENCODED], answers.take(rows[:1])).shape[-1]
-    places = answers.response.shape[1] if model.head.words else 1
-    if len(answers) * places * size * 4 > _CACHED_BYTES:
+    positions = answers.response.shape[1] if model.head.words else 1
+    if len(answers) * positions * size * 4 > _CACHED_BYTES:
         return answers
     parts = [
         model.read(part.contexts[ENCODED], part) for part in map(answers.take, torch.split(rows, _CHUNK))
@@ -270,7 +270,7 @@ def _temperature(ensemble: Ensemble, held_out: Labelled | None) -> float:
     if held_out is None or not pairs:
         return fitted
     one = pairs[0].take(pairs[0].choice != SKIP)
-    if len(one) < _FEWEST_PAIRS:
+    if len(one) < _MIN_PAIRS:
         return fitted
     scores = ensemble.aggregate(ensemble.predict(held_out.answers))
     return fit_temperature(scores[one.first] - scores[one.second], one.target)

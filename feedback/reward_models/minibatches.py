@@ -1,4 +1,4 @@
-"""Labels by context: minibatches in which every context and every answer stands once."""
+"""Labels by context: minibatches in which every context and every answer occurs once."""
 
 from __future__ import annotations
 
@@ -11,28 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feedback.preferences.batches import (
-    Answers,
-    Approvals,
-    Corrections,
-    Critiques,
-    Demonstrations,
-    Labelled,
-    Labels,
-    Pairs,
-    Rankings,
-    Ratings,
-)
-
-_ROWS: dict[type[Labels], tuple[str, ...]] = {
-    Pairs: ("first", "second"),
-    Rankings: ("order",),
-    Ratings: ("answer",),
-    Approvals: ("answer",),
-    Corrections: ("answer", "corrected"),
-    Demonstrations: ("answer", "others"),
-    Critiques: ("answer", "without"),
-}
+from feedback.preferences.batches import Answers, Labelled, Labels
 
 
 class ContextBatches:
@@ -65,13 +44,13 @@ class ContextBatches:
             self._counts.append(counts)
             self._starts.append(counts.cumsum(0) - counts)
         self.contexts = torch.stack(self._counts).sum(0).nonzero()[:, 0]
-        # The last place is that of row -1, which stands for no answer.
-        self._place = torch.full((len(answers) + 1,), -1, device=answers.context.device)
+        # The last entry is that of row -1, which is no answer.
+        self._row_of = torch.full((len(answers) + 1,), -1, device=answers.context.device)
 
     def take(self, contexts: Tensor) -> Labelled:
         """All labels of some contexts (k,) int64, with the answers and contexts that they need, each once.
 
-        A context that stands twice brings its labels twice.
+        A context that is given twice brings its labels twice.
         """
         parts = []
         for labels, order, start, count in zip(
@@ -83,9 +62,9 @@ class ContextBatches:
     def _with_answers(self, parts: list[Labels]) -> Labelled:
         rows = torch.unique(torch.cat([rows.flatten() for labels in parts for rows in _rows(labels)]))
         rows = rows[rows >= 0]
-        self._place[rows] = torch.arange(len(rows), device=rows.device)
+        self._row_of[rows] = torch.arange(len(rows), device=rows.device)
         parts = [
-            replace(labels, **{name: self._place[getattr(labels, name)] for name in _ROWS[type(labels)]})
+            replace(labels, **{name: self._row_of[getattr(labels, name)] for name in labels.rows})
             for labels in parts
         ]
         return replace(self.labelled, answers=self.labelled.answers.take(rows), labels=tuple(parts))
@@ -121,14 +100,16 @@ def merged(labelled: Labelled) -> Labelled:
     answers = labelled.answers
     columns = [_bytes(value) for _, value in sorted(answers.contexts.items())]
     first: dict[bytes, int] = {}
-    place = torch.tensor([first.setdefault(_hashed(row), len(first)) for row in zip(*columns, strict=True)])
-    if len(first) == len(place):
+    rows = zip(*columns, strict=True)
+    merged_to = torch.tensor([first.setdefault(_hashed(row), len(first)) for row in rows])
+    n = len(merged_to)
+    if len(first) == n:
         return labelled
-    kept = torch.full((len(first),), len(place)).scatter_reduce(0, place, torch.arange(len(place)), "amin")
+    kept = torch.full((len(first),), n).scatter_reduce(0, merged_to, torch.arange(n), "amin")
     device = answers.context.device
     contexts = {key: value[kept.to(device)] for key, value in answers.contexts.items()}
     return replace(
-        labelled, answers=replace(answers, contexts=contexts, context=place.to(device)[answers.context])
+        labelled, answers=replace(answers, contexts=contexts, context=merged_to.to(device)[answers.context])
     )
 
 
@@ -176,7 +157,7 @@ def sample(answers: Answers, n: int, generator: torch.Generator) -> Answers:
 
 def _rows(labels: Labels) -> list[Tensor]:
     """Rows of the answers that labels speak of."""
-    return [getattr(labels, name) for name in _ROWS[type(labels)]]
+    return [getattr(labels, name) for name in labels.rows]
 
 
 def _ranges(start: Tensor, count: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feedback.preferences.lines import whole_file
 from feedback.reward_models.config import ModelConfig
 from feedback.reward_models.ensemble import Ensemble
 from feedback.reward_models.model import RewardModel
@@ -45,20 +45,18 @@ def save(model: Ensemble, folder: str | Path, records: str = "") -> Path:
     Raises:
         ValueError: A space has no JSON form, or a number of the model is not finite.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialised
 
     _check_numbers(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {**describe(model), "records": records}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(model).items()}
-    partial = folder / f"{_WEIGHTS}.partial"
-    save_file(weights, str(partial))
-    content["weights"] = {"size": partial.stat().st_size, "sha256": _digest(partial)}
-    _put(partial, folder / _WEIGHTS)
-    partial = folder / f"{_CONFIG}.partial"
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    _put(partial, folder / _CONFIG)
+    content = serialised(weights)
+    file = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    config = {**describe(model), "records": records, "weights": file}
+    for name, data in ((_WEIGHTS, content), (_CONFIG, f"{json.dumps(config, indent=1)}\n".encode())):
+        with whole_file(folder / name) as out:
+            out.write(data)
     return folder
 
 
@@ -188,7 +186,7 @@ def _check_numbers(model: Ensemble) -> None:
 
 
 def _weights(model: Ensemble) -> dict[str, Tensor]:
-    """The weights by name; what members share stands once, under the first of them."""
+    """The weights by name; what members share occurs once, under the first of them."""
     state = model.state_dict(keep_vars=True)
     once = {id(tensor): name for name, tensor in reversed(state.items()) if name not in _STATISTICS}
     return {name: state[name] for name in reversed(once.values())}
@@ -198,10 +196,10 @@ def _tensors(folder: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path, said = folder / _WEIGHTS, content.get("weights")
+    path, known = folder / _WEIGHTS, content.get("weights")
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {_CURE}")
-    if not isinstance(said, dict) or said.get("sha256") != _digest(path):
+    if not isinstance(known, dict) or known.get("sha256") != _digest(path):
         raise ValueError(f"{path} is not the file that {_CONFIG} was written with: {_CURE}")
     try:
         return load_file(str(path))
@@ -219,10 +217,3 @@ def _digest(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
         return digest.hexdigest()
-
-
-def _put(partial: Path, path: Path) -> None:
-    """Gives a written file its name, once it is on the disk."""
-    with partial.open("r+b") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)

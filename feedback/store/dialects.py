@@ -16,7 +16,7 @@ _WRITES = "feedback_writes"
 # Any number that others who lock the same database do not use.
 _SCHEMA_LOCK = 7_166_338_801
 # Nothing here touches the file: one that turns out to be something else stays as it is. FULL: what was
-# committed has reached the disk. Views and triggers of a file of a stranger may call no functions.
+# committed has reached the disk. Views and triggers of an untrusted file may call no functions.
 _PRAGMAS = ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON", "trusted_schema=OFF")
 
 
@@ -76,7 +76,7 @@ def shared(connection: Connection) -> bool:
 
 
 def prepare(engine: Engine, timeout: float) -> None:
-    """Lets readers go on while somebody writes: a property of the file, once it is known to be ours."""
+    """Lets readers go on during writes: a property of the file, once it is known to be ours."""
     if engine.dialect.name != SQLITE:
         return
     end = time.monotonic() + timeout

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-_DAMAGED = "{where} is damaged ({said}): restore it from a copy"
+_DAMAGED = "{where} is damaged ({message}): restore it from a copy"
 # A part of what SQLite says -> what it means. Whoever gives another file has made a mistake of value.
 _VALUES = {
     "file is not a database": "{where} is no SQLite database: give the file of a store or a new name",
@@ -52,16 +52,16 @@ def in_one_sentence(where: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        said = " ".join(str(error.orig).split())
+        message = " ".join(str(error.orig).split())
         for part, sentence in _VALUES.items():
-            if part in said:
-                raise ValueError(sentence.format(where=where, said=f"{said:.120}")) from None
+            if part in message:
+                raise ValueError(sentence.format(where=where, message=f"{message:.120}")) from None
         for part, sentence in _STATES.items():
-            if part in said:
+            if part in message:
                 raise OSError(sentence.format(where=where)) from None
-        raise OSError(f"{where}: {said:.200}") from error
+        raise OSError(f"{where}: {message:.200}") from error
     except UnicodeDecodeError as error:  # of a message that quotes what is damaged
-        raise ValueError(_DAMAGED.format(where=where, said=error.reason)) from None
+        raise ValueError(_DAMAGED.format(where=where, message=error.reason)) from None
 
 
 def several(names: Sequence[str]) -> str:
@@ -71,5 +71,5 @@ def several(names: Sequence[str]) -> str:
         >>> several(["a", "b", "c", "d"])
         'a, b, c and 1 more'
     """
-    said = ", ".join(f"{name:.160}" for name in names[:3])
-    return said if len(names) <= 3 else f"{said} and {len(names) - 3} more"
+    message = ", ".join(f"{name:.160}" for name in names[:3])
+    return message if len(names) <= 3 else f"{message} and {len(names) - 3} more"

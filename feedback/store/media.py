@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
 from feedback.preferences.checks import media_name
+from feedback.preferences.lines import whole_file
 
 LARGEST = 2**26
 
@@ -15,8 +15,7 @@ LARGEST = 2**26
 class MediaFolder:
     """A folder of content-addressed files: what is there never changes, and is there once.
 
-    A file is written beside its place and renamed, so that it is there whole or not at all. What is read is
-    compared with its name.
+    A file is there whole or not at all. Its content is compared with its name when it is read.
 
     Args:
         root: The folder; made when the first file comes.
@@ -51,9 +50,9 @@ class MediaFolder:
         if len(content) > self.largest:
             raise ValueError(f"a file of {len(content):,} bytes is larger than {self.largest:,}")
         name = f"sha256:{hashlib.sha256(content).hexdigest()}{suffix}"
-        place = self.path(name)
-        if not self._holds(place, content):
-            self._write(place, content)
+        path = self.path(name)
+        if not self._holds(path, content):
+            self._write(path, content)
         return name
 
     def get(self, name: str) -> bytes:
@@ -63,14 +62,14 @@ class MediaFolder:
             ValueError: It is no name, or the file is not what it was.
             FileNotFoundError: There is no such file.
         """
-        place = self.path(name)
+        path = self.path(name)
         try:
-            content = place.read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
-            raise FileNotFoundError(f"{place} does not exist: copy the media along with the store") from None
+            raise FileNotFoundError(f"{path} does not exist: copy the media along with the store") from None
         if hashlib.sha256(content).hexdigest() != media_name("media", name)[0]:
             raise ValueError(
-                f"{place} is damaged: its content is not that of its name; restore it from a copy"
+                f"{path} is damaged: its content is not that of its name; restore it from a copy"
             )
         return content
 
@@ -86,22 +85,15 @@ class MediaFolder:
     def __contains__(self, name: str) -> bool:
         return self.path(name).is_file()
 
-    def _holds(self, place: Path, content: bytes) -> bool:
+    def _holds(self, path: Path, content: bytes) -> bool:
         # A damaged file is written again.
-        return place.is_file() and place.stat().st_size == len(content) and place.read_bytes() == content
+        return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
 
-    def _write(self, place: Path, content: bytes) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = place.with_name(f".{secrets.token_hex(8)}.partial")
-        try:
-            with beside.open("xb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
-            beside.replace(place)
-        finally:
-            beside.unlink(missing_ok=True)
-        _sync(place.parent)
+    def _write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as out:
+            out.write(content)
+        _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:

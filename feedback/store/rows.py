@@ -1,57 +1,60 @@
-"""Records and items as rows of tables, and back, compared with their digests."""
+"""Records, items and queries as rows of tables, and back, compared with their digests."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, insert, select
+from sqlalchemy import Connection, Row, Table, select
 
 from feedback.preferences.items import Item
 from feedback.preferences.lines import line_of, read_line
+from feedback.preferences.query import Query
 from feedback.preferences.records import Record
-from feedback.preferences.serial import form_of, record_id, to_json
+from feedback.preferences.serial import Form, form_of, to_json
+from feedback.store import schema
 from feedback.store.errors import Conflict
 
-CURES = {
-    Record: "an answer is never changed; ask a new question, or leave it out",
-    Item: "what is stored of an item is never changed; leave it out, or begin a new store with it",
-}
-_ASKED = 500
+_CHUNK = 500
 
 
-def id_of(one: Record | Item) -> str:
-    """The id of a record or an item.
+def table_of(form: Form) -> Table:
+    """The table in which a record, an item or a query is stored.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is none of them.
     """
-    if isinstance(one, Item):
-        return one.id
-    if not isinstance(one, Record):
-        raise ValueError(f"{one!r:.60} is no record")
-    return record_id(one)
+    if isinstance(form, Record):
+        return schema.RECORDS
+    if isinstance(form, Item):
+        return schema.ITEMS
+    if isinstance(form, Query):
+        return schema.QUERIES
+    raise ValueError(f"{form!r:.60} is no record")
 
 
-def row_of(one: Record | Item) -> dict[str, Any]:
-    """The columns of a record or an item, its number left to the database."""
-    body = line_of(to_json(one))
-    return {**_columns(one), "body": body, "digest": _digest(body)}
+def row_of(form: Form) -> dict[str, Any]:
+    """The columns of a record, an item or a query, its number left to the database."""
+    body = line_of(to_json(form))
+    return {**_columns(form), "body": body, "digest": _digest(body)}
 
 
-def _columns(one: Record | Item) -> dict[str, Any]:
-    if isinstance(one, Item):
-        return {"id": one.id, "environment": one.environment, "vocabulary": one.vocabulary}
-    name = {"id": record_id(one), "kind": one.kind, "query": one.query}
-    return {**name, "annotator": one.annotator, "item": one.item}
+def _columns(form: Form) -> dict[str, Any]:
+    if isinstance(form, Record):
+        revises = form.label if form.supersedes else ""
+        names = ("id", "kind", "query", "annotator", "item", "supersedes", "withdrawn")
+        return {"revises": revises, **{name: getattr(form, name) for name in names}}
+    if isinstance(form, Item):
+        return {"id": form.id, "environment": form.environment, "vocabulary": form.vocabulary}
+    return {"id": form.id, "item": form.item, "asks": form.asks}
 
 
-def form_of_row(row: Row[Any], where: str) -> Record | Item:
-    """The record or item of a row.
+def form_of_row(row: Row[Any], where: str) -> Form:
+    """The record, item or query of a row.
 
     Raises:
-        ValueError: It is not as it was written.
+        ValueError: It differs from what was written.
     """
     try:
         if not isinstance(row.body, str) or row.digest != _digest(row.body):
@@ -65,49 +68,45 @@ def form_of_row(row: Row[Any], where: str) -> Record | Item:
     return form
 
 
-def distinct(given: Iterable[Any], agree: Callable[[Any, Any], bool]) -> dict[str, Any]:
-    """What was given by id; what is given twice counts once: the one that says more, if one does.
+def distinct(given: Iterable[Form]) -> dict[str, Any]:
+    """Forms by id; of two with one id the fuller one is kept.
 
     Raises:
-        Conflict: Two of one id say different things.
-        ValueError: Something is neither record nor item.
+        Conflict: Two of one id differ.
+        ValueError: Something is neither record nor item nor query.
     """
     found: dict[str, Any] = {}
     for one in given:
-        name = id_of(one)
-        first = found.setdefault(name, one)
-        if first is one or agree(first, one):
+        table_of(one)
+        first: Any = found.setdefault(one.id, one)
+        if first is one or first.covers(one):
             continue
-        if not agree(one, first):
-            raise Conflict(f"the batch says two things on {said(one)}: {cure(one)}", [name])
-        found[name] = one
+        if not one.covers(first):
+            raise Conflict(f"the batch holds two versions of {described(one)}: {cure(one)}", [one.id])
+        found[one.id] = one
     return found
 
 
 def stored(connection: Connection, table: Table, ids: Iterable[str]) -> Iterator[Row[Any]]:
     """The rows of those ids that are stored."""
-    asked = list(ids)
-    # Databases take a limited number of values in one question.
-    for first in range(0, len(asked), _ASKED):
-        yield from connection.execute(select(table).where(table.c.id.in_(asked[first : first + _ASKED])))
+    wanted = list(ids)
+    # Databases take a limited number of values in one statement.
+    for first in range(0, len(wanted), _CHUNK):
+        yield from connection.execute(select(table).where(table.c.id.in_(wanted[first : first + _CHUNK])))
 
 
-def write(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Inserts rows."""
-    if rows:
-        connection.execute(insert(table), rows)
+def described(form: Form) -> str:
+    """Names a record, an item or a query in a sentence."""
+    if isinstance(form, Record):
+        return f"{form.kind} query {form.query} of {form.annotator}"
+    return f"{form.kind} {form.id}"
 
 
-def said(one: Record | Item) -> str:
-    """What a record or an item is, for a sentence."""
-    if isinstance(one, Item):
-        return f"item {one.id}"
-    return f"{one.kind} query {one.query} of {one.annotator}"
-
-
-def cure(one: Record | Item) -> str:
+def cure(form: Form) -> str:
     """What to do about one that contradicts another."""
-    return CURES[Item if isinstance(one, Item) else Record]
+    if isinstance(form, Record):
+        return "an answer is never changed; give a revision of it, or leave it out"
+    return f"what is stored of an {form.kind} is never changed; leave it out, or begin a new store with it"
 
 
 def _digest(body: str) -> str:

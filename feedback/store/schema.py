@@ -1,72 +1,114 @@
-"""The tables of a store, and how a store of an older version becomes one of this."""
+"""The tables of a store, the condition under which records count, and migrations of older stores."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    func,
-    insert,
-    inspect,
-    select,
-    text,
-)
+import sqlalchemy as sa
 
 from feedback.store.dialects import guard, lock_schema, shared
 
-VERSION = 2
-_METADATA = MetaData()
+VERSION = 3
+_METADATA = sa.MetaData()
 
-SCHEMA = Table(
+SCHEMA = sa.Table(
     "feedback_schema",
     _METADATA,
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("time", Float, nullable=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time", sa.Float, nullable=False),
 )
-ITEMS = Table(
+ITEMS = sa.Table(
     "feedback_items",
     _METADATA,
-    Column("number", Integer, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("environment", Text, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("vocabulary", Text, nullable=False, server_default=""),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("vocabulary", sa.Text, nullable=False, server_default=""),
 )
-RECORDS = Table(
+RECORDS = sa.Table(
     "feedback_records",
     _METADATA,
-    Column("number", Integer, primary_key=True),
-    Column("id", String(32), nullable=False, unique=True),
-    Column("kind", String(32), nullable=False),
-    Column("query", Text, nullable=False),
-    Column("annotator", Text, nullable=False),
-    Column("item", Text, ForeignKey(ITEMS.c.id), nullable=False),
-    Column("body", Text, nullable=False),
-    Column("digest", String(64), nullable=False),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("query", sa.Text, nullable=False),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("item", sa.Text, sa.ForeignKey(ITEMS.c.id), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    # Of revisions: the label that they change, and the record that they supersede; empty for first labels.
+    sa.Column("revises", sa.String(32), nullable=False, server_default=""),
+    sa.Column("supersedes", sa.String(32), nullable=False, server_default=""),
+    sa.Column("withdrawn", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-ANNOTATORS = Index("feedback_records_annotator", RECORDS.c.annotator)
-TABLES = (SCHEMA, ITEMS, RECORDS)
+QUERIES = sa.Table(
+    "feedback_queries",
+    _METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("asks", sa.String(32), nullable=False),
+    sa.Column("item", sa.Text, sa.ForeignKey(ITEMS.c.id), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+)
+# The last row of a query and an annotator counts: leases are granted, renewed and released by new rows.
+ASSIGNMENTS = sa.Table(
+    "feedback_assignments",
+    _METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("query", sa.String(32), sa.ForeignKey(QUERIES.c.id), nullable=False),
+    sa.Column("annotator", sa.Text, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),
+)
+ANNOTATORS = sa.Index("feedback_records_annotator", RECORDS.c.annotator)
+_OF_LABELLING = (
+    sa.Index("feedback_records_revises", RECORDS.c.revises),
+    sa.Index("feedback_records_query", RECORDS.c.query),
+    sa.Index("feedback_assignments_query", ASSIGNMENTS.c.query),
+)
+TABLES = (SCHEMA, ITEMS, RECORDS, QUERIES, ASSIGNMENTS)
 
 
-def reached(connection: Connection, where: str) -> int:
+def in_force(record: sa.FromClause, until: int | None = None) -> sa.ColumnElement[bool]:
+    """Whether a row of records counts, as ``feedback.preferences.in_force``: not superseded nor withdrawn.
+
+    Args:
+        record: ``RECORDS`` or an alias of it.
+        until: The state of the store when this was its last number; None for now.
+    """
+    other = RECORDS.alias()
+    label = sa.func.coalesce(sa.func.nullif(record.c.revises, ""), record.c.id)
+    later = sa.and_(other.c.number > record.c.number, ~_superseded(other, until))
+    newer = sa.exists().where(
+        other.c.revises == label,
+        sa.or_(record.c.revises == "", other.c.supersedes == record.c.id, later),
+        *_by(other, until),
+    )
+    return sa.and_(record.c.withdrawn == sa.false(), ~newer)
+
+
+def _superseded(record: sa.FromClause, until: int | None) -> sa.ColumnElement[bool]:
+    other = RECORDS.alias()
+    return sa.exists().where(
+        other.c.revises == record.c.revises, other.c.supersedes == record.c.id, *_by(other, until)
+    )
+
+
+def _by(record: sa.FromClause, until: int | None) -> list[sa.ColumnElement[bool]]:
+    return [] if until is None else [record.c.number <= until]
+
+
+def reached(connection: sa.Connection, where: str) -> int:
     """The version of the store in a database; 0 for an empty one.
 
     Raises:
         ValueError: It holds something else, or is a store of a version that is not known here.
     """
-    names = set(inspect(connection).get_table_names())
+    names = set(sa.inspect(connection).get_table_names())
     if SCHEMA.name not in names:
         if names and not shared(connection):
             raise ValueError(
@@ -82,29 +124,42 @@ def reached(connection: Connection, where: str) -> int:
     return version
 
 
-def bring_up(connection: Connection) -> None:
+def bring_up(connection: sa.Connection) -> None:
     """Makes the tables, or migrates older ones, in the transaction of the connection."""
     lock_schema(connection)
-    # Another process may have been faster.
-    if SCHEMA.name not in inspect(connection).get_table_names():
+    # Another process may have made them meanwhile.
+    if SCHEMA.name not in sa.inspect(connection).get_table_names():
         _METADATA.create_all(connection)
-        connection.execute(insert(SCHEMA).values(version=VERSION, time=time.time()))
+        connection.execute(sa.insert(SCHEMA).values(version=VERSION, time=time.time()))
     else:
         for version in range(_version(connection), VERSION):
             _STEPS[version](connection)
-            connection.execute(insert(SCHEMA).values(version=version + 1, time=time.time()))
+            connection.execute(sa.insert(SCHEMA).values(version=version + 1, time=time.time()))
     guard(connection, [table.name for table in TABLES])
 
 
-def _version(connection: Connection) -> int:
-    return connection.execute(select(func.max(SCHEMA.c.version))).scalar() or 0
+def _version(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.max(SCHEMA.c.version))).scalar() or 0
 
 
-def _name_vocabularies(connection: Connection) -> None:
+def _name_vocabularies(connection: sa.Connection) -> None:
     """Version 2 says of each item which vocabulary its answers are written in, and finds annotators."""
-    connection.execute(text(f"ALTER TABLE {ITEMS.name} ADD COLUMN vocabulary TEXT NOT NULL DEFAULT ''"))
+    connection.execute(sa.text(f"ALTER TABLE {ITEMS.name} ADD COLUMN vocabulary TEXT NOT NULL DEFAULT ''"))
     ANNOTATORS.create(connection)
 
 
+def _know_revisions(connection: sa.Connection) -> None:
+    """Version 3 holds queries, assignments and revisions."""
+    for column in ("revises VARCHAR(32)", "supersedes VARCHAR(32)"):
+        connection.execute(sa.text(f"ALTER TABLE {RECORDS.name} ADD COLUMN {column} NOT NULL DEFAULT ''"))
+    connection.execute(
+        sa.text(f"ALTER TABLE {RECORDS.name} ADD COLUMN withdrawn BOOLEAN NOT NULL DEFAULT FALSE")
+    )
+    # Creates the indices of these tables as well.
+    _METADATA.create_all(connection, [QUERIES, ASSIGNMENTS])
+    for index in _OF_LABELLING:
+        index.create(connection, checkfirst=True)
+
+
 # Version -> what makes the next one of it.
-_STEPS: dict[int, Callable[[Connection], None]] = {1: _name_vocabularies}
+_STEPS: dict[int, Callable[[sa.Connection], None]] = {1: _name_vocabularies, 2: _know_revisions}

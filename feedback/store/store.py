@@ -1,26 +1,27 @@
-"""The preference store: what was said, kept once and for all."""
+"""The preference store: an append-only database of items, queries, labels and their revisions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy import Connection, Row, Select, Table, func, insert, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from feedback.preferences.items import Item
+from feedback.preferences.query import Query
 from feedback.preferences.records import KINDS, Record
-from feedback.preferences.serial import same
+from feedback.preferences.serial import Form
 from feedback.store import dialects, schema
 from feedback.store.errors import Conflict, MissingMedia, UnknownItem, in_one_sentence, several
 from feedback.store.media import LARGEST, MediaFolder
-from feedback.store.rows import cure, distinct, form_of_row, row_of, said, stored, write
+from feedback.store.rows import cure, described, distinct, form_of_row, row_of, stored, table_of
 from mm_envs.names import one_of
 
 _READ = 1000
@@ -42,16 +43,16 @@ class Receipt:
 
 
 class PreferenceStore:
-    """Feedback in a database that only grows.
+    """Feedback in an append-only database.
 
-    A record is named by its kind, its query and its annotator (``record_id``): what is submitted twice is
-    kept once, and another answer to the same question is refused. A batch is written whole or not at all, and
-    when ``add`` returns it has reached the disk. Any number of processes and threads may write at once: they
-    wait for each other. Readers wait for nobody.
+    A record is named by its kind, its query and its annotator (``Record.id``): a record that is submitted
+    twice is kept once, and another answer to the same query is refused unless it is a revision. Records that
+    a revision supersedes stay stored and no longer count. A batch is written whole or not at all, and when
+    ``add`` returns it has reached the disk. Writers wait for each other, readers do not wait.
 
     Args:
         url: A file, or a URL as SQLAlchemy has it: ``sqlite:///FILE``, ``postgresql+psycopg://...``.
-        media: The folder of content-addressed files; by default ``FILE.media`` beside a file.
+        media: The folder of content-addressed files; by default ``FILE.media`` for a file.
         create: Whether a store that is not there is made.
         timeout: How many seconds a writer waits for others.
         largest: The largest file of media, in bytes.
@@ -98,7 +99,7 @@ class PreferenceStore:
             raise
 
     def _open(self, create: bool, timeout: float) -> None:
-        with self._read() as connection:
+        with self.reading() as connection:
             version = schema.reached(connection, self.where)
         if not version and not create:
             raise FileNotFoundError(
@@ -107,37 +108,43 @@ class PreferenceStore:
         with in_one_sentence(self.where):
             dialects.prepare(self._engine, timeout)
         if version < schema.VERSION:
-            with self._write() as connection:
+            with self.writing() as connection:
                 schema.bring_up(connection)
 
-    # Records ----------------------------------------------------------------------------------------------
+    # Records and items ------------------------------------------------------------------------------------
 
     def add(self, records: Iterable[Record], items: Iterable[Item] = ()) -> int:
-        """Writes records: ``submit``, and how many of them were new."""
+        """Writes records as ``submit``; returns how many of them were new."""
         return len(self.submit(records, items).new)
 
-    def submit(self, records: Iterable[Record], items: Iterable[Item] = ()) -> Receipt:
-        """Writes items and records on them, all or none.
+    def add_items(self, items: Iterable[Item]) -> int:
+        """Writes items as ``submit``; returns how many of them were new."""
+        return len(self.submit((), items).items)
+
+    def submit(
+        self, records: Iterable[Record], items: Iterable[Item] = (), queries: Iterable[Query] = ()
+    ) -> Receipt:
+        """Writes items, queries and records on them, all or none.
 
         Returns:
             Which records were new, and which were known.
 
         Raises:
-            UnknownItem: A record speaks of an item that is neither stored nor given.
-            Conflict: The annotator has said something else on the same question, or an item of the same id is
-                another one.
+            UnknownItem: A record or query is about an item that is neither stored nor given.
+            Conflict: The annotator has answered the same query differently (give a revision instead), or an
+                item of the same id is another one.
             MissingMedia: A file that an item shows is not in the folder of media.
             ValueError: Something is no record.
         """
-        given, about = distinct(records, same), distinct(items, Item.covers)
+        given, about, asked = distinct(records), distinct(items), distinct(queries)
         self._check_media(about.values())
-        with self._write() as connection:
-            dialects.lock(connection, [schema.ITEMS.name, schema.RECORDS.name])
-            made = self._insert(connection, schema.ITEMS, about, Item.covers)
-            self._check_items(connection, dict.fromkeys(one.item for one in given.values()))
-            new = self._insert(connection, schema.RECORDS, given, same)
-        known = tuple(name for name in given if name not in new)
-        return Receipt(tuple(new), known, tuple(made))
+        with self.writing((schema.ITEMS, schema.QUERIES, schema.RECORDS)) as connection:
+            made = self.insert(connection, about)
+            needed = dict.fromkeys(one.item for one in (*asked.values(), *given.values()))
+            self._check_items(connection, needed)
+            self.insert(connection, asked)
+            new = self.insert(connection, given)
+        return Receipt(tuple(new), tuple(name for name in given if name not in new), tuple(made))
 
     def records(
         self,
@@ -146,15 +153,17 @@ class PreferenceStore:
         after: int = 0,
         until: int | None = None,
         environment: str | None = None,
+        history: bool = False,
     ) -> Iterator[Record]:
         """The records in the order in which they came, read little by little.
 
         Args:
             kind: Of this kind only.
             annotator: Of this annotator only.
-            after: Only those behind this place; ``last`` says where the store ends.
-            until: Only those up to this place.
+            after: Only those behind this number; ``last`` returns that of the end of the store.
+            until: Only those up to this number, as they counted then.
             environment: Only those on items of this environment.
+            history: Records that were superseded or withdrawn, too.
 
         Raises:
             ValueError: There is no such kind, or a record is damaged.
@@ -162,58 +171,45 @@ class PreferenceStore:
         query = self._chosen(select(schema.RECORDS), kind, annotator, environment)
         if until is not None:
             query = query.where(schema.RECORDS.c.number <= until)
-        return cast("Iterator[Record]", self._rows(schema.RECORDS, query, after))
-
-    def count(
-        self, kind: str | None = None, annotator: str | None = None, environment: str | None = None
-    ) -> int:
-        """How many records there are."""
-        query = self._chosen(select(func.count()).select_from(schema.RECORDS), kind, annotator, environment)
-        with self._read() as connection:
-            return int(connection.execute(query).scalar_one())
-
-    def last(self) -> int:
-        """The place of the last record; 0 for none. Places grow, and a record never comes before one read."""
-        with self._read() as connection:
-            return int(connection.execute(select(func.max(schema.RECORDS.c.number))).scalar() or 0)
-
-    def annotators(self) -> dict[str, int]:
-        """The annotators, by name, and how many records each has given."""
-        who = schema.RECORDS.c.annotator
-        with self._read() as connection:
-            rows = connection.execute(select(who, func.count()).group_by(who).order_by(who)).all()
-        return {name: int(count) for name, count in rows}
-
-    # Items ------------------------------------------------------------------------------------------------
-
-    def add_items(self, items: Iterable[Item]) -> int:
-        """Makes items known, all or none.
-
-        Returns:
-            How many were new.
-
-        Raises:
-            Conflict: An item of that id is stored and says something else.
-            MissingMedia: A file that an item shows is not in the folder of media.
-            ValueError: Something is no item.
-        """
-        given = distinct(items, Item.covers)
-        self._check_media(given.values())
-        with self._write() as connection:
-            dialects.lock(connection, [schema.ITEMS.name])
-            return len(self._insert(connection, schema.ITEMS, given, Item.covers))
+        if not history:
+            query = query.where(schema.in_force(schema.RECORDS, until))
+        return self._forms(schema.RECORDS, query, after)
 
     def items(self, environment: str | None = None) -> Iterator[Item]:
         """The items, in the order in which they came."""
         query = select(schema.ITEMS)
         if environment is not None:
             query = query.where(schema.ITEMS.c.environment == environment)
-        return cast("Iterator[Item]", self._rows(schema.ITEMS, query, 0))
+        return self._forms(schema.ITEMS, query)
+
+    def queries(self, environment: str | None = None) -> Iterator[Query]:
+        """The queries, in the order in which they came."""
+        return self._forms(schema.QUERIES, _of(schema.QUERIES, select(schema.QUERIES), environment))
+
+    def count(
+        self, kind: str | None = None, annotator: str | None = None, environment: str | None = None
+    ) -> int:
+        """How many records count."""
+        query = self._chosen(select(func.count()).select_from(schema.RECORDS), kind, annotator, environment)
+        with self.reading() as connection:
+            return int(connection.execute(query.where(schema.in_force(schema.RECORDS))).scalar_one())
+
+    def last(self) -> int:
+        """The number of the last record; 0 for none. Numbers grow in the order of commits."""
+        with self.reading() as connection:
+            return int(connection.execute(select(func.max(schema.RECORDS.c.number))).scalar() or 0)
+
+    def annotators(self) -> dict[str, int]:
+        """The annotators, by name, and how many records of each count."""
+        who = schema.RECORDS.c.annotator
+        query = select(who, func.count()).where(schema.in_force(schema.RECORDS)).group_by(who).order_by(who)
+        with self.reading() as connection:
+            return {name: int(count) for name, count in connection.execute(query)}
 
     # Media ------------------------------------------------------------------------------------------------
 
     def put_media(self, content: bytes, suffix: str = "") -> str:
-        """Keeps a picture, a sound or a video beside the database, as ``MediaFolder.put``.
+        """Keeps a picture, a sound or a video next to the database, as ``MediaFolder.put``.
 
         Raises:
             ValueError: The store has no folder for it, or the file is too large.
@@ -243,10 +239,10 @@ class PreferenceStore:
             One sentence for each thing that is wrong.
         """
         found: list[str] = []
-        with self._read() as connection:
+        with self.reading() as connection:
             found += [f"{self.where}: {fault}" for fault in dialects.faults(connection)]
-        for table in (schema.ITEMS, schema.RECORDS):
-            for row in self._chunks(table, select(table), 0):
+        for table in (schema.ITEMS, schema.QUERIES, schema.RECORDS):
+            for row in self._chunks(table, select(table)):
                 try:
                     form_of_row(row, self.where)
                 except ValueError as error:
@@ -274,16 +270,49 @@ class PreferenceStore:
     # Behind -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that reads."""
         self._check_process()
         with in_one_sentence(self.where), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def writing(self, tables: Sequence[Table] = ()) -> Iterator[Connection]:
+        """A transaction that writes to tables; other writers wait. It is on the disk when it ends."""
         self._check_process()
         with in_one_sentence(self.where), self._writing.begin() as connection:
+            dialects.lock(connection, [table.name for table in tables])
             yield connection
+
+    def insert(self, connection: Connection, given: Mapping[str, Form]) -> dict[str, None]:
+        """Inserts those forms of one kind that are not stored yet.
+
+        Args:
+            connection: A transaction that writes.
+            given: Forms by id.
+
+        Returns:
+            The ids of those that were inserted.
+
+        Raises:
+            Conflict: Something else is stored under an id.
+        """
+        if not given:
+            return {}
+        table = table_of(next(iter(given.values())))
+        rows, differing = {name: row_of(one) for name, one in given.items()}, []
+        for row in stored(connection, table, given):
+            if row.digest == rows.pop(row.id)["digest"]:
+                continue
+            there: Any = form_of_row(row, self.where)
+            if not there.covers(given[row.id]):
+                differing.append(row.id)
+        if differing:
+            what, remedy = several([described(given[name]) for name in differing]), cure(given[differing[0]])
+            raise Conflict(f"{self.where} holds something else on {what}: {remedy}", differing)
+        if rows:
+            connection.execute(insert(table), list(rows.values()))
+        return dict.fromkeys(rows)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
@@ -298,43 +327,21 @@ class PreferenceStore:
             query = query.where(schema.RECORDS.c.kind == kind)
         if annotator is not None:
             query = query.where(schema.RECORDS.c.annotator == annotator)
-        if environment is not None:
-            of_it = select(schema.ITEMS.c.id).where(schema.ITEMS.c.environment == environment)
-            query = query.where(schema.RECORDS.c.item.in_(of_it))
-        return query
+        return _of(schema.RECORDS, query, environment)
 
-    def _chunks(self, table: Table, query: Select[Any], after: int) -> Iterator[Row[Any]]:
-        # Each chunk is a transaction of its own: who reads slowly keeps nobody from tidying up.
+    def _chunks(self, table: Table, query: Select[Any], after: int = 0) -> Iterator[Row[Any]]:
+        # Each chunk is a transaction of its own, so that a slow reader does not hold up checkpoints.
         while True:
             chunk = query.where(table.c.number > after).order_by(table.c.number).limit(_READ)
-            with self._read() as connection:
+            with self.reading() as connection:
                 rows = connection.execute(chunk).all()
             yield from rows
             if len(rows) < _READ:
                 return
             after = rows[-1].number
 
-    def _rows(self, table: Table, query: Select[Any], after: int) -> Iterator[Record | Item]:
+    def _forms(self, table: Table, query: Select[Any], after: int = 0) -> Iterator[Any]:
         return (form_of_row(row, self.where) for row in self._chunks(table, query, after))
-
-    def _insert(
-        self,
-        connection: Connection,
-        table: Table,
-        given: Mapping[str, Any],
-        agree: Callable[[Any, Any], bool],
-    ) -> dict[str, None]:
-        """Inserts what is not stored yet, and says what that was."""
-        rows, differing = {name: row_of(one) for name, one in given.items()}, []
-        for row in stored(connection, table, given):
-            written = rows.pop(row.id)
-            if row.digest != written["digest"] and not agree(form_of_row(row, self.where), given[row.id]):
-                differing.append(row.id)
-        if differing:
-            what, remedy = several([said(given[name]) for name in differing]), cure(given[differing[0]])
-            raise Conflict(f"{self.where} holds something else on {what}: {remedy}", differing)
-        write(connection, table, list(rows.values()))
-        return dict.fromkeys(rows)
 
     def _check_items(self, connection: Connection, items: Mapping[str, None]) -> None:
         there = {row.id for row in stored(connection, schema.ITEMS, items)}
@@ -349,6 +356,14 @@ class PreferenceStore:
         if missing:
             what = several([f"{item} shows {name}" for item, name in missing.items()])
             raise MissingMedia(f"item {what}, not in {self.folder().root}: put the media first", missing)
+
+
+def _of(table: Table, query: Select[Any], environment: str | None) -> Select[Any]:
+    """Only rows on items of an environment."""
+    if environment is None:
+        return query
+    items = select(schema.ITEMS.c.id).where(schema.ITEMS.c.environment == environment)
+    return query.where(table.c.item.in_(items))
 
 
 def _url(url: str | Path | URL) -> URL:

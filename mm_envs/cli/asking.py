@@ -1,4 +1,4 @@
-"""A person is asked about pairs of answers, one at a time; every answer is stored at once."""
+"""The terminal as a client of the labelling service: shows pairs, reads keys, submits labels."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mm_envs.cli.output import console
-from mm_envs.cli.person import HELP, LEFT, QUIT, RIGHT, TIE, Person, Question
+from mm_envs.cli.person import HELP, LEFT, QUIT, RIGHT, UNDO, Person, Question
 
 if TYPE_CHECKING:
+    from feedback.active_learning import CandidatePairs
+    from feedback.labelling import Assignment, Labelling
     from feedback.preferences import Pairwise
-    from feedback.rounds import CandidatePairs
     from feedback.store import PreferenceStore
     from mm_envs.tasks.task import Task
 
 
 @contextmanager
 def person_at_terminal(pictures: Path | None, json: bool) -> Iterator[Person]:
-    """Somebody at the terminal, who is told the keys first.
+    """A person at the terminal, after the keys were printed.
 
     Args:
         pictures: Where pictures and sounds are written; None for pictures in the terminal.
@@ -34,89 +35,54 @@ def person_at_terminal(pictures: Path | None, json: bool) -> Iterator[Person]:
 
 
 def ask(
-    person: Person, name: str, task: Task, pairs: CandidatePairs, store: PreferenceStore | None = None
+    person: Person, name: str, task: Task, pairs: CandidatePairs, store: PreferenceStore, overlap: int = 0
 ) -> tuple[list[Pairwise], int]:
-    """Asks about pairs until there are no more, or until the person leaves.
-
-    Which answer is displayed first is drawn from the key of the question and the name of the person. A pair
-    that the person has answered before is passed over.
+    """Asks about pairs until there are no more, or until the person leaves. Answered pairs are passed over.
 
     Args:
-        person: Who is asked.
-        name: The name of the person in records.
-        task: Says answers in words.
-        pairs: What to ask, with tickets.
-        store: Where answers are kept, each before the next question; None for nowhere.
+        person: Shows questions and returns keys.
+        name: The name of the annotator in records.
+        task: The task of the pairs.
+        pairs: The pairs to ask about, with tickets.
+        store: Where labels are kept, each before the next question.
+        overlap: How many annotators shall answer each pair; 0 for all.
 
     Returns:
-        The answers in the order of the pairs, earlier ones included, and how many of them are new.
+        The labels of the annotator in the order of the pairs, earlier ones included, and how many are new.
     """
-    from feedback.preferences import Pairwise, query_id
-    from mm_envs.random import chance, key_hashes, purpose
+    from feedback.active_learning import items_of, queries_of
+    from feedback.labelling import Labelling
 
-    known = {} if store is None else {one.query: one for one in store.records("pairwise", name)}
-    first = chance(key_hashes(pairs.prompts.key, purpose(f"answer that {name} sees first")), 0.5).tolist()
-    words = [task.answer.formats(pairs.response[:, side]) for side in (0, 1)]
-    said: list[Pairwise] = []
-    new = 0
-    for row, answers in enumerate(zip(*words, strict=True)):
-        before = known.get(query_id(pairs.tickets[row], answers, pairs.sampler))
-        if isinstance(before, Pairwise):
-            said.append(before)
-            continue
-        shown = answers if first[row] else answers[::-1]
-        choice, seconds = person.compare(_question(task, pairs, row, shown))
+    queries = queries_of(task, pairs)
+    service = Labelling(store, queries, items_of(task, pairs), overlap=overlap)
+    rows = {query.id: row for row, query in enumerate(queries)}
+    before = _labels(service, name, rows)
+    assignment = service.next(name)
+    while assignment is not None:
+        choice, seconds = person.compare(_question(task, pairs, rows[assignment.query.id], assignment))
         if choice == QUIT:
+            service.release(name, assignment.query.id)
             break
-        said.append(_kept(task, pairs, row, name, _choice(choice, first[row]), first[row], seconds, store))
+        if choice == UNDO:
+            assignment = service.undo(name) or assignment
+            continue
+        label = assignment.choice(choice == RIGHT) if choice in (LEFT, RIGHT) else choice
+        service.submit(name, assignment.query.id, choice=label, latency=seconds)
         person.confirm(choice)
-        new += 1
-    return said, new
+        assignment = service.next(name)
+    after = _labels(service, name, rows)
+    return list(after.values()), len(after.keys() - before.keys())
 
 
-def _question(task: Task, pairs: CandidatePairs, row: int, shown: tuple[str, ...]) -> Question:
+def _labels(service: Labelling, name: str, rows: dict[str, int]) -> dict[str, Pairwise]:
+    """The pairwise labels of an annotator by query, in the order of the rows."""
+    from feedback.preferences import Pairwise
+
+    labels = [one for one in service.records() if one.annotator == name and isinstance(one, Pairwise)]
+    return {one.query: one for one in sorted(labels, key=lambda one: rows[one.query])}
+
+
+def _question(task: Task, pairs: CandidatePairs, row: int, assignment: Assignment) -> Question:
     context = {key: value[row].cpu() for key, value in pairs.prompts.context.items()}
-    title = f"{row + 1} of {len(pairs)}"
-    return Question(task.context_spaces, context, shown[0], shown[1], title)
-
-
-def _choice(said: str, shown_first: bool) -> int:
-    from feedback.preferences import FIRST, SECOND, SKIP
-    from feedback.preferences import TIE as EQUAL
-
-    if said in (LEFT, RIGHT):
-        return FIRST if (said == LEFT) == shown_first else SECOND
-    return EQUAL if said == TIE else SKIP
-
-
-def _kept(
-    task: Task,
-    pairs: CandidatePairs,
-    row: int,
-    name: str,
-    choice: int,
-    shown_first: bool,
-    seconds: float,
-    store: PreferenceStore | None,
-) -> Pairwise:
-    """The record of an answer, once it is stored."""
-    import torch
-
-    from feedback.preferences import pairwise_records
-    from mm_envs.cli.feedback.source import items_of
-
-    one = pairs.take(torch.tensor([row]))
-    (record,) = pairwise_records(
-        task,
-        list(one.tickets),
-        one.response[:, 0],
-        one.response[:, 1],
-        torch.tensor([choice]),
-        annotators=[name],
-        shown_first=torch.tensor([shown_first]),
-        latency=torch.tensor([seconds], dtype=torch.float64),
-        sampler=one.sampler,
-    )
-    if store is not None:
-        store.submit([record], items_of(task, one))
-    return record
+    left, right = (assignment.query.answers[index] for index in assignment.displayed)
+    return Question(task.context_spaces, context, left, right, f"{row + 1} of {len(pairs)}")

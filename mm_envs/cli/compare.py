@@ -14,8 +14,8 @@ from mm_envs.cli.threads import torch_threads
 from mm_envs.names import at_least, one_of
 
 if TYPE_CHECKING:
+    from feedback.active_learning import CandidatePairs
     from feedback.preferences import Pairwise
-    from feedback.rounds import CandidatePairs
     from mm_envs.cli.duel import Duel
     from mm_envs.tasks.task import Task
 
@@ -129,20 +129,16 @@ def _sides(options: Compare) -> list[tuple[str, Setting]]:
 
 
 def _judged(options: Compare, task: Task, pairs: CandidatePairs) -> list[Pairwise]:
-    from contextlib import nullcontext
-
+    from feedback.active_learning import items_of, queries_of
+    from feedback.annotators import make_pool
     from feedback.store import PreferenceStore
     from mm_envs.cli.asking import ask, person_at_terminal
-
-    if options.judge == PERSON:
-        opened = nullcontext() if options.db is None else PreferenceStore(options.db)
-        with opened as store, person_at_terminal(options.pictures, options.json) as person:
-            return ask(person, options.annotator, task, pairs, store)[0]
     from mm_envs.cli.duel import judged
-    from mm_envs.cli.feedback.source import items_of, pool_of
 
-    records = judged(pool_of(options.judge, task, options.votes, options.seed), task, pairs)
-    if options.db is not None:
-        with PreferenceStore(options.db) as store:
-            store.submit(records, items_of(task, pairs))
+    with PreferenceStore(options.db or "sqlite://") as store:
+        if options.judge == PERSON:
+            with person_at_terminal(options.pictures, options.json) as person:
+                return ask(person, options.annotator, task, pairs, store)[0]
+        records = judged(make_pool(options.judge, task, options.votes, options.seed), task, pairs)
+        store.submit(records, items_of(task, pairs), queries_of(task, pairs))
     return records

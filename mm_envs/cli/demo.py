@@ -44,7 +44,7 @@ _QUICK_STEPS, _EPISODES = 4_096, 1_000
 
 @dataclass(frozen=True)
 class Demo:
-    """Train PPO on a noisy simulated rater, on real digits and on synthetic scenes, and show what it learned.
+    """Train PPO on a simulated annotator, on real digits and synthetic scenes, and show what it learned.
 
     Attributes:
         out: The folder to write to; what is in it from an earlier demonstration is replaced.
@@ -101,9 +101,9 @@ def _table(done: list[Trained]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    title = "Trained on the noisy rater, evaluated on the test split: mean [95 %]"
+    title = "Trained on the noisy annotator, evaluated on the test split: mean [95 %]"
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
-    for heading in ("environment", "policy", "utility (truth)", "reward (rater)"):
+    for heading in ("environment", "policy", "utility (truth)", "reward (annotator)"):
         table.add_column(heading, justify="left" if heading in ("environment", "policy") else "right")
     for result in done:
         assert result.comparison is not None

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from agents.evaluate import Estimate
+from feedback.active_learning import CandidatePairs, records
+from feedback.active_learning.pairs import heard
 from feedback.annotators import AnnotatorPool
-from feedback.candidates.accuracy import wilson
 from feedback.collection import draw_prompts
 from feedback.preferences import Pairwise
-from feedback.rounds import CandidatePairs, records
-from feedback.rounds.pairs import heard
 from mm_envs.cli.policies import yardstick
 from mm_envs.cli.runs import Setting
+from mm_envs.statistics import wilson_interval
 from mm_envs.tasks.task import Task
 
 _WORTH = {"first": 1.0, "second": 0.0, "tie": 0.5}
@@ -109,7 +109,8 @@ def win_rate(records: Sequence[Pairwise], same: int = 0) -> tuple[float, float, 
     if not n:
         return None
     share = (sum(sum(some) / len(some) for some in votes.values()) + same / 2) / n
-    return share, *wilson(share, n)
+    found = wilson_interval(share, n)
+    return share, found.low, found.high
 
 
 def played(

@@ -1,4 +1,4 @@
-"""A person at the terminal who says which of two answers is better, with one key."""
+"""Questions on a terminal, answered with one key: which of two answers is better."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import Tensor
 
-LEFT, RIGHT, TIE, SKIP, QUIT = "left", "right", "tie", "skip", "quit"
-KEYS = {"1": LEFT, "a": LEFT, "2": RIGHT, "b": RIGHT, "t": TIE, "=": TIE, "s": SKIP, "q": QUIT, "": QUIT}
+LEFT, RIGHT, TIE, SKIP, UNDO, QUIT = "left", "right", "tie", "skip", "undo", "quit"
+KEYS = {"1": LEFT, "a": LEFT, "2": RIGHT, "b": RIGHT, "t": TIE, "=": TIE, "s": SKIP, "u": UNDO}
+KEYS |= {"q": QUIT, "": QUIT}
 _ECHOES = {LEFT: "1 is better", RIGHT: "2 is better"}
-HELP = "1 or a: the first is better, 2 or b: the second, t: neither, s: skip, q: quit"
+HELP = "1 or a: the first is better, 2 or b: the second, t: neither, s: skip, u: undo, q: quit"
 _COLUMNS = 48
 
 
@@ -64,17 +65,17 @@ class Person:
         """Shows a question.
 
         Returns:
-            LEFT, RIGHT, TIE, SKIP or QUIT, and the seconds until the key was pressed.
+            LEFT, RIGHT, TIE, SKIP, UNDO or QUIT, and the seconds until the key was pressed.
         """
         self._show(question)
         begin = self._clock()
-        while (said := KEYS.get(self._key().lower())) is None:
+        while (choice := KEYS.get(self._key().lower())) is None:
             self._out.print(f"  {HELP}", style="yellow")
-        return said, self._clock() - begin
+        return choice, self._clock() - begin
 
-    def confirm(self, said: str) -> None:
-        """Says that an answer has been taken: once it is stored, as an interrupt may follow."""
-        self._out.print(f"  {_ECHOES.get(said, said)}", style="dim")
+    def confirm(self, choice: str) -> None:
+        """Prints that a label has been stored; not before, as an interrupt may follow."""
+        self._out.print(f"  {_ECHOES.get(choice, choice)}", style="dim")
 
     def _show(self, question: Question) -> None:
         from mm_envs.spaces import Tokens
@@ -124,11 +125,11 @@ def _picture(pixels: Tensor) -> Any:
 def write(question: Question, folder: Path, seen: list[str], heard: list[str]) -> list[Path]:
     """Writes the pictures (PNG, enlarged) and sounds (WAV) of a question: always to the same names.
 
-    A person keeps them open in a viewer that looks again when a file changes.
+    They can stay open in a viewer that reloads files.
     """
     from PIL import Image as pillow
 
-    from mm_envs.cli.page import wav_bytes
+    from mm_envs.pages import wav_bytes
 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -87,8 +87,8 @@ def write(episodes: list[Played], folder: Path, setting: Setting, policy: str, s
     Returns:
         What was written, by name.
     """
-    from mm_envs.cli.page import page
     from mm_envs.engine.render import contact_sheet
+    from mm_envs.pages.episodes import page
 
     folder.mkdir(parents=True, exist_ok=True)
     sheet, web = folder / SHEET, folder / PAGE

@@ -40,7 +40,7 @@ class Train:
         steps: Environment steps, all rows counted.
         num_envs: Rows of the environment.
         seed: Decides initial weights, exploration, episodes and noise.
-        feedback: Who gives the reward: rater, truth, accuracy, token_f1, ..., or module:attribute; or
+        feedback: Who gives the reward: annotator, truth, accuracy, token_f1, ..., or module:attribute; or
             reward_model:FOLDER, which mm-envs feedback fit wrote.
         set: An argument of the environment as key=value with a JSON value; may be repeated.
         data: A folder of files that the items are made of: short for --set dataset=folder --set path=FOLDER.
@@ -62,7 +62,7 @@ class Train:
     steps: int = field(default=by_default(100_000))
     num_envs: int = field(default=by_default(256))
     seed: int = field(default=by_default(0))
-    feedback: str = field(default=by_default("rater"))
+    feedback: str = field(default=by_default("annotator"))
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     data: Path | None = None
     layout: str | None = None

@@ -70,7 +70,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     Args:
         num_envs: Number of rows.
         task: Name of a task, or a Task.
-        feedback: The source of the reward: a name (``"rater"``, ``"truth"``, ...), a ``module:attribute``
+        feedback: The source of the reward: a name (``"annotator"``, ``"truth"``, ...), a ``module:attribute``
             string or an object with ``score``.
         feedback_arguments: Arguments of a named feedback.
         reward: ``"terminal"``, or ``"dense"``: the change of the score with every step (deterministic
@@ -106,7 +106,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         num_envs: int = 1,
         task: str | Task = "caption",
         *,
-        feedback: str | Feedback = "rater",
+        feedback: str | Feedback = "annotator",
         feedback_arguments: Mapping[str, Any] | None = None,
         reward: str = "terminal",
         split: str = "train",

@@ -7,11 +7,11 @@ import torch
 
 from agents.imitation import fine_tune
 from agents.policy import ResponsePolicy
+from feedback.active_learning import ask, draw_pairs, held_out_accuracy, labelled
 from feedback.annotators import SimulatedAnnotator
-from feedback.candidates import PairAccuracy, RightAndWrong
 from feedback.collection import draw_prompts
+from feedback.responses import PairAccuracy, RightAndWrong
 from feedback.reward_models import FitConfig, fit
-from feedback.rounds import ask, draw_pairs, held_out_accuracy, labelled
 from mm_envs.random import fold, stream
 from mm_envs.tasks import CONFIGURATIONS, Task, make_task
 from mm_envs.tasks.play import answered, hearing

@@ -42,7 +42,7 @@ def made(make: MakeEnvs) -> Callable[..., Agent]:
     """Makes a small agent."""
 
     def make_one(algo: str, *, rows: int = 8, words: bool = True, **arguments: Any) -> Agent:
-        envs = make(rows, words, feedback="rater", **arguments.pop("envs", {}))
+        envs = make(rows, words, feedback="annotator", **arguments.pop("envs", {}))
         settings = arguments.pop("settings", SETTINGS[algo])
         arguments = {"features": 16, "hidden": 8, **arguments}
         return make_agent(algo, envs, seed=5, settings=settings, **arguments)
@@ -172,7 +172,7 @@ def test_tensorboard_goes_on_in_the_same_folder(made: Callable[..., Agent], tmp_
         ({"hidden": 4}, "hidden of the policy was 8 and is now 4"),
         ({"fusion": "concat"}, "fusion of the policy was not given and is now concat"),
         ({"words": False}, "id of the environment was MMVQA-tokens-v0 and is now MMClassify-digits-v0"),
-        ({"envs": {"feedback": "truth"}}, "feedback of the environment was rater and is now truth"),
+        ({"envs": {"feedback": "truth"}}, "feedback of the environment was annotator and is now truth"),
         ({"envs": {"split": "test"}}, "split of the environment was train and is now test"),
     ],
 )
@@ -181,7 +181,7 @@ def test_another_training_is_refused_by_name(
 ) -> None:
     interrupted(made, tmp_path)
     if "envs" in arguments:
-        envs = make(8, True, **{"feedback": "rater", **arguments["envs"]})
+        envs = make(8, True, **{"feedback": "annotator", **arguments["envs"]})
         agent = make_agent("a2c", envs, seed=5, settings=SETTINGS["a2c"], features=16, hidden=8)
     else:
         agent = made("a2c", **arguments)

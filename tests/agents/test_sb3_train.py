@@ -99,7 +99,7 @@ def test_generators_are_put_back_after_an_error() -> None:
 def test_reward_and_utility_are_logged(make: MakeEnvs, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    agent = small("ppo", make(8, feedback="rater"), tensorboard=str(tmp_path))
+    agent = small("ppo", make(8, feedback="annotator"), tensorboard=str(tmp_path))
     learn(agent, 64)
     (folder,) = tmp_path.iterdir()
     log = EventAccumulator(str(folder)).Reload()

@@ -1,4 +1,4 @@
-"""Replay buffers relabelled: the same rewards as if the judge had been asked at the time."""
+"""Replay buffers relabelled: the same rewards as if the feedback had been asked at the time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mm_envs.episodes import Episodes, Judgement
 
 
 class Weighing:
-    """Weighs everything it is given, so that a row out of place shows."""
+    """Weighs everything it is given, so that a row out of index shows."""
 
     sees_reference = False
     deterministic = True
@@ -64,7 +64,7 @@ def pictures() -> DummyVecEnv:
 
 
 def same_again(agent: Any, venv: RewardVecEnv) -> None:
-    """Relabelled by the same judge a buffer does not change; by another one it does."""
+    """Relabelled by the same feedback a buffer does not change; by another one it does."""
     buffer = agent.replay_buffer
     stored = buffer.rewards.copy()
     size = buffer.size()

@@ -16,17 +16,17 @@ from mm_envs.episodes import Segments
 from mm_envs.random import fold, integers, stream
 from mm_envs.spaces import Vector
 
-SPACES = ModelSpaces({"place": Vector(2, -1, 1)}, gym.spaces.Discrete(2))
+SPACES = ModelSpaces({"position": Vector(2, -1, 1)}, gym.spaces.Discrete(2))
 
 
 def random_segments(n: int, seed: int, steps: int = 6) -> Segments:
-    """Walks of different lengths; action 1 gains the first number of the place, action 0 loses it."""
+    """Walks of different lengths; action 1 gains the first number of the position, action 0 loses it."""
     generator = torch.Generator().manual_seed(seed)
-    place = 2 * torch.rand((n, steps, 2), generator=generator) - 1
+    position = 2 * torch.rand((n, steps, 2), generator=generator) - 1
     actions = torch.randint(2, (n, steps), generator=generator)
     mask = torch.arange(steps) < torch.randint(1, steps + 1, (n, 1), generator=generator)
-    rewards = torch.where(actions == 1, place[..., 0], -place[..., 0]) * mask
-    return Segments({"place": place}, actions, mask, rewards)
+    rewards = torch.where(actions == 1, position[..., 0], -position[..., 0]) * mask
+    return Segments({"position": position}, actions, mask, rewards)
 
 
 def pairs_of(segments: Segments) -> Labelled:
@@ -49,7 +49,7 @@ def test_scores_are_sums_over_the_steps_that_there_are() -> None:
         one = segments.take(torch.tensor([row]))
         steps = int(one.mask.sum())
         alone = Answers(
-            {"place": one.observations["place"][0, :steps]}, torch.arange(steps), one.actions[0, :steps]
+            {"position": one.observations["position"][0, :steps]}, torch.arange(steps), one.actions[0, :steps]
         )
         assert torch.allclose(scores[row], model(alone).sum(), atol=1e-5)
     assert len(transitions_of(segments)) == int(segments.mask.sum())

@@ -1,4 +1,4 @@
-"""Learned rewards for foreign environments: what the judge sees, what the agent gets and learns."""
+"""Learned rewards for foreign environments: what the feedback sees, what the agent gets and learns."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from mm_envs.episodes import Episodes, Judgement
 ROWS = 3
 
 
-class Judge:
+class Source:
     """Judges by a function, and remembers what it was shown."""
 
     sees_reference = False
     deterministic = True
     scores_prefix = False
 
-    def __init__(self, judge: Callable[[Episodes], torch.Tensor]) -> None:
-        self.judge = judge
+    def __init__(self, feedback: Callable[[Episodes], torch.Tensor]) -> None:
+        self.feedback = feedback
         self.seen: list[Episodes] = []
 
     def score(self, episodes: Episodes) -> Judgement:
         self.seen.append(episodes)
-        return Judgement(self.judge(episodes).float())
+        return Judgement(self.feedback(episodes).float())
 
 
 class Counting(gym.Env):
@@ -117,34 +117,34 @@ def colours(rows: int = ROWS) -> DummyVecEnv:
     return DummyVecEnv([lambda: Monitor(Colours())] * rows)
 
 
-def counting(adapter: Adapter, cut: bool = False) -> tuple[RewardVecEnv, Judge]:
+def counting(adapter: Adapter, cut: bool = False) -> tuple[RewardVecEnv, Source]:
     """Three environments with episodes of 1, 2 and 3 steps, judged by the last number of the context."""
     venv = DummyVecEnv([lambda last=last: Monitor(Counting(last, cut)) for last in (1, 2, 3)])
-    judge = Judge(lambda episodes: list(episodes.context.values())[-1][:, 0])
-    return RewardVecEnv(venv, judge, adapter), judge
+    feedback = Source(lambda episodes: list(episodes.context.values())[-1][:, 0])
+    return RewardVecEnv(venv, feedback, adapter), feedback
 
 
 def play(venv: RewardVecEnv, steps: int, seed: int = 0) -> list[Any]:
     """What every step gave, with the observation before it and the actions."""
     generator = np.random.default_rng(seed)
     venv.seed(seed)
-    observation, told = venv.reset(), []
+    observation, text = venv.reset(), []
     for _ in range(steps):
         actions = generator.integers(venv.action_space.n, size=venv.num_envs)
         after, reward, done, infos = venv.step(actions)
-        told.append((observation, actions, after, reward, done, infos))
+        text.append((observation, actions, after, reward, done, infos))
         observation = after
-    return told
+    return text
 
 
 def test_the_judge_replaces_the_reward_in_one_call_and_the_truth_stays() -> None:
-    judge = Judge(lambda episodes: episodes.context["observation"][:, 2] * episodes.response)
-    venv = RewardVecEnv(make_vec_env("CartPole-v1", n_envs=ROWS), judge)
-    told = play(venv, 200)
-    assert len(judge.seen) == 200
-    assert all(one.reference is None and one.key is None and one.truth is None for one in judge.seen)
+    feedback = Source(lambda episodes: episodes.context["observation"][:, 2] * episodes.response)
+    venv = RewardVecEnv(make_vec_env("CartPole-v1", n_envs=ROWS), feedback)
+    text = play(venv, 200)
+    assert len(feedback.seen) == 200
+    assert all(one.reference is None and one.key is None and one.truth is None for one in feedback.seen)
     learned, true, ended = np.zeros(ROWS), np.zeros(ROWS), 0
-    for before, actions, _, reward, done, infos in told:
+    for before, actions, _, reward, done, infos in text:
         np.testing.assert_array_equal(reward, before[:, 2] * actions.astype(np.float32))
         assert reward.dtype == np.float32
         assert [info["original_reward"] for info in infos] == [1.0] * ROWS
@@ -166,14 +166,14 @@ def test_before_the_step_is_what_is_judged_unless_asked_otherwise() -> None:
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_the_last_observation_of_an_episode_is_judged_not_the_first_of_the_next(cut: bool) -> None:
-    venv, judge = counting(observation_action_and_next, cut)
-    told = play(venv, 4)
-    assert [step[3].tolist() for step in told] == [[1, 1, 1], [1, 2, 2], [1, 1, 3], [1, 2, 1]]
+    venv, feedback = counting(observation_action_and_next, cut)
+    text = play(venv, 4)
+    assert [step[3].tolist() for step in text] == [[1, 1, 1], [1, 2, 2], [1, 1, 3], [1, 2, 1]]
     # The agent is given the first observation of the next episode, as ever.
-    assert told[0][2][0].tolist() == [0]
-    assert told[0][5][0]["TimeLimit.truncated"] == cut
-    assert told[0][5][0]["terminal_observation"].tolist() == [1]
-    assert list(judge.seen[0].context) == ["observation", "next_observation"]
+    assert text[0][2][0].tolist() == [0]
+    assert text[0][5][0]["TimeLimit.truncated"] == cut
+    assert text[0][5][0]["terminal_observation"].tolist() == [1]
+    assert list(feedback.seen[0].context) == ["observation", "next_observation"]
 
 
 def test_a_row_that_ended_without_its_last_observation_is_refused() -> None:
@@ -186,12 +186,12 @@ def test_a_row_that_ended_without_its_last_observation_is_refused() -> None:
             return observation, reward, done, [{} for _ in done]
 
     inner = Forgetful(DummyVecEnv([lambda: Counting(1, False)]))
-    venv = RewardVecEnv(inner, Judge(lambda e: e.response), observation_action_and_next)
+    venv = RewardVecEnv(inner, Source(lambda e: e.response), observation_action_and_next)
     venv.reset()
     with pytest.raises(ValueError, match="row 0 ended, but its info has no 'terminal_observation'"):
         venv.step(np.zeros(1, int))
     # Who does not need it does not miss it.
-    play(RewardVecEnv(inner, Judge(lambda e: e.response)), 2)
+    play(RewardVecEnv(inner, Source(lambda e: e.response)), 2)
 
 
 def test_environments_that_overwrite_what_they_gave_do_no_harm() -> None:
@@ -199,7 +199,10 @@ def test_environments_that_overwrite_what_they_gave_do_no_harm() -> None:
         image = episodes.context["image"].float().mean((2, 3))
         return image[torch.arange(len(image)), episodes.response]
 
-    clean, dirty = RewardVecEnv(colours(), Judge(bright)), RewardVecEnv(Overwriting(colours()), Judge(bright))
+    clean, dirty = (
+        RewardVecEnv(colours(), Source(bright)),
+        RewardVecEnv(Overwriting(colours()), Source(bright)),
+    )
     for one, other in zip(play(clean, 20), play(dirty, 20), strict=True):
         for before, after in ((one[0], other[0]), (one[2], other[2])):
             assert {key: value.tolist() for key, value in before.items()} == {
@@ -211,7 +214,7 @@ def test_environments_that_overwrite_what_they_gave_do_no_harm() -> None:
 
 def test_rows_that_share_an_info_are_told_their_own_rewards() -> None:
     inner = SharingInfos(DummyVecEnv([lambda: Counting(9, False)] * ROWS))
-    venv = RewardVecEnv(inner, Judge(lambda episodes: episodes.response))
+    venv = RewardVecEnv(inner, Source(lambda episodes: episodes.response))
     venv.reset()
     infos = venv.step(np.array([0, 1, 2]))[3]
     assert [info["original_reward"] for info in infos] == [0.0, 10.0, 20.0]
@@ -221,13 +224,13 @@ def test_rows_that_share_an_info_are_told_their_own_rewards() -> None:
 def test_tensors_are_taken_and_given() -> None:
     """Our own environment as a foreign one: dicts of tensors, and last observations that are cut out."""
     envs: Any = gym.make_vec("MMClassify-digits-v0", num_envs=4).unwrapped
-    judge = Judge(lambda episodes: episodes.response)
-    venv = RewardVecEnv(DeviceVecEnv(envs), judge, observation_action_and_next)
+    feedback = Source(lambda episodes: episodes.response)
+    venv = RewardVecEnv(DeviceVecEnv(envs), feedback, observation_action_and_next)
     before = venv.reset()
     after, reward, done, infos = venv.step(torch.arange(4))
     assert reward.tolist() == [0, 1, 2, 3]
     assert done.all()
-    for key, value in judge.seen[0].context.items():
+    for key, value in feedback.seen[0].context.items():
         if key.startswith("next_"):
             last = torch.stack([info["terminal_observation"][key.removeprefix("next_")] for info in infos])
             assert torch.equal(value, last)
@@ -238,7 +241,7 @@ def test_tensors_are_taken_and_given() -> None:
 
 def test_actions_that_are_overwritten_do_no_harm() -> None:
     venv, _ = counting(observation_and_action)
-    venv.judge = Judge(lambda episodes: episodes.response)
+    venv.feedback = Source(lambda episodes: episodes.response)
     venv.reset()
     actions = np.array([1, 2, 0])
     venv.step_async(actions)
@@ -252,19 +255,19 @@ def test_pictures_are_channels_first_for_the_judge_wherever_they_are_transposed(
         assert episodes.context["image"].shape[1:] == episodes.context["next_image"].shape[1:] == (3, 40, 48)
         return (episodes.context["image"][:, :, 0, 0].argmax(1) == episodes.response).float()
 
-    venv = RewardVecEnv(wrap(colours()), Judge(named), observation_action_and_next)
+    venv = RewardVecEnv(wrap(colours()), Source(named), observation_action_and_next)
     for step in play(venv, 20):
         assert step[3].tolist() == [info["original_reward"] for info in step[5]]
 
 
 def test_ppo_puts_its_transposition_on_top_and_the_judge_sees_pictures_as_ever() -> None:
-    judge = Judge(lambda episodes: episodes.context["image"][:, :, 0, 0].argmax(1) == episodes.response)
-    venv = RewardVecEnv(colours(), judge, observation_action_and_next)
+    feedback = Source(lambda episodes: episodes.context["image"][:, :, 0, 0].argmax(1) == episodes.response)
+    venv = RewardVecEnv(colours(), feedback, observation_action_and_next)
     agent = PPO("MultiInputPolicy", venv, n_steps=8, batch_size=12, n_epochs=1, device="cpu")
     assert isinstance(agent.get_env(), VecTransposeImage)
     agent.learn(24)
-    assert len(judge.seen) == 8
-    for episodes in judge.seen:
+    assert len(feedback.seen) == 8
+    for episodes in feedback.seen:
         assert episodes.context["image"].shape == (ROWS, 3, 40, 48)
         assert episodes.context["extra"].shape == episodes.response.shape == (ROWS,)
     returns = [info["r"] for info in agent.ep_info_buffer or ()]
@@ -273,11 +276,11 @@ def test_ppo_puts_its_transposition_on_top_and_the_judge_sees_pictures_as_ever()
 
 
 def test_spaces_of_contexts_are_those_that_the_judge_gets() -> None:
-    judge = Judge(lambda episodes: episodes.response)
-    venv = RewardVecEnv(colours(), judge, observation_action_and_next)
+    feedback = Source(lambda episodes: episodes.response)
+    venv = RewardVecEnv(colours(), feedback, observation_action_and_next)
     play(venv, 1)
     spaces = context_spaces(venv.observation_space, following=True)
-    (episodes,) = judge.seen
+    (episodes,) = feedback.seen
     assert list(spaces) == list(episodes.context)
     for key, space in spaces.items():
         assert space.contains(episodes.context[key][0].numpy())
@@ -286,12 +289,12 @@ def test_spaces_of_contexts_are_those_that_the_judge_gets() -> None:
 
 
 def test_normalisation_lies_above_and_changes_nothing_below(tmp_path: Any) -> None:
-    judge = Judge(lambda episodes: episodes.context["observation"][:, 0])
-    below = RewardVecEnv(make_vec_env("CartPole-v1", n_envs=ROWS, seed=0), judge)
+    feedback = Source(lambda episodes: episodes.context["observation"][:, 0])
+    below = RewardVecEnv(make_vec_env("CartPole-v1", n_envs=ROWS, seed=0), feedback)
     venv = VecNormalize(below)
     venv.reset()
     _, reward, _, infos = venv.step(np.zeros(ROWS, int))
-    assert venv.get_original_reward().tolist() == judge.seen[0].context["observation"][:, 0].tolist()
+    assert venv.get_original_reward().tolist() == feedback.seen[0].context["observation"][:, 0].tolist()
     assert reward.tolist() != venv.get_original_reward().tolist()
     assert [info["original_reward"] for info in infos] == [1.0] * ROWS
     venv.save(str(tmp_path / "normalisation.pkl"))
@@ -302,8 +305,8 @@ def test_normalisation_lies_above_and_changes_nothing_below(tmp_path: Any) -> No
 
 @pytest.mark.parametrize("algorithm", [PPO, DQN])
 def test_agents_are_trained_saved_and_loaded(algorithm: Any, tmp_path: Any) -> None:
-    judge = Judge(lambda episodes: -episodes.context["observation"][:, 2].abs())
-    venv = VecNormalize(RewardVecEnv(make_vec_env("CartPole-v1", n_envs=ROWS, seed=0), judge))
+    feedback = Source(lambda episodes: -episodes.context["observation"][:, 2].abs())
+    venv = VecNormalize(RewardVecEnv(make_vec_env("CartPole-v1", n_envs=ROWS, seed=0), feedback))
     few = {"n_steps": 16, "batch_size": 16} if algorithm is PPO else {"learning_starts": 8, "train_freq": 4}
     agent = algorithm("MlpPolicy", venv, device="cpu", **few).learn(96)
     agent.save(tmp_path / "agent.zip")
@@ -313,29 +316,29 @@ def test_agents_are_trained_saved_and_loaded(algorithm: Any, tmp_path: Any) -> N
 
 
 def test_what_is_no_environment_and_no_judge_is_refused() -> None:
-    judge: Any = Judge(lambda episodes: torch.zeros(len(episodes)))
+    feedback: Any = Source(lambda episodes: torch.zeros(len(episodes)))
     alone: Any = gym.make("CartPole-v1")
     with pytest.raises(ValueError, match=r"is no VecEnv of Stable-Baselines3"):
-        RewardVecEnv(alone, judge)
-    with pytest.raises(ValueError, match=r"^Linear is no judge: give one"):
+        RewardVecEnv(alone, feedback)
+    with pytest.raises(ValueError, match=r"^Linear is no feedback source: give one"):
         RewardVecEnv(make_vec_env("CartPole-v1"), torch.nn.Linear(1, 1))  # type: ignore[arg-type]
 
 
 def test_what_cannot_work_is_refused() -> None:
-    judge = Judge(lambda episodes: episodes.response)
-    seeing = Judge(lambda episodes: episodes.response)
+    feedback = Source(lambda episodes: episodes.response)
+    seeing = Source(lambda episodes: episodes.response)
     seeing.sees_reference = True
-    with pytest.raises(ValueError, match="Judge judges by the reference"):
+    with pytest.raises(ValueError, match="Source scores by the reference"):
         RewardVecEnv(colours(), seeing)
     with pytest.raises(ValueError, match="replaced already"):
-        RewardVecEnv(VecNormalize(RewardVecEnv(make_vec_env("CartPole-v1"), judge)), judge)
+        RewardVecEnv(VecNormalize(RewardVecEnv(make_vec_env("CartPole-v1"), feedback)), feedback)
     with pytest.raises(RuntimeError, match="step before reset"):
-        RewardVecEnv(colours(), judge).step(np.zeros(ROWS, int))
-    venv = RewardVecEnv(colours(), Judge(lambda episodes: episodes.response / 0))
+        RewardVecEnv(colours(), feedback).step(np.zeros(ROWS, int))
+    venv = RewardVecEnv(colours(), Source(lambda episodes: episodes.response / 0))
     venv.reset()
-    with pytest.raises(ValueError, match="Judge gave 3 of 3 rewards that are not finite"):
+    with pytest.raises(ValueError, match="Source gave 3 of 3 rewards that are not finite"):
         venv.step(np.zeros(ROWS, int))
-    venv = RewardVecEnv(colours(), judge, lambda steps: Episodes({}, steps.action[:1]))
+    venv = RewardVecEnv(colours(), feedback, lambda steps: Episodes({}, steps.action[:1]))
     venv.reset()
     with pytest.raises(ValueError, match="made 1 episodes of 3 steps"):
         venv.step(np.zeros(ROWS, int))
@@ -355,10 +358,10 @@ def test_an_agent_learns_the_task_from_a_reward_model_alone() -> None:
     right = (image[:, :, 0, 0].long().argmax(1)[:, None] == torch.arange(3)).flatten()
     rows = torch.tensor([[0, 1], [0, 2], [1, 2]]) + 3 * torch.arange(50)[:, None, None]
     first, second = rows.flatten(0, 1).unbind(1)
-    told = right[first] != right[second]
-    first, second = first[told], second[told]
+    text = right[first] != right[second]
+    first, second = first[text], second[text]
     choice = torch.where(right[first], FIRST, SECOND)
-    labels = Pairs(torch.zeros_like(first), first, second, choice, torch.ones_like(told[told]))
+    labels = Pairs(torch.zeros_like(first), first, second, choice, torch.ones_like(text[text]))
     spaces = ModelSpaces(context_spaces(venv.observation_space), venv.action_space)
     config = FitConfig(
         ModelConfig(features=64, width=16), held_out=0, epochs=40, batch=16, learning_rate=3e-3

@@ -56,7 +56,9 @@ def write_version_1(file: Path, records: Iterable[Record], items: Iterable[Item]
             row = {"id": item.id, "environment": item.environment, "body": body}
             _insert(raw, "feedback_items", row | {"digest": hashlib.sha256(body.encode()).hexdigest()})
         for record in records:
-            _insert(raw, "feedback_records", row_of(record))
+            columns = row_of(record).items()
+            later = ("revises", "supersedes", "withdrawn")
+            _insert(raw, "feedback_records", {name: value for name, value in columns if name not in later})
 
 
 def _insert(raw: sqlite3.Connection, table: str, row: dict[str, str]) -> None:

@@ -14,10 +14,10 @@ from benchmarks.experiments.teachers.heads import Recipe
 from benchmarks.experiments.teachers.runs import Arm, Regime
 from benchmarks.experiments.teachers.trunk import Trunk
 from benchmarks.report import Table
+from feedback.active_learning import Plan, draw_pairs, seed_of
 from feedback.annotators import TEACHERS
-from feedback.candidates import Edits, PolicySamples, RightAndWrong, Sampler
 from feedback.queries import QUERIES as ALL_QUERIES
-from feedback.rounds import Plan, draw_pairs, seed_of
+from feedback.responses import Edits, PolicySamples, RightAndWrong, Sampler
 from mm_envs.statistics import Interval, difference_interval, mean_interval
 
 # Sizes and features were chosen on seeds 0 to 5.

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 
+from feedback.active_learning import seed_of
 from feedback.preferences import TIE, Answers, Labelled
-from feedback.rounds import seed_of
 
 
 @dataclass(frozen=True)

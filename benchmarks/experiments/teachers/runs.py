@@ -12,10 +12,10 @@ from torch import Tensor
 
 from benchmarks.experiments.teachers.heads import Heads, Recipe, fit_heads
 from benchmarks.experiments.teachers.trunk import Trunk
+from feedback.active_learning import CandidatePairs, Plan, Round, candidates_of, collect, draw_pairs, seed_of
 from feedback.annotators import make_annotator
-from feedback.candidates import PairAccuracy, Sampler, pair_accuracy
 from feedback.preferences import SKIP, TIE
-from feedback.rounds import CandidatePairs, Plan, Round, candidates_of, collect, draw_pairs, seed_of
+from feedback.responses import PairAccuracy, Sampler, pair_accuracy
 from mm_envs.tasks.task import Task
 
 

@@ -11,7 +11,7 @@ from agents.heads.choice import ChoiceHead
 from agents.heads.head import PooledLinear
 from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
-from feedback.rounds import CandidatePairs
+from feedback.active_learning import CandidatePairs
 from mm_envs.episodes import Episodes
 
 _MIN_DEVIATION = 1e-2

@@ -11,7 +11,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems, plain_items
-from feedback.annotators import SimulatedRater
+from feedback.annotators import AnnotatorFeedback
 from mm_envs.engine.vector import MultimodalVectorEnv
 
 ROWS, STEPS, ITEMS = 8, 40, 64
@@ -43,7 +43,7 @@ def _actions(envs: MultimodalVectorEnv, oracle: bool, generator: torch.Generator
 def test_same_items_and_actions_give_the_same_task(items: PlainItems, oracle: bool) -> None:
     perfect = {"rationality": float("inf"), "mistakes": 0.0}
     envs = MultimodalVectorEnv(ROWS, "caption", items=ITEMS, feedback_arguments=perfect)
-    annotator = SimulatedRater(items.task, **perfect)
+    annotator = AnnotatorFeedback(items.task, **perfect)
     plain = [PlainCaptionEnv(items, annotator) for _ in range(ROWS)]
     assert plain[0].observation_space == envs.single_observation_space
     assert plain[0].action_space == envs.single_action_space
@@ -77,7 +77,7 @@ def _same_judgement(one: dict[str, Any], final: dict[str, Any], row: int) -> Non
 
 
 def test_feedback_has_the_moments_of_that_of_the_engine(items: PlainItems) -> None:
-    env = PlainCaptionEnv(items, SimulatedRater(items.task, mistakes=0.25))
+    env = PlainCaptionEnv(items, AnnotatorFeedback(items.task, mistakes=0.25))
     env.reset(seed=1)
     noise, mistaken, rewards = [], [], []
     for _ in range(4000):

@@ -20,9 +20,9 @@ from benchmarks.experiments.label_efficiency import (
     aggregate,
     encoded,
 )
-from feedback.candidates import Edits
+from feedback.active_learning import draw_pairs
+from feedback.responses import Edits
 from feedback.reward_models.model import ENCODED
-from feedback.rounds import draw_pairs
 from mm_envs.statistics import difference_interval
 from mm_envs.tasks import CONFIGURATIONS, make_task
 

@@ -24,10 +24,10 @@ from benchmarks.experiments.teachers import (
 from benchmarks.experiments.teachers.heads import Heads, Recipe, fit_heads
 from benchmarks.experiments.teachers.runs import Arm, Regime, exactly_one_right
 from benchmarks.experiments.teachers.trunk import Trunk, of_choices, of_words
+from feedback.active_learning import Plan, draw_pairs
 from feedback.annotators import TEACHERS
-from feedback.candidates import Edits, RightAndWrong
 from feedback.preferences import FIRST, SECOND, TIE, Answers, Labelled, Pairs
-from feedback.rounds import Plan, draw_pairs
+from feedback.responses import Edits, RightAndWrong
 from mm_envs.tasks import make_task
 
 

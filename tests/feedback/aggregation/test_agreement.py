@@ -18,8 +18,8 @@ def test_alpha_is_that_of_the_published_package(level: str, seed: int) -> None:
     ratings = np.clip(true + r.integers(-1, 2, size=(6, 40)), 1, 5).astype(float)
     # Some units keep one rating, or none.
     ratings[r.random(ratings.shape) < 0.6] = np.nan
-    rater, unit = np.where(~np.isnan(ratings))
-    found = krippendorff_alpha(torch.tensor(unit), torch.tensor(ratings[rater, unit]), level)
+    annotator, unit = np.where(~np.isnan(ratings))
+    found = krippendorff_alpha(torch.tensor(unit), torch.tensor(ratings[annotator, unit]), level)
     assert found == pytest.approx(krippendorff.alpha(ratings, level_of_measurement=level), abs=1e-9)
 
 

@@ -35,11 +35,11 @@ def fitted(model: PairLikelihood, data: Labelled, steps: int = 250) -> Tensor:
     scores = torch.zeros(ANSWERS, requires_grad=True)
     with torch.no_grad():
         scores += 0.01 * torch.randn(ANSWERS)
-    optimiser = torch.optim.Adam([scores, *model.parameters()], 0.1)
+    optimizer = torch.optim.Adam([scores, *model.parameters()], 0.1)
     for _ in range(steps):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (model.loss(scores, data) + 1e-3 * scores.square().mean()).backward()
-        optimiser.step()
+        optimizer.step()
     return scores.detach()
 
 
@@ -77,10 +77,10 @@ def test_chances_add_up_to_one_whatever_is_switched_on(ties: bool) -> None:
     for one in model.parameters():
         one.data.normal_()
     d, who, shown, seen = torch.randn(30), torch.arange(30) % 3, torch.rand(30) < 0.5, torch.rand(30, 2)
-    said = [
+    label_records = [
         model.log_likelihood(d, torch.full((30,), choice), who, shown, seen) for choice in range(2 + ties)
     ]
-    torch.testing.assert_close(torch.stack(said).exp().sum(0), torch.ones(30))
+    torch.testing.assert_close(torch.stack(label_records).exp().sum(0), torch.ones(30))
 
 
 def test_exchanging_answers_changes_nothing_and_a_skip_says_nothing() -> None:
@@ -89,9 +89,9 @@ def test_exchanging_answers_changes_nothing_and_a_skip_says_nothing() -> None:
         one.data.normal_()
     d, who, shown, choice = torch.randn(30), torch.arange(30) % 3, torch.rand(30) < 0.5, torch.arange(30) % 4
     swapped = torch.tensor([1, 0, TIE, SKIP])[choice]
-    said = model.log_likelihood(d, choice, who, shown)
-    torch.testing.assert_close(said, model.log_likelihood(-d, swapped, who, ~shown))
-    assert (said[choice == SKIP] == 0).all()
+    label_records = model.log_likelihood(d, choice, who, shown)
+    torch.testing.assert_close(label_records, model.log_likelihood(-d, swapped, who, ~shown))
+    assert (label_records[choice == SKIP] == 0).all()
 
 
 def test_the_likelihood_has_two_readings_and_the_prior_takes_the_one_with_better_annotators() -> None:
@@ -135,18 +135,18 @@ def test_skill_by_modality_is_learnt() -> None:
     model, seen = Reliability(3, labels=n, modalities=2), torch.nn.functional.one_hot(heard, 2).float()
     rows = torch.zeros(n).long()
     pairs = Pairs(who, rows, rows, (~first).long(), first, seen)
-    optimiser = torch.optim.Adam(model.parameters(), 0.1)
+    optimizer = torch.optim.Adam(model.parameters(), 0.1)
     for _ in range(150):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (model.penalty() + model(d, pairs).mean()).backward()
-        optimiser.step()
+        optimizer.step()
     torch.testing.assert_close(model.skill_by_modality, truth, atol=0.06, rtol=0)
     with pytest.raises(ValueError, match="modalities=0"):
         _ = Reliability(3, labels=n).skill_by_modality
 
 
 def test_the_modality_of_a_pair_goes_with_it_through_a_fit() -> None:
-    """One annotator guesses what is heard, the other what is seen; neither is told, nor what is true."""
+    """One annotator guesses what is heard, the other what is seen; neither is info, nor what is true."""
     n, truth = 6000, 3 * torch.randn(ANSWERS)
     plain, heard = pairs_of(n, truth, torch.tensor([0.5, 0.5])), torch.randint(2, (n,))
     right = torch.rand(n) < torch.where(plain.annotator == heard, 0.95, 0.5)

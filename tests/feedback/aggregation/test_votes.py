@@ -40,8 +40,8 @@ def test_the_likelihood_never_falls() -> None:
     values = []
     for steps in range(1, 12):
         model = DawidSkene(smoothing=1e-6, steps=steps, tolerance=0).fit(votes)
-        said = model.confusion.log()[votes.annotator, :, votes.label]
-        each = model.prior.log().repeat(votes.items, 1).index_add(0, votes.item, said)
+        labels = model.confusion.log()[votes.annotator, :, votes.label]
+        each = model.prior.log().repeat(votes.items, 1).index_add(0, votes.item, labels)
         values.append(float(each.logsumexp(1).sum()))
     assert (np.diff(values) > -1e-6).all()
 

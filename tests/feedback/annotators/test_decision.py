@@ -23,12 +23,12 @@ SIGN = torch.where(fold(BITS, 1) > 0, 1.0, -1.0)
 GAP = 0.7 * math.sqrt(2)
 
 
-def choices(decision: Decision, pull: float, worth: float = 1.0, label: int | None = None) -> Tensor:
+def choices(decision: Decision, logit: float, worth: float = 1.0, label: int | None = None) -> Tensor:
     def full(value: float) -> Tensor:
         return torch.full((N,), value)
 
     labels = None if label is None else torch.full((N,), label)
-    return decision.choice(full(worth), full(pull), full(pull), BITS, SIGN, labels)
+    return decision.choice(full(worth), full(logit), full(logit), BITS, SIGN, labels)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_skip_comes_before_equal_and_equal_before_mistakes(mistakes: float) -> N
 
 @settings(deadline=None, max_examples=50)
 @given(st.floats(-3, 3), st.floats(0, 20), st.floats(0, 1), st.floats(-3, 3), st.integers(0, 10_000))
-def test_the_mirror_image(pull: float, b: float, mistakes: float, position: float, label: int) -> None:
+def test_the_mirror_image(logit: float, b: float, mistakes: float, position: float, label: int) -> None:
     n = 50
-    there, labels = torch.full((n,), pull), torch.full((n,), label)
+    there, labels = torch.full((n,), logit), torch.full((n,), label)
     hashes, sign = fold(torch.arange(n), label), SIGN[:n]
     one = Decision(b, mistakes, position=position, fatigue=50.0)
     other = Decision(b, mistakes, position=-position, fatigue=50.0)

@@ -1,4 +1,4 @@
-"""Annotators of every registered id: they agree with the truth, mend, show, and see as their lenses say."""
+"""Annotators of every registered id: they agree with the truth, mend, show, and see as their biases say."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 import torch
 from every_task import EVERY_TASK, hashes, prompts_of, task_of
 
-from feedback.annotators import Blind, Favourite, Length, Lens, Myopic, SimulatedAnnotator, make_annotator
+from feedback.annotators import Bias, Blind, Favourite, Length, Myopic, SimulatedAnnotator, make_annotator
 from feedback.annotators.blindness import unseen_parts
-from feedback.candidates import Edits, Mixture, OtherPictures, RightAndWrong
 from feedback.preferences import FIRST, SECOND, TIE
+from feedback.responses import Edits, MismatchedReferences, Mixture, RightAndWrong
 from mm_envs.episodes import Episodes
 from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks import Task
@@ -39,7 +39,7 @@ FAVOURITES: dict[str, str | None] = {
 def two_answers(name: str) -> tuple[Task, Episodes, Episodes]:
     """Good, edited and other answers, as they come; played, so that replies are heard."""
     task, prompts = task_of(name), prompts_of(name, N)
-    sampler = Mixture([RightAndWrong(task), Edits(task), OtherPictures(task)])
+    sampler = Mixture([RightAndWrong(task), Edits(task), MismatchedReferences(task)])
     response, length = sampler.sample(prompts, 2)
     sizes = (None, None) if length is None else length.unbind(1)
     first, second = (answered(task, prompts, response[:, side], sizes[side]) for side in (0, 1))
@@ -57,10 +57,10 @@ def test_an_oracle_agrees_with_the_truth(name: str) -> None:
     gap = utility(task, first) - utility(task, second)
     clear = gap.abs() > 1e-5
     assert clear.sum() > N / 4
-    said = who.compare(first, second)
-    assert torch.equal(said.choice[clear], torch.where(gap > 0, FIRST, SECOND)[clear])
-    assert (said.choice[gap == 0] == TIE).all()
-    assert ((said.latency > 0) & said.latency.isfinite()).all()
+    result = who.compare(first, second)
+    assert torch.equal(result.choice[clear], torch.where(gap > 0, FIRST, SECOND)[clear])
+    assert (result.choice[gap == 0] == TIE).all()
+    assert ((result.latency > 0) & result.latency.isfinite()).all()
     assert torch.equal(who.rate(first), utility(task, first).clamp(0, 1))
     assert torch.equal(who.approve(first), utility(task, first) >= 0.5)
     ranked = who.rank([first, second])
@@ -116,45 +116,45 @@ def test_only_words_are_critiqued(name: str) -> None:
     task, first, _ = two_answers(name)
     who = SimulatedAnnotator(task)
     if task.answer.name == "text":
-        said = who.critique(first)
-        assert ((said.stop - said.start >= 0) & (said.stop - said.start <= 1)).all()
+        result = who.critique(first)
+        assert ((result.stop - result.start >= 0) & (result.stop - result.start <= 1)).all()
     else:
         with pytest.raises(ValueError, match="have no parts: ask for corrections"):
             who.critique(first)
 
 
-# Lenses -------------------------------------------------------------------------------------------------
+# Biases -------------------------------------------------------------------------------------------------
 
 
-def perceived(task: Task, episodes: Episodes, *lenses: Lens) -> torch.Tensor:
-    return SimulatedAnnotator(task, lenses=lenses).perceive(episodes)
+def perceived(task: Task, episodes: Episodes, *biases: Bias) -> torch.Tensor:
+    return SimulatedAnnotator(task, biases=biases).perceive(episodes)
 
 
 @pytest.mark.parametrize("name", EVERY_TASK)
 def test_who_lacks_every_modality_perceives_no_difference_that_only_they_carry(name: str) -> None:
     task, first, second = two_answers(name)
     prompts = prompts_of(name, N)
-    lens = Blind(task.modalities)
+    bias = Blind(task.modalities)
     assert unseen_parts(task, task.modalities)
-    seen = perceived(task, first, lens)
+    seen = perceived(task, first, bias)
     assert ((seen >= 0) & (seen <= 1)).all()
     if task.answer.name != "text" or len(task.part_modalities) == 1:
         assert torch.equal(seen, torch.zeros(N))
-        assert (SimulatedAnnotator(task, lenses=[lens]).compare(first, second).choice == TIE).all()
+        assert (SimulatedAnnotator(task, biases=[bias]).compare(first, second).choice == TIE).all()
     # Nothing is left to answer from: demonstrations are guesses, and nothing is mended.
-    shown, length = SimulatedAnnotator(task, lenses=[lens]).demonstrate(prompts)
+    shown, length = SimulatedAnnotator(task, biases=[bias]).demonstrate(prompts)
     best, _ = SimulatedAnnotator(task).demonstrate(prompts)
     assert not torch.equal(shown, best)
     guessed = utility(task, answered(task, prompts, shown, length)).mean()
     assert guessed < 0.8
-    mended, _ = SimulatedAnnotator(task, lenses=[lens]).correct(first)
+    mended, _ = SimulatedAnnotator(task, biases=[bias]).correct(first)
     assert mended.shape == first.response.shape
 
 
 @pytest.mark.parametrize("name", EVERY_TASK)
 def test_a_modality_that_is_not_there_cannot_be_missed(name: str) -> None:
     with pytest.raises(ValueError, match="blind modality='smell' is not one of"):
-        SimulatedAnnotator(task_of(name), lenses=[Blind("smell")])
+        SimulatedAnnotator(task_of(name), biases=[Blind("smell")])
 
 
 @pytest.mark.parametrize("name", EVERY_TASK)
@@ -180,7 +180,7 @@ def test_a_favourite_word_counts_where_answers_have_words(name: str) -> None:
         with pytest.raises(
             ValueError, match="word 'red' is in no answer: the answers to this task are numbers"
         ):
-            SimulatedAnnotator(task, lenses=[Favourite("red")])
+            SimulatedAnnotator(task, biases=[Favourite("red")])
         return
     held = torch.tensor(
         [word in text.replace("/", " ").split() for text in task.answer.formats(first.response)]
@@ -189,7 +189,7 @@ def test_a_favourite_word_counts_where_answers_have_words(name: str) -> None:
     assert 0 < held.sum() < N
     assert torch.allclose(more, 2.0 * task.utility_deviation * held, atol=1e-5)
     with pytest.raises(ValueError, match="word 'smelly' is in no answer"):
-        SimulatedAnnotator(task, lenses=[Favourite("smelly")])
+        SimulatedAnnotator(task, biases=[Favourite("smelly")])
 
 
 @pytest.mark.parametrize("name", EVERY_TASK)

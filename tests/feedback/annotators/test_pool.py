@@ -25,19 +25,25 @@ def test_who_is_asked_is_drawn_fairly_and_nobody_twice() -> None:
     n = 6000
     task, first, second = pairs(n)
     pool = make_pool(SPEC, task, votes=3)
-    said = pool.compare(first, second)
-    assert said.annotator.shape == said.choice.shape == said.shown_first.shape == said.latency.shape == (n, 3)
-    assert (said.annotator.sort(1).values.diff(dim=1) > 0).all()
-    counts = torch.bincount(said.annotator.flatten(), minlength=12).double()
+    result = pool.compare(first, second)
+    assert (
+        result.annotator.shape
+        == result.choice.shape
+        == result.shown_first.shape
+        == result.latency.shape
+        == (n, 3)
+    )
+    assert (result.annotator.sort(1).values.diff(dim=1) > 0).all()
+    counts = torch.bincount(result.annotator.flatten(), minlength=12).double()
     # Each is asked with probability 1/4; five standard errors for twelve of them.
     assert ((counts - n / 4).abs() < 5 * math.sqrt(n * 3 / 16)).all()
-    assert abs(said.shown_first.double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3 * n)
+    assert abs(result.shown_first.double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3 * n)
     everybody = make_pool(SPEC, task, votes=12).compare(first, second).annotator
     assert torch.equal(everybody.sort(1).values, torch.arange(12).expand(n, -1))
 
 
-def rows_of(said: PoolComparison, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-    return {name: value[rows] for name, value in vars(said).items() if name != "label"}
+def rows_of(result: PoolComparison, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {name: value[rows] for name, value in vars(result).items() if name != "label"}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -72,29 +78,29 @@ def test_swapped_pairs_get_the_mirror_image() -> None:
 def test_position_bias_acts_on_what_is_displayed_first() -> None:
     task, first, second = pairs(6000, times=(2, 2))
     pool = AnnotatorPool([make_annotator("coin", task, position=2.0)])
-    said = pool.compare(first, second)
-    displayed = (said.choice == FIRST) == said.shown_first
+    result = pool.compare(first, second)
+    displayed = (result.choice == FIRST) == result.shown_first
     expected = 1 / (1 + math.exp(-2.0))
     assert abs(displayed.double().mean() - expected) < 4 * math.sqrt(expected * (1 - expected) / 6000)
-    assert abs((said.choice == FIRST).double().mean() - 0.5) < 4 * 0.5 / math.sqrt(6000)
+    assert abs((result.choice == FIRST).double().mean() - 0.5) < 4 * 0.5 / math.sqrt(6000)
 
 
 def test_labels_are_counted_in_order_and_make_tired() -> None:
     task, first, second = pairs(300)
     pool = make_pool("5 coin", task, votes=2)
     start = torch.tensor([0, 10, 20, 30, 40])
-    said = pool.compare(first, second, start)
+    result = pool.compare(first, second, start)
     counts = start.tolist()
     for row in range(300):
         for vote in range(2):
-            who = int(said.annotator[row, vote])
-            assert said.label[row, vote] == counts[who]
+            who = int(result.annotator[row, vote])
+            assert result.label[row, vote] == counts[who]
             counts[who] += 1
     halves = [torch.arange(150), torch.arange(150, 300)]
     one = pool.compare(first.take(halves[0]), second.take(halves[0]), start)
     then = start + torch.bincount(one.annotator.flatten(), minlength=len(pool))
     other = pool.compare(first.take(halves[1]), second.take(halves[1]), then)
-    assert torch.equal(torch.cat([one.label, other.label]), said.label)
+    assert torch.equal(torch.cat([one.label, other.label]), result.label)
     tired = AnnotatorPool([make_annotator("oracle", task, fatigue=10.0)])
     late = tired.compare(first, second, torch.tensor([1000])).choice[:, 0]
     early = tired.compare(first, second).choice[:2, 0]
@@ -110,12 +116,12 @@ def test_labels_are_counted_in_order_and_make_tired() -> None:
 def test_skill_is_how_often_a_member_is_right() -> None:
     task, first, second = pairs(3000)
     pool = make_pool(SPEC + ", 1 hasty, 1 verbose, 1 myopic", task, votes=15)
-    said = pool.compare(first, second)
+    result = pool.compare(first, second)
     skill = pool.skill(task, first, second)
     better = utility(task, first) - utility(task, second)
     clear = better != 0
     for member in range(len(pool)):
-        choice = said.choice[said.annotator == member]
+        choice = result.choice[result.annotator == member]
         counted = clear & (choice <= SECOND)
         right = ((choice == FIRST) == (better > 0))[counted].double().mean()
         spread = math.sqrt(float(skill[member] * (1 - skill[member])) / int(counted.sum()))
@@ -152,7 +158,7 @@ def test_pools_from_a_file(tmp_path: Path) -> None:
                 "kind": "good",
                 "count": 3,
                 "mistakes": 0.2,
-                "lenses": [{"kind": "blind", "modalities": ["image"]}],
+                "biases": [{"kind": "blind", "modalities": ["image"]}],
             },
         ],
     }
@@ -172,7 +178,7 @@ def test_pools_from_a_file(tmp_path: Path) -> None:
         ("", "'' is no number with a kind"),
         ("seven good", "'seven good' is no number with a kind"),
         ("7 god", "member 0: annotator='god' is not one of oracle"),
-        ("0 good", "nobody in the pool"),
+        ("0 good", "the pool is empty"),
         ({"member": []}, "did you mean members"),
         ({}, "members=None is no list of objects"),
         ({"members": ["good"]}, "is no list of objects"),
@@ -182,8 +188,8 @@ def test_pools_from_a_file(tmp_path: Path) -> None:
         ({"members": [{"kind": "good", "mistakes": 2}]}, "mistakes=2.0 is not within 0 to 1"),
         ({"members": [{"kind": "good", "count": 1.5}]}, "count=1.5 is no whole number"),
         ({"members": [{"kind": "good", "count": 10**9}]}, "is not within 0 to 10000"),
-        ({"members": [{"kind": "good", "lenses": [3]}]}, "lenses=.* is no list of objects"),
-        ({"members": [{"kind": "good", "lenses": [{"kind": "x"}]}]}, "lens kind='x' is not one of"),
+        ({"members": [{"kind": "good", "biases": [3]}]}, "biases=.* is no list of objects"),
+        ({"members": [{"kind": "good", "biases": [{"kind": "x"}]}]}, "bias kind='x' is not one of"),
         ({"members": [{"kind": "good", "task": 1}]}, "has no argument 'task'"),
         ({"members": [{"kind": "good", "name": ""}]}, "name='' is no text"),
         ({"members": [{"kind": "good", "name": "a"}, {"kind": "coin", "name": "a"}]}, "are called 'a'"),
@@ -222,7 +228,7 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-_KEYS = st.sampled_from(["kind", "count", "name", "mistakes", "rationality", "lenses", "seed", "levels", "x"])
+_KEYS = st.sampled_from(["kind", "count", "name", "mistakes", "rationality", "biases", "seed", "levels", "x"])
 _LENSES = st.lists(
     st.dictionaries(
         st.sampled_from(["kind", "modalities", "gamma", "strength", "word"]),
@@ -241,11 +247,11 @@ def test_any_description_is_a_pool_or_a_sentence(spec: Any) -> None:
     try:
         pool = make_pool(spec, TASK)
     except ValueError as error:
-        said = str(error)
+        result = str(error)
     else:
-        said = ", ".join(map(repr, pool.names))
-    assert said
-    assert "\n" not in said
+        result = ", ".join(map(repr, pool.names))
+    assert result
+    assert "\n" not in result
 
 
 def test_members_of_a_pool_have_noise_of_their_own() -> None:

@@ -15,7 +15,7 @@ from answered import good_answers, pairs, prompts, repeated, spoiled, utility
 from torch import Tensor
 
 import mm_envs
-from feedback.annotators import SimulatedAnnotator, SimulatedRater, make_annotator
+from feedback.annotators import AnnotatorFeedback, SimulatedAnnotator, make_annotator
 from feedback.preferences import FIRST, SECOND, TIE
 from mm_envs.answers import response_hashes
 from mm_envs.data.scenes.layout import COLOURS
@@ -29,15 +29,17 @@ PERSON: dict[str, Any] = {
     "equal": 0.3,
     "position": 0.4,
     "fatigue": 30.0,
-    "lenses": ({"kind": "myopic"}, {"kind": "length"}, {"kind": "favourite", "word": "red"}),
+    "biases": ({"kind": "myopic"}, {"kind": "length"}, {"kind": "favourite", "word": "red"}),
     "scale": 0.2,
     "seed": 5,
 }
 
 
-def tensors(said: Any) -> list[Tensor]:
+def tensors(given: Any) -> list[Tensor]:
     """All tensors of an answer."""
-    values = said if isinstance(said, tuple) else [said] if isinstance(said, Tensor) else vars(said).values()
+    if isinstance(given, Tensor):
+        return [given]
+    values = given if isinstance(given, tuple) else vars(given).values()
     return [value for value in values if value is not None]
 
 
@@ -58,10 +60,10 @@ ASKED: dict[str, Callable[[SimulatedAnnotator, Episodes, Episodes, Tensor], Any]
 @pytest.mark.parametrize("sound", ["none", "complement"])
 def test_what_is_said_depends_on_no_other_row(name: str, sound: str) -> None:
     task, first, second = pairs(60, sound=sound)
-    lenses = PERSON["lenses"]
+    biases = PERSON["biases"]
     if sound == "complement":
-        lenses = ({"kind": "blind", "modalities": "audio"}, *lenses)
-    who, ask = SimulatedAnnotator(task, **{**PERSON, "lenses": lenses}), ASKED[name]
+        biases = ({"kind": "blind", "modalities": "audio"}, *biases)
+    who, ask = SimulatedAnnotator(task, **{**PERSON, "biases": biases}), ASKED[name]
     label = torch.arange(60)
     together = tensors(ask(who, first, second, label))
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
@@ -119,12 +121,12 @@ def test_a_position_bias_turns_only_choices_towards_what_is_displayed_first() ->
     fair = SimulatedAnnotator(task, rationality=2.0)
     biased = SimulatedAnnotator(task, rationality=2.0, position=1.0)
     for one, other in ((first, second), (second, first)):
-        said, pulled = fair.compare(one, other).choice, biased.compare(one, other).choice
-        assert ((said == pulled) | (pulled == FIRST)).all()
+        result, pulled = fair.compare(one, other).choice, biased.compare(one, other).choice
+        assert ((result == pulled) | (pulled == FIRST)).all()
         chance = biased.probability(one, other).double()
         spread = (chance * (1 - chance)).sum().sqrt() / len(chance)
         assert abs((pulled == FIRST).double().mean() - chance.mean()) < 4 * spread + 1e-4
-        assert (pulled == FIRST).double().mean() > (said == FIRST).double().mean() + 0.03
+        assert (pulled == FIRST).double().mean() > (result == FIRST).double().mean() + 0.03
 
 
 @pytest.mark.parametrize(("rationality", "mistakes"), [(0.5, 0.0), (1.5, 0.0), (1.0, 0.2)])
@@ -134,27 +136,27 @@ def test_of_two_answers_to_a_question_exactly_one_is_right(rationality: float, m
     wrong = spoiled(task, right)
     assert utility(task, right).eq(1).all()
     assert utility(task, wrong).eq(0).all()
-    said = SimulatedAnnotator(task, rationality=rationality, mistakes=mistakes).compare(right, wrong)
+    result = SimulatedAnnotator(task, rationality=rationality, mistakes=mistakes).compare(right, wrong)
     sharp = 1 / (1 + math.exp(-rationality / (math.sqrt(2) * task.utility_deviation)))
     expected = (1 - mistakes) * sharp + mistakes * (1 - sharp)
     # Four standard errors: a fair draw fails once in 16,000 times; the seed is fixed.
     spread = 4 * math.sqrt(expected * (1 - expected) / 4000)
-    assert abs((said.choice == FIRST).double().mean() - expected) < spread
+    assert abs((result.choice == FIRST).double().mean() - expected) < spread
     assert (SimulatedAnnotator(task).compare(wrong, right).choice == SECOND).all()
     assert (SimulatedAnnotator(task).compare(wrong, wrong).choice == TIE).all()
 
 
 def test_other_pairs_other_people_and_other_episodes_draw_other_noise() -> None:
     task, first, second = pairs(3000, times=(2, 2))
-    said = [SimulatedAnnotator(task, rationality=0.0, seed=seed).compare(first, second) for seed in (0, 1)]
-    same = (said[0].choice == said[1].choice).double().mean()
+    result = [SimulatedAnnotator(task, rationality=0.0, seed=seed).compare(first, second) for seed in (0, 1)]
+    same = (result[0].choice == result[1].choice).double().mean()
     assert abs(same - 0.5) < 4 * 0.5 / math.sqrt(3000)
     again = SimulatedAnnotator(task, rationality=0.0, seed=0).compare(first, second)
-    assert torch.equal(again.choice, said[0].choice)
+    assert torch.equal(again.choice, result[0].choice)
     assert first.key is not None
     moved = replace(first, key=first.key + torch.tensor([0, 0, 1]))
     other = SimulatedAnnotator(task, rationality=0.0).compare(moved, second).choice
-    assert abs((other == said[0].choice).double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3000)
+    assert abs((other == result[0].choice).double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3000)
 
 
 def test_close_pairs_take_longer() -> None:
@@ -179,7 +181,7 @@ def test_rankings_follow_plackett_and_luce() -> None:
     order = SimulatedAnnotator(task, rationality=b).rank(answers)
     statistic = 0.0
     for ranking in permutations(range(3)):
-        a, c, d = (worth[place] for place in ranking)
+        a, c, d = (worth[index] for index in ranking)
         expected = n * a / (a + c + d) * c / (c + d)
         found = int((order == torch.tensor(ranking)).all(1).sum())
         statistic += (found - expected) ** 2 / expected
@@ -322,18 +324,18 @@ def test_demonstrations_are_the_best_answer_but_for_mistakes(name: str, kind: st
 
 def test_nobody_tells_what_they_do_not_perceive() -> None:
     task, asked = prompts(200, sound="complement")
-    deaf = make_annotator("oracle", task, lenses=[{"kind": "blind", "modalities": "audio"}])
-    told, _ = deaf.demonstrate(asked)
+    deaf = make_annotator("oracle", task, biases=[{"kind": "blind", "modalities": "audio"}])
+    info, _ = deaf.demonstrate(asked)
     poor = spoiled(task, good_answers(task, asked), 2)
     mended, _ = deaf.correct(poor)
     changed = (mended != poor.response).any(1)
     assert changed.double().mean() > 0.5
     assert not any(set(task.words(caption).split()) & set(COLOURS) for caption in mended[changed])
-    for caption, best in zip(told, good_answers(task, asked).response, strict=True):
+    for caption, best in zip(info, good_answers(task, asked).response, strict=True):
         rest = [word for word in task.words(best).split() if word not in COLOURS]
         assert task.words(caption).split() == rest
     digits, seen = prompts(1000, "classify", dataset="digits")
-    blind = make_annotator("oracle", digits, lenses=[{"kind": "blind", "modalities": "image"}])
+    blind = make_annotator("oracle", digits, biases=[{"kind": "blind", "modalities": "image"}])
     right = (blind.demonstrate(seen)[0] == seen.reference["label"]).double().mean()
     assert abs(right - 0.1) < 4 * math.sqrt(0.09 / 1000)
     wrong = spoiled(digits, good_answers(digits, seen))
@@ -344,19 +346,19 @@ def test_nobody_tells_what_they_do_not_perceive() -> None:
 def test_critiques_name_the_word_that_matters() -> None:
     task, asked = prompts(200)
     poor = spoiled(task, good_answers(task, asked), 2)
-    said = make_annotator("oracle", task).critique(poor)
+    result = make_annotator("oracle", task).critique(poor)
     assert poor.response_length is not None
-    changed = task.utility(said.without, said.length, dict(asked.reference)).reward - utility(task, poor)
-    assert torch.equal(said.good, changed <= 0)
-    assert torch.equal(said.stop - said.start, torch.ones(200, dtype=torch.int64))
-    assert torch.equal(said.length, poor.response_length - 1)
+    changed = task.utility(result.without, result.length, dict(asked.reference)).reward - utility(task, poor)
+    assert torch.equal(result.good, changed <= 0)
+    assert torch.equal(result.stop - result.start, torch.ones(200, dtype=torch.int64))
+    assert torch.equal(result.length, poor.response_length - 1)
     for row in range(20):
         words = task.words(poor.response[row]).split()
-        start = int(said.start[row])
-        assert task.words(said.without[row]).split() == words[:start] + words[start + 1 :]
+        start = int(result.start[row])
+        assert task.words(result.without[row]).split() == words[:start] + words[start + 1 :]
         effects = []
-        for place in range(len(words)):
-            rest = " ".join(words[:place] + words[place + 1 :])
+        for index in range(len(words)):
+            rest = " ".join(words[:index] + words[index + 1 :])
             tokens = task.answer.vocabulary.encode(rest, task.horizon, eos=True)[None]  # type: ignore[attr-defined]
             one = {name: value[row : row + 1] for name, value in asked.reference.items()}
             worth = task.utility(tokens, torch.tensor([len(words) - 1]), one).reward
@@ -392,9 +394,9 @@ def levenshtein(a: list[int], b: list[int]) -> int:
 
 
 def test_an_annotator_is_a_feedback_of_every_kind_of_task() -> None:
-    lenses = [{"kind": "blind", "modalities": ["audio"]}]
-    arguments = {"rationality": 3.0, "levels": 5, "lenses": lenses}
-    env = gym.make("MMCaption-sound-v0", feedback="annotator", feedback_arguments=arguments)
+    biases = [{"kind": "blind", "modalities": ["audio"]}]
+    arguments = {"rationality": 3.0, "levels": 5, "biases": biases}
+    env = gym.make("MMCaption-sound-v0", feedback="simulated_annotator", feedback_arguments=arguments)
     env.reset(seed=1)
     ticket = mm_envs.ticket(env)
     reward, done = 0.0, False
@@ -405,9 +407,9 @@ def test_an_annotator_is_a_feedback_of_every_kind_of_task() -> None:
     assert again is not None
     assert again.reward == reward
     with pytest.raises(ValueError, match="dense"):
-        gym.make("MMCaption-v0", feedback="annotator", reward="dense")
+        gym.make("MMCaption-v0", feedback="simulated_annotator", reward="dense")
     for name in ("MMClassify-digits-v0", "MMClassify-distribution-v0", "MMVQA-tokens-v0"):
-        assert gym.make(name, feedback="annotator").reset(seed=0) is not None
+        assert gym.make(name, feedback="simulated_annotator").reset(seed=0) is not None
 
 
 def test_it_says_what_it_needs() -> None:
@@ -428,7 +430,7 @@ def test_it_says_what_it_needs() -> None:
         ({"threshold": math.nan}, "threshold=nan is no finite number"),
         ({"seed": 1.5}, "seed=1.5 is not a whole number"),
         ({"name": ""}, "name='' is no name"),
-        ({"lenses": {"kind": "length"}}, "lenses={'kind': 'length'} is one lens: give a list"),
+        ({"biases": {"kind": "length"}}, "biases={'kind': 'length'} is one bias: give a list"),
         ({"seconds": 0.0}, "seconds=0.0 is no time"),
         ({"mistakes": 2.0}, "mistakes=2.0 is not within"),
     ):
@@ -443,9 +445,11 @@ def test_the_default_rater_is_a_special_case_up_to_its_draws() -> None:
         [torch.zeros(n, dtype=torch.int64), torch.arange(n), torch.zeros(n, dtype=torch.int64)], 1
     )
     answers = Episodes({}, torch.ones(n, dtype=torch.int64), None, {"label": torch.ones(n).long()}, key)
-    rater = SimulatedRater(task, rationality=8.0, mistakes=0.1, scale=0.0).score(answers).reward.clamp(0, 1)
-    # That of a rater is counted per standard deviation of utility, not of its differences.
+    annotator = (
+        AnnotatorFeedback(task, rationality=8.0, mistakes=0.1, scale=0.0).score(answers).reward.clamp(0, 1)
+    )
+    # That of an annotator is counted per standard deviation of utility, not of its differences.
     person = SimulatedAnnotator(task, rationality=8.0 * math.sqrt(2), mistakes=0.1).rate(answers)
     # The same distribution: two empirical distributions of 20,000 differ by 0.02 once in 1,000 times.
     grid = torch.linspace(0, 1, 101)[:, None]
-    assert ((rater <= grid).double().mean(1) - (person <= grid).double().mean(1)).abs().max() < 0.02
+    assert ((annotator <= grid).double().mean(1) - (person <= grid).double().mean(1)).abs().max() < 0.02

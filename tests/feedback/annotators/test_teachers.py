@@ -21,7 +21,7 @@ from feedback.annotators import (
     SimulatedAnnotator,
     make_annotator,
 )
-from feedback.annotators.lenses import beginning
+from feedback.annotators.biases import beginning
 from feedback.preferences import FIRST, SECOND, SKIP, TIE
 from mm_envs.episodes import Episodes
 from mm_envs.tasks import make_task
@@ -45,8 +45,8 @@ def test_they_err_as_their_names_say() -> None:
     right = {}
     for kind in TEACHERS:
         choice = make_annotator(kind, task).compare(first, second).choice
-        said = (choice <= SECOND) & (better.abs() > 1e-6)
-        right[kind] = float(((choice == FIRST) == (better > 0))[said].double().mean())
+        result = (choice <= SECOND) & (better.abs() > 1e-6)
+        right[kind] = float(((choice == FIRST) == (better > 0))[result].double().mean())
     # What these three say of a pair is true: they are silent about others.
     assert right["oracle"] == right["skip"] == right["equal"] == 1.0
     assert abs(right["mistake"] - 0.9) < 4 * math.sqrt(0.09 / 4000)
@@ -71,7 +71,7 @@ def test_skipping_looks_at_the_better_answer_and_equality_at_the_whole_ones() ->
     assert 0 < skipped.sum() < 500
     # Equality is judged without myopia.
     gap = (utility(task, best) / s - utility(task, poor) / s).abs()
-    tied = SimulatedAnnotator(task, equal=1.0, lenses=[Myopic(0.3)]).compare(best, poor).choice == TIE
+    tied = SimulatedAnnotator(task, equal=1.0, biases=[Myopic(0.3)]).compare(best, poor).choice == TIE
     assert torch.equal(tied & (gap > 1e-4), (gap < 1.0) & (gap > 1e-4))
     assert 0 < tied.sum() < 500
 
@@ -103,10 +103,10 @@ def test_thresholds_are_applied_once_and_stay_what_they_are() -> None:
 def test_negative_utilities_do_not_switch_thresholds_off() -> None:
     task, first, second = pairs(1000, times=(2, 2))
     sour = [Length(-40.0)]
-    seen = SimulatedAnnotator(task, lenses=sour).perceive(first)
+    seen = SimulatedAnnotator(task, biases=sour).perceive(first)
     assert seen.max() < 0
-    assert (SimulatedAnnotator(task, lenses=sour, equal=100.0).compare(first, second).choice == TIE).all()
-    assert (SimulatedAnnotator(task, lenses=sour, skip=0.1).compare(first, second).choice == SKIP).all()
+    assert (SimulatedAnnotator(task, biases=sour, equal=100.0).compare(first, second).choice == TIE).all()
+    assert (SimulatedAnnotator(task, biases=sour, skip=0.1).compare(first, second).choice == SKIP).all()
 
 
 def test_rationality_does_not_grow_with_the_length_of_answers() -> None:
@@ -128,10 +128,10 @@ class Silent:
         self.oracle, self.silence = oracle, silence
 
     def compare(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Comparison:
-        said = self.oracle.compare(first, second, label)
+        result = self.oracle.compare(first, second, label)
         assert first.key is not None
-        choice = torch.where(first.key[:, 1] % 2 == 0, self.silence, said.choice)
-        return Comparison(choice, said.latency)
+        choice = torch.where(first.key[:, 1] % 2 == 0, self.silence, result.choice)
+        return Comparison(choice, result.latency)
 
 
 @pytest.mark.parametrize("silence", [TIE, SKIP])
@@ -139,7 +139,7 @@ def test_ties_and_skips_are_no_wrong_answers(silence: int) -> None:
     task, first, second = pairs(500)
     pool = AnnotatorPool([Silent(SimulatedAnnotator(task), silence), make_annotator("equal", task)])
     assert pool.skill(task, first, second).tolist() == [1.0, 1.0]
-    # Two equal answers have no right order, whatever is said of them.
+    # Two equal answers have no right order, whatever is result of them.
     with pytest.raises(ValueError, match="no two answers differ"):
         pool.skill(task, first, first)
 
@@ -148,7 +148,7 @@ def test_the_last_word_counts_and_counts_most() -> None:
     task, asked = prompts(30)
     best = good_answers(task, asked)
     assert best.response_length is not None
-    myopic = SimulatedAnnotator(task, lenses=[Myopic(1e-6)])
+    myopic = SimulatedAnnotator(task, biases=[Myopic(1e-6)])
     for row in range(30):
         steps = int(best.response_length[row])
         answer = repeated(best, row, 1)

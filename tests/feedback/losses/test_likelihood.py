@@ -66,11 +66,11 @@ KINDS = ("pairs", "rankings", "ratings", "approvals", "corrections", "demonstrat
 
 def fitted(model: Likelihood | PairLikelihood, data: Labelled, steps: int = 120) -> Tensor:
     scores = torch.zeros(ANSWERS, requires_grad=True)
-    optimiser = torch.optim.Adam([scores, *model.parameters()], 0.1)
+    optimizer = torch.optim.Adam([scores, *model.parameters()], 0.1)
     for _ in range(steps):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         model.loss(scores, data).backward()
-        optimiser.step()
+        optimizer.step()
     return scores.detach()
 
 

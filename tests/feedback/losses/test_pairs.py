@@ -138,22 +138,16 @@ def test_the_best_scores_are_those_of_choix() -> None:
 
 def minimised(loss: Callable[[Tensor], Tensor], size: int) -> np.ndarray:
     scores = torch.zeros(size, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
     def closure() -> float:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value = loss(scores)
         value.backward()
         return float(value)
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     return scores.detach().numpy()
-
-
-def test_centring_is_zero_for_opposite_scores() -> None:
-    assert losses.centring(torch.tensor([2.0, 3.0]), torch.tensor([-2.0, 1.0])).tolist() == pytest.approx(
-        [0, 0.16]
-    )
 
 
 @pytest.mark.parametrize(

@@ -45,16 +45,16 @@ def test_the_best_scores_are_those_of_choix() -> None:
     # Only four of six are ranked: both take them for the whole choice.
     expected = choix.opt_rankings(6, [tuple(order.tolist()) for order in orders])
     scores = torch.zeros(6, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([scores], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
     order = torch.tensor(np.stack(orders))
 
     def closure() -> float:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = plackett_luce(scores, order).sum()
         loss.backward()
         return float(loss)
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     found = scores.detach().numpy()
     np.testing.assert_allclose(found - found.mean(), expected - expected.mean(), atol=1e-4)
 

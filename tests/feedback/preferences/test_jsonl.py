@@ -17,7 +17,7 @@ SAID = [
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    file = tmp_path / "said.jsonl"
+    file = tmp_path / "labels.jsonl"
     assert write_jsonl(file, SAID, [ITEM], "MMVQA-v0", "abcd") == 3
     return file
 
@@ -80,7 +80,7 @@ def test_a_line_in_the_middle_that_is_wrong(path: Path, line: bytes, sentence: s
         ('{"prompt": "a"}\n', "does not say 'mm-envs preferences'"),
         (
             '{"format":"mm-envs preferences","version":9}\n',
-            "version=9 is not one of those known here (1 to 1)",
+            "version=9 is not one of those known here (1 to 2)",
         ),
         ('{"format":"mm-envs preferences","version":1,"colour":2}\n', "has a field 'colour'"),
         ('{"format":"mm-envs preferences","version":1,"environment":2}\n', "environment=2 is no text"),
@@ -120,8 +120,8 @@ def test_on_error_is_one_of_two(path: Path) -> None:
 def test_the_longest_record_that_there_may_be_comes_back(tmp_path: Path) -> None:
     longest = tuple("\x01" * 2**16 for _ in range(2**4))
     one = Ranking(query="1", item=ITEM.id, annotator="ann", answers=longest, order=tuple(range(2**4)))
-    write_jsonl(tmp_path / "said.jsonl", [one])
-    assert read_jsonl(tmp_path / "said.jsonl").records == (one,)
+    write_jsonl(tmp_path / "labels.jsonl", [one])
+    assert read_jsonl(tmp_path / "labels.jsonl").records == (one,)
     many = {"query": "1", "item": ITEM.id, "annotator": "ann"}
     with pytest.raises(ValueError, match="ranking record: answers have 1,048,577 characters together"):
         Ranking(**many, answers=(*longest, "b"), order=tuple(range(2**4 + 1)))

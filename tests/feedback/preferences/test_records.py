@@ -21,8 +21,6 @@ from feedback.preferences import (
     Record,
     from_json,
     query_id,
-    record_id,
-    same,
     to_json,
 )
 
@@ -32,14 +30,14 @@ NUMBERS = st.floats(0, 1e9)
 
 
 def pair(**changed: Any) -> Pairwise:
-    said = {"query": "q", "item": ITEM, "annotator": "ann", "answers": ("a b", "c"), "choice": "first"}
-    return Pairwise(**{**said, **changed})
+    labels = {"query": "q", "item": ITEM, "annotator": "ann", "answers": ("a b", "c"), "choice": "first"}
+    return Pairwise(**{**labels, **changed})
 
 
 @st.composite
 def records(draw: Any) -> Record:
     kind = draw(st.sampled_from([Pairwise, Ranking, Rating, Approval, Correction, Demonstration, Critique]))
-    least, most = kind.judged
+    least, most = kind.counts
     answers = tuple(draw(st.lists(TEXTS, min_size=least, max_size=most or 5)))
     shared: dict[str, Any] = {
         "query": draw(TEXTS.filter(bool)),
@@ -53,7 +51,7 @@ def records(draw: Any) -> Record:
         "reward_model": draw(TEXTS),
     }
     low = draw(st.floats(-1e6, 1e6))
-    said: dict[type[Record], dict[str, Any]] = {
+    labels: dict[type[Record], dict[str, Any]] = {
         Pairwise: {"choice": draw(st.sampled_from(CHOICES))},
         Ranking: {"order": tuple(draw(st.permutations(range(len(answers)))))},
         Rating: {"low": low, "high": low + 3.0, "rating": draw(st.floats(low, low + 3.0))},
@@ -64,7 +62,7 @@ def records(draw: Any) -> Record:
     }
     if kind is Critique:
         shared["answers"], shared["displayed"] = ("one two three four",), ()
-    return kind(**shared, **said[kind])
+    return kind(**shared, **labels[kind])
 
 
 @given(records())
@@ -72,25 +70,25 @@ def records(draw: Any) -> Record:
 def test_every_record_comes_back_from_json(record: Record) -> None:
     written = json.dumps(to_json(record))
     assert from_json(json.loads(written)) == record
-    assert record_id(from_json(json.loads(written))) == record_id(record)
+    assert from_json(json.loads(written)).id == record.id
 
 
 def test_the_name_of_a_record_is_kind_question_and_annotator() -> None:
     one = pair()
-    assert record_id(one) == record_id(replace(one, choice="tie", time=5.0, sampler="x"))
-    others = {record_id(one)}
-    others |= {record_id(pair(query="q2")), record_id(pair(annotator="bob"))}
+    assert one.id == replace(one, choice="tie", time=5.0, sampler="x").id
+    others = {one.id}
+    others |= {pair(query="q2").id, pair(annotator="bob").id}
     shared = {"query": "q", "item": ITEM, "annotator": "ann", "answers": ("a b",)}
-    others |= {record_id(Approval(**shared, approved=True)), record_id(Rating(**shared, rating=1.0))}
+    others |= {Approval(**shared, approved=True).id, Rating(**shared, rating=1.0).id}
     parts = ((0, 1), (0, 2), (1, 2))
-    others |= {record_id(Critique(**shared, start=i, stop=j, verdict="bad")) for i, j in parts}
+    others |= {Critique(**shared, start=i, stop=j, verdict="bad").id for i, j in parts}
     assert len(others) == 8
 
 
 def test_names_are_the_same_on_every_machine_and_in_every_version() -> None:
     # Stores and files hold these digests: they never change.
     assert query_id(ITEM, ("a b", "c"), "edits") == "d2b433af0bdaf08782b872be9357d31c"
-    assert record_id(pair()) == "677fd0bcc4cdcaada8e4e45850c37fc6"
+    assert pair().id == "677fd0bcc4cdcaada8e4e45850c37fc6"
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
@@ -100,9 +98,9 @@ def test_no_two_questions_share_a_name_because_of_where_texts_end(a: str, b: str
 
 def test_who_clicks_twice_says_the_same() -> None:
     one = pair(time=1.0, latency=2.0)
-    assert same(one, replace(one, time=3.0, latency=None))
-    assert not same(one, replace(one, choice="second"))
-    assert not same(one, replace(one, displayed=(1, 0)))
+    assert one.covers(replace(one, time=3.0, latency=None))
+    assert not one.covers(replace(one, choice="second"))
+    assert not one.covers(replace(one, displayed=(1, 0)))
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -137,10 +135,10 @@ def test_a_pair_that_is_none_is_refused(changed: dict[str, Any], sentence: str) 
 
 
 def test_a_demonstration_needs_nothing_to_choose_from() -> None:
-    told = {"query": "q", "item": ITEM, "annotator": "ann"}
-    assert Demonstration(**told, demonstration="a") == Demonstration(**told, answers=(), demonstration="a")
+    info = {"query": "q", "item": ITEM, "annotator": "ann"}
+    assert Demonstration(**info, demonstration="a") == Demonstration(**info, answers=(), demonstration="a")
     with pytest.raises(TypeError, match="answers"):
-        Approval(**told, approved=True)  # type: ignore[call-arg]
+        Approval(**info, approved=True)  # type: ignore[call-arg]
 
 
 def test_other_kinds_are_checked_too() -> None:

@@ -45,7 +45,7 @@ def test_tensors_to_records_and_back(name: str) -> None:
         )
     choice, shown = torch.arange(N) % 4, torch.arange(N) % 3 == 0
     who = torch.arange(N) % 2
-    said = pairwise_records(
+    label_records = pairwise_records(
         tickets.task,
         list(tickets),
         first,
@@ -55,7 +55,7 @@ def test_tensors_to_records_and_back(name: str) -> None:
         annotator=who,
         shown_first=shown,
     )
-    batch = labelled(said, tickets.task)
+    batch = labelled(label_records, tickets.task)
     assert batch.annotators == ("ann", "bob")
     pairs, answers = batch.pairs, batch.answers
     assert torch.equal(pairs.choice, choice)
@@ -74,8 +74,8 @@ def test_an_answer_is_one_row_and_an_item_one_context() -> None:
     _, tickets, _, _ = drawn("MMVQA-v0", about=torch.arange(N) % 4)
     choice = torch.zeros((N, 3), dtype=torch.int64)
     no, yes = torch.ones(N, dtype=torch.int64), torch.zeros(N, dtype=torch.int64)
-    said = pairwise_records(tickets.task, list(tickets), no, yes, choice, annotators=["ann"])
-    batch = labelled(said, tickets.task)
+    label_records = pairwise_records(tickets.task, list(tickets), no, yes, choice, annotators=["ann"])
+    batch = labelled(label_records, tickets.task)
     assert len(batch.pairs) == 3 * N
     assert len(next(iter(batch.answers.contexts.values()))) == 4
     assert len(batch.answers) == 8
@@ -88,7 +88,7 @@ def test_every_kind_finds_its_answers() -> None:
     words = good.split()
     shared = {"query": "q", "item": tickets[0], "annotator": "ann"}
     short = " ".join(words[1:])
-    said = [
+    label_records = [
         Pairwise(**shared, answers=(good, other), choice="first", displayed=(1, 0)),
         Ranking(**shared, answers=(good, other, short), order=(2, 0, 1)),
         Ranking(**shared, answers=(good, other), order=(1, 0)),
@@ -98,7 +98,7 @@ def test_every_kind_finds_its_answers() -> None:
         Demonstration(**shared, answers=(other, good), demonstration=good),
         Critique(**shared, answers=(good,), start=0, stop=1, verdict="bad"),
     ]
-    batch = labelled(reversed(said), task)
+    batch = labelled(reversed(label_records), task)
     text = task.answer.formats(batch.answers.response)
     assert sorted(text) == sorted({good, other, short})
     row = {words: number for number, words in enumerate(text)}
@@ -123,10 +123,10 @@ def test_every_kind_finds_its_answers() -> None:
 
 def test_a_distribution_keeps_every_bit() -> None:
     _, tickets, first, second = drawn("MMClassify-digits-v0", answer="distribution")
-    said = pairwise_records(
+    label_records = pairwise_records(
         tickets.task, list(tickets), first, second, torch.zeros(N, dtype=torch.int64), annotators=["a"]
     )
-    batch = labelled(said, tickets.task)
+    batch = labelled(label_records, tickets.task)
     assert torch.equal(batch.answers.response[batch.pairs.second], second)
 
 
@@ -138,11 +138,11 @@ def test_only_the_asked_split_counts() -> None:
     task = make_task("vqa")
     _, train = draw_prompts("MMVQA-v0", 3, "train")
     _, test = draw_prompts("MMVQA-v0", 2, "test")
-    said = [one(item) for item in (*train, *test)]
-    assert len(labelled(said, task, split="test").pairs) == 2
-    assert len(labelled(said, task).pairs) == 5
+    label_records = [one(item) for item in (*train, *test)]
+    assert len(labelled(label_records, task, split="test").pairs) == 2
+    assert len(labelled(label_records, task).pairs) == 5
     with pytest.raises(ValueError, match="no records on items of split 'validation'"):
-        labelled(said, task, split="validation")
+        labelled(label_records, task, split="validation")
 
 
 def test_items_may_be_named_by_their_content() -> None:

@@ -19,7 +19,7 @@ def test_pairs_come_back(tmp_path: Path) -> None:
     _, (ticket,) = draw_prompts("MMVQA-v0", 1)
     item = Item.of_text("Which colour?")
     prompts = {ticket: "Is there a square?", item.id: item.text}
-    said = [
+    labels = [
         Pairwise(
             query=str(row),
             item=name,
@@ -31,8 +31,8 @@ def test_pairs_come_back(tmp_path: Path) -> None:
         for name in prompts
         for row, choice in enumerate(("first", "second", "tie", "skip"))
     ]
-    said.append(Approval(query="9", item=item.id, annotator="ann", answers=("red",), approved=True))
-    assert write_trl(tmp_path / "a.jsonl", said, prompts) == (4, 5)
+    labels.append(Approval(query="9", item=item.id, annotator="ann", answers=("red",), approved=True))
+    assert write_trl(tmp_path / "a.jsonl", labels, prompts) == (4, 5)
     rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     assert {name: rows[1][name] for name in ("prompt", "chosen", "rejected")} == {
         "prompt": "Is there a square?",
@@ -42,7 +42,7 @@ def test_pairs_come_back(tmp_path: Path) -> None:
     found = read_trl(tmp_path / "a.jsonl")
     assert {one.id: one.text for one in found.items} == prompts
     assert found.items[0].environment == "MMVQA-v0"
-    wanted = [one for one in said if isinstance(one, Pairwise) and one.choice in ("first", "second")]
+    wanted = [one for one in labels if isinstance(one, Pairwise) and one.choice in ("first", "second")]
     assert list(found.records) == wanted
 
 

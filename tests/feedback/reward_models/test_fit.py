@@ -165,7 +165,7 @@ def test_parameters_of_the_likelihood_are_learnt_and_the_one_given_is_left_alone
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"members": 0}, "members=0 is below 1"),
         ({"held_out": 1.0}, "held_out=1.0 leaves nothing"),
@@ -173,8 +173,8 @@ def test_parameters_of_the_likelihood_are_learnt_and_the_one_given_is_left_alone
         ({"aggregation": "max"}, "aggregation='max' is not one of"),
     ],
 )
-def test_bad_configurations_are_refused(arguments: dict, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_bad_configurations_are_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         FitConfig(**arguments)
 
 
@@ -190,15 +190,15 @@ def test_reference_sets_are_fixed() -> None:
 @pytest.mark.parametrize("freeze", ["nothing", "trunk"])
 def test_a_kind_of_which_there_are_no_labels_changes_nothing(freeze: str) -> None:
     task, table = labelled(WORDS)
-    nobody, config = torch.zeros(0, dtype=torch.int64), replace(QUICK, freeze=freeze)
-    empty = (Ratings(nobody, nobody, nobody.float()), Rankings(nobody, nobody.view(0, 3)))
+    empty_rows, config = torch.zeros(0, dtype=torch.int64), replace(QUICK, freeze=freeze)
+    empty = (Ratings(empty_rows, empty_rows, empty_rows.float()), Rankings(empty_rows, empty_rows.view(0, 3)))
     once = fit(table, task, config).model(table.answers)
     again = fit(replace(table, labels=(*table.labels, *empty)), task, config).model(table.answers)
     assert torch.equal(once, again)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda a: replace(a, contexts={"picture": a.contexts["image"]}), "contexts lack 'image'"),
         (lambda a: replace(a, contexts={"image": a.contexts["image"][:, :1]}), r"contexts\['image'\] is of"),
@@ -206,9 +206,9 @@ def test_a_kind_of_which_there_are_no_labels_changes_nothing(freeze: str) -> Non
         (lambda a: replace(a, response=a.response - 1), "response has the number -1, but answers are num"),
     ],
 )
-def test_answers_of_other_spaces_are_refused_before_anything_is_fitted(change: Callable, said: str) -> None:
+def test_answers_of_other_spaces_are_refused_before_a_fit(change: Callable, message: str) -> None:
     task, table = labelled(WORDS)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         fit(replace(table, answers=change(table.answers)), task, QUICK)
 
 

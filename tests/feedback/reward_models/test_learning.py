@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from agents.imitation import fine_tune
-from feedback.candidates import Edits
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, TIE, Answers, Labelled, Pairs
+from feedback.responses import Edits
 from feedback.reward_models import FitConfig, fit
 from mm_envs.tasks import Task, make_task
 
@@ -21,8 +21,8 @@ def pairs_of_edits(task: Task, n: int, split: str) -> Labelled:
     utility = task.utility(response.flatten(0, 1), length.flatten(), twice).reward.view(n, 2)
     lead = utility[:, 0] - utility[:, 1]
     choice = torch.where(lead > 0, FIRST, torch.where(lead < 0, SECOND, TIE))
-    rows, nobody = torch.arange(n) * 2, torch.zeros(n, dtype=torch.int64)
-    labels = Pairs(nobody, rows, rows + 1, choice, torch.ones(n, dtype=torch.bool))
+    rows, who = torch.arange(n) * 2, torch.zeros(n, dtype=torch.int64)
+    labels = Pairs(who, rows, rows + 1, choice, torch.ones(n, dtype=torch.bool))
     return Labelled(Answers.of(prompts.context, response, length), ("oracle",), (labels,))
 
 

@@ -51,7 +51,7 @@ def mixed(n: int = 12, k: int = 4) -> Labelled:
 
 def spoken(labelled: Labelled) -> list[tuple]:
     """Every label by the content of the answers it speaks of."""
-    table, said = labelled.answers, []
+    table, result = labelled.answers, []
     images = table.contexts["image"].flatten(1).sum(1).tolist()
 
     def content(rows: Tensor) -> tuple:
@@ -62,13 +62,13 @@ def spoken(labelled: Labelled) -> list[tuple]:
         for i in range(len(labels)):
             values = {name: value[i] for name, value in labels.tensors().items()}
             of_rows = ("first", "second", "order", "answer", "corrected", "others", "without")
-            said.append(
+            result.append(
                 (
                     type(labels).__name__,
                     tuple((k, content(v) if k in of_rows else v.item()) for k, v in values.items()),
                 )
             )
-    return sorted(said, key=repr)
+    return sorted(result, key=repr)
 
 
 def test_batches_of_contexts_hold_every_label_once() -> None:

@@ -81,7 +81,7 @@ def test_a_fit_is_saved_with_the_hash_of_its_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "said"),
+    ("task", "message"),
     [
         (lambda: make_task("caption", objects=(1, 4)), "space 'response' is Text"),
         (lambda: make_task("caption", sound="complement"), "space 'audio' is Audio.* fitted with none"),
@@ -89,9 +89,9 @@ def test_a_fit_is_saved_with_the_hash_of_its_records(tmp_path: Path) -> None:
         (lambda: make_task("classify", dataset="digits"), "space 'image' is Image"),
     ],
 )
-def test_another_task_is_refused_by_the_name_of_the_space(task: Callable, said: str, tmp_path: Path) -> None:
+def test_another_task_is_refused_by_its_space(task: Callable, message: str, tmp_path: Path) -> None:
     save(small(WORDS), tmp_path)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load(tmp_path, task())
 
 
@@ -103,7 +103,7 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda c: c.update(format=2), "is of format 2, and this version reads 1"),
         (lambda c: c.update(kind="agent"), "is not that of a reward model"),
@@ -135,10 +135,10 @@ def rewritten(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda c: c["weights"].update(sha256="0" * 64), "is not the file that config.json was written with"),
     ],
 )
-def test_what_does_not_fit_is_refused(change: Callable, said: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused(change: Callable, message: str, tmp_path: Path) -> None:
     save(small(WORDS), tmp_path)
     rewritten(tmp_path, change)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load(tmp_path)
 
 
@@ -158,7 +158,7 @@ def test_half_written_weights_are_refused(cut: int, tmp_path: Path) -> None:
         load(tmp_path)
 
 
-PLAIN = ModelSpaces({"place": Vector(3)}, gym.spaces.Discrete(4))
+PLAIN = ModelSpaces({"position": Vector(3)}, gym.spaces.Discrete(4))
 
 
 def plain(spaces: ModelSpaces = PLAIN) -> Ensemble:
@@ -166,15 +166,15 @@ def plain(spaces: ModelSpaces = PLAIN) -> Ensemble:
 
 
 def test_a_model_without_words_may_be_smaller_than_the_decoder_that_it_does_not_have(tmp_path: Path) -> None:
-    table = Answers({"place": torch.randn(5, 3)}, torch.arange(5), torch.tensor([0, 1, 2, 3, 0]))
+    table = Answers({"position": torch.randn(5, 3)}, torch.arange(5), torch.tensor([0, 1, 2, 3, 0]))
     model = plain()
     assert torch.equal(load(save(model, tmp_path), PLAIN)(table), model(table))
 
 
 def test_numbers_with_bounds_of_their_own_are_read_on_the_same_scale_again(tmp_path: Path) -> None:
     low, high = np.array([-1, 0], np.float32), np.array([1, 5], np.float32)
-    spaces = ModelSpaces({"place": gym.spaces.Box(low, high)}, gym.spaces.Box(low, high))
-    table = Answers({"place": torch.randn(5, 2)}, torch.arange(5), torch.randn(5, 2))
+    spaces = ModelSpaces({"position": gym.spaces.Box(low, high)}, gym.spaces.Box(low, high))
+    table = Answers({"position": torch.randn(5, 2)}, torch.arange(5), torch.randn(5, 2))
     model = plain(spaces)
     assert torch.equal(load(save(model, tmp_path), spaces)(table), model(table))
 
@@ -188,10 +188,10 @@ def test_a_space_that_is_said_to_be_huge_takes_no_memory(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [(lambda one: one.fill_(torch.nan), "is not finite"), (lambda one: one.to(torch.int8), "right shape")],
 )
-def test_weights_that_are_no_numbers_are_refused(change: Callable, said: str, tmp_path: Path) -> None:
+def test_weights_that_are_no_numbers_are_refused(change: Callable, message: str, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     path = save(plain(), tmp_path) / "weights.safetensors"
@@ -199,7 +199,7 @@ def test_weights_that_are_no_numbers_are_refused(change: Callable, said: str, tm
     save_file({name: change(one) if "head" in name else one for name, one in weights.items()}, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     rewritten(tmp_path, lambda c: c["weights"].update(sha256=digest))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load(tmp_path)
 
 

@@ -11,7 +11,7 @@ from feedback.store import PreferenceStore
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "said.db"
+    return tmp_path / "labels.db"
 
 
 @pytest.fixture

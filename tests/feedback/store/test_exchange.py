@@ -30,8 +30,8 @@ def test_one_store_becomes_another(tmp_path: Path, store: PreferenceStore) -> No
     shown = Item(
         id="sha256:" + "1" * 64, media=(store.put_media(b"a picture", ".png"),), environment="MMVQA-v0"
     )
-    said = [pair(number) for number in range(8)]
-    store.submit([*said, pair(9, item=shown)], items=[shown])
+    labels = [pair(number) for number in range(8)]
+    store.submit([*labels, pair(9, item=shown)], items=[shown])
     assert export_jsonl(store, tmp_path / "a.jsonl") == 9
     assert read_jsonl(tmp_path / "a.jsonl").header.environment == "MMVQA-v0"
     with PreferenceStore(tmp_path / "b.db") as other:
@@ -72,11 +72,11 @@ def test_what_is_skipped_is_counted_and_said(tmp_path: Path, store: PreferenceSt
     store.add([pair(0), pair(4)])
     unknown, changed = Item.of_text("unknown"), replace(ITEMS[3], text="changed")
     hidden = Item(id="sha256:" + "5" * 64, media=("sha256:" + "6" * 64,))
-    said = [
+    labels = [
         *(pair(0, choice="tie"), pair(1), pair(1, choice="second"), pair(2), pair(2), pair(4)),
         *(pair(7, item=unknown), pair(3), pair(8, item=hidden)),
     ]
-    write_jsonl(file, said, [changed, hidden])
+    write_jsonl(file, labels, [changed, hidden])
     with file.open("ab") as out:
         out.write(b"nonsense\n")
     with pytest.raises(ValueError, match="line 13: it is no JSON"):
@@ -86,7 +86,7 @@ def test_what_is_skipped_is_counted_and_said(tmp_path: Path, store: PreferenceSt
     # A line, what the file contradicts itself, item and record of two items, an unknown item, another answer.
     assert len(found.skipped) == 8
     assert all(
-        any(part in one for one in found.skipped) for part in ("line 13", "than before", "shows sha256:6")
+        any(part in one for one in found.skipped) for part in ("line 13", "from an earlier", "shows sha256:6")
     )
     assert store.count() == 4
     assert store.verify() == ()
@@ -114,7 +114,7 @@ def test_a_contradiction_is_refused(tmp_path: Path, store: PreferenceStore) -> N
 
 def test_every_kind_is_kept_and_goes_on(tmp_path: Path, store: PreferenceStore) -> None:
     shared = {"query": "q", "item": ITEMS[0].id, "annotator": "ann", "answers": ("röt und blau",)}
-    said = [
+    labels = [
         pair(0),
         Ranking(**{**shared, "answers": ("a", "b", "c")}, order=(2, 0, 1), displayed=(1, 0, 2)),
         Rating(**shared, rating=2.5, latency=3.25, time=1.5e9),
@@ -123,13 +123,13 @@ def test_every_kind_is_kept_and_goes_on(tmp_path: Path, store: PreferenceStore) 
         Demonstration(**shared, demonstration="grün"),
         *(Critique(**shared, start=part, stop=3, verdict="bad", comment="no\nno") for part in (1, 2)),
     ]
-    assert {type(one) for one in said} == set(KINDS.values())
-    assert store.add(said) == len(said)
+    assert {type(one) for one in labels} == set(KINDS.values())
+    assert store.add(labels) == len(labels)
     export_jsonl(store, tmp_path / "a.jsonl")
     with PreferenceStore(tmp_path / "b.db") as other:
         import_jsonl(other, tmp_path / "a.jsonl")
-        assert list(other.records()) == said
-        assert list(other.records("critique")) == said[-2:]
+        assert list(other.records()) == labels
+        assert list(other.records("critique")) == labels[-2:]
 
 
 def test_items_of_an_environment_say_their_vocabulary(tmp_path: Path, store: PreferenceStore) -> None:
@@ -147,8 +147,8 @@ def test_items_of_an_environment_say_their_vocabulary(tmp_path: Path, store: Pre
 def test_pairs_of_the_public_layout_go_into_a_store(tmp_path: Path, store: PreferenceStore) -> None:
     _, tickets = draw_prompts("MMVQA-v0", 3)
     items = ticket_items(tickets.task, tickets, ["What is it?"] * 3)
-    said = [pair(number, item=item) for number, item in enumerate(items)]
-    store.submit(said, items)
+    labels = [pair(number, item=item) for number, item in enumerate(items)]
+    store.submit(labels, items)
     write_trl(tmp_path / "a.jsonl", store.records(), {item.id: item.text for item in items})
     found = take(store, read_trl(tmp_path / "a.jsonl", annotator="crowd"))
     # An item may leave out what is known of it.

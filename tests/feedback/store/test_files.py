@@ -26,7 +26,7 @@ def layout(file: Path) -> dict[str, set[str]]:
     return found
 
 
-def test_a_store_of_version_1_becomes_one_of_version_2(file: Path, tmp_path: Path) -> None:
+def test_a_store_of_version_1_is_migrated(file: Path, tmp_path: Path) -> None:
     version_1(file)
     with PreferenceStore(file) as store:
         assert list(store.records()) == [pair(number) for number in range(3)]
@@ -38,8 +38,23 @@ def test_a_store_of_version_1_becomes_one_of_version_2(file: Path, tmp_path: Pat
     PreferenceStore(tmp_path / "new.db").close()
     assert layout(file) == layout(tmp_path / "new.db")
     with sqlite3.connect(file) as raw:
-        assert [row[0] for row in raw.execute("SELECT version FROM feedback_schema")] == [1, 2]
+        assert [row[0] for row in raw.execute("SELECT version FROM feedback_schema")] == [1, 2, 3]
     raw.close()
+
+
+def test_a_store_of_version_2_is_migrated(file: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(file) as raw:
+        raw.executescript((Path(__file__).parent / "version_2.sql").read_text(encoding="utf-8"))
+    raw.close()
+    with PreferenceStore(file) as store:
+        kinds = [one.kind for one in store.records()]
+        assert kinds == ["pairwise", "pairwise", "rating", "critique", "critique"]
+        assert list(store.items()) == ITEMS[:2]
+        assert store.add([pair(0), pair(0).revised(choice="tie")]) == 1
+        assert [one.choice for one in store.records("pairwise")] == ["tie", "tie"]
+        assert store.verify() == ()
+    PreferenceStore(tmp_path / "new.db").close()
+    assert layout(file) == layout(tmp_path / "new.db")
 
 
 def test_a_migration_that_breaks_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +81,7 @@ def test_a_newer_version_is_refused_by_name(file: Path) -> None:
     raw.close()
     before = file.read_bytes()
     with pytest.raises(
-        ValueError, match=f"^{file} has schema version 7, and this mm-envs knows 1 to 2: update"
+        ValueError, match=f"^{file} has schema version 7, and this mm-envs knows 1 to 3: update"
     ):
         PreferenceStore(file)
     assert file.read_bytes() == before
@@ -138,8 +153,8 @@ def test_a_changed_letter_is_noticed(file: Path) -> None:
         store.add_items(ITEMS)
         store.add([pair(number) for number in range(3)])
     content = file.read_bytes()
-    place = content.index(b'"choice":"first"') + len(b'"choice":"')
-    file.write_bytes(content[:place] + b"worst" + content[place + 5 :])
+    position = content.index(b'"choice":"first"') + len(b'"choice":"')
+    file.write_bytes(content[:position] + b"worst" + content[position + 5 :])
     with PreferenceStore(file) as store:
         with pytest.raises(
             ValueError, match=f"^{file}, row 3 is damaged .its content is not that of its digest.: restore"

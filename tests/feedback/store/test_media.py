@@ -73,7 +73,7 @@ def test_items_show_what_is_there(file: Path, store: PreferenceStore) -> None:
     ):
         store.add_items([missing])
     store.folder().path(name).unlink()
-    assert [str(store.folder().path(name)) in said for said in store.verify()] == [True]
+    assert [str(store.folder().path(name)) in labels for labels in store.verify()] == [True]
     with pytest.raises(FileNotFoundError, match="does not exist: copy the media along with the store"):
         store.get_media(name)
 

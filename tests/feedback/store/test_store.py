@@ -11,31 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_examples import ITEMS, pair
 
-from feedback.preferences import CHOICES, Approval, Item, record_id, same
+from feedback.labelling import Labelling, Query
+from feedback.preferences import CHOICES, Approval, Item, Pairwise
 from feedback.store import Conflict, PreferenceStore, UnknownItem
 
 
 def test_what_was_written_is_read_by_another_process_to_be(file: Path, store: PreferenceStore) -> None:
-    said = [pair(number, annotator) for number in range(7) for annotator in ("ann", "bob")]
-    receipt = store.submit(said)
-    assert receipt.new == tuple(map(record_id, said))
+    labels = [pair(number, annotator) for number in range(7) for annotator in ("ann", "bob")]
+    receipt = store.submit(labels)
+    assert receipt.new == tuple(one.id for one in labels)
     store.close()
     with PreferenceStore(file, create=False) as again:
-        assert list(again.records()) == said
+        assert list(again.records()) == labels
         assert list(again.items()) == ITEMS
-        assert list(again.records(annotator="bob")) == said[1::2]
+        assert list(again.records(annotator="bob")) == labels[1::2]
         assert again.annotators() == {"ann": 7, "bob": 7}
         assert (again.count(), again.count(annotator="ann"), again.count("rating")) == (14, 7, 0)
         assert again.verify() == ()
 
 
 def test_the_same_again_counts_nothing(store: PreferenceStore) -> None:
-    said = [pair(0), pair(1)]
-    assert store.add(said) == 2
+    labels = [pair(0), pair(1)]
+    assert store.add(labels) == 2
     again = [replace(pair(1), time=9.0, latency=1.0, reward_model="v2"), pair(0), pair(2), pair(2)]
     receipt = store.submit(again)
-    assert receipt.new == (record_id(pair(2)),)
-    assert receipt.known == (record_id(pair(1)), record_id(pair(0)))
+    assert receipt.new == (pair(2).id,)
+    assert receipt.known == (pair(1).id, pair(0).id)
     assert list(store.records()) == [pair(0), pair(1), pair(2)]  # the first one stays as it is
 
 
@@ -46,8 +47,8 @@ def test_another_answer_is_refused_with_everything_beside_it(store: PreferenceSt
         Conflict, match=f"holds something else on pairwise query {other.query} of ann: "
     ) as no:
         store.add([pair(1), other])
-    assert no.value.ids == (record_id(other),)
-    with pytest.raises(Conflict, match=f"the batch says two things on pairwise query {pair(2).query}"):
+    assert no.value.ids == (other.id,)
+    with pytest.raises(Conflict, match=f"the batch holds two versions of pairwise query {pair(2).query}"):
         store.add([pair(2), pair(2, choice="tie")])
     assert list(store.records()) == [pair(0)]
 
@@ -81,7 +82,7 @@ def test_of_items_given_twice_the_fuller_one_is_written(store: PreferenceStore) 
     sparse, full = Item.of_text("Why?"), Item.of_text("Why?", environment="MMVQA-v0")
     assert store.add_items([sparse, full, sparse]) == 1
     assert list(store.items()) == [*ITEMS, full]
-    with pytest.raises(Conflict, match="the batch says two things on item"):
+    with pytest.raises(Conflict, match="the batch holds two versions of item"):
         store.add_items([full, Item.of_text("Why?", environment="MMCaption-v0")])
     with pytest.raises(Conflict, match="what is stored of an item is never changed; leave it out"):
         store.add_items([replace(full, vocabulary="ab")])
@@ -101,20 +102,20 @@ def test_what_is_no_record_is_refused(store: PreferenceStore) -> None:
 )
 @settings(max_examples=30, deadline=None)
 def test_a_store_is_a_dict_that_only_grows(batches: list[list[tuple[int, str, str]]]) -> None:
-    known: dict[str, object] = {}
+    known: dict[str, Pairwise] = {}
     with PreferenceStore("sqlite://") as store:
         store.add_items(ITEMS[:4])
         for batch in batches:
-            said = [pair(*one) for one in batch]
+            labels = [pair(*one) for one in batch]
             grown, right = dict(known), True
-            for one in said:
-                right &= same(grown.setdefault(record_id(one), one), one) and one.item != ITEMS[4].id
+            for one in labels:
+                right &= grown.setdefault(one.id, one).covers(one) and one.item != ITEMS[4].id
             if right:
-                assert store.add(said) == len(grown) - len(known)
+                assert store.add(labels) == len(grown) - len(known)
                 known = grown
             else:
                 with pytest.raises((Conflict, UnknownItem)):
-                    store.add(said)
+                    store.add(labels)
             assert list(store.records()) == list(known.values())
 
 
@@ -127,15 +128,15 @@ def test_readers_go_on_from_where_they_were(store: PreferenceStore) -> None:
     assert [one.annotator for one in store.records(annotator="bob", after=end)] == ["bob"]
     reader = store.records()
     first = [next(reader) for _ in range(3)]
-    store.add([pair(2502)])  # nobody waits for a reader
+    store.add([pair(2502)])  # writers do not wait for a reader
     assert len(first) + sum(1 for _ in reader) == 2503
 
 
 def test_records_can_be_chosen_by_kind_and_environment(store: PreferenceStore) -> None:
     other = Item.of_text("elsewhere")
-    said = Approval(query="q", item=other.id, annotator="ann", answers=("a",), approved=True)
-    store.submit([pair(0), said], items=[other])
-    assert list(store.records("approval")) == [said]
+    labels = Approval(query="q", item=other.id, annotator="ann", answers=("a",), approved=True)
+    store.submit([pair(0), labels], items=[other])
+    assert list(store.records("approval")) == [labels]
     assert list(store.records(environment="MMVQA-v0")) == [pair(0)]
     assert store.count(environment="") == 1
     assert list(store.items(environment="")) == [other]
@@ -145,11 +146,12 @@ def test_records_can_be_chosen_by_kind_and_environment(store: PreferenceStore) -
 
 def test_the_database_itself_refuses_changes(file: Path, store: PreferenceStore) -> None:
     store.add([pair(0)])
+    assert Labelling(store, [Query(item=ITEMS[0].id, answers=("red", "blue"))]).next("ann") is not None
     with sqlite3.connect(file) as raw:
         tables = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        assert len(tables) == 3
+        assert len(tables) == 5
         for table in tables:
-            column = "version" if table == "feedback_schema" else "id"
+            column = "version" if table == "feedback_schema" else "number"
             for deed in (f"DELETE FROM {table}", f"UPDATE {table} SET {column} = {column}"):
                 with pytest.raises(sqlite3.IntegrityError, match="feedback is append-only"):
                     raw.execute(deed)

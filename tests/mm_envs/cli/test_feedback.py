@@ -14,12 +14,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from PIL import Image
 
+from feedback.aggregation import AnnotatorSkill
+from feedback.calibration import ReliabilityCurve
 from feedback.preferences import Approval, Demonstration, Pairwise, Rating, Record, read_trl
+from feedback.reports.findings import Annotator, Point
+from feedback.reports.plots import calibration_plot, curve_plot, skill_plot
 from feedback.store import PreferenceStore
 from mm_envs.__main__ import main
-from mm_envs.cli.feedback.figures import Axis, Line, chart, intervals
 
 ID = "MMClassify-digits-v0"
 COLLECT = ["feedback", "collect", ID, "--sampler", "right_and_wrong", "--members", "2"]
@@ -31,7 +35,7 @@ def records(db: Path) -> list[Record]:
         return list(store.records())
 
 
-def said(db: Path) -> list[tuple[str, str, str, tuple[int, ...], str]]:
+def label_records(db: Path) -> list[tuple[str, str, str, tuple[int, ...], str]]:
     """What records say, without when."""
     found = [one for one in records(db) if isinstance(one, Pairwise)]
     return [(one.query, one.annotator, one.choice, one.displayed, one.reward_model) for one in found]
@@ -86,17 +90,17 @@ def test_the_same_again_adds_nothing_and_more_pairs_go_on(tmp_path: Path, printe
     first = printed()
     assert (first["new"], first["pairs"], first["records"]) == (12, 12, 12)
     assert sum(first["choices"].values()) == sum(first["annotators"].values()) == 12
-    before = said(db)
+    before = label_records(db)
     assert collect(db, 12, *online) == 0
     assert printed()["new"] == 0
-    assert said(db) == before
+    assert label_records(db) == before
     assert collect(db, 9, *online) == 0
-    assert said(db) == before
+    assert label_records(db) == before
     assert collect(db, 20, *online) == 0
-    assert said(db)[:12] == before
-    assert len({query for query, *_ in said(db)}) == 20
+    assert label_records(db)[:12] == before
+    assert len({query for query, *_ in label_records(db)}) == 20
     # The first round knows nothing; later ones were chosen by models.
-    versions = [version for *_, version in said(db)]
+    versions = [version for *_, version in label_records(db)]
     assert versions[:4] == [""] * 4
     assert all(versions[4:12])
 
@@ -116,15 +120,15 @@ def test_an_interrupted_collection_becomes_the_unbroken_one(
     with monkeypatch.context() as patch:
         patch.setattr(PreferenceStore, "submit", stopped)
         assert collect(tmp_path / "broken.db", 12, *online) == 130
-    assert len(said(tmp_path / "broken.db")) == 16
+    assert len(label_records(tmp_path / "broken.db")) == 16
     assert collect(tmp_path / "broken.db", 12, *online) == 0
-    assert said(tmp_path / "broken.db") == said(tmp_path / "unbroken.db")
+    assert label_records(tmp_path / "broken.db") == label_records(tmp_path / "unbroken.db")
 
 
 def test_another_seed_is_another_collection_and_others_are_asked_the_same(tmp_path: Path) -> None:
     db = tmp_path / "feedback.db"
     assert collect(db, 6) == collect(db, 6, "--seed", "1") == collect(db, 6, pool="oracle") == 0
-    queries = [query for query, *_ in said(db)]
+    queries = [query for query, *_ in label_records(db)]
     assert len(queries) == 18
     assert set(queries[:6]) == set(queries[12:])
     assert not set(queries[:6]) & set(queries[6:12])
@@ -135,8 +139,8 @@ def test_more_questions_are_drawn_where_answers_are_often_equal(
 ) -> None:
     for most, status in ((1, 0), (0, 1)):
         assert collect(tmp_path / "feedback.db", 30, "--sampler", f"edits:0-{most}") == status
-    assert len(said(tmp_path / "feedback.db")) == 30
-    assert "take another --sampler" in " ".join(capsys.readouterr().err.split())
+    assert len(label_records(tmp_path / "feedback.db")) == 30
+    assert "take another sampler" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -160,9 +164,9 @@ def test_what_does_not_fit_is_refused(
     words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert collect(tmp_path / "feedback.db", 4, *words) == 1
-    told = " ".join(capsys.readouterr().err.split())
-    assert sentence in told
-    assert "Traceback" not in told
+    info = " ".join(capsys.readouterr().err.split())
+    assert sentence in info
+    assert "Traceback" not in info
 
 
 def test_rounds_are_counted_where_there_are_several(
@@ -186,7 +190,7 @@ def test_help_names_every_query() -> None:
 
 def test_other_votes_than_before_are_refused(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert collect(db, 70, "--votes", "1") == 1
-    assert "give --votes 2, or use another --seed" in " ".join(capsys.readouterr().err.split())
+    assert "ask for 2 votes, or use another seed" in " ".join(capsys.readouterr().err.split())
 
 
 # Fitting ----------------------------------------------------------------------------------------------------
@@ -202,9 +206,9 @@ def test_a_fit_says_how_right_it_is_on_items_that_it_has_not_seen(model: Path, d
         assert found[what]["sampler"] == "one right, others wrong"
     assert found["truth"]["tie_rate"] == 0.0
     assert 0 <= found["ece"] <= 1
-    places = {int(one.item.split(":")[4].split(".")[1]) for one in records(db)}
-    assert set(summary["held_out_items"]) < places
-    assert len(summary["held_out_items"]) == round(0.25 * len(places))
+    indices = {int(one.item.split(":")[4].split(".")[1]) for one in records(db)}
+    assert set(summary["held_out_items"]) < indices
+    assert len(summary["held_out_items"]) == round(0.25 * len(indices))
 
 
 def test_the_next_command_that_is_named_finds_the_files(
@@ -334,9 +338,12 @@ def test_a_report_is_one_page_that_loads_nothing(
     assert "script" not in parser.seen
     assert "default-src 'none'" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
+    assert len(figures) == 3
     for figure in figures:
-        assert ElementTree.fromstring(figure).get("role") == "img"
+        root = ElementTree.fromstring(figure)
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
     assert [one["name"] for one in found["annotators"]] == sorted(one["name"] for one in found["annotators"])
     by_name = {one["name"]: one for one in found["annotators"]}
     assert by_name["good-0"]["truth"] > 0.8 > by_name["coin"]["truth"]
@@ -365,16 +372,14 @@ def test_skills_come_from_other_votes_where_models_know_nothing(
 
 
 def test_figures_are_xml_whatever_names_say() -> None:
-    name = "<\"&'>" * 9
-    lines = [Line(name, [(1.0, 0.5), (2.0, 0.7)], [(0.4, 0.6), (0.6, 0.8)])]
-    root = ElementTree.fromstring(chart(name, Axis(name, 1, 2, log=True), Axis(name, 0, 1), lines))
-    assert root.get("aria-label") == name
-    ElementTree.fromstring(intervals(name, [(name, 0.5, 0.1, 1.0, "good")]))
-
-
-def test_values_outside_an_axis_lie_at_its_ends() -> None:
-    axis = Axis("", 10, 1000, log=True)
-    assert [axis.share(value) for value in (1, 10, 100, 1000, 5000)] == pytest.approx([0, 0, 0.5, 1, 1])
+    name = "<\"&'>$\\alpha$"
+    skill = AnnotatorSkill(name, 9, 0.5, 0.1, 1.0, 0.5, "keep")
+    (drawn,) = {skill_plot([(Annotator(skill, 9, 0, 0, 0.5, 1.0, 0.5, 0.5), "green")]) for _ in range(2)}
+    texts = [one.text for one in ElementTree.fromstring(drawn).iter() if one.tag.endswith("text")]
+    assert name in texts
+    ElementTree.fromstring(curve_plot([Point(9, (0.5, 0.4, 0.6), (0.7, 0.6, 0.8))]))
+    one = torch.tensor([0.6])
+    ElementTree.fromstring(calibration_plot(ReliabilityCurve(one, one, torch.tensor([9]))))
 
 
 def test_the_command_line_starts_without_torch() -> None:
@@ -405,13 +410,13 @@ def test_pairs_go_out_and_in_as_prompt_chosen_rejected(
     file, other = tmp_path / "pairs.jsonl", tmp_path / "other.db"
     capsys.readouterr()
     assert main(["feedback", "export", str(file), "--db", str(db), "--format", "trl", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["written"], told["left_out"]) == (120, 4)
+    info = json.loads(capsys.readouterr().out)
+    assert (info["written"], info["left_out"]) == (120, 4)
     assert {"prompt", "chosen", "rejected"} <= set(json.loads(file.read_text().splitlines()[0]))
     assert len(read_trl(file).records) == 120
     assert main(["feedback", "import", str(file), "--db", str(other), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["format"] == "trl"
-    assert {query for query, *_ in said(other)} == {
+    assert {query for query, *_ in label_records(other)} == {
         one.query for one in records(db) if isinstance(one, Pairwise) and one.choice != "tie"
     }
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from feedback.active_learning import CandidatePairs, draw_pairs
 from feedback.annotators import make_pool
-from feedback.candidates import make_sampler
 from feedback.preferences import CHOICES, Pairwise
-from feedback.rounds import CandidatePairs, draw_pairs
+from feedback.responses import make_sampler
 from feedback.store import PreferenceStore
 from mm_envs.__main__ import main
 from mm_envs.cli.asking import ask
@@ -74,16 +74,16 @@ def test_a_choice_speaks_of_the_answers_whichever_was_displayed_first(
     }
     person = Knowing(right)
     with PreferenceStore(tmp_path / "feedback.db") as store:
-        said, new = ask(person, "anna", task, pairs, store)
-    assert new == len(said) == 40
-    for row, (one, shown) in enumerate(zip(said, person.shown, strict=True)):
+        labels, new = ask(person, "anna", task, pairs, store)
+    assert new == len(labels) == 40
+    for row, (one, shown) in enumerate(zip(labels, person.shown, strict=True)):
         assert one.answers[CHOICES.index(one.choice)] == right[row]
-        assert tuple(one.answers[place] for place in one.displayed) == shown
+        assert tuple(one.answers[position] for position in one.displayed) == shown
         assert one.latency == 0.25
     # Either order, and each choice, stands about as often: 99.99 % of fair coins are within these bounds.
-    assert 8 <= sum(one.displayed == (0, 1) for one in said) <= 32
-    assert 8 <= sum(one.choice == "first" for one in said) <= 32
-    assert records(tmp_path / "feedback.db") == said
+    assert 8 <= sum(one.displayed == (0, 1) for one in labels) <= 32
+    assert 8 <= sum(one.choice == "first" for one in labels) <= 32
+    assert records(tmp_path / "feedback.db") == labels
 
 
 def test_who_leaves_goes_on_where_they_left(task: Task, pairs: CandidatePairs, tmp_path: Path) -> None:
@@ -92,11 +92,26 @@ def test_who_leaves_goes_on_where_they_left(task: Task, pairs: CandidatePairs, t
         first, new = ask(Knowing(right, stop=3), "anna", task, pairs, store)
         assert (len(first), new) == (3, 3)
         again = Knowing(right)
-        said, new = ask(again, "anna", task, pairs, store)
-        assert (len(said), new, len(again.shown)) == (40, 37, 37)
-        assert said[:3] == first
+        labels, new = ask(again, "anna", task, pairs, store)
+        assert (len(labels), new, len(again.shown)) == (40, 37, 37)
+        assert labels[:3] == first
         assert ask(Knowing(right, stop=1), "bert", task, pairs, store)[1] == 1
         assert store.annotators() == {"anna": 40, "bert": 1}
+
+
+def test_an_undone_label_is_asked_again_and_the_new_one_counts(
+    task: Task, pairs: CandidatePairs, tmp_path: Path
+) -> None:
+    with PreferenceStore(tmp_path / "feedback.db") as store:
+        keys = iter("u1u2tq")
+        person = Person(Console(file=io.StringIO()), lambda: next(keys))
+        labels, new = ask(person, "anna", task, pairs, store)
+        assert [one.choice for one in labels][1] == "tie"
+        assert (len(labels), new, store.count()) == (2, 2, 2)
+        history = list(store.records(history=True))
+        assert [one.withdrawn for one in history] == [False, True, False, False]
+        assert labels[0] == history[2]
+        assert labels[0].choice != history[0].choice
 
 
 # mm-envs label ----------------------------------------------------------------------------------------------
@@ -117,7 +132,7 @@ def test_a_person_labels_with_single_keys_and_an_interrupt_loses_nothing(tmp_pat
     )
     assert program.stdout is not None
     # What is typed before the first question is dropped.
-    for key, said in (
+    for key, labels in (
         ("", "  2  "),
         ("1", "1 is better"),
         ("x", "1 or a"),
@@ -125,7 +140,7 @@ def test_a_person_labels_with_single_keys_and_an_interrupt_loses_nothing(tmp_pat
         ("t", "tie"),
     ):
         os.write(outer, key.encode())
-        while said not in (line := program.stdout.readline().decode()):
+        while labels not in (line := program.stdout.readline().decode()):
             assert line, "it ended too early"
     program.send_signal(signal.SIGINT)
     assert program.wait(60) == 130
@@ -155,11 +170,11 @@ def test_labels_are_passed_over_and_counted(
     for keys, new, answered in (("12q", 2, 2), ("s", 1, 3), ("t1", 1, 4), ("1", 0, 4)):
         typed(keys, monkeypatch)
         assert main(words) == 0
-        said = json.loads(capsys.readouterr().out)
-        assert (said["new"], said["answered"], said["pairs"]) == (new, answered, 4)
+        labels = json.loads(capsys.readouterr().out)
+        assert (labels["new"], labels["answered"], labels["pairs"]) == (new, answered, 4)
     # As they were displayed: the keys that were pressed, whichever answer stood first.
-    assert said["choices"] == {"first": 1, "second": 1, "skip": 1, "tie": 1}
-    # What a person said is learnt from beside what others say.
+    assert labels["choices"] == {"first": 1, "second": 1, "skip": 1, "tie": 1}
+    # What a person labels is learnt from beside what others say.
     assert len({one.query for one in records(db)}) == 4
 
 
@@ -260,7 +275,7 @@ def test_a_person_compares_blindly(
         (["oracle", "nowhere/run"], "folder nowhere/run does not exist"),
         (["oracle", "docs"], "folder docs holds no agent: give one that `mm-envs train` wrote"),
         (["oracle", ID], f"agent {ID!r} is not one of random, oracle, blind, nor a folder"),
-        (["oracle", "blind", "--id", ID, "--judge", "nobody"], "'nobody' is no number with a kind"),
+        (["oracle", "blind", "--id", ID, "--judge", "neither"], "'neither' is no number with a kind"),
         (["oracle", "blind", "--id", ID, "--items", "0"], "--items 0 is below 1"),
         (["oracle", "blind", "--id", ID, "--split", "tost"], "split='tost' is not one of"),
     ],
@@ -269,9 +284,9 @@ def test_a_comparison_that_cannot_be_is_refused(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", *words]) == 1
-    said = " ".join(capsys.readouterr().err.split())
-    assert sentence in said.replace("agent=", "agent ")
-    assert "Traceback" not in said
+    labels = " ".join(capsys.readouterr().err.split())
+    assert sentence in labels.replace("agent=", "agent ")
+    assert "Traceback" not in labels
 
 
 def test_words_are_compared_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -294,15 +309,15 @@ def test_a_win_rate_counts_items_once_and_ties_half(task: Task, pairs: Candidate
     pool = make_pool("3 good", task, votes=3)
     from mm_envs.cli.duel import judged
 
-    said = judged(pool, task, pairs)
-    rate = win_rate(said)
+    labels = judged(pool, task, pairs)
+    rate = win_rate(labels)
     assert rate is not None
-    votes = torch.tensor([[1.0, 0.0, 0.5][CHOICES.index(one.choice)] for one in said]).view(40, 3)
+    votes = torch.tensor([[1.0, 0.0, 0.5][CHOICES.index(one.choice)] for one in labels]).view(40, 3)
     assert rate[0] == pytest.approx(votes.mean(1).mean().item())
     for end in rate[1:]:
         # The ends of Wilson's interval lie 1.96 standard errors of their own from the share.
         assert abs(end - rate[0]) == pytest.approx(1.959964 * (end * (1 - end) / 40) ** 0.5)
-    with_ties = win_rate(said, same=60)
+    with_ties = win_rate(labels, same=60)
     assert with_ties is not None
     assert with_ties[0] == pytest.approx((40 * rate[0] + 30) / 100)
     assert win_rate([]) is None

@@ -10,8 +10,9 @@ import torch
 from PIL import Image as pillow
 
 from mm_envs.cli.gallery import Played
-from mm_envs.cli.page import page, png_uri, wav_uri
 from mm_envs.engine.render import Result
+from mm_envs.pages import png_uri, wav_uri
+from mm_envs.pages.episodes import page
 from mm_envs.spaces import Image, Tokens, Video
 from mm_envs.tokenizers import Vocabulary
 

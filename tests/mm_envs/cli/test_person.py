@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from feedback.collection import draw_prompts
-from mm_envs.cli.person import LEFT, QUIT, RIGHT, SKIP, TIE, Person, Question
+from mm_envs.cli.person import LEFT, QUIT, RIGHT, SKIP, TIE, UNDO, Person, Question
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +31,24 @@ def keys(pressed: str) -> Callable[[], str]:
 
 def shown(person: Callable[[Console], Person], question: Question) -> tuple[str, tuple[str, float]]:
     file = io.StringIO()
-    said = person(
+    message = person(
         Console(file=file, width=100, force_terminal=True, color_system="truecolor", highlight=False)
     ).compare(question)
-    return file.getvalue(), said
+    return file.getvalue(), message
 
 
 @pytest.mark.parametrize(
-    ("pressed", "said"),
-    [("1", LEFT), ("A", LEFT), ("2", RIGHT), ("b", RIGHT), ("t", TIE), ("S", SKIP), ("q", QUIT), ("", QUIT)],
+    ("pressed", "message"),
+    [*zip("1A2btSuq", (LEFT, LEFT, RIGHT, RIGHT, TIE, SKIP, UNDO, QUIT), strict=True), ("", QUIT)],
 )
-def test_one_key_is_an_answer(pressed: str, said: str, question: Question) -> None:
-    assert Person(Console(file=io.StringIO()), keys(pressed)).compare(question)[0] == said
+def test_one_key_is_an_answer(pressed: str, message: str, question: Question) -> None:
+    assert Person(Console(file=io.StringIO()), keys(pressed)).compare(question)[0] == message
 
 
 def test_other_keys_are_explained_and_waited_on_while_the_clock_runs(question: Question) -> None:
     times = iter([3.0, 10.5])
-    text, said = shown(lambda out: Person(out, keys("x\x1b1"), clock=lambda: next(times)), question)
-    assert said == (LEFT, 7.5)
+    text, message = shown(lambda out: Person(out, keys("x\x1b1"), clock=lambda: next(times)), question)
+    assert message == (LEFT, 7.5)
     assert text.count("1 or a: the first is better") == 2
 
 

@@ -137,7 +137,7 @@ def test_the_second_interrupt_quits_at_once(
         (["--algo", "ppo"], "--algo ppo is not the a2c"),
         (["MMVQA-v0"], "ID MMVQA-v0 is not the MMClassify-digits-v0"),
         (["--set", "scale=6"], r"--set \['scale=6'\] is not the \[\]"),
-        (["--feedback", "truth"], "--feedback truth is not the rater"),
+        (["--feedback", "truth"], "--feedback truth is not the annotator"),
         (["--overwrite"], "--overwrite does not go with --resume"),
         (["--out", "elsewhere"], "--out elsewhere does not go with --resume"),
         (["--data", "."], "the agent was trained on 'digits', which has no folder"),
@@ -154,7 +154,7 @@ def test_options_that_are_not_those_of_the_training_are_refused(
 
 
 def test_options_that_are_those_of_the_training_are_taken(stopped: Path, unbroken: Path) -> None:
-    words = [DIGITS, *WORDS, "--feedback", "rater", "--out", str(stopped), "--checkpoint-seconds", "3"]
+    words = [DIGITS, *WORDS, "--feedback", "annotator", "--out", str(stopped), "--checkpoint-seconds", "3"]
     assert main(["train", *words, "--resume", str(stopped)]) == 0
     assert results(stopped) == results(unbroken)
 

@@ -96,7 +96,7 @@ def _check_replay(line: str, record: dict[str, Any], **arguments: Any) -> None:
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_ended_episodes_come_back_bit_for_bit(name: str) -> None:
     names = _feedbacks(name)
-    assert {"truth", "rater"} <= set(names)
+    assert {"truth", "annotator"} <= set(names)
     for feedback, rows in zip(names, itertools.cycle((1, 5, 2)), strict=False):
         envs = gym.make_vec(name, num_envs=rows, feedback=feedback, split="test", first_row=3)
         ended = _ended(envs, rows, 24)
@@ -117,8 +117,8 @@ def test_ended_episodes_come_back_bit_for_bit(name: str) -> None:
             "answer": "tokens",
             "feedback": "weighted_sum",
             "feedback_arguments": {
-                "parts": {"token_f1": 0.7, "rater": 1 / 3, "bleu": 0.1, "accuracy": 1e-3},
-                "arguments": {"rater": {"seed": 3}},
+                "parts": {"token_f1": 0.7, "annotator": 1 / 3, "bleu": 0.1, "accuracy": 1e-3},
+                "arguments": {"annotator": {"seed": 3}},
             },
         },
     ],

@@ -185,7 +185,7 @@ def test_dense_reward_sums_to_the_terminal_reward(name: str) -> None:
 
 
 def test_dense_reward_needs_feedback_that_scores_prefixes() -> None:
-    with pytest.raises(ValueError, match="SimulatedRater is not: use feedback='truth'"):
+    with pytest.raises(ValueError, match="AnnotatorFeedback is not: use feedback='truth'"):
         make("MMCaption-v0", 1, reward="dense")
 
 

@@ -238,5 +238,5 @@ def test_a_weighted_sum_is_what_its_parts_are(task: Task) -> None:
     assert torch.equal(judgement.reward[::2], 2 + judgement.parts["bleu"][::2])
     with pytest.raises(ValueError, match="deterministic and scores prefixes"):
         MultimodalVectorEnv(
-            2, task, feedback="weighted_sum", feedback_arguments={"parts": {"rater": 1.0}}, reward="dense"
+            2, task, feedback="weighted_sum", feedback_arguments={"parts": {"annotator": 1.0}}, reward="dense"
         )

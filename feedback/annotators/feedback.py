@@ -1,0 +1,91 @@
+"""The default reward: noisy ratings by a simulated annotator."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import torch
+
+from mm_envs.episodes import Episodes, Judgement
+from mm_envs.feedback_sources import true_utility
+from mm_envs.random import chance, gumbel, key_hashes, purpose
+from mm_envs.tasks import Task
+
+_EULER = 0.5772156649015329
+
+
+class AnnotatorFeedback:
+    """Ratings of answers one by one: noisy, sometimes mistaken, on a personal scale.
+
+    The perceived utility is p = u + (s / b) (G - 0.5772), where u is the true utility (1 - u by mistake, with
+    probability ``mistakes``), s the task's standard deviation of utility, b the rationality and G a standard
+    Gumbel draw of mean 0.5772. The reward is ``offset + gain * p``. The better of two answers gets the higher
+    rating with probability sigmoid(b (u1 - u2) / s): the Boltzmann-rational choice (Luce, 1959; Bradley and
+    Terry, 1952), with the rationality per standard deviation of utility, so that it means the same on every
+    task. All noise is drawn from the key of the episode and the seed: it does not depend on the batch, and
+    the same episode gets the same rating again.
+
+    Args:
+        task: The task whose answers are rated.
+        rationality: b, per standard deviation of utility; infinity for no noise.
+        mistakes: How often a good answer is taken for a bad one, in [0, 0.5].
+        scale: The standard deviation of ``log2(gain)`` and of ``offset`` among annotators.
+        seed: Which annotator it is: decides gain, offset and noise.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> annotator = AnnotatorFeedback(make_task("classify", dataset="digits"), scale=0.0)
+        >>> annotator.gain, annotator.offset
+        (1.0, 0.0)
+    """
+
+    sees_reference = True
+    deterministic = False
+    scores_prefix = False
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        rationality: float = 4.0,
+        mistakes: float = 0.05,
+        scale: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        if not rationality > 0:
+            raise ValueError(
+                f"rationality={rationality} is not above 0: use a small number for a careless annotator"
+            )
+        if not 0 <= mistakes <= 0.5:
+            raise ValueError(f"mistakes={mistakes} is not within 0 to 0.5: 0.5 is a coin-flipper")
+        if not scale >= 0:
+            raise ValueError(f"scale={scale} is below 0: 0 is an annotator on the scale of utility")
+        self._task, self.mistakes = task, mistakes
+        self.noise = task.utility_deviation / rationality
+        self.gain = 2 ** (scale * _standard_normal(f"rater {seed} gain"))
+        self.offset = scale * _standard_normal(f"rater {seed} offset")
+        self._stream = purpose(f"rater {seed} noise")
+
+    def score(self, episodes: Episodes) -> Judgement:
+        """Rates each episode.
+
+        Raises:
+            ValueError: The episodes carry no key, from which the noise is drawn, or no truth.
+        """
+        if episodes.key is None:
+            raise ValueError("these episodes carry no key: a simulated annotator draws its noise from it")
+        truth = true_utility(self._task, episodes)
+        utility, hashes = truth.reward, key_hashes(episodes.key, self._stream)
+        # The low bits of the hash make the noise, the high ones the mistakes.
+        perceived = torch.where(chance(hashes, self.mistakes), 1 - utility, utility)
+        noise = (gumbel(hashes) - _EULER) * self.noise
+        rating = (perceived + noise) * self.gain + self.offset
+        return Judgement(rating, {"perceived": perceived, "noise": noise}, truth.judged)
+
+
+def _standard_normal(name: str) -> float:
+    """A draw that is a function of its name."""
+    return NormalDist().inv_cdf((purpose(name) + 0.5) / 2**63)
