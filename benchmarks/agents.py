@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from agents.evaluate import Estimate, evaluate, sb3_policy
+from agents.evaluate import Estimate, evaluate
 from benchmarks.machine import Calibration, Machine, describe
 from benchmarks.reports import Options, Table
 from mm_envs.names import one_of
@@ -172,10 +172,11 @@ def _test_items(name: str) -> range:
 
 
 def _train_and_evaluate(name: str, algo: str, feedback: str, seed: int, steps: int, num_envs: int) -> float:
-    from agents.sb3.train import learn, make_agent
+    from agents.learning import learn
+    from agents.trainers import make_trainer
 
-    agent = make_agent(algo, gym.make_vec(name, num_envs=num_envs, feedback=feedback), seed=seed)
-    learn(agent, steps)
+    trainer = make_trainer(algo, gym.make_vec(name, num_envs=num_envs, feedback=feedback), seed=seed)
+    learn(trainer, steps)
     items = torch.tensor(_test_items(name))
     envs = gym.make_vec(name, num_envs=len(items), split="test", feedback="truth")
-    return evaluate(sb3_policy(agent.model), envs, items=items).mean_utility.mean
+    return evaluate(trainer.policy(), envs, items=items).mean_utility.value

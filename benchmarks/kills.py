@@ -35,7 +35,8 @@ _OPTIONS = ("--num-envs", "64", "--threads", "1", "--eval-episodes", "32", "--ch
 _PRELOADED = (
     "benchmarks.kills",
     "mm_envs.cli.app",
-    "agents.sb3.train",
+    "agents.sb3.trainer",
+    "agents.run",
     "agents.evaluate",
     "tensorboard.compat",
 )

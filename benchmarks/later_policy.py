@@ -19,14 +19,16 @@ import torch
 from torch import Tensor
 
 from agents.evaluate import Estimate
-from agents.imitation import fine_tune
+from agents.learning import learn
 from agents.policy import ResponsePolicy
-from agents.policy_gradient import GradientConfig, Reward, policy_gradient
+from agents.policy_gradient import PGSettings, PolicyGradient
+from agents.sft import sft
 from benchmarks.reports import Options, Report, Table
 from feedback.candidates import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, Answers, Labelled, Pairs
-from feedback.reward_models import Ensemble, FitConfig, ModelConfig, fit
+from feedback.reward_models import Ensemble, FitConfig, LearnedReward, ModelConfig, fit
+from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
 from mm_envs.tasks import CONFIGURATIONS, Task, make_task
 
@@ -49,6 +51,8 @@ class Plan:
         epochs: Of fine-tuning.
         fit: How the model is fitted.
         gradient: How the later policy is trained.
+        updates: How often it is updated.
+        prompts: Contexts an update.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3)
@@ -61,13 +65,15 @@ class Plan:
             epochs=4, trunk_learning_rate=5e-4, model=ModelConfig(128, hidden=128)
         )
     )
-    gradient: GradientConfig = field(default_factory=lambda: GradientConfig(steps=200, kl=0.1))
+    gradient: PGSettings = field(default_factory=lambda: PGSettings(kl=0.1))
+    updates: int = 200
+    prompts: int = 32
 
     @classmethod
     def short(cls) -> Plan:
         """A plan that shows that everything runs."""
         few = FitConfig(epochs=1, held_out=0.2)
-        return cls((0, 1), items=64, held_out=64, epochs=1, fit=few, gradient=GradientConfig(2, prompts=4))
+        return cls((0, 1), items=64, held_out=64, epochs=1, fit=few, updates=2, prompts=4)
 
 
 @dataclass(frozen=True)
@@ -109,15 +115,14 @@ class Bench:
     def run(self) -> Turn:
         """Trains and measures."""
         self._tell("fine-tuning a policy")
-        policy = fine_tune(self.task, epochs=self.plan.epochs, items=self.plan.items, seed=self.seed)
+        policy = sft(self.task, epochs=self.plan.epochs, items=self.plan.items, seed=self.seed)
         edits, samples = Edits(self.task), PolicySamples(policy, policy_name="the fine-tuned policy")
         own = Mixture([edits, samples])
         self._tell("fitting a reward model")
         model = self.fitted(own, policy)
         self._tell("training the later policy")
         later = copy.deepcopy(policy)
-        gradient = replace(self.plan.gradient, seed=self.seed)
-        updates = policy_gradient(later, self.task, reward_of(model), gradient)
+        kl = self.train_on(later, model)
         after = PolicySamples(later, policy_name="the later policy")
         self._tell("fitting another model on answers of the later policy")
         control = self.fitted(after, policy)
@@ -130,10 +135,22 @@ class Bench:
         }
         both = (self.mean(model, samples), self.mean(model, after))
         greedy = (self.mean(model, PolicySamples(one, 0))[0] for one in (policy, later))
-        divergence = float(np.mean([update.kl for update in updates[-10:]]))
         return Turn(
-            accuracy, _pair(one[0] for one in both), _pair(one[1] for one in both), _pair(greedy), divergence
+            accuracy,
+            _pair(one[0] for one in both),
+            _pair(one[1] for one in both),
+            _pair(greedy),
+            float(np.mean(kl[-10:])),
         )
+
+    def train_on(self, policy: ResponsePolicy, model: Ensemble) -> list[float]:
+        """Trains a policy in place on the scores of a model; returns the divergence at each update."""
+        settings, feedback = self.plan.gradient, LearnedReward(self.task, model=model)
+        rows = self.plan.prompts * settings.answers
+        envs = MultimodalVectorEnv(rows, self.task, feedback=feedback, group_size=settings.answers)
+        trainer = PolicyGradient("pg", envs, settings, seed=self.seed, model=policy)
+        learn(trainer, self.plan.updates * rows)
+        return [point.metrics["kl"] for point in trainer.curve.points]
 
     def _tell(self, said: str) -> None:
         self._progress(f"seed {self.seed}: {said}")
@@ -149,7 +166,7 @@ class Bench:
     def accuracy(self, model: Ensemble, sampler: Sampler) -> PairAccuracy:
         """How often the model prefers the better of two held-out answers."""
         response, length = sampler.sample(self.test, 2, self.seed)
-        scores = reward_of(model)(self.test, response, length)
+        scores = scores_of(model, self.test, response, length)
         utility = self.utility(self.test, response, length)
         (one, other), (worth, other_worth) = scores.unbind(1), utility.unbind(1)
         return pair_accuracy(one, other, worth, other_worth, sampler.name, self.test.item)
@@ -157,7 +174,7 @@ class Bench:
     def mean(self, model: Ensemble, sampler: Sampler) -> tuple[float, float]:
         """The mean utility and the mean score of held-out answers."""
         response, length = sampler.sample(self.test, 2, self.seed + 1)
-        scores = reward_of(model)(self.test, response, length)
+        scores = scores_of(model, self.test, response, length)
         return float(self.utility(self.test, response, length).mean()), float(scores.mean())
 
     def utility(self, prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
@@ -168,14 +185,10 @@ class Bench:
         return self.task.utility(response.flatten(0, 1), size, reference).reward.view(n, k)
 
 
-def reward_of(model: Ensemble) -> Reward:
-    """The scores of a model as the reward of a training."""
-
-    def reward(prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
-        scores = model.aggregate(model.predict(Answers.of(prompts.context, response, length)))
-        return scores.view(response.shape[:2])
-
-    return reward
+def scores_of(model: Ensemble, prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
+    """The scores of a model for several answers (n, k, ...) to each prompt, (n, k)."""
+    scores = model.aggregate(model.predict(Answers.of(prompts.context, response, length)))
+    return scores.view(response.shape[:2])
 
 
 def labels(answers: Answers, utility: Tensor) -> Labelled:

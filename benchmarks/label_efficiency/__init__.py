@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agents.imitation import fine_tune
+from agents.sft import sft
 from benchmarks.label_efficiency.crowds import aggregate
 from benchmarks.label_efficiency.report import report
 from benchmarks.label_efficiency.runs import Plan, measure
@@ -65,7 +65,7 @@ def bench(options: Options, progress: Callable[[str], None]) -> Report:
     size = QUICK if options.quick else Size()
     task = make_task(**CONFIGURATIONS[ID])
     progress("fine-tuning a policy of captions")
-    policy = fine_tune(task, epochs=size.epochs, items=size.items, features=size.features)
+    policy = sft(task, epochs=size.epochs, items=size.items, features=size.features)
     policy.eval().requires_grad_(False)
     samples = PolicySamples(policy, 1.0, "the fine-tuned policy")
     sampler = Mixture([Edits(task, (0, 4)), samples])

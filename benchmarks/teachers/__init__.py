@@ -16,8 +16,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.imitation import fine_tune
 from agents.policy import ResponsePolicy
+from agents.sft import sft
 from benchmarks.reports import Options, Report
 from benchmarks.teachers.heads import Recipe
 from benchmarks.teachers.report import FLIPS, QUERIES, Findings, report
@@ -69,13 +69,13 @@ def bench(options: Options, progress: Callable[[str], None]) -> Report:
     size = QUICK if options.quick else Size()
     progress("fine-tuning a policy of captions")
     task = _task(CAPTIONS)
-    policy = fine_tune(task, epochs=size.epochs, items=size.items, features=size.features)
+    policy = sft(task, epochs=size.epochs, items=size.items, features=size.features)
     edits = measure(task, Edits(task), policy, caption_cells(), size, progress)
     samples = PolicySamples(policy, 1.0, "the fine-tuned policy")
     sampled = measure(task, samples, policy, answer_cells(), size, progress)
     progress("fine-tuning a policy of answers")
     questions = _task(QUESTIONS)
-    answering = fine_tune(questions, epochs=size.answer_epochs, items=size.items, features=size.features)
+    answering = sft(questions, epochs=size.answer_epochs, items=size.items, features=size.features)
     sampler = RightAndWrong(questions)
     answered = measure(questions, sampler, answering, answer_cells(), size, progress)
     pairs = draw_pairs(questions, sampler, size.held_out, "test", seed_of(0, "held out"))

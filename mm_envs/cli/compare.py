@@ -1,4 +1,4 @@
-"""``mm-envs compare``: two agents side by side on the same items, judged by a person or by annotators."""
+"""``mm-envs compare``: two agents on the same items, compared by a person or by annotators."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from mm_envs.cli.output import console, print_json, shown, with_interval
-from mm_envs.cli.runs import Setting, setting_of
+from mm_envs.cli.output import console, print_json, shown
+from mm_envs.cli.settings import setting_of
 from mm_envs.cli.threads import torch_threads
 from mm_envs.names import at_least, one_of
 
 if TYPE_CHECKING:
+    from agents.run_folder import Setting
+    from feedback.duel import Duel
     from feedback.preferences import Pairwise
     from feedback.rounds import CandidatePairs
-    from mm_envs.cli.duel import Duel
     from mm_envs.tasks.task import Task
 
 PERSON = "person"
@@ -80,15 +81,15 @@ class Compare:
             f"{found.losses} lost, {found.ties} tied, {found.skips} skipped",
             soft_wrap=True,
         )
-        out.print(f"  win rate            {with_interval(*rate)}" if rate else "  nothing was judged")
+        out.print(f"  win rate            {rate}" if rate else "  no votes")
         for name, one in ((self.a, found.utility_a), (self.b, found.utility_b)):
-            out.print(f"  utility {shown(Path(name).name):11} {with_interval(one.mean, one.low, one.high)}")
-        out.print(f"  difference          {with_interval(gap.mean, gap.low, gap.high)}")
+            out.print(f"  utility {shown(Path(name).name):11} {one}")
+        out.print(f"  difference          {gap}")
         return 0
 
 
 def compare(options: Compare) -> Duel:
-    """Lets both answer, and somebody judge.
+    """Has both answer the same items, and a person or annotators vote.
 
     Raises:
         ValueError: The agents do not answer the same questions, or an option does not fit.
@@ -97,17 +98,18 @@ def compare(options: Compare) -> Duel:
     at_least("--items", options.items, 1, "compare on at least one")
     at_least("--seed", options.seed, 0)
     sides = _sides(options)
-    from mm_envs.cli.duel import Duel, played
+    from feedback.duel import Duel, play_duel
 
-    pairs, task = played(sides, options.items, options.split, options.seed)
+    pairs, task = play_duel(sides, options.items, options.split, options.seed)
     differ = pairs.take(pairs.differ)
-    records = _judged(options, task, differ) if len(differ) else []
+    records = _votes(options, task, differ) if len(differ) else []
     return Duel.of(task, pairs, records)
 
 
 def _sides(options: Compare) -> list[tuple[str, Setting]]:
-    """The policy ("agent", or one that needs no learning) and the environment of both."""
-    from mm_envs.cli.policies import NAMES
+    """The policy ("agent", or a baseline policy) and the environment of both."""
+    from agents.baselines import NAMES
+    from agents.run_folder import Setting
 
     named = {
         text: setting_of(text, data=options.data, layout=options.layout)
@@ -119,7 +121,7 @@ def _sides(options: Compare) -> list[tuple[str, Setting]]:
             raise ValueError(f"{one_of('agent', text, NAMES)}, nor a folder that `mm-envs train` wrote")
     if not named:
         if options.id is None:
-            raise ValueError("neither is a folder of an agent: say with --id which environment")
+            raise ValueError("neither is a folder of an agent: give --id, the environment")
         named[""] = setting_of(options.id, data=options.data, layout=options.layout)
     common = next(iter(named.values()))
     return [
@@ -128,7 +130,7 @@ def _sides(options: Compare) -> list[tuple[str, Setting]]:
     ]
 
 
-def _judged(options: Compare, task: Task, pairs: CandidatePairs) -> list[Pairwise]:
+def _votes(options: Compare, task: Task, pairs: CandidatePairs) -> list[Pairwise]:
     from contextlib import nullcontext
 
     from feedback.store import PreferenceStore
@@ -138,10 +140,10 @@ def _judged(options: Compare, task: Task, pairs: CandidatePairs) -> list[Pairwis
         opened = nullcontext() if options.db is None else PreferenceStore(options.db)
         with opened as store, person_at_terminal(options.pictures, options.json) as person:
             return ask(person, options.annotator, task, pairs, store)[0]
-    from mm_envs.cli.duel import judged
+    from feedback.duel import votes_of
     from mm_envs.cli.feedback.source import items_of, pool_of
 
-    records = judged(pool_of(options.judge, task, options.votes, options.seed), task, pairs)
+    records = votes_of(pool_of(options.judge, task, options.votes, options.seed), task, pairs)
     if options.db is not None:
         with PreferenceStore(options.db) as store:
             store.submit(records, items_of(task, pairs))

@@ -17,15 +17,17 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-from agents.evaluate import evaluate, sb3_policy
+from agents.agent_folder import load, read_config, save
+from agents.curve import Progress
+from agents.environment import stored_environment
+from agents.evaluate import evaluate
 from agents.generators import global_generators_kept
-from agents.sb3.checkpoint import load, read_config, save
-from agents.sb3.environment import stored_environment
+from agents.learning import learn
 from agents.sb3.extractor import policy_arguments
-from agents.sb3.progress import Progress
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
-from agents.sb3.train import Agent, learn, make_agent
 from agents.sb3.vec_env import DeviceVecEnv
+from agents.trainer import Trainer
+from agents.trainers import make_trainer
 
 MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
 SETTINGS = {
@@ -35,11 +37,11 @@ SETTINGS = {
 }
 
 
-def small(algo: str, envs: gym.vector.VectorEnv, seed: int = 1, **arguments: Any) -> Agent:
-    return make_agent(algo, envs, seed=seed, settings=SETTINGS[algo], features=16, hidden=8, **arguments)
+def small(algo: str, envs: gym.vector.VectorEnv, seed: int = 1, **arguments: Any) -> Trainer:
+    return make_trainer(algo, envs, seed=seed, settings=SETTINGS[algo], features=16, hidden=8, **arguments)
 
 
-def weights(agent: Agent) -> torch.Tensor:
+def weights(agent: Trainer) -> torch.Tensor:
     return torch.nn.utils.parameters_to_vector(agent.model.policy.parameters()).detach().clone()
 
 
@@ -66,7 +68,7 @@ def test_distributions_are_answered_by_continuous_actions() -> None:
     envs = gym.make_vec("MMClassify-distribution-v0", 4, feedback="truth")
     agent = small("ppo", envs)
     learn(agent, 16)
-    actions = sb3_policy(agent.model)(envs.reset(seed=0)[0])
+    actions = agent.policy()(envs.reset(seed=0)[0])
     assert actions.shape == (4, 10)
     assert envs.single_action_space.contains(actions[0].numpy())
 
@@ -109,9 +111,9 @@ def test_reward_and_utility_are_logged(make: MakeEnvs, tmp_path: Path) -> None:
 
 def test_wrong_names_are_refused(make: MakeEnvs) -> None:
     with pytest.raises(ValueError, match="algo='pp0' is not one of ppo, a2c, dqn"):
-        make_agent("pp0", make(2))
+        make_trainer("pp0", make(2))
     with pytest.raises(ValueError, match="use A2CSettings"):
-        make_agent("a2c", make(2), settings=PPOSettings())
+        make_trainer("a2c", make(2), settings=PPOSettings())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_wrong_names_are_refused(make: MakeEnvs) -> None:
 )
 def test_wrong_arguments_of_an_agent_are_said(make: MakeEnvs, arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        make_agent("ppo", make(2), **arguments)
+        make_trainer("ppo", make(2), **arguments)
 
 
 def test_no_default_is_taken_for_a_width_of_zero(make: MakeEnvs) -> None:
@@ -146,16 +148,16 @@ def test_what_is_no_vector_environment_is_said() -> None:
     with pytest.raises(
         ValueError, match=rf"envs is '{name}': make it with gym.make_vec\('{name}', num_envs=N\)"
     ):
-        make_agent("ppo", name)  # type: ignore[arg-type]
+        make_trainer("ppo", name)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"envs is of type OrderEnforcing: make it with gym.make_vec"):
-        make_agent("ppo", gym.make(name, disable_env_checker=True))  # type: ignore[arg-type]
+        make_trainer("ppo", gym.make(name, disable_env_checker=True))  # type: ignore[arg-type]
 
 
 def test_dqn_needs_choices() -> None:
     with pytest.raises(
         ValueError, match="algo='dqn' needs Discrete actions and these are Box: use ppo or a2c"
     ):
-        make_agent("dqn", gym.make_vec("MMClassify-distribution-v0", 2))
+        make_trainer("dqn", gym.make_vec("MMClassify-distribution-v0", 2))
 
 
 def test_trainings_of_no_steps_are_refused(make: MakeEnvs) -> None:
@@ -176,7 +178,7 @@ def test_what_is_no_policy_is_said_with_what_would_be(make: MakeEnvs) -> None:
     ):
         with pytest.raises(ValueError, match=f"cannot be called: give {cure}"):
             evaluate(wrong, envs)  # type: ignore[arg-type]
-    policy = sb3_policy(agent.model)
+    policy = agent.policy()
     with pytest.raises(ValueError, match="output='numpy' does not fit, since policies take tensors"):
         evaluate(policy, make(2, output="numpy"))
     with pytest.raises(ValueError, match=r"envs is of type str: make it with gym.make_vec"):
@@ -229,7 +231,7 @@ def test_a_saved_agent_acts_as_before(make: MakeEnvs, tmp_path: Path, algo: str)
     again = load(tmp_path / "agent", envs)
     assert torch.equal(weights(agent), weights(again))
     observation, _ = envs.reset(seed=0)
-    assert torch.equal(*(sb3_policy(each.model)(observation) for each in (agent, again)))
+    assert torch.equal(*(each.policy()(observation) for each in (agent, again)))
 
 
 def test_loading_refuses_other_spaces_by_name(make: MakeEnvs, tmp_path: Path) -> None:
@@ -313,7 +315,7 @@ def test_the_stock_way_trains() -> None:
     before = torch.nn.utils.parameters_to_vector(model.policy.parameters()).detach().clone()
     model.learn(16)
     assert not torch.equal(before, torch.nn.utils.parameters_to_vector(model.policy.parameters()))
-    agent = make_agent("ppo", vec_env, settings=replace(SETTINGS["ppo"], n_steps=8), features=16)
+    agent = make_trainer("ppo", vec_env, settings=replace(SETTINGS["ppo"], n_steps=8), features=16)
     told: list[Progress] = []
     learn(agent, 32, told.append)
     assert told[-1].reward == pytest.approx(told[-1].utility)
@@ -325,7 +327,7 @@ def test_the_stock_way_trains() -> None:
 )
 def test_digits_are_learnt_from_the_truth(make: MakeEnvs, algo: str, rows: int, steps: int) -> None:
     """0.9 on held-out digits, at 95 percent confidence; the seeds that were tried reached 0.97 to 0.99."""
-    agent = make_agent(algo, make(rows), seed=0)
+    agent = make_trainer(algo, make(rows), seed=0)
     learn(agent, steps)
-    result = evaluate(sb3_policy(agent.model), make(64, split="test"), episodes=500)
+    result = evaluate(agent.policy(), make(64, split="test"), episodes=500)
     assert result.mean_utility.low > 0.9

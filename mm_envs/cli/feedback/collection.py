@@ -21,9 +21,9 @@ from mm_envs.cli.feedback.source import pool_of
 from mm_envs.engine.ticket import Ticket
 
 if TYPE_CHECKING:
+    from agents.run_folder import Setting
     from feedback.store import PreferenceStore
     from mm_envs.cli.feedback.collect import Collect
-    from mm_envs.cli.runs import Setting
     from mm_envs.tasks.task import Task
 
 # Few labels are kept aside in early rounds, and their loss jumps.

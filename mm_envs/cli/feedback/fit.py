@@ -8,7 +8,6 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from mm_envs.cli.output import console, print_json, shown, with_interval
-from mm_envs.cli.runs import fresh_folder, write_json
 from mm_envs.cli.threads import torch_threads
 from mm_envs.names import at_least, one_of
 
@@ -89,6 +88,9 @@ def fit(options: Fit) -> dict[str, Any]:
         FileNotFoundError: There is no store, or no policy.
         FileExistsError: The folder is not empty.
     """
+    from agents.run_folder import fresh_folder
+    from agents.store import write_json
+
     if options.loss not in LOSSES:
         raise ValueError(one_of("--loss", options.loss, LOSSES))
     at_least("--held-out", options.held_out, 0)

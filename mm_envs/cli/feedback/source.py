@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.run_folder import Setting
 from mm_envs.cli.arguments import key_values, known_id, with_data
-from mm_envs.cli.runs import Setting
 
 if TYPE_CHECKING:
     from feedback.annotators import AnnotatorPool

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mm_envs.cli.duel import win_rate
 from rich.console import Console
 
 from feedback.annotators import make_pool
@@ -20,7 +21,6 @@ from feedback.rounds import CandidatePairs, draw_pairs
 from feedback.store import PreferenceStore
 from mm_envs.__main__ import main
 from mm_envs.cli.asking import ask
-from mm_envs.cli.duel import win_rate
 from mm_envs.cli.person import Person, Question
 from mm_envs.tasks import make_task
 from mm_envs.tasks.task import Task

@@ -219,8 +219,9 @@ def test_the_blind_search_is_cheap_with_many_words(tmp_path: Path, monkeypatch: 
 
 
 def test_agents_train_on_image_sound_text_and_video(place: Path) -> None:
-    from agents.sb3.settings import PPOSettings
     from agents.sb3.train import learn, make_agent
+
+    from agents.sb3.settings import PPOSettings
 
     envs = made("classify", 8, place)
     agent = make_agent(

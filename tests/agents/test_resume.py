@@ -18,10 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.buffers import DictReplayBuffer
 
-from agents.sb3 import replay, store
-from agents.sb3.checkpoints import Checkpoints
+from agents import store
+from agents.checkpoints import Checkpoints
+from agents.learning import learn, resume
+from agents.sb3 import replay
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
-from agents.sb3.train import Agent, learn, make_agent, resume
+from agents.trainer import Trainer
+from agents.trainers import make_trainer
 
 MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
 SETTINGS: dict[str, Any] = {
@@ -38,19 +41,19 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def made(make: MakeEnvs) -> Callable[..., Agent]:
+def made(make: MakeEnvs) -> Callable[..., Trainer]:
     """Makes a small agent."""
 
-    def make_one(algo: str, *, rows: int = 8, words: bool = True, **arguments: Any) -> Agent:
+    def make_one(algo: str, *, rows: int = 8, words: bool = True, **arguments: Any) -> Trainer:
         envs = make(rows, words, feedback="rater", **arguments.pop("envs", {}))
         settings = arguments.pop("settings", SETTINGS[algo])
         arguments = {"features": 16, "hidden": 8, **arguments}
-        return make_agent(algo, envs, seed=5, settings=settings, **arguments)
+        return make_trainer(algo, envs, seed=5, settings=settings, **arguments)
 
     return make_one
 
 
-def everything(agent: Agent) -> dict[str, Any]:
+def everything(agent: Trainer) -> dict[str, Any]:
     """Whatever a training leaves, in a form that can be compared."""
     optimiser = agent.model.policy.optimizer.state_dict()["state"]
     said = {
@@ -70,7 +73,7 @@ def everything(agent: Agent) -> dict[str, Any]:
     return said
 
 
-def kill_after(agent: Agent, steps: int) -> None:
+def kill_after(agent: Trainer, steps: int) -> None:
     """Lets an agent be killed in the middle of a rollout, after some steps of its environment."""
     env: Any = agent.model.env
     step_wait, left = env.step_wait, [steps]
@@ -87,7 +90,7 @@ def kill_after(agent: Agent, steps: int) -> None:
 @pytest.mark.parametrize("limit", [None, 2])
 @pytest.mark.parametrize("algo", SETTINGS)
 def test_a_killed_training_goes_on_bit_for_bit(
-    made: Callable[..., Agent], tmp_path: Path, algo: str, limit: int | None
+    made: Callable[..., Trainer], tmp_path: Path, algo: str, limit: int | None
 ) -> None:
     """Killed in the middle of rollouts at seeded moments, several times; checkpoints every second rollout."""
     envs = {} if limit is None else {"max_episode_steps": limit}
@@ -97,7 +100,7 @@ def test_a_killed_training_goes_on_bit_for_bit(
     kills, agent = 0, made(algo, envs=envs)
     while True:
         kill_after(agent, int(rng.integers(2, 14)) if kills < 5 else STEPS)
-        checkpoints = Checkpoints(tmp_path, seconds=math.inf, rollouts=2)
+        checkpoints = Checkpoints(tmp_path, seconds=math.inf, updates=2)
         try:
             if kills == 0:
                 learn(agent, STEPS, checkpoints=checkpoints)
@@ -111,7 +114,7 @@ def test_a_killed_training_goes_on_bit_for_bit(
     assert everything(agent) == everything(whole)
 
 
-def interrupted(made: Callable[..., Agent], folder: Path, algo: str = "a2c", **arguments: Any) -> None:
+def interrupted(made: Callable[..., Trainer], folder: Path, algo: str = "a2c", **arguments: Any) -> None:
     """Trains for a while, with a checkpoint after every rollout, and is killed."""
     agent = made(algo, **arguments)
     kill_after(agent, 18)
@@ -121,7 +124,7 @@ def interrupted(made: Callable[..., Agent], folder: Path, algo: str = "a2c", **a
 
 @pytest.mark.parametrize("algo", SETTINGS)
 def test_a_stopped_training_ends_with_a_checkpoint(
-    made: Callable[..., Agent], tmp_path: Path, algo: str
+    made: Callable[..., Trainer], tmp_path: Path, algo: str
 ) -> None:
     whole, agent, told = made(algo), made(algo), []
     learn(whole, STEPS)
@@ -144,7 +147,7 @@ def test_a_stopped_training_ends_with_a_checkpoint(
     assert everything(done) == everything(whole)
 
 
-def test_tensorboard_goes_on_in_the_same_folder(made: Callable[..., Agent], tmp_path: Path) -> None:
+def test_tensorboard_goes_on_in_the_same_folder(made: Callable[..., Trainer], tmp_path: Path) -> None:
     """What was logged after the checkpoint counts no more, and what was logged before it is there."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -153,7 +156,7 @@ def test_tensorboard_goes_on_in_the_same_folder(made: Callable[..., Agent], tmp_
     agent = made("ppo", tensorboard=str(tmp_path / "killed"))
     kill_after(agent, 22)
     with pytest.raises(Killed):
-        learn(agent, STEPS, checkpoints=Checkpoints(tmp_path / "c", seconds=math.inf, rollouts=3))
+        learn(agent, STEPS, checkpoints=Checkpoints(tmp_path / "c", seconds=math.inf, updates=3))
     resume(made("ppo", tensorboard=str(tmp_path / "killed")), Checkpoints(tmp_path / "c"))
     logs = []
     for name in ("whole", "killed"):
@@ -177,12 +180,12 @@ def test_tensorboard_goes_on_in_the_same_folder(made: Callable[..., Agent], tmp_
     ],
 )
 def test_another_training_is_refused_by_name(
-    make: MakeEnvs, made: Callable[..., Agent], tmp_path: Path, arguments: dict[str, Any], said: str
+    make: MakeEnvs, made: Callable[..., Trainer], tmp_path: Path, arguments: dict[str, Any], said: str
 ) -> None:
     interrupted(made, tmp_path)
     if "envs" in arguments:
         envs = make(8, True, **{"feedback": "rater", **arguments["envs"]})
-        agent = make_agent("a2c", envs, seed=5, settings=SETTINGS["a2c"], features=16, hidden=8)
+        agent = make_trainer("a2c", envs, seed=5, settings=SETTINGS["a2c"], features=16, hidden=8)
     else:
         agent = made("a2c", **arguments)
     before = everything_but_the_past(agent)
@@ -191,11 +194,11 @@ def test_another_training_is_refused_by_name(
     assert everything_but_the_past(agent) == before
 
 
-def everything_but_the_past(agent: Agent) -> Any:
+def everything_but_the_past(agent: Trainer) -> Any:
     return {name: value.tolist() for name, value in agent.model.policy.state_dict().items()}
 
 
-def test_another_vocabulary_dataset_or_package_is_said(made: Callable[..., Agent], tmp_path: Path) -> None:
+def test_another_vocabulary_dataset_or_package_is_said(made: Callable[..., Trainer], tmp_path: Path) -> None:
     interrupted(made, tmp_path)
     change(tmp_path, lambda whole: whole["training"]["vocabularies"].update(question="another"))
     with pytest.raises(ValueError, match="vocabulary 'question' of the observations was another and is now"):
@@ -226,7 +229,7 @@ def test_a_wrapped_environment_is_refused_before_it_trains(make: MakeEnvs, tmp_p
     from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
     wrapped = RecordEpisodeStatistics(make(2))
-    agent = make_agent("a2c", wrapped, features=16)
+    agent = make_trainer("a2c", wrapped, features=16)
     with pytest.raises(ValueError, match="without wrappers, or train without checkpoints"):
         learn(agent, 8, checkpoints=Checkpoints(tmp_path))
 
@@ -234,8 +237,8 @@ def test_a_wrapped_environment_is_refused_before_it_trains(make: MakeEnvs, tmp_p
 def test_wrong_times_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"seconds=-1 is below 0.0"):
         Checkpoints(tmp_path, seconds=-1)
-    with pytest.raises(ValueError, match="rollouts=0 is below 1"):
-        Checkpoints(tmp_path, rollouts=0)
+    with pytest.raises(ValueError, match="updates=0 is below 1"):
+        Checkpoints(tmp_path, updates=0)
 
 
 # Files --------------------------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ def test_wrong_times_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("algo", ["a2c", "dqn"])
 def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
-    made: Callable[..., Agent], tmp_path: Path, algo: str, monkeypatch: pytest.MonkeyPatch
+    made: Callable[..., Trainer], tmp_path: Path, algo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every call that changes the disk is the last one, in turn."""
     calls = {"left": 10**9, "done": 0}
@@ -288,7 +291,7 @@ def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
     assert len(set(wholes)) > 1
 
 
-def test_a_damaged_checkpoint_is_passed_over(made: Callable[..., Agent], tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_passed_over(made: Callable[..., Trainer], tmp_path: Path) -> None:
     whole = made("dqn")
     learn(whole, STEPS)
     interrupted(made, tmp_path, "dqn")
@@ -311,7 +314,7 @@ def test_a_damaged_checkpoint_is_passed_over(made: Callable[..., Agent], tmp_pat
         resume(agent, Checkpoints(tmp_path / "nothing"))
 
 
-def test_a_bit_that_has_turned_over_is_found(made: Callable[..., Agent], tmp_path: Path) -> None:
+def test_a_bit_that_has_turned_over_is_found(made: Callable[..., Trainer], tmp_path: Path) -> None:
     interrupted(made, tmp_path)
     for path in tmp_path.glob("step-*.safetensors"):
         content = bytearray(path.read_bytes())
@@ -323,7 +326,7 @@ def test_a_bit_that_has_turned_over_is_found(made: Callable[..., Agent], tmp_pat
 
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])
 def test_whatever_a_file_lacks_is_said_in_a_sentence(
-    made: Callable[..., Agent], tmp_path: Path, algo: str
+    made: Callable[..., Trainer], tmp_path: Path, algo: str
 ) -> None:
     """Every entry of the state is removed or replaced in turn, as a stranger could write it."""
     interrupted(made, tmp_path, algo)
@@ -347,7 +350,7 @@ def test_whatever_a_file_lacks_is_said_in_a_sentence(
     assert tried > 20
 
 
-def test_files_of_a_checkpoint_stay_in_its_folder(made: Callable[..., Agent], tmp_path: Path) -> None:
+def test_files_of_a_checkpoint_stay_in_its_folder(made: Callable[..., Trainer], tmp_path: Path) -> None:
     interrupted(made, tmp_path)
     change(tmp_path, lambda whole: whole["files"]["tensors"].update(name="../step-1.safetensors"))
     with pytest.raises(ValueError, match=r"'../step-1.safetensors' is no file of a checkpoint"):
@@ -355,7 +358,7 @@ def test_files_of_a_checkpoint_stay_in_its_folder(made: Callable[..., Agent], tm
 
 
 def test_nothing_of_a_checkpoint_is_unpickled(
-    made: Callable[..., Agent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(made, tmp_path, "dqn")
 
@@ -384,7 +387,7 @@ def test_a_replay_buffer_comes_back_from_its_files(
     buffer, again = (DictReplayBuffer(size * 2, space, gym.spaces.Discrete(4), n_envs=2) for _ in range(2))
     rng, steps, files = np.random.default_rng(0), 0, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay, "_MOST_FILES", most)
+        patch.setattr(replay, "MAX_FILES", most)
         for piece in pieces:
             for _ in range(piece):
                 seen = [{"image": rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)} for _ in range(2)]
