@@ -1,4 +1,4 @@
-"""An agent and the baseline policies on the same held-out episodes; the answers of policies to given items."""
+"""An agent and the baseline policies on the same held-out episodes, and policies on the same items."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ def resumed_plan(
 
     Args:
         out: The folder.
-        feedback: The ``module:attribute`` string of the user's own feedback, which is never taken from a file.
+        feedback: The ``module:attribute`` string of a feedback, which is never taken from a file.
         data: Where the files of the items are now; None for where they were.
         layout: How to read them now.
         checkpoint_seconds: Time between two checkpoints.

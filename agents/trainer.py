@@ -121,7 +121,13 @@ class Trainer(ABC):
         return []
 
     def read_files(self, folder: Path, files: Sequence[StoredFile]) -> None:
-        """Puts back what ``write_files`` wrote."""
+        """Puts back what ``write_files`` wrote.
+
+        Raises:
+            ValueError: The files are not those of this trainer.
+        """
+        if files:
+            raise ValueError(f"{folder} holds files that algo={self.algo!r} does not write: train again")
 
     @classmethod
     def environment_arguments(cls, settings: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents.policy import ResponsePolicy
-from agents.sft import sft
+from agents.sft import Examples, one_cycle, sft
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task, make_task
@@ -43,12 +43,23 @@ def test_captions_are_learned() -> None:
 @pytest.mark.parametrize("name", ["caption", "vqa"])
 def test_every_item_is_taught_once_an_epoch(name: str) -> None:
     task = make_task(name, items=70)
-    taught = TrainingItems(task)
-    batches = list(taught.batches(32, torch.Generator().manual_seed(0)))
-    pictures = torch.cat([context["image"] for context, _, _ in batches]).flatten(1)
+    examples = Examples(task)
+    batches = [examples.batch(step, 32) for step in (0, 32, 64)]
+    pictures = torch.cat([batch.context["image"] for batch in batches]).flatten(1)
     whole = task.batch(torch.arange(70), ["image"])["image"].flatten(1)
-    assert [len(answer) for _, answer, _ in batches] == [32, 32, 6]
+    assert [len(batch) for batch in batches] == [32, 32, 6]
     assert torch.equal(pictures.unique(dim=0), whole.unique(dim=0))
+    assert not torch.equal(examples.batch(70, 32).context["image"], batches[0].context["image"])
+
+
+def test_the_schedule_is_that_of_torch() -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=1001)
+    for step in range(1000):
+        group, expected = optimizer.param_groups[0], one_cycle(step / 1000)
+        assert (group["lr"], group["betas"][0]) == pytest.approx(expected, abs=0.01)
+        optimizer.step()
+        schedule.step()
 
 
 def test_what_is_taught_is_a_good_answer_to_that_item() -> None:
