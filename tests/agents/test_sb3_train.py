@@ -17,9 +17,8 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-from agents.agent_folder import load, read_config, save
+from agents.agent_folder import load, save
 from agents.curve import Progress
-from agents.environment import stored_environment
 from agents.evaluate import evaluate
 from agents.generators import global_generators_kept
 from agents.learning import learn
@@ -203,24 +202,6 @@ def test_dqn_draws_one_coin_a_row(make: MakeEnvs) -> None:
         assert abs(share - p) <= 5 * math.sqrt(p * (1 - p) / 2000)
     one = {key: value[0] for key, value in observation.items()}
     assert np.shape(agent.model.predict(one)[0]) == ()
-
-
-@pytest.mark.parametrize("algo", SETTINGS)
-def test_a_saved_agent_acts_as_before(make: MakeEnvs, tmp_path: Path, algo: str) -> None:
-    agent = small(algo, make(4, words=True))
-    learn(agent, 32)
-    save(agent, tmp_path / "agent")
-    assert sorted(path.name for path in (tmp_path / "agent").iterdir()) == [
-        "config.json",
-        "policy.safetensors",
-    ]
-    name, arguments = stored_environment(read_config(tmp_path / "agent"))
-    assert (name, arguments["feedback"]) == ("MMVQA-tokens-v0", "truth")
-    envs = gym.make_vec(name, 3, **arguments)
-    again = load(tmp_path / "agent", envs)
-    assert torch.equal(weights(agent), weights(again))
-    observation, _ = envs.reset(seed=0)
-    assert torch.equal(*(each.policy()(observation, torch.arange(3)) for each in (agent, again)))
 
 
 def test_loading_refuses_other_spaces_by_name(make: MakeEnvs, tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from mm_envs.cli.duel import win_rate
 from rich.console import Console
 
 from feedback.annotators import make_pool
 from feedback.candidates import make_sampler
+from feedback.duel import win_rate
 from feedback.preferences import CHOICES, Pairwise
 from feedback.rounds import CandidatePairs, draw_pairs
 from feedback.store import PreferenceStore
@@ -292,17 +292,17 @@ def test_agents_of_different_environments_are_refused(
 
 def test_a_win_rate_counts_items_once_and_ties_half(task: Task, pairs: CandidatePairs) -> None:
     pool = make_pool("3 good", task, votes=3)
-    from mm_envs.cli.duel import judged
+    from feedback.duel import votes_of
 
-    said = judged(pool, task, pairs)
-    rate = win_rate(said)
+    records = votes_of(pool, task, pairs)
+    rate = win_rate(records)
     assert rate is not None
-    votes = torch.tensor([[1.0, 0.0, 0.5][CHOICES.index(one.choice)] for one in said]).view(40, 3)
-    assert rate[0] == pytest.approx(votes.mean(1).mean().item())
-    for end in rate[1:]:
+    votes = torch.tensor([[1.0, 0.0, 0.5][CHOICES.index(one.choice)] for one in records]).view(40, 3)
+    assert rate.value == pytest.approx(votes.mean(1).mean().item())
+    for end in (rate.low, rate.high):
         # The ends of Wilson's interval lie 1.96 standard errors of their own from the share.
-        assert abs(end - rate[0]) == pytest.approx(1.959964 * (end * (1 - end) / 40) ** 0.5)
-    with_ties = win_rate(said, same=60)
+        assert abs(end - rate.value) == pytest.approx(1.959964 * (end * (1 - end) / 40) ** 0.5)
+    with_ties = win_rate(records, same=60)
     assert with_ties is not None
-    assert with_ties[0] == pytest.approx((40 * rate[0] + 30) / 100)
+    assert with_ties.value == pytest.approx((40 * rate.value + 30) / 100)
     assert win_rate([]) is None
