@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from agents.state import State
+from mm_envs.optional import require
 
 COLUMNS = ("step", "reward", "utility")
 _REWARD, _UTILITY, _LINE = "#b0752a", "#1e64be", "#767a84"
@@ -126,6 +127,7 @@ def draw(points: Sequence[Progress], baselines: Mapping[str, float], title: str,
         title: Above the plot.
         path: The file.
     """
+    require("matplotlib")
     # No pyplot: it keeps figures for the whole process and may look for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

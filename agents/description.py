@@ -14,7 +14,7 @@ import torch
 
 from agents.environment import describe_environment
 from agents.trainer import Trainer
-from mm_envs.engine.snapshot import configuration, refuse_other
+from mm_envs.engine.snapshot import refuse_other
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.spaces import Tokens, to_json
 from mm_envs.tokenizers.table import from_plain
@@ -48,7 +48,7 @@ def describe_training(trainer: Trainer) -> dict[str, Any]:
     """
     whole = {
         **describe(trainer),
-        "engine": configuration(engine_of(trainer)),
+        "engine": engine_of(trainer).configuration,
         "device": str(trainer.device),
         "threads": torch.get_num_threads(),
     }

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mm_envs.judges import FEEDBACKS
+from mm_envs.feedback_sources import FEEDBACKS
 from mm_envs.names import one_of
-from mm_envs.outside import OF_THE_CALLER, OF_THE_MACHINE, objection
 from mm_envs.tasks import CONFIGURATIONS
+from mm_envs.untrusted import OF_THE_CALLER, OF_THE_MACHINE, objection
 
 NOT_STORED = (*OF_THE_CALLER, *OF_THE_MACHINE)
 _IN_PYTHON = "make the environment yourself in Python and load the agent into it"

@@ -94,7 +94,7 @@ class ResponsePolicy(nn.Module):
 
         Args:
             encoded: As ``encode`` gives it.
-            hashes: One for each row, (n,) int64, for instance of ``mm_envs.random.key_bits``: a row depends
+            hashes: One for each row, (n,) int64, for instance of ``mm_envs.random.key_hashes``: a row depends
                 on its context and its hash, up to the error of sums of floats.
             temperature: Logits are divided by it, deviations multiplied; 0 takes the likeliest each time.
             hear: What is heard between turns, see ``mm_envs.tasks.play.hearing``; conversations need it.

@@ -12,8 +12,8 @@ from agents.policy import ResponsePolicy
 from mm_envs.batch import Batch
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes
-from mm_envs.judges import judge
-from mm_envs.random import key_bits, purpose
+from mm_envs.feedback_sources import judgement
+from mm_envs.random import key_hashes, purpose
 from mm_envs.tasks.play import hearing
 
 
@@ -60,13 +60,13 @@ def draw_rollout(
     hear = hearing(envs.task, prompts)
     with torch.no_grad():
         encoded = policy.encode(context).repeat_interleave(answers, 0)
-        hashes = key_bits(prompts.key, purpose("policy gradient"))
+        hashes = key_hashes(prompts.key, purpose("policy gradient"))
         response, length = policy.sample(encoded, hashes, temperature, hear)
         turns = None if hear is None else hear(response)
         truth = envs.task.utility(response, length, prompts.reference)
         episodes = Episodes(prompts.context, response, length, prompts.reference, prompts.key, truth, turns)
-        judgement = judge(envs.feedback, episodes)
-        reward = torch.where(judgement.judged, judgement.reward, 0.0)
+        given = judgement(envs.feedback, episodes)
+        reward = torch.where(given.judged, given.reward, 0.0)
     envs.reset()
 
     def grouped(values: Tensor) -> Tensor:

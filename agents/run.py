@@ -39,6 +39,7 @@ from agents.store import newest, write_json
 from agents.trainers import make_settings, make_trainer, trainer_class
 from mm_envs.engine.issue import ticket
 from mm_envs.names import at_least
+from mm_envs.optional import require
 from mm_envs.tasks.scores import baseline_scores
 from mm_envs.values import tuples
 
@@ -147,6 +148,7 @@ class Run:
     """
 
     def __init__(self, plan: Plan) -> None:
+        require("matplotlib")
         self.plan, self.interrupted = plan, False
         arguments = trainer_class(plan.algo).environment_arguments(plan.settings)
         envs = plan.setting.make(plan.num_envs, **arguments)

@@ -144,8 +144,10 @@ class Trainer(ABC):
         return {}
 
     def weights(self) -> dict[str, Tensor]:
-        """Weights and buffers of the policy by name, shared ones once."""
-        return {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        """Weights and persistent buffers of the policy by name, shared ones once."""
+        known = self.network.state_dict().keys()
+        several = (*self.network.named_parameters(), *self.network.named_buffers())
+        return {name: tensor for name, tensor in several if name in known}
 
     @classmethod
     def make_settings(cls, given: Mapping[str, Any]) -> Any:

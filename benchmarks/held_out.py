@@ -68,10 +68,10 @@ def unlearned(id: str, dataset: Dataset, **arguments: Any) -> Mapping[str, NDArr
     task = gym.make_vec(id, num_envs=1, dataset=dataset, **arguments).unwrapped.task  # type: ignore[attr-defined]
     baselines, items = Baselines(task), torch.tensor(dataset.range("test"))
     seen, reference = baselines.fields(items)
-    bits = fold(stream(0, "random policy"), torch.arange(len(items)))
+    hashes = fold(stream(0, "random policy"), torch.arange(len(items)))
     responses = (
         baselines.blind(seen, len(items)),
-        baselines.random(bits),
+        baselines.random(hashes),
         baselines.oracle(reference),
     )
     return {

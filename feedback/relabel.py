@@ -21,7 +21,7 @@ from feedback.transitions import (
     observation_and_action,
 )
 from mm_envs.episodes import Feedback
-from mm_envs.judges import judge as judged_by
+from mm_envs.feedback_sources import judgement
 from mm_envs.names import at_least
 
 
@@ -54,7 +54,7 @@ def rewards_of(steps: Transitions, judge: Feedback, adapter: Adapter) -> NDArray
             raise ValueError(
                 f"the adapter made {len(episodes)} episodes of {len(steps)} steps: make one of each"
             )
-        reward: NDArray[np.float32] = judged_by(judge, episodes).reward.cpu().numpy().copy()
+        reward: NDArray[np.float32] = judgement(judge, episodes).reward.cpu().numpy().copy()
     wrong = int((~np.isfinite(reward)).sum())
     if wrong:
         raise ValueError(

@@ -12,10 +12,11 @@ Importing this package registers its environments with Gymnasium:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium as gym
 
+from mm_envs.optional import lazy_attributes
 from mm_envs.tasks import CONFIGURATIONS
 
 if TYPE_CHECKING:
@@ -29,26 +30,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "Episodes": "mm_envs.episodes",
-    "Feedback": "mm_envs.episodes",
-    "Judgement": "mm_envs.episodes",
-    "MultimodalEnv": "mm_envs.engine.single",
-    "MultimodalVectorEnv": "mm_envs.engine.vector",
-    "check_vector_env": "mm_envs.engine.check",
-    "decode": "mm_envs.engine.decode",
-    "replay": "mm_envs.engine.replay",
-    "ticket": "mm_envs.engine.issue",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Loads what needs torch only when it is needed."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'mm_envs' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_LAZY[name]), name)
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "mm_envs.engine.check": ["check_vector_env"],
+        "mm_envs.engine.decode": ["decode"],
+        "mm_envs.engine.issue": ["ticket"],
+        "mm_envs.engine.replay": ["replay"],
+        "mm_envs.engine.single": ["MultimodalEnv"],
+        "mm_envs.engine.vector": ["MultimodalVectorEnv"],
+        "mm_envs.episodes": ["Episodes", "Feedback", "Judgement"],
+    },
+)
 
 
 def _register() -> None:

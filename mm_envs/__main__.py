@@ -1,4 +1,4 @@
-"""The command ``mm-envs``, also as ``python -m mm_envs``."""
+"""The command ``mm-envs``, also as ``python -m mm_envs``. Needs the extra ``mm-envs[cli]``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        argv: The words after the name of the program; None for those of the process.
+        argv: The arguments after the name of the program; None for those of the process.
 
     Returns:
         The exit status: 0; 1 where something went wrong or does not hold; 2 for wrong usage or a broken
         installation.
     """
-    # Before anything heavy: a broken installation would show as a puzzling import error there.
+    # Before anything heavy is imported: a broken installation would end in an import error there.
     from mm_envs.cli.installation import faults
 
     found = faults()

@@ -1,4 +1,4 @@
-"""The base of all batches: rows are taken, joined and moved in one way, whatever a batch holds."""
+"""The base class of batches: rows are taken, joined and moved in one way."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Batch:
     """
 
     def take(self: B, rows: Tensor) -> B:
-        """Some rows, (k,) int64 or a mask, in that order; a row may be taken several times."""
+        """Some rows, (k,) int64 or a mask, in that order; rows may repeat."""
         return self._changed(lambda value: value[rows])
 
     def to(self: B, device: torch.device | str) -> B:
@@ -42,7 +42,7 @@ class Batch:
 
     @classmethod
     def join(cls: type[B], batches: Sequence[B]) -> B:
-        """The rows of several batches, one after another; what rows share is that of the first batch.
+        """The concatenated rows of several batches; shared fields are those of the first batch.
 
         Raises:
             ValueError: There is no batch.
@@ -70,12 +70,7 @@ class Batch:
 
 
 class Lazily(Mapping[str, Tensor]):
-    """A mapping whose tensors are changed when they are looked up.
-
-    Args:
-        fields: The tensors.
-        change: What is done with each.
-    """
+    """A mapping that applies ``change`` to a tensor when it is looked up."""
 
     def __init__(self, fields: Mapping[str, Tensor], change: Callable[[Tensor], Tensor]) -> None:
         self._fields, self._change = fields, change
@@ -97,7 +92,7 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor], shared: bool) -> An
         return value._changed(change, shared)
     if isinstance(value, dict):
         return {name: _changed(one, change, shared) for name, one in value.items()}
-    # What gathers its tensors on demand goes on doing so.
+    # Lazy mappings stay lazy.
     return Lazily(value, change) if isinstance(value, Mapping) else value
 
 

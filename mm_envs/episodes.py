@@ -24,8 +24,8 @@ class Judgement(Batch):
 
     Attributes:
         reward: The reward of each episode, (n,) float32.
-        parts: Named parts of the reward, each (n,) float32; what they add up to is the judge's own affair.
-        judged: Which episodes were judged at all, (n,) bool; an unjudged one has reward 0.
+        parts: Named parts of the reward, each (n,) float32; they need not add up to the reward.
+        judged: Which episodes were judged, (n,) bool, by default all; others have reward 0.
     """
 
     reward: Tensor
@@ -34,7 +34,6 @@ class Judgement(Batch):
 
     def __post_init__(self) -> None:
         if self.judged is _NOTHING:
-            # Every episode, unless told otherwise.
             object.__setattr__(self, "judged", torch.ones_like(self.reward, dtype=torch.bool))
 
 
@@ -43,17 +42,16 @@ class Episodes(Batch):
     """A batch of n finished episodes; every tensor has leading dimension n.
 
     Attributes:
-        context: What the agent saw and what stayed the same for the whole episode, by observation key.
-        response: What it answered, in the form of the task's kind of answer: (n,) int64 for a choice,
-            (n, length) int64 for words, (n, size) float32 for a vector, ...
-        response_length: How many words the answer has, (n,) int64, ``<eos>`` not counted; None for kinds
+        context: The constant part of the observations, by observation key.
+        response: The answer, in the form of its kind: (n,) int64 for a choice, (n, length) int64 for words,
+            (n, size) float32 for a vector, ...
+        response_length: The number of words of the answer, (n,) int64, without ``<eos>``; None for kinds
             without length.
-        reference: The hidden truth, by field name. None where the feedback must not see it.
-        key: Seed, row and episode number, (n, 3) int64. None where the feedback must not see it: it would be
-            a look-up path to the truth.
-        truth: The true utility, where it is known already; None where the feedback must not see it.
-        turns: What was heard between the turns of a conversation, by observation key; None where there was
-            none.
+        reference: The hidden truth, by field name; None for feedback that must not see it.
+        key: Seed, row and episode number, (n, 3) int64; None for feedback that must not see the truth, which
+            can be looked up by it.
+        truth: The true utility where known; None for feedback that must not see it.
+        turns: The replies between the turns of a conversation, by observation key; None without one.
     """
 
     context: Mapping[str, Tensor]
@@ -68,7 +66,7 @@ class Episodes(Batch):
         return len(self.response)
 
     def where(self, mask: Tensor, other: Episodes) -> Episodes:
-        """These answers where the mask (n,) bool is True, else the others to the same questions."""
+        """These answers where the mask (n,) bool is True, else the others to the same prompts."""
 
         def chosen(one: Tensor, two: Tensor) -> Tensor:
             return torch.where(mask.view(-1, *[1] * (one.ndim - 1)), one, two)
@@ -82,19 +80,19 @@ class Episodes(Batch):
         return replace(self, response=response, response_length=length, truth=None, turns=turns)
 
     def blind(self) -> Episodes:
-        """The same episodes without reference, key and truth, as learned feedback gets them.
+        """The same episodes without reference, key and truth, for learned feedback.
 
-        The context is gathered: what gathers it on demand knows the items.
+        The context is gathered: a lazy one refers to the items.
         """
         return replace(self, context=dict(self.context), reference=None, key=None, truth=None)
 
 
 @dataclass(frozen=True)
 class Prompts(Batch):
-    """What n episodes ask, before they are answered; every tensor has leading dimension n.
+    """The unanswered part of n episodes; every tensor has leading dimension n.
 
     Attributes:
-        context: What is seen and stays the same for the whole episode, by observation key.
+        context: The constant part of the observations, by observation key.
         reference: The hidden truth, by field name.
         key: Seed, row and episode number, (n, 3) int64.
         item: The index of the item in the dataset, (n,) int64.
@@ -111,25 +109,25 @@ class Prompts(Batch):
     def answered(
         self, response: Tensor, length: Tensor | None = None, turns: Mapping[str, Tensor] | None = None
     ) -> Episodes:
-        """The episodes in which each of the n rows is given one answer.
+        """The episodes in which each of the n rows gets one answer.
 
         Args:
             response: (n, ...), as ``Episodes.response``.
             length: (n,) int64 for kinds with length, else None.
-            turns: What is heard between the turns, see ``mm_envs.tasks.play.answered``.
+            turns: The replies between the turns, see ``mm_envs.tasks.play.answered``.
         """
         return Episodes(self.context, response, length, self.reference, self.key, turns=turns)
 
 
 @dataclass(frozen=True)
 class Segments(Batch):
-    """n stretches of up to T transitions of any environment.
+    """n segments of up to T transitions of any environment.
 
     Attributes:
-        observations: What was seen before each action, by observation key, (n, T, ...).
+        observations: The observation before each action, by observation key, (n, T, ...).
         actions: (n, T, ...).
-        mask: Which transitions there are, (n, T) bool: shorter segments are padded.
-        rewards: The reward of each transition, (n, T) float32; None where it is not known.
+        mask: Which transitions exist, (n, T) bool: shorter segments are padded.
+        rewards: The reward of each transition, (n, T) float32; None where unknown.
     """
 
     observations: Mapping[str, Tensor]
@@ -141,12 +139,12 @@ class Segments(Batch):
         return len(self.mask)
 
     def flat(self) -> tuple[dict[str, Tensor], Tensor]:
-        """Observations and actions of the transitions that there are, one after another, (m, ...)."""
+        """Observations and actions of the existing transitions, concatenated, (m, ...)."""
         observations = {key: value[self.mask] for key, value in self.observations.items()}
         return observations, self.actions[self.mask]
 
     def total(self, scores: Tensor) -> Tensor:
-        """The scores of segments, (n,): those of their transitions (m,), in the order of ``flat``, summed.
+        """The scores of segments, (n,): sums over those of their transitions (m,), in the order of ``flat``.
 
         Example:
             >>> mask = torch.tensor([[True, True], [True, False]])
@@ -163,12 +161,12 @@ def derived(
     name: Hashable,
     make: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
 ) -> Mapping[str, Tensor]:
-    """What follows from the fields of each item alone: the engine's fields keep it, once an item.
+    """Fields that follow from those of each item alone; the fields of the engine keep them, once an item.
 
     Args:
         fields: Fields of n items, such as ``Episodes.reference``.
-        name: What is made, with everything that it depends on beside the item.
-        make: Makes it of the fields of some items, row by row; tensors with the same leading dimension.
+        name: What is made, with everything that it depends on besides the item.
+        make: Makes it from the fields of some items, row by row; tensors with the same leading dimension.
 
     Example:
         >>> double = lambda fields: {"twice": 2 * fields["label"]}
@@ -182,12 +180,12 @@ def derived(
 
 @runtime_checkable
 class Feedback(Protocol):
-    """Turns episodes into reward.
+    """A source of reward: scores episodes.
 
     Attributes:
-        sees_reference: Whether the judge is handed ``reference``, ``key`` and ``truth``.
+        sees_reference: Whether it gets ``reference``, ``key`` and ``truth``.
         deterministic: Whether the reward is a function of context, response and reference alone.
-        scores_prefix: Whether an unfinished answer can be scored (what dense reward needs).
+        scores_prefix: Whether it can score an unfinished answer, as dense reward requires.
     """
 
     sees_reference: bool
@@ -195,5 +193,5 @@ class Feedback(Protocol):
     scores_prefix: bool
 
     def score(self, episodes: Episodes) -> Judgement:
-        """Judges the episodes; holds no hidden state."""
+        """The judgement of the episodes; keeps no hidden state."""
         ...

@@ -1,7 +1,7 @@
-"""Names that stand for objects, and the sentences for names and values that do not fit.
+"""Names that refer to objects, and the errors for unknown names and values.
 
-Tables of ``module:attribute`` strings are resolved when they are used. This is how mm_envs knows of a
-feedback source without importing the layer above it, in the way of Gymnasium's entry points.
+Tables of ``module:attribute`` strings are resolved when they are used, as Gymnasium's entry points are: so
+mm_envs refers to feedback sources of higher layers without importing them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ from typing import Any
 
 
 def one_of(name: str, value: object, known: Iterable[str]) -> str:
-    """The sentence for a value that is not in a table: names the argument, the value and the choices.
+    """The message for a value that is not in a table.
 
     Example:
         >>> one_of("fusion", "concatt", ["concat", "mean"])
         "fusion='concatt' is not one of concat, mean"
     """
     return f"{_given(name, value)} is not one of {', '.join(known)}"
+
+
+def check_one_of(name: str, value: object, known: Collection[Any]) -> None:
+    """Refuses a value that is not in a table.
+
+    Raises:
+        ValueError: It is not one of them.
+    """
+    if value not in known:
+        raise ValueError(one_of(name, value, known))
 
 
 def at_least(name: str, value: float, least: float, cure: str = "") -> None:
@@ -40,12 +50,12 @@ def at_least(name: str, value: float, least: float, cure: str = "") -> None:
 
 
 def _given(name: str, value: object) -> str:
-    """An argument as it was given: to a function, or as an option on the command line."""
+    """An argument as given: to a function, or as an option on the command line."""
     return f"{name} {value}" if name.startswith("--") else f"{name}={value!r}"
 
 
 def whole(name: str, value: object) -> None:
-    """Refuses what is no whole number.
+    """Refuses anything but a whole number.
 
     Raises:
         ValueError: It is something else.
@@ -73,12 +83,12 @@ def keywords(factory: Callable[..., Any]) -> tuple[list[str], bool]:
 
 
 def refuse_unknown(owner: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Refuses arguments that nobody takes; the message suggests the nearest one that is taken.
+    """Refuses unknown arguments; the message suggests the nearest known one.
 
     Args:
-        owner: Who takes arguments, for the message.
+        owner: The function or class, for the message.
         given: The names of the arguments.
-        known: The names of those that are taken.
+        known: The names that are accepted.
 
     Raises:
         ValueError: An argument is not known.
@@ -98,12 +108,13 @@ def refuse_unknown(owner: str, given: Iterable[str], known: Collection[str]) -> 
 
 
 def resolve(name: str, value: str, table: Mapping[str, str]) -> Any:
-    """The object behind a name of a table, or behind a ``module:attribute`` string of the user's own.
+    """The object behind a name of a table, or behind a ``module:attribute`` string.
 
-    The string of a user runs code, since it imports a module: never hand on one that was read from a file.
+    A ``module:attribute`` string runs code, since it imports a module: never pass one that was read from a
+    file.
 
     Args:
-        name: What the name is for, as the error shall call it.
+        name: The argument, for the message.
         value: A key of the table, or ``module:attribute``.
         table: Names and their ``module:attribute`` strings.
 
@@ -121,11 +132,11 @@ def resolve(name: str, value: str, table: Mapping[str, str]) -> Any:
     try:
         found = import_module(module)
     except ModuleNotFoundError as error:
-        # A module that is there and misses another one says better itself what it misses.
+        # The error of an existing module that fails to import another one is better as it is.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise ValueError(
-            f"{name}={value!r}: there is no module {error.name}: install it, or start beside it"
+            f"{name}={value!r}: there is no module {error.name}: install it, or start in its folder"
         ) from None
     if not hasattr(found, attribute):
         near = get_close_matches(attribute, dir(found), n=1)

@@ -1,11 +1,11 @@
 """Counter-based random streams: every draw is a hash of (seed, purpose, row or group, episode, counter).
 
-No generator holds a state, so that no draw depends on the number of rows, on the order of calls or on other
-rows, and any episode can be made again by itself. The hash is a chain of SplitMix64 steps (Steele, Lea and
-Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): each word is added, times an odd
-constant, to the state, and the state is scrambled by Stafford's "mix 13". Only integer arithmetic and table
-look-ups are used, hence the same bits on every device and at every batch size; draws that are not uniform
-come from tables of quantiles that are computed once.
+There is no generator state, so no draw depends on the number of rows, on the order of calls or on other rows,
+and any episode can be reproduced by itself. The hash is a chain of SplitMix64 steps (Steele, Lea and Flood,
+"Fast splittable pseudorandom number generators", OOPSLA 2014): each word is added, times an odd constant, to
+the state, which is scrambled by Stafford's "mix 13". Only integer arithmetic and table look-ups are used,
+hence the same bits on every device and at every batch size; other distributions than the uniform one come
+from tables of quantiles.
 """
 
 from __future__ import annotations
@@ -84,20 +84,18 @@ def fold(state: Tensor, *words: Tensor | int) -> Tensor:
     return state
 
 
-def key_bits(key: Tensor, word: int) -> Tensor:
-    """One hash for each key of an episode, cheaper than folding its three numbers one by one.
+def key_hashes(key: Tensor, word: int) -> Tensor:
+    """One hash for each key of an episode, (n,) int64, cheaper than folding its three numbers one by one.
 
-    The numbers are weighed by odd constants and scrambled together, as SplitMix64 does with a single counter.
+    The numbers are weighted by odd constants and scrambled together, as SplitMix64 does with a single
+    counter.
 
     Args:
         key: Seed, row and episode, (n, 3) int64.
-        word: What the hashes are for, 63 bits: two judges with different words share nothing.
-
-    Returns:
-        Hashes, (n,) int64.
+        word: The purpose, 63 bits: different words give independent hashes.
 
     Example:
-        >>> key_bits(torch.tensor([[0, 1, 2], [0, 2, 1]]), purpose("example")).unique().numel()
+        >>> key_hashes(torch.tensor([[0, 1, 2], [0, 2, 1]]), purpose("example")).unique().numel()
         2
     """
     seed, row, episode = key.unbind(1)
@@ -110,33 +108,27 @@ def stream(seed: Tensor | int, name: str, device: torch.device | str | None = No
 
     Args:
         seed: A number of any size, or int64 tensor of seeds.
-        name: The purpose; different purposes share nothing.
-        device: Where the state lives if the seed is a number.
+        name: The purpose; different purposes are independent.
+        device: The device of the state if the seed is a number.
     """
     if isinstance(seed, int):
         seed = torch.tensor(signed(seed), dtype=torch.int64, device=device)
     return fold(seed, purpose(name))
 
 
-def uniform(bits: Tensor) -> Tensor:
-    """Numbers in [0, 1) with 24 random bits, float32, from the high bits of hashes."""
-    return (bits >> 40).bitwise_and_(0xFFFFFF).to(torch.float32).mul_(2.0**-24)
+def uniform(hashes: Tensor) -> Tensor:
+    """Float32 numbers in [0, 1) with 24 random bits, from the high bits of hashes."""
+    return (hashes >> 40).bitwise_and_(0xFFFFFF).to(torch.float32).mul_(2.0**-24)
 
 
-def chance(bits: Tensor, probability: float) -> Tensor:
-    """True with a probability (in steps of 2**-24), bool: where ``uniform`` of these hashes lies below it."""
-    return (bits >> 40).bitwise_and_(0xFFFFFF) < round(probability * 2**24)
+def chance(hashes: Tensor, probability: float) -> Tensor:
+    """True with a probability (in steps of 2**-24), bool: where ``uniform`` of these hashes is below it."""
+    return (hashes >> 40).bitwise_and_(0xFFFFFF) < round(probability * 2**24)
 
 
-def integers(bits: Tensor, high: Tensor | int) -> Tensor:
-    """Whole numbers in [0, high), int64; the bias is below high / 2**63.
-
-    Example:
-        >>> values = integers(fold(torch.arange(1000), 7), 10)
-        >>> values.unique().numel()
-        10
-    """
-    return (bits & 0x7FFFFFFFFFFFFFFF) % high
+def integers(hashes: Tensor, high: Tensor | int) -> Tensor:
+    """Whole numbers in [0, high), int64, with a bias below high / 2**63."""
+    return (hashes & 0x7FFFFFFFFFFFFFFF) % high
 
 
 @lru_cache(maxsize=16)
@@ -152,24 +144,24 @@ def _quantiles(name: str, device: torch.device) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(device)
 
 
-def _look_up(bits: Tensor, name: str) -> Tensor:
-    places = bits & (2**_QUANTILE_BITS - 1)
-    return _quantiles(name, bits.device).index_select(0, places.flatten()).view(bits.shape)
+def _look_up(hashes: Tensor, name: str) -> Tensor:
+    index = hashes & (2**_QUANTILE_BITS - 1)
+    return _quantiles(name, hashes.device).index_select(0, index.flatten()).view(hashes.shape)
 
 
-def gumbel(bits: Tensor) -> Tensor:
+def gumbel(hashes: Tensor) -> Tensor:
     """Standard Gumbel draws (mean 0.5772, variance pi^2/6), float32, from the low 16 bits of hashes."""
-    return _look_up(bits, "gumbel")
+    return _look_up(hashes, "gumbel")
 
 
-def logistic(bits: Tensor) -> Tensor:
+def logistic(hashes: Tensor) -> Tensor:
     """Standard logistic draws (mean 0, variance pi^2/3), float32, from the low 16 bits of hashes."""
-    return _look_up(bits, "logistic")
+    return _look_up(hashes, "logistic")
 
 
-def normal(bits: Tensor) -> Tensor:
-    """Standard normal draws, float32, from the low 16 bits of hashes (so none lies beyond 4.4)."""
-    return _look_up(bits, "normal")
+def normal(hashes: Tensor) -> Tensor:
+    """Standard normal draws, float32, from the low 16 bits of hashes (so at most 4.4 in size)."""
+    return _look_up(hashes, "normal")
 
 
 def pick(allowed: Tensor, hashes: Tensor) -> tuple[Tensor, Tensor]:

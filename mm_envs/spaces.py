@@ -1,21 +1,22 @@
-"""Typed observation spaces: what an entry of an observation is, not only its shape.
+"""Typed observation spaces.
 
-Every space here is a ``gymnasium.spaces.Box``, so that Gymnasium, Stable-Baselines3 and their wrappers accept
-it, and carries what an encoder needs to know besides: a sample rate, a vocabulary. Its bounds are one number
-each, broadcast without memory, so that batching a space to thousands of rows costs nothing.
+Every space is a ``gymnasium.spaces.Box``, so that Gymnasium, Stable-Baselines3 and their wrappers accept it,
+with what an encoder needs besides: a sample rate, a vocabulary. Bounds are one number each, broadcast without
+memory, so that batching a space to thousands of rows is free.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector.utils import batch_space
 from numpy.typing import DTypeLike, NDArray
 
+from mm_envs.names import check_one_of
 from mm_envs.tokenizers import Tokenizer
 from mm_envs.tokenizers.table import from_plain, to_plain
 
@@ -23,7 +24,7 @@ MINIMUM_SIDE = 36
 
 
 class UniformBox(gym.spaces.Box):
-    """A Box whose bounds are the same everywhere, kept as one number each.
+    """A Box with the same bounds everywhere, stored as one number each.
 
     Args:
         low: The lower bound of every entry.
@@ -52,7 +53,7 @@ class UniformBox(gym.spaces.Box):
         return np.broadcast_to(np.asarray(value, dtype=self.dtype), self.shape)
 
     def contains(self, x: Any) -> bool:
-        """Whether x is an array of this shape, of a dtype that casts to ours, within the bounds."""
+        """Whether x is an array of this shape within the bounds, of a dtype that casts to ours."""
         if not isinstance(x, np.ndarray):
             return False
         low, high = self._bounds
@@ -60,7 +61,7 @@ class UniformBox(gym.spaces.Box):
         return bool(fits and (x.size == 0 or (x.min() >= low and x.max() <= high)))
 
     def _description(self) -> dict[str, Any]:
-        """What makes two spaces equal: the constructor arguments, as JSON can say them."""
+        """The constructor arguments as JSON values: spaces with equal ones are equal."""
         return {
             "low": self._bounds[0],
             "high": self._bounds[1],
@@ -100,7 +101,7 @@ class Image(UniformBox):
 
     Args:
         height: In pixels, at least 36 (smaller pictures do not pass through common convolutional encoders).
-        width: In pixels, at least 36.
+        width: Likewise.
         channels: 1 (grey) or 3 (RGB).
         seed: Seed of ``sample``.
 
@@ -156,13 +157,13 @@ class Audio(UniformBox):
 
 
 class Tokens(UniformBox):
-    """Words: int64 ids of shape (length,), padded with 0, with the tokenizer that gives them meaning.
+    """Words: int64 ids of shape (length,), padded with 0, with their tokenizer.
 
     Two Tokens spaces are equal only if their tokenizers have the same digest.
 
     Args:
         length: The number of ids.
-        vocabulary: Any tokenizer: a ``Vocabulary``, a ``HuggingFaceTokenizer``, or one of your own.
+        vocabulary: Any ``Tokenizer``.
         seed: Seed of ``sample``.
     """
 
@@ -201,14 +202,8 @@ class Candidates(UniformBox):
 
     Args:
         single: The space of one entry.
-        count: The number of entries.
+        count: The number of entries, at least 1.
         seed: Seed of ``sample``.
-
-    Raises:
-        ValueError: ``count`` is below 1.
-
-    Attributes:
-        single: The space of one entry.
 
     Example:
         >>> space = Candidates(Image(36, 48), 5)
@@ -227,11 +222,7 @@ class Candidates(UniformBox):
 
 
 class Batched(UniformBox):
-    """Several elements of one space at once: its shape with a leading dimension.
-
-    Attributes:
-        single: The space of one row.
-    """
+    """Several elements of one space: the shape of ``single`` with a leading dimension."""
 
     def __init__(self, single: UniformBox, n: int, seed: Any = None) -> None:
         self.single = single
@@ -251,55 +242,47 @@ _KINDS: dict[str, type[UniformBox]] = {
 }
 
 
-class _Codec:
-    """Spaces to and from plain JSON values."""
-
-    infinities: ClassVar[dict[float, str]] = {np.inf: "inf", -np.inf: "-inf"}
-
-    @classmethod
-    def dump(cls, space: gym.Space[Any]) -> dict[str, Any]:
-        if isinstance(space, gym.spaces.Dict):
-            return {"kind": "Dict", "spaces": {key: cls.dump(part) for key, part in space.items()}}
-        if isinstance(space, gym.spaces.Discrete):
-            return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
-        if isinstance(space, Batched):
-            return {"kind": "Batched", "n": space.shape[0], "single": cls.dump(space.single)}
-        if isinstance(space, Candidates):
-            return {"kind": "Candidates", "count": space.shape[0], "single": cls.dump(space.single)}
-        if isinstance(space, UniformBox):
-            values = {key: cls.infinities.get(value, value) for key, value in _hashable(space._description())}
-            if isinstance(space, Tokens):
-                values = {"length": space.shape[0], "vocabulary": to_plain(space.vocabulary)}
-            return {"kind": type(space).__name__, **values}
-        raise ValueError(f"{space} has no JSON form: use the spaces of mm_envs.spaces, Dict or Discrete")
-
-    @classmethod
-    def load(cls, values: Mapping[str, Any]) -> gym.Space[Any]:
-        arguments = dict(values)
-        kind = arguments.pop("kind", None)
-        if kind == "Dict":
-            return gym.spaces.Dict({key: cls.load(part) for key, part in arguments["spaces"].items()})
-        if kind == "Discrete":
-            return gym.spaces.Discrete(arguments["n"], start=arguments["start"])
-        if kind == "Batched":
-            return batch_space(cls.load(arguments["single"]), arguments["n"])
-        if kind not in _KINDS:
-            raise ValueError(f"kind={kind!r} is not one of Dict, Discrete, Batched, {', '.join(_KINDS)}")
-        if kind == "Candidates":
-            arguments["single"] = cls.load(arguments["single"])
-        if kind == "Tokens":
-            arguments["vocabulary"] = from_plain(arguments["vocabulary"])
-        if "shape" in arguments:
-            arguments["shape"] = tuple(arguments["shape"])
-        numbers = {"inf": np.inf, "-inf": -np.inf}
-        for key in ("low", "high"):
-            if key in arguments:
-                arguments[key] = numbers.get(arguments[key], arguments[key])
-        return _KINDS[kind](**arguments)
+_INFINITIES = {"inf": np.inf, "-inf": -np.inf}
 
 
-def _hashable(values: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(key, tuple(value) if isinstance(value, list) else value) for key, value in values.items()]
+def _dump(space: gym.Space[Any]) -> dict[str, Any]:
+    if isinstance(space, gym.spaces.Dict):
+        return {"kind": "Dict", "spaces": {key: _dump(part) for key, part in space.items()}}
+    if isinstance(space, gym.spaces.Discrete):
+        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
+    if isinstance(space, Batched):
+        return {"kind": "Batched", "n": space.shape[0], "single": _dump(space.single)}
+    if isinstance(space, Candidates):
+        return {"kind": "Candidates", "count": space.shape[0], "single": _dump(space.single)}
+    if isinstance(space, Tokens):
+        return {"kind": "Tokens", "length": space.shape[0], "vocabulary": to_plain(space.vocabulary)}
+    if isinstance(space, UniformBox):
+        values = space._description()
+        for key in {"low", "high"} & values.keys():
+            values[key] = values[key] if np.isfinite(values[key]) else str(float(values[key]))
+        return {"kind": type(space).__name__, **values}
+    raise ValueError(f"{space} has no JSON form: use the spaces of mm_envs.spaces, Dict or Discrete")
+
+
+def _load(values: Mapping[str, Any]) -> gym.Space[Any]:
+    arguments = dict(values)
+    kind = arguments.pop("kind", None)
+    if kind == "Dict":
+        return gym.spaces.Dict({key: _load(part) for key, part in arguments["spaces"].items()})
+    if kind == "Discrete":
+        return gym.spaces.Discrete(arguments["n"], start=arguments["start"])
+    if kind == "Batched":
+        return batch_space(_load(arguments["single"]), arguments["n"])
+    check_one_of("kind", kind, ("Dict", "Discrete", "Batched", *_KINDS))
+    if kind == "Candidates":
+        arguments["single"] = _load(arguments["single"])
+    if kind == "Tokens":
+        arguments["vocabulary"] = from_plain(arguments["vocabulary"])
+    if "shape" in arguments:
+        arguments["shape"] = tuple(arguments["shape"])
+    for key in {"low", "high"} & arguments.keys():
+        arguments[key] = _INFINITIES.get(arguments[key], arguments[key])
+    return _KINDS[kind](**arguments)
 
 
 def to_json(space: gym.Space[Any]) -> str:
@@ -312,7 +295,7 @@ def to_json(space: gym.Space[Any]) -> str:
         >>> to_json(Audio(4000, 8000))
         '{"kind": "Audio", "samples": 4000, "sample_rate": 8000}'
     """
-    return json.dumps(_Codec.dump(space))
+    return json.dumps(_dump(space))
 
 
 def from_json(text: str) -> gym.Space[Any]:
@@ -323,4 +306,4 @@ def from_json(text: str) -> gym.Space[Any]:
         >>> from_json(space.to_json()) == space
         True
     """
-    return _Codec.load(json.loads(text))
+    return _load(json.loads(text))

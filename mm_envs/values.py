@@ -1,4 +1,4 @@
-"""Values as JSON holds them, and back."""
+"""Conversion of values to and from JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def texts(value: Any) -> list[str]:
-    """Every string in a value, however deep.
+    """All strings in a nested value.
 
     Example:
         >>> texts({"a": ["b", 1, ("c",)]})
@@ -23,7 +23,7 @@ def texts(value: Any) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON holds it: tuples and sets as lists, NumPy's numbers as Python's.
+    """The value as JSON holds it: tuples and sets as lists, NumPy numbers as Python's.
 
     Raises:
         TypeError: JSON cannot hold it.
@@ -46,7 +46,7 @@ def plain(value: Any) -> Any:
 
 
 def tuples(value: Any) -> Any:
-    """A value read from JSON, lists as tuples, since arguments of tasks have to be hashable.
+    """A value read from JSON with lists as tuples, since arguments of tasks must be hashable.
 
     Example:
         >>> tuples({"objects": [1, 4]})

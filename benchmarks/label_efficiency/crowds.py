@@ -11,7 +11,7 @@ from feedback.aggregation import DawidSkene, Votes, krippendorff_alpha, majority
 from feedback.annotators import make_pool
 from feedback.candidates import Sampler
 from feedback.rounds import ask, draw_pairs, seed_of
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks import Task
 
 

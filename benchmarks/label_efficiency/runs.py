@@ -17,7 +17,7 @@ from feedback.preferences import Labelled, Pairs
 from feedback.reward_models import FitConfig, Fitted, ModelConfig, fit
 from feedback.reward_models.model import ENCODED
 from feedback.rounds import CandidatePairs, ask, draw_pairs, labelled, seed_of
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks import Task
 
 CROWD = "7 good, 4 coin, 1 adversary"

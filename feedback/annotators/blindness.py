@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mm_envs.data.scenes.captions import RELATIONS, CaptionGrader, attribute_words
 from mm_envs.episodes import Episodes
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks.caption import Caption
 from mm_envs.tasks.task import Task
 from mm_envs.tokenizers import blank, compact, sizes
@@ -92,9 +92,9 @@ def guessing(task: Task, missing: Collection[str]) -> Callable[[Tensor, Tensor],
         return None
     strip = None if "shape" in unseen else _stripping(task, unseen)
 
-    def guessed(answers: Tensor, bits: Tensor) -> Tensor:
+    def guessed(answers: Tensor, hashes: Tensor) -> Tensor:
         if strip is None:
-            return task.random(bits)
+            return task.random(hashes)
         closed, length = task.answer.close(answers)
         assert length is not None
         return strip(closed, length)[0]

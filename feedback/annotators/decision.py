@@ -75,7 +75,7 @@ class Decision:
         return self.rationality / sqrt(2)
 
     def choice(
-        self, worth: Tensor, gap: Tensor, pull: Tensor, bits: Tensor, sign: Tensor, label: Tensor | None
+        self, worth: Tensor, gap: Tensor, pull: Tensor, hashes: Tensor, sign: Tensor, label: Tensor | None
     ) -> Tensor:
         """FIRST, SECOND, TIE or SKIP, (n,) int64; all utilities in standard deviations.
 
@@ -83,13 +83,13 @@ class Decision:
             worth: The perceived utility of the better answer, (n,) float32.
             gap: How much better the first one is, without myopia, (n,) float32.
             pull: The same with myopia.
-            bits: A hash for each pair, the same in either order, (n,) int64.
+            hashes: A hash for each pair, the same in either order, (n,) int64.
             sign: 1 or -1, the other one when the answers change places, (n,) float32.
             label: How many labels were given before, (n,) int64; None for 0.
         """
-        noise = sign * logistic(bits)
+        noise = sign * logistic(hashes)
         # The low bits of the hash make the noise, the high ones the mistakes.
-        mistaken = uniform(bits) < self.mistaken(label, bits)
+        mistaken = uniform(hashes) < self.mistaken(label, hashes)
         if isinf(self.rationality):
             close = pull.abs() <= _SAME
             first = torch.where(close, self.position + noise > 0, pull > 0)

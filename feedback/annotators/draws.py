@@ -7,10 +7,10 @@ from torch import Tensor
 
 from mm_envs.answers import response_hashes
 from mm_envs.episodes import Episodes
-from mm_envs.random import fold, key_bits
+from mm_envs.random import fold, key_hashes
 
 
-def answer_bits(episodes: Episodes, word: int) -> Tensor:
+def answer_hashes(episodes: Episodes, word: int) -> Tensor:
     """One hash for each episode with its answer, (n,) int64.
 
     Args:
@@ -20,10 +20,12 @@ def answer_bits(episodes: Episodes, word: int) -> Tensor:
     Raises:
         ValueError: The episodes carry no key.
     """
-    return fold(key_bits(_key(episodes), word), response_hashes(episodes.response, episodes.response_length))
+    return fold(
+        key_hashes(_key(episodes), word), response_hashes(episodes.response, episodes.response_length)
+    )
 
 
-def pair_bits(first: Episodes, second: Episodes, word: int) -> tuple[Tensor, Tensor]:
+def pair_hashes(first: Episodes, second: Episodes, word: int) -> tuple[Tensor, Tensor]:
     """One hash for each pair of answers, the same in either order, and a sign that tells the orders apart.
 
     Noise that favours one of the answers is multiplied by the sign; so it favours the same answer when they
@@ -39,8 +41,8 @@ def pair_bits(first: Episodes, second: Episodes, word: int) -> tuple[Tensor, Ten
         raise ValueError(f"{len(first)} answers cannot be compared with {len(second)}: give pairs")
     a = response_hashes(first.response, first.response_length)
     b = response_hashes(second.response, second.response_length)
-    bits = fold(key_bits(_key(first), word), torch.minimum(a, b), torch.maximum(a, b))
-    return bits, torch.where(a <= b, 1.0, -1.0)
+    hashes = fold(key_hashes(_key(first), word), torch.minimum(a, b), torch.maximum(a, b))
+    return hashes, torch.where(a <= b, 1.0, -1.0)
 
 
 def _key(episodes: Episodes) -> Tensor:

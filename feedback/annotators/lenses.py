@@ -12,7 +12,7 @@ from torch import Tensor
 
 from feedback.annotators.blindness import blind_sight
 from mm_envs.episodes import Episodes
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.names import one_of, refuse_unknown
 from mm_envs.tasks.task import Task
 

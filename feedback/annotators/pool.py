@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from feedback.annotators.annotator import Comparer
-from feedback.annotators.draws import pair_bits
+from feedback.annotators.draws import pair_hashes
 from feedback.annotators.simulated import SimulatedAnnotator
 from feedback.preferences import FIRST, SECOND
 from mm_envs.episodes import Episodes
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.random import fold, purpose
 from mm_envs.tasks.task import Task
 
@@ -89,13 +89,13 @@ class AnnotatorPool:
             start: How many labels each member has given before, (members,) int64; None: none. Afterwards it
                 is ``start + torch.bincount(said.annotator.flatten(), minlength=len(pool))``.
         """
-        bits, sign = pair_bits(first, second, purpose(f"pool {self.seed}"))
-        draws = fold(bits[:, None], torch.arange(len(self), device=bits.device))
+        hashes, sign = pair_hashes(first, second, purpose(f"pool {self.seed}"))
+        draws = fold(hashes[:, None], torch.arange(len(self), device=hashes.device))
         annotator = draws.argsort(dim=1, stable=True)[:, : self.votes]
         shown_first = (fold(draws, 0) > 0).gather(1, annotator) ^ (sign < 0)[:, None]
         label = self._labels(annotator, start)
         choice = torch.empty_like(annotator)
-        latency = torch.empty(annotator.shape, device=bits.device)
+        latency = torch.empty(annotator.shape, device=hashes.device)
         for number, member in enumerate(self.members):
             row, vote = torch.where(annotator == number)
             if len(row) == 0:
@@ -103,7 +103,7 @@ class AnnotatorPool:
             shown = shown_first[row, vote]
             one, other = first.take(row), second.take(row)
             said = member.compare(one.where(shown, other), other.where(shown, one), label[row, vote])
-            swapped = torch.tensor(_SWAPPED, device=bits.device)[said.choice]
+            swapped = torch.tensor(_SWAPPED, device=hashes.device)[said.choice]
             choice[row, vote] = torch.where(shown, said.choice, swapped)
             latency[row, vote] = said.latency
         return PoolComparison(annotator, choice, shown_first, latency, label)

@@ -7,8 +7,8 @@ from statistics import NormalDist
 import torch
 
 from mm_envs.episodes import Episodes, Judgement
-from mm_envs.judges import true_utility
-from mm_envs.random import chance, gumbel, key_bits, purpose
+from mm_envs.feedback_sources import true_utility
+from mm_envs.random import chance, gumbel, key_hashes, purpose
 from mm_envs.tasks import Task
 
 _EULER = 0.5772156649015329
@@ -78,10 +78,10 @@ class SimulatedRater:
         if episodes.key is None:
             raise ValueError("these episodes carry no key: a simulated rater draws its noise from it")
         truth = true_utility(self._task, episodes)
-        utility, bits = truth.reward, key_bits(episodes.key, self._stream)
+        utility, hashes = truth.reward, key_hashes(episodes.key, self._stream)
         # The low bits of the hash make the noise, the high ones the mistakes.
-        perceived = torch.where(chance(bits, self.mistakes), 1 - utility, utility)
-        noise = (gumbel(bits) - _EULER) * self.noise
+        perceived = torch.where(chance(hashes, self.mistakes), 1 - utility, utility)
+        noise = (gumbel(hashes) - _EULER) * self.noise
         rating = (perceived + noise) * self.gain + self.offset
         return Judgement(rating, {"perceived": perceived, "noise": noise}, truth.judged)
 

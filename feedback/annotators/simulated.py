@@ -14,7 +14,7 @@ from feedback.annotators import writing
 from feedback.annotators.annotator import Comparison
 from feedback.annotators.blindness import guessing
 from feedback.annotators.decision import Decision
-from feedback.annotators.draws import answer_bits, pair_bits
+from feedback.annotators.draws import answer_hashes, pair_hashes
 from feedback.annotators.lenses import Blind, Lens, Myopic, make_lens, sight_through
 from feedback.annotators.writing import Remarks
 from mm_envs.episodes import Episodes, Judgement, Prompts
@@ -136,12 +136,12 @@ class SimulatedAnnotator:
         Raises:
             ValueError: The episodes carry no key or no truth, or there are not as many second as first.
         """
-        bits, sign = pair_bits(first, second, self._purpose("compare"))
+        hashes, sign = pair_hashes(first, second, self._purpose("compare"))
         s = self.task.utility_deviation
         one, other = self._far(first) / s, self._far(second) / s
         gap = one - other
         pull = gap if self._far is self._near else self._pull(first, second)
-        choice = self.decision.choice(torch.maximum(one, other), gap, pull, bits, sign, label)
+        choice = self.decision.choice(torch.maximum(one, other), gap, pull, hashes, sign, label)
         return Comparison(choice, self._latency(first, second, pull))
 
     def probability(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Tensor:
@@ -153,10 +153,10 @@ class SimulatedAnnotator:
         return self._near(first) / s - self._near(second) / s
 
     def _latency(self, first: Episodes, second: Episodes, pull: Tensor) -> Tensor:
-        bits, _ = pair_bits(first, second, self._purpose("latency"))
+        hashes, _ = pair_hashes(first, second, self._purpose("latency"))
         # In double precision, so that the rounded result does not depend on how the batch is vectorised.
         hesitation = 1 + _HESITATION * torch.exp(-pull.abs().double())
-        return (self.seconds * hesitation * torch.exp(0.3 * normal(bits).double())).to(torch.float32)
+        return (self.seconds * hesitation * torch.exp(0.3 * normal(hashes).double())).to(torch.float32)
 
     # One answer -------------------------------------------------------------------------------------------
 
@@ -172,9 +172,9 @@ class SimulatedAnnotator:
             episodes: n episodes with reference and key.
             label: How many labels were given before each one, (n,) int64; None for 0.
         """
-        bits, seen = answer_bits(episodes, self._purpose("rate")), self._near(episodes)
-        seen = torch.where(uniform(bits) < self.decision.mistaken(label, bits), 1 - seen, seen)
-        rating = self._noisy(seen, gumbel(bits) - _EULER) * self.gain + self.offset
+        hashes, seen = answer_hashes(episodes, self._purpose("rate")), self._near(episodes)
+        seen = torch.where(uniform(hashes) < self.decision.mistaken(label, hashes), 1 - seen, seen)
+        rating = self._noisy(seen, gumbel(hashes) - _EULER) * self.gain + self.offset
         rating = rating.clamp(0, 1)
         if self.levels:
             rating = (rating * (self.levels - 1)).round() / (self.levels - 1)
@@ -186,9 +186,9 @@ class SimulatedAnnotator:
 
     def approve(self, episodes: Episodes, label: Tensor | None = None) -> Tensor:
         """Which answers are good enough, (n,) bool: P = sigmoid(b (u - threshold) / s), mistakes turned."""
-        bits, seen = answer_bits(episodes, self._purpose("approve")), self._near(episodes)
-        good = self._noisy(seen, logistic(bits)) >= self.threshold
-        return good ^ (uniform(bits) < self.decision.mistaken(label, bits))
+        hashes, seen = answer_hashes(episodes, self._purpose("approve")), self._near(episodes)
+        good = self._noisy(seen, logistic(hashes)) >= self.threshold
+        return good ^ (uniform(hashes) < self.decision.mistaken(label, hashes))
 
     def _noisy(self, seen: Tensor, noise: Tensor) -> Tensor:
         """What is seen with noise of the person's rationality; who has none does not look at all."""
@@ -219,12 +219,12 @@ class SimulatedAnnotator:
         if len(answers) < 2:
             raise ValueError(f"{len(answers)} answers cannot be ranked: give at least 2")
         seen = torch.stack([self._near(one) for one in answers], 1) / self.task.utility_deviation
-        noise = torch.stack([gumbel(answer_bits(one, self._purpose("rank"))) for one in answers], 1)
+        noise = torch.stack([gumbel(answer_hashes(one, self._purpose("rank"))) for one in answers], 1)
         noise = noise + torch.linspace(self.decision.position, 0, len(answers), device=noise.device)
         order = self.decision.order(seen, noise)
         # A sum, so that the display does not matter.
-        bits = fold(torch.stack([answer_bits(one, self._purpose("turned")) for one in answers]).sum(0), 0)
-        turned = uniform(bits) < self.decision.mistaken(label, bits)
+        hashes = fold(torch.stack([answer_hashes(one, self._purpose("turned")) for one in answers]).sum(0), 0)
+        turned = uniform(hashes) < self.decision.mistaken(label, hashes)
         return torch.where(turned[:, None], order.flip(1), order)
 
     # Answers of one's own ---------------------------------------------------------------------------------
@@ -238,9 +238,9 @@ class SimulatedAnnotator:
         Returns:
             Responses and lengths, as ``Episodes`` holds them.
         """
-        bits = answer_bits(episodes, self._purpose("guess"))
+        hashes = answer_hashes(episodes, self._purpose("guess"))
         better, length = writing.nearest_better(
-            self.task, episodes, self._near, lambda answers: self._known(answers, bits)
+            self.task, episodes, self._near, lambda answers: self._known(answers, hashes)
         )
         changed = Episodes(episodes.context, better, length)
         kept = episodes.where(self._astray(episodes, "correct", label), changed)
@@ -256,10 +256,10 @@ class SimulatedAnnotator:
         """
         kind = self.task.answer
         best = prompts.answered(*kind.close(self.task.oracle(prompts.reference)))
-        known = self._known(best.response, answer_bits(best, self._purpose("guess")))
+        known = self._known(best.response, answer_hashes(best, self._purpose("guess")))
         best = prompts.answered(*kind.close(known))
-        bits = answer_bits(best, self._purpose("slip"))
-        slip = prompts.answered(*kind.slip(best.response, best.response_length, bits))
+        hashes = answer_hashes(best, self._purpose("slip"))
+        slip = prompts.answered(*kind.slip(best.response, best.response_length, hashes))
         given = slip.where(self._astray(best, "demonstrate", label), best)
         return given.response, given.response_length
 
@@ -273,19 +273,19 @@ class SimulatedAnnotator:
         Raises:
             ValueError: The answers are not words.
         """
-        bits = answer_bits(episodes, self._purpose("critique"))
+        hashes = answer_hashes(episodes, self._purpose("critique"))
         sharp = self.decision.sharpness / self.task.utility_deviation
-        turned = uniform(bits) < self.decision.mistaken(label, bits)
-        return writing.remark(self.task, episodes, self._near, sharp, bits, turned)
+        turned = uniform(hashes) < self.decision.mistaken(label, hashes)
+        return writing.remark(self.task, episodes, self._near, sharp, hashes, turned)
 
-    def _known(self, answers: Tensor, bits: Tensor) -> Tensor:
-        return answers if self._guess is None else self._guess(answers, bits)
+    def _known(self, answers: Tensor, hashes: Tensor) -> Tensor:
+        return answers if self._guess is None else self._guess(answers, hashes)
 
     def _astray(self, episodes: Episodes, what: str, label: Tensor | None) -> Tensor:
-        bits = answer_bits(episodes, self._purpose(what))
+        hashes = answer_hashes(episodes, self._purpose(what))
         if self.decision.rationality == 0:
-            return torch.ones_like(bits, dtype=torch.bool)
-        return uniform(bits) < self.decision.mistaken(label, bits)
+            return torch.ones_like(hashes, dtype=torch.bool)
+        return uniform(hashes) < self.decision.mistaken(label, hashes)
 
     def _purpose(self, what: str) -> int:
         return purpose(f"annotator {self.seed} {what}")

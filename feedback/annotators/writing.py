@@ -65,7 +65,7 @@ def nearest_better(
 
 
 def remark(
-    task: Task, episodes: Episodes, sight: Sight, sharp: float, bits: Tensor, turned: Tensor
+    task: Task, episodes: Episodes, sight: Sight, sharp: float, hashes: Tensor, turned: Tensor
 ) -> Remarks:
     """Remarks on the word that matters most, see ``SimulatedAnnotator.critique``.
 
@@ -86,7 +86,7 @@ def remark(
     index = torch.arange(change.shape[1], device=change.device)
     weight = change.abs()
     if not isinf(sharp):
-        weight = sharp * weight + gumbel(fold(bits[:, None], index))
+        weight = sharp * weight + gumbel(fold(hashes[:, None], index))
     # An answer without words keeps index 0, a part of no words.
     part = weight.masked_fill(index >= length[:, None], -torch.inf).argmax(1)
     good = change.gather(1, part[:, None])[:, 0] <= 0

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from mm_envs.episodes import Prompts
-from mm_envs.random import fold, key_bits, purpose, signed
+from mm_envs.random import fold, key_hashes, purpose, signed
 
 
-def answer_bits(prompts: Prompts, answers: int, seed: int, name: str) -> Tensor:
+def answer_hashes(prompts: Prompts, answers: int, seed: int, name: str) -> Tensor:
     """A hash for each answer to each prompt, (n, answers) int64, that depends on key, seed and name alone.
 
     Args:
@@ -18,7 +18,7 @@ def answer_bits(prompts: Prompts, answers: int, seed: int, name: str) -> Tensor:
         seed: Of the sampler.
         name: What is drawn: different names share nothing.
     """
-    row = fold(key_bits(prompts.key, purpose(f"candidates {name}")), signed(seed))
+    row = fold(key_hashes(prompts.key, purpose(f"candidates {name}")), signed(seed))
     return fold(row[:, None], torch.arange(answers, device=row.device))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from feedback.candidates.draws import answer_bits, grouped
+from feedback.candidates.draws import answer_hashes, grouped
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least, whole
 from mm_envs.random import fold, integers
@@ -57,7 +57,7 @@ class Edits:
 
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Some edited references to each of n prompts; see ``Sampler``."""
-        hashes = answer_bits(prompts, answers, seed, "edits").flatten()
+        hashes = answer_hashes(prompts, answers, seed, "edits").flatten()
         reference = {name: rows.repeat_interleave(answers, 0) for name, rows in prompts.reference.items()}
         good = self._task.answer.finish(self._task.good(reference, fold(hashes, 0)))
         least, most = self._range
@@ -94,7 +94,7 @@ class RightAndWrong:
 
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Some answers to each of n prompts; see ``Sampler``."""
-        hashes = answer_bits(prompts, answers, seed, self.name)
+        hashes = answer_hashes(prompts, answers, seed, self.name)
         best, size = self._task.answer.finish(self._task.oracle(prompts.reference))
         right = best.repeat_interleave(answers, 0)
         length = None if size is None else size.repeat_interleave(answers)

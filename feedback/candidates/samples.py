@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
-from feedback.candidates.draws import answer_bits, grouped
+from feedback.candidates.draws import answer_hashes, grouped
 from feedback.candidates.sampler import Sampler
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
@@ -55,17 +55,17 @@ class PolicySamples:
     @torch.no_grad()
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Some answers to each of n prompts; see ``Sampler``."""
-        bits = answer_bits(prompts, answers, seed, "policy")
+        hashes = answer_hashes(prompts, answers, seed, "policy")
         responses, sizes = [], []
         for start in range(0, len(prompts), _CHUNK):
             rows = slice(start, start + _CHUNK)
             encoded = self._policy.encode({key: value[rows] for key, value in prompts.context.items()})
             hear = None
             if self._task is not None:
-                here = torch.arange(len(prompts), device=bits.device)[rows].repeat_interleave(answers)
+                here = torch.arange(len(prompts), device=hashes.device)[rows].repeat_interleave(answers)
                 hear = hearing(self._task, prompts.take(here)) if self._task.turn_spaces else None
             several = encoded.repeat_interleave(answers, 0)
-            response, length = self._policy.sample(several, bits[rows].flatten(), self._temperature, hear)
+            response, length = self._policy.sample(several, hashes[rows].flatten(), self._temperature, hear)
             responses.append(response.view(-1, answers, *response.shape[1:]))
             if length is not None:
                 sizes.append(length.view(-1, answers))
@@ -96,11 +96,11 @@ class OtherPictures:
         Raises:
             ValueError: A split has one item only.
         """
-        bits = answer_bits(prompts, answers, seed, self.name).flatten()
+        hashes = answer_hashes(prompts, answers, seed, self.name).flatten()
         item = prompts.item.repeat_interleave(answers)
-        other = self._task.dataset.others(item, fold(bits, 0), 1)[:, 0]
+        other = self._task.dataset.others(item, fold(hashes, 0), 1)[:, 0]
         reference = self._task.batch(other, self._task.reference)
-        good = self._task.good(reference, fold(bits, 1))
+        good = self._task.good(reference, fold(hashes, 1))
         return grouped(*self._task.answer.finish(good), answers)
 
 
@@ -135,8 +135,8 @@ class Mixture:
 
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Some answers to each of n prompts; see ``Sampler``."""
-        bits = answer_bits(prompts, answers, seed, "mixture")
-        which = torch.bucketize(uniform(bits), self._ends.to(bits.device), right=True)
+        hashes = answer_hashes(prompts, answers, seed, "mixture")
+        which = torch.bucketize(uniform(hashes), self._ends.to(hashes.device), right=True)
         response, length = self._samplers[0].sample(prompts, answers, seed)
         for number, sampler in enumerate(self._samplers[1:], 1):
             other, size = sampler.sample(prompts, answers, seed)

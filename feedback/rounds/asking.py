@@ -12,7 +12,7 @@ from feedback.annotators import AnnotatorPool, Comparer, Comparison, PoolCompari
 from feedback.preferences import SECOND, SKIP, Labelled, Pairs, Pairwise, pairwise_records
 from feedback.rounds.pairs import CandidatePairs
 from mm_envs.episodes import Episodes
-from mm_envs.random import chance, key_bits, purpose
+from mm_envs.random import chance, key_hashes, purpose
 from mm_envs.tasks.task import Task
 
 
@@ -101,7 +101,7 @@ def _alone(
 ) -> tuple[Comparison, Tensor, Tensor]:
     """What a single annotator says of the answers, however displayed; who it is; what was displayed first."""
     assert first.key is not None
-    shown_first = chance(key_bits(first.key, purpose("answer that is displayed first")), 0.5)
+    shown_first = chance(key_hashes(first.key, purpose("answer that is displayed first")), 0.5)
     label = torch.arange(given, given + len(first), device=first.key.device)
     shown = first.where(shown_first, second), second.where(shown_first, first)
     said = annotator.compare(*shown, label)

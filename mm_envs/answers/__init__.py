@@ -1,7 +1,7 @@
-"""Kinds of answers: the one place that knows how an answer is written, where it ends and what it says.
+"""Answer kinds: how an answer is written, where it ends, and its text form.
 
-A new kind is one file and one line in ``KINDS``. Higher layers keep a table from kind to what they need:
-heads of policies, answer encoders of reward models.
+A new kind is one file and one line in ``KINDS``. Higher layers keep one table from kind to what they need,
+such as heads of policies or answer encoders of reward models.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def from_config(config: Mapping[str, Any]) -> AnswerKind:
 
 
 def kind_of(space: gym.Space[Any]) -> AnswerKind:
-    """The kind of the actions of an environment that is not ours, by its action space.
+    """The kind of the actions of a foreign environment, by its action space.
 
     Raises:
         ValueError: No kind has such actions.

@@ -11,22 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, numbers_in
-from mm_envs.names import one_of, whole
+from mm_envs.answers.kind import Answered, AnswerKind, Editor, State, as_tensor, numbers_in
+from mm_envs.names import check_one_of, whole
 from mm_envs.random import fold, normal, uniform
 from mm_envs.spaces import UniformBox
 
+_EDITS = ("move", "resize")
 _STEPS = 4096
 NOISE = 0.1  # standard deviation of one edit, in sides of the picture
 
 
 class Boxes(AnswerKind):
-    """Up to ``n`` boxes (left, top, right, bottom) in shares of the picture: (rows, n, 4) float32 in [0, 1].
+    """Up to ``n`` boxes (left, top, right, bottom) as shares of the picture: (rows, n, 4) float32 in [0, 1].
 
-    One step. An action has the same shape in [-1, 1], the range that policies of continuous actions expect;
-    box = (action + 1) / 2, rounded to 1/4096 of the picture, so that both forms say exactly the same. A box
-    whose right is not right of its left, or whose bottom is not below its top, has no area and is absent:
-    that is how an answer has fewer than ``n`` boxes.
+    One step. An action has the same shape in [-1, 1], the usual range of continuous actions: box =
+    (action + 1) / 2, rounded to 1/4096 of the picture, so that both forms are exactly equal. A box whose
+    right edge is not right of its left one, or whose bottom is not below its top, is absent: so answers can
+    have fewer than ``n`` boxes.
 
     Args:
         count: n, the largest number of boxes.
@@ -73,17 +74,32 @@ class Boxes(AnswerKind):
         corners = _rounded(uniform(self._each(hashes))).view(-1, self.count, 2, 2)
         return torch.cat([corners.amin(2), corners.amax(2)], 2)
 
-    def editor(
-        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
-    ) -> BoxesEditor:
-        """Moves (``"move"``) or resizes (``"resize"``) boxes."""
-        chosen = ("move", "resize") if names is None else tuple(names)
+    def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
+        """Moves (``"move"``) or resizes (``"resize"``) boxes; absent boxes stay absent."""
+        chosen = _EDITS if names is None else tuple(names)
         for name in chosen:
-            if name not in ("move", "resize"):
-                raise ValueError(one_of("kinds", name, ("move", "resize")))
+            check_one_of("kinds", name, _EDITS)
         if not chosen:
             raise ValueError("kinds=() is empty: name at least one of move, resize")
-        return BoxesEditor(self, chosen)
+
+        def edit(response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+            # Noise whose variance grows with the number of edits: on both corners alike, or on each.
+            noise = normal(self._each(hashes))
+            together = torch.cat([noise[..., :2], noise[..., :2]], -1)
+            if chosen == ("move",):
+                noise = together
+            elif chosen != ("resize",):
+                noise = torch.where(uniform(fold(hashes, 1))[:, None, None] < 0.5, together, noise)
+            scale = NOISE * count.to(torch.float32).sqrt()[:, None, None]
+            moved = _rounded((response + scale * noise).clamp(0, 1))
+            return torch.where(self.present(response)[..., None], moved, response), None
+
+        def other(response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+            changed, _ = edit(response, length, torch.ones_like(hashes), hashes)
+            same = (changed == response).flatten(1).all(1)[:, None, None]
+            return torch.where(same, self.random(hashes), changed), None
+
+        return Editor(edit, other)
 
     def slip(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
         """Random boxes."""
@@ -119,33 +135,3 @@ class Boxes(AnswerKind):
 
 def _rounded(boxes: Tensor) -> Tensor:
     return (boxes * _STEPS).round() / _STEPS
-
-
-class BoxesEditor:
-    """Moves and resizes boxes within the picture; absent boxes stay absent.
-
-    Args:
-        kind: The kind of the answers.
-        names: The kinds of edits.
-    """
-
-    def __init__(self, kind: Boxes, names: Sequence[str]) -> None:
-        self._kind, self._names = kind, tuple(names)
-
-    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
-        """Noise whose variance grows with the number of edits: on both corners alike, or on each."""
-        noise = normal(self._kind._each(hashes))
-        together = torch.cat([noise[..., :2], noise[..., :2]], -1)
-        if self._names == ("move",):
-            noise = together
-        elif self._names != ("resize",):
-            noise = torch.where(uniform(fold(hashes, 1))[:, None, None] < 0.5, together, noise)
-        scale = NOISE * count.to(torch.float32).sqrt()[:, None, None]
-        moved = _rounded((response + scale * noise).clamp(0, 1))
-        return torch.where(self._kind.present(response)[..., None], moved, response), None
-
-    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """Boxes moved or resized once; random ones where nothing moved."""
-        changed, _ = self.edit(response, length, torch.ones_like(hashes), hashes)
-        same = (changed == response).flatten(1).all(1)[:, None, None]
-        return torch.where(same, self._kind.random(hashes), changed), None

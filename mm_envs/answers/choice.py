@@ -10,7 +10,7 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, as_tensor, numbers_in, unknown
+from mm_envs.answers.kind import Answered, AnswerKind, Editor, as_tensor, numbers_in, unknown
 from mm_envs.answers.word_classes import WordClasses
 from mm_envs.random import integers
 
@@ -44,9 +44,7 @@ class Choice(AnswerKind):
         """A uniform choice."""
         return integers(hashes, len(self.names))
 
-    def editor(
-        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
-    ) -> ChoiceEditor:
+    def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
         """Exchanges a choice for another of its class; those without a class for each other.
 
         Raises:
@@ -59,7 +57,12 @@ class Choice(AnswerKind):
         rest = [name for name in self.names if not any(name in one for one in known)]
         if len(rest) == 1 and known:
             known[0] += rest
-        return ChoiceEditor(WordClasses.among(self.names, [*known, rest]))
+        classes = WordClasses.among(self.names, [*known, rest])
+
+        def edit(response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+            return torch.where(count > 0, classes.others(response, hashes), response), None
+
+        return Editor(edit, lambda response, length, hashes: (classes.others(response, hashes), None))
 
     def parse(self, given: Any) -> Tensor:
         """The index of a name or a number."""
@@ -86,22 +89,3 @@ class Choice(AnswerKind):
     def config(self) -> dict[str, Any]:
         """Names and observation key."""
         return {"names": list(self.names), "among": self.among}
-
-
-class ChoiceEditor:
-    """Exchanges choices for others of their class.
-
-    Args:
-        classes: Which choices can replace each other.
-    """
-
-    def __init__(self, classes: WordClasses) -> None:
-        self._classes = classes
-
-    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
-        """Another choice wherever ``count`` is above 0."""
-        return torch.where(count > 0, self._classes.others(response, hashes), response), None
-
-    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """Another choice."""
-        return self._classes.others(response, hashes), None

@@ -1,7 +1,7 @@
-"""Kinds of edits: small faults that make a good answer in words worse.
+"""Edits of answers in words: small changes that make a good answer worse.
 
-Each takes answers without ``<eos>``, padded, and gives them back edited once; an answer that cannot be edited
-in this way stays as it is.
+Each takes answers without ``<eos>``, padded, and returns them edited once, with their lengths; an answer that
+cannot be edited in this way stays as it is.
 """
 
 from __future__ import annotations
@@ -21,84 +21,83 @@ Edit: TypeAlias = Callable[[Tensor, Tensor, Tensor, WordClasses, WordClasses], E
 
 
 def substitute(
-    tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses
+    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
 ) -> Edited:
     """A word becomes another of its class: red becomes green.
 
     Args:
         tokens: (n, L) int64.
         length: (n,) int64.
-        bits: A hash for each row, (n,) int64.
+        hashes: A hash for each row, (n,) int64.
         classes: The classes of the words.
         words: All words as one class.
-
-    Returns:
-        The edited answers and their lengths, as they were given.
     """
-    place, some = pick(classes.classes(tokens) >= 0, fold(bits, 0))
-    old = tokens.gather(1, place[:, None])[:, 0]
-    new = torch.where(some, classes.others(old, fold(bits, 1)), old)
-    return tokens.scatter(1, place[:, None], new[:, None]), length
+    index, some = pick(classes.classes(tokens) >= 0, fold(hashes, 0))
+    old = tokens.gather(1, index[:, None])[:, 0]
+    new = torch.where(some, classes.others(old, fold(hashes, 1)), old)
+    return tokens.scatter(1, index[:, None], new[:, None]), length
 
 
-def replace(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """A word becomes any other word of the vocabulary; the arguments are those of ``substitute``."""
-    return substitute(tokens, length, bits, words, words)
+def replace(
+    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
+) -> Edited:
+    """A word becomes any other word of the vocabulary; arguments as for ``substitute``."""
+    return substitute(tokens, length, hashes, words, words)
 
 
-def drop(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """A word is left out; the arguments are those of ``substitute``."""
-    place, some = pick(_there(tokens, length), bits)
+def drop(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """A word is left out; arguments as for ``substitute``."""
+    index, some = pick(_there(tokens, length), hashes)
     at = torch.arange(tokens.shape[1], device=tokens.device)
     padded = torch.nn.functional.pad(tokens, (0, 1), value=PAD)
-    without = padded.gather(1, at + (at >= place[:, None]))
+    without = padded.gather(1, at + (at >= index[:, None]))
     return torch.where(some[:, None], without, tokens), length - some.to(torch.int64)
 
 
-def double(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """A word is said twice, if there is room; the arguments are those of ``substitute``."""
-    place, some = pick(_there(tokens, length), bits)
+def double(
+    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
+) -> Edited:
+    """A word is repeated, if there is room; arguments as for ``substitute``."""
+    index, some = pick(_there(tokens, length), hashes)
     some = some & (length < tokens.shape[1])
     at = torch.arange(tokens.shape[1], device=tokens.device)
-    twice = tokens.gather(1, at - (at > place[:, None]).to(torch.int64))
+    twice = tokens.gather(1, at - (at > index[:, None]).to(torch.int64))
     return torch.where(some[:, None], twice, tokens), length + some.to(torch.int64)
 
 
-def swap(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """Two neighbours that differ change places; the arguments are those of ``substitute``."""
+def swap(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """Two different neighbours are exchanged; arguments as for ``substitute``."""
     after = torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=PAD)
     allowed = _there(tokens, length - 1) & (tokens != after)
-    place, some = pick(allowed, bits)
-    return _exchanged(tokens, place, place + some.to(torch.int64)), length
+    index, some = pick(allowed, hashes)
+    return _exchanged(tokens, index, index + some.to(torch.int64)), length
 
 
-def bind(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """Two words of one class change places: "a red circle left of a green cross" says green circle then.
+def bind(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """Two words of one class are exchanged: "a red circle left of a green cross" swaps its colours.
 
-    The arguments are those of ``substitute``.
+    Arguments as for ``substitute``.
     """
     kinds = classes.classes(tokens)
     differ = (kinds[:, :, None] == kinds[:, None]) & (tokens[:, :, None] != tokens[:, None])
     differ &= (kinds >= 0)[:, :, None]
-    first, some = pick(differ.any(2), fold(bits, 0))
+    first, some = pick(differ.any(2), fold(hashes, 0))
     partners = differ[torch.arange(len(tokens), device=tokens.device), first]
-    second, _ = pick(partners, fold(bits, 1))
+    second, _ = pick(partners, fold(hashes, 1))
     return _exchanged(tokens, first, torch.where(some, second, first)), length
 
 
-def cut(tokens: Tensor, length: Tensor, bits: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """All words from some place on are left out, but not the first; the arguments are those of
-    ``substitute``.
-    """
+def cut(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
+    """All words from a random position on are left out, never the first; arguments as for ``substitute``."""
     there = _there(tokens, length)
     allowed = there.clone()
     allowed[:, 0] = False
-    place, some = pick(allowed, bits)
-    end = torch.where(some, place, length)
+    index, some = pick(allowed, hashes)
+    end = torch.where(some, index, length)
     return tokens.masked_fill(~_there(tokens, end), PAD), end
 
 
-# A line here makes an edit known by its name.
+# Edits by name.
 EDITS: dict[str, Edit] = {
     "substitute": substitute,
     "replace": replace,
@@ -115,5 +114,5 @@ def _there(tokens: Tensor, length: Tensor) -> Tensor:
 
 
 def _exchanged(tokens: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    places = torch.stack([first, second], 1)
-    return tokens.scatter(1, places, tokens.gather(1, places.flip(1)))
+    pair = torch.stack([first, second], 1)
+    return tokens.scatter(1, pair, tokens.gather(1, pair.flip(1)))

@@ -1,11 +1,12 @@
-"""What a kind of answer is: how it is written step by step, where it ends, and how it becomes text."""
+"""The base class of answer kinds: how an answer is written step by step, where it ends, and its text form."""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
 
 import gymnasium as gym
 import numpy as np
@@ -19,32 +20,34 @@ Answered: TypeAlias = "tuple[Tensor, Tensor | None]"
 """Answers (n, ...) and their lengths (n,) int64, or None for kinds without length."""
 
 
-class Editor(Protocol):
-    """Changes answers a little; see ``AnswerKind.editor``."""
+@dataclass(frozen=True)
+class Editor:
+    """Makes small changes to answers; see ``AnswerKind.editor``.
 
-    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
-        """Answers with ``count`` (n,) edits each; an edit that an answer has no room for changes nothing."""
-        ...
+    Attributes:
+        edit: ``edit(response, length, count, hashes)``: answers with ``count`` (n,) edits each; an edit that
+            an answer has no room for changes nothing.
+        other: ``other(response, length, hashes)``: for each answer one that differs from it.
+    """
 
-    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """For each answer one that differs from it."""
-        ...
+    edit: Callable[[Tensor, Tensor | None, Tensor, Tensor], Answered]
+    other: Callable[[Tensor, Tensor | None, Tensor], Answered]
 
 
 class AnswerKind(ABC):
     """A kind of answer. Everything is batched: methods take and return n rows at once.
 
-    An answer has two forms. As *actions* it is written into a ``state``, one action a step, which is how an
-    agent gives it; as a *response* it is one tensor with a length, which is what feedback scores. Both forms
-    say the same: ``write`` with ``action(response, step)`` step by step gives ``finish(response)`` back.
+    An answer has two equivalent forms. As *actions* it is written into a ``state``, one action a step, which
+    is how an agent gives it; as a *response* it is one tensor with a length, which is what feedback scores:
+    ``write`` with ``action(response, step)`` for each step gives ``finish(response)`` back.
 
     Attributes:
         name: The name of the kind in the table of kinds.
         space: The space of one whole response, without leading dimension.
         action_space: The space of one action.
-        state_spaces: Spaces of the part of the state that is observed, by observation key.
+        state_spaces: Spaces of the observed part of the state, by observation key.
         steps: The number of actions after which every answer has ended.
-        max_edits: The largest number of edits that make sense; None for any number.
+        max_edits: The largest useful number of edits; None for any number.
         names: The names of the answers to choose from; empty where they have none.
         among: The observation key whose entries the answers refer to by index; None where they do not.
     """
@@ -61,14 +64,11 @@ class AnswerKind(ABC):
     # Writing ----------------------------------------------------------------------------------------------
 
     def start(self, n: int, device: torch.device) -> State:
-        """The state of n answers of which nothing is written."""
+        """The state of n empty answers."""
         return {}
 
     def write(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
-        """The state after one more action in every row, and which answers have ended, (n,) bool.
-
-        Pure: the tensors given are not changed, those returned are new.
-        """
+        """The state after one more action in every row, and which answers have ended, (n,) bool. Pure."""
         return {}, torch.ones(len(actions), dtype=torch.bool, device=actions.device)
 
     def response(self, state: State, actions: Tensor) -> Answered:
@@ -82,7 +82,7 @@ class AnswerKind(ABC):
     # Ends -------------------------------------------------------------------------------------------------
 
     def finish(self, response: Tensor) -> Answered:
-        """Responses as an episode holds them, with their lengths: what follows the end is removed."""
+        """Responses as an episode holds them, with their lengths: everything after the end is removed."""
         return response, None
 
     def close(self, response: Tensor) -> Answered:
@@ -90,11 +90,11 @@ class AnswerKind(ABC):
         return response, None
 
     def steps_of(self, response: Tensor) -> int:
-        """How many steps the longest of some responses takes to write."""
+        """The number of steps that the longest of some responses takes."""
         return self.steps
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
-        """Responses as if only the first so many steps had been taken.
+        """Responses as if only the first ``steps`` steps had been taken.
 
         Raises:
             ValueError: The kind has one step only.
@@ -102,7 +102,7 @@ class AnswerKind(ABC):
         raise ValueError(f"answers of kind {self.name!r} have one step: there is no beginning of one")
 
     def without(self, response: Tensor, length: Tensor | None, part: Tensor) -> Answered:
-        """Responses without one part each, (n,) int64; those that have no such part stay as they are.
+        """Responses without one part each, (n,) int64; a part that does not exist removes nothing.
 
         Raises:
             ValueError: The kind has no parts that can be left out.
@@ -115,18 +115,18 @@ class AnswerKind(ABC):
 
     @abstractmethod
     def random(self, hashes: Tensor) -> Tensor:
-        """One random response for each hash, (n,) int64, as a policy that knows nothing gives it."""
+        """One random response for each hash, (n,) int64, as from a uniform policy."""
 
     @abstractmethod
     def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
-        """What changes answers a little, for samplers of preference pairs.
+        """The small changes from which samplers make preference pairs.
 
         Args:
             names: The kinds of edits to draw from; None for all.
             similar: Words or names that can replace each other (``Dataset.word_classes``).
 
         Raises:
-            ValueError: There is no such kind of edit, or no answer has another that differs from it.
+            ValueError: There is no such kind of edit, or all answers are equal.
         """
 
     def slip(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
@@ -136,7 +136,7 @@ class AnswerKind(ABC):
     def distance(
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
-        """How many changes make the one response of the other, (n,) int64; 0 if they are equal."""
+        """How many changes turn one response into the other, (n,) int64; 0 if they are equal."""
         return (response != other).reshape(len(response), -1).any(1).to(torch.int64)
 
     def same(self, response: Tensor, other: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ class AnswerKind(ABC):
         """One response (no leading dimension), ended, from text or from numbers.
 
         Args:
-            given: What ``format`` gives, numbers, or numbers as text (``"[5, 3, 1]"``).
+            given: The result of ``format``, numbers, or numbers as text (``"[5, 3, 1]"``).
 
         Raises:
             ValueError: It is no answer of this kind.
@@ -175,7 +175,7 @@ class AnswerKind(ABC):
         return json.dumps(response.tolist())
 
     def describe(self, response: Tensor) -> str:
-        """One response as a person reads it."""
+        """One response as text for people."""
         return self.format(response)
 
     def formats(self, response: Tensor) -> list[str]:
@@ -183,17 +183,17 @@ class AnswerKind(ABC):
         return [self.format(row) for row in response]
 
     def normalise(self, text: str) -> str:
-        """The one form of several texts that ``parse`` reads as the same answer."""
+        """The normal form of a text: equal for texts that ``parse`` reads as the same answer."""
         return text
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits of the words or names that answers are made of; empty for numbers."""
+        """Sixteen hexadecimal digits of the words or names of the answers; empty for numbers."""
         return ""
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """The arguments of the kind as JSON values; ``mm_envs.answers.from_config`` reads them back."""
+        """The arguments of the kind as JSON values, for ``mm_envs.answers.from_config``."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AnswerKind) and self.name == other.name and self.config() == other.config()
@@ -213,14 +213,11 @@ def entry_at(response: Tensor, step: int | Tensor) -> Tensor:
 
 
 def response_hashes(response: Tensor, length: Tensor | None = None) -> Tensor:
-    """One hash for each response of any kind; what lies beyond the length does not matter.
+    """One hash for each response of any kind, (n,) int64; entries beyond the length do not matter.
 
     Args:
         response: (n, ...).
         length: How many entries count, (n,) int64; None: all.
-
-    Returns:
-        (n,) int64.
 
     Example:
         >>> words = torch.tensor([[5, 6, 1], [5, 6, 0]])
@@ -242,7 +239,7 @@ def response_hashes(response: Tensor, length: Tensor | None = None) -> Tensor:
 
 
 def numbers_in(given: Any) -> Any:
-    """The list of numbers that a text holds; what is no such text as it is."""
+    """The list of numbers in a text such as "[1, 2]"; anything else as it is."""
     if not isinstance(given, str) or not given.strip().startswith("["):
         return given
     try:
@@ -255,7 +252,7 @@ def as_tensor(given: Any) -> Tensor:
     """Numbers as a tensor.
 
     Raises:
-        ValueError: They are none of torch's kinds of numbers, or have no shape.
+        ValueError: They are not numbers of one shape.
     """
     if isinstance(given, Tensor):
         return given.cpu()
@@ -269,7 +266,7 @@ def as_tensor(given: Any) -> Tensor:
 
 
 def unknown(word: str, known: Collection[str], kind: str) -> ValueError:
-    """The error for a word or name that no answer has, with the nearest ones that there are."""
+    """The error for an unknown word or name, with the nearest known ones."""
     from difflib import get_close_matches
 
     near = get_close_matches(word[:60], known, n=3) or list(known)[:8]

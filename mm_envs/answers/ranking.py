@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, entry_at, numbers_in
-from mm_envs.names import at_least, one_of, whole
+from mm_envs.answers.kind import Answered, AnswerKind, Editor, State, as_tensor, entry_at, numbers_in
+from mm_envs.names import at_least, check_one_of, whole
 from mm_envs.random import fold, integers
 from mm_envs.spaces import UniformBox
 
@@ -21,8 +21,8 @@ _EDITS = ("swap",)
 class Ranking(AnswerKind):
     """The best ``top`` of ``count`` candidates in order, best first, one a step: indices (n, top) int64.
 
-    A candidate that is ranked already cannot be ranked again: the first one that is not takes its place. The
-    last place of a whole order is left for the last candidate and needs no step.
+    Ranking a candidate again ranks the first unranked one instead. The last position of a complete order is
+    left for the last candidate and needs no step.
 
     Args:
         count: The number of candidates.
@@ -83,23 +83,32 @@ class Ranking(AnswerKind):
         index = torch.arange(self.count, device=hashes.device)
         return _sorted(fold(hashes[:, None], index))[:, : self.top]
 
-    def editor(
-        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
-    ) -> RankingEditor:
+    def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
         """Exchanges two neighbours; the last of a partial order may be exchanged for an unranked one."""
         for name in names or ():
-            if name not in _EDITS:
-                raise ValueError(one_of("kinds", name, _EDITS))
-        return RankingEditor(self)
+            check_one_of("kinds", name, _EDITS)
+        return Editor(self._edited, self._other)
+
+    def _edited(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+        whole = self._whole(response)
+        for step in range(int(count.max()) if len(count) else 0):
+            first = integers(fold(hashes, step), min(self.top, self.count - 1))[:, None]
+            whole = torch.where((step < count)[:, None], _exchanged(whole, first, first + 1), whole)
+        return whole[:, : self.top], None
+
+    def _other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        # The first candidate is exchanged, since it counts most.
+        index = 1 + integers(hashes, self.count - 1)[:, None]
+        return _exchanged(self._whole(response), torch.zeros_like(index), index)[:, : self.top], None
 
     def distance(
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
-        """How many places hold another candidate."""
+        """How many positions hold another candidate."""
         return (response != other).sum(1)
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
-        """The first places as they are, the others as if nothing more had been ranked."""
+        """The first positions as they are, the others as if nothing more had been ranked."""
         return self._whole(response[:, : max(steps, 0)])[:, : self.top], None
 
     def parse(self, given: Any) -> Tensor:
@@ -107,11 +116,7 @@ class Ranking(AnswerKind):
         read = numbers_in(given)
         order = torch.zeros(0) if isinstance(read, str) else as_tensor(read)
         fits = order.ndim == 1 and len(order) == self.top and not order.is_floating_point()
-        if (
-            not fits
-            or len(set(order.tolist())) < self.top
-            or not bool(((order >= 0) & (order < self.count)).all())
-        ):
+        if not fits or len(set(order.tolist()) & set(range(self.count))) < self.top:
             raise ValueError(
                 f"response={given!r:.80} is no answer: give {self.top} different numbers from 0 to "
                 f"{self.count - 1}, best first, as {list(range(self.top))}"
@@ -130,34 +135,11 @@ class Ranking(AnswerKind):
         return _sorted(ranks.scatter(1, response, rank))
 
 
+def _exchanged(orders: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    pair = torch.cat([first, second], 1)
+    return orders.scatter(1, pair, orders.gather(1, pair.flip(1)))
+
+
 def _sorted(values: Tensor) -> Tensor:
     """The indices that sort each row; equal values stay in order."""
     return torch.sort(values, dim=1, stable=True).indices
-
-
-class RankingEditor:
-    """Exchanges neighbours in an order.
-
-    Args:
-        kind: The kind of the answers.
-    """
-
-    def __init__(self, kind: Ranking) -> None:
-        self._kind = kind
-
-    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
-        """Orders after ``count`` exchanges each."""
-        whole = self._kind._whole(response)
-        for step in range(int(count.max()) if len(count) else 0):
-            first = integers(fold(hashes, step), min(self._kind.top, self._kind.count - 1))[:, None]
-            pair = torch.cat([first, first + 1], 1)
-            exchanged = whole.scatter(1, pair, whole.gather(1, pair.flip(1)))
-            whole = torch.where((step < count)[:, None], exchanged, whole)
-        return whole[:, : self._kind.top], None
-
-    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """An order whose first candidate is exchanged for another, since that one counts most."""
-        whole = self._kind._whole(response)
-        place = 1 + integers(hashes, self._kind.count - 1)[:, None]
-        pair = torch.cat([torch.zeros_like(place), place], 1)
-        return whole.scatter(1, pair, whole.gather(1, pair.flip(1)))[:, : self._kind.top], None

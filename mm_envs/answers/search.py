@@ -1,4 +1,4 @@
-"""The best answer in words that is the same for every item."""
+"""Local search for the best constant answer in words."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def best_constant_words(
 ) -> Tensor:
     """The best answer in words that is the same for every item, by local search.
 
-    Starts at the best candidate and goes from place to place: changes or leaves out the word there if that
-    helps, until a whole sweep helps no more.
+    Starts at the best candidate. At each position the word is replaced or left out if that improves the mean
+    utility, until a whole sweep improves nothing.
 
     Args:
         mean_utility: The mean utility of each of (m, length) answers.
         candidates: Answers to start from, (c, length) int64.
         vocabulary_size: The number of words.
-        sweeps: At most so many times over the whole answer.
+        sweeps: The largest number of sweeps.
 
     Returns:
         One answer, (length,) int64.
@@ -31,21 +31,21 @@ def best_constant_words(
     best, score = candidates[scores.argmax()], scores.max()
     for _ in range(sweeps):
         before = score
-        for place in range(len(best)):
-            near = _neighbours(best, place, vocabulary_size)
+        for index in range(len(best)):
+            near = _neighbours(best, index, vocabulary_size)
             scores = mean_utility(near)
             if scores.max() > score:
                 best, score = near[scores.argmax()], scores.max()
-            if best[place] == EOS:
+            if best[index] == EOS:
                 break
         if score <= before:
             break
     return best
 
 
-def _neighbours(words: Tensor, place: int, vocabulary_size: int) -> Tensor:
-    """All answers with another word at a place, and the one without a word there."""
+def _neighbours(words: Tensor, index: int, vocabulary_size: int) -> Tensor:
+    """All answers with another word at an index, and the one without a word there."""
     changed = words.repeat(vocabulary_size, 1)
-    changed[:, place] = torch.arange(vocabulary_size, device=words.device)
-    shorter = torch.cat([words[:place], words[place + 1 :], words.new_full((1,), PAD)])
+    changed[:, index] = torch.arange(vocabulary_size, device=words.device)
+    shorter = torch.cat([words[:index], words[index + 1 :], words.new_full((1,), PAD)])
     return torch.cat([changed, shorter[None]])

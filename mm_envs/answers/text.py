@@ -1,4 +1,4 @@
-"""Words, written one after another."""
+"""Words, one token a step."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ import torch
 from torch import Tensor
 
 from mm_envs.answers.edits import EDITS
-from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, entry_at, numbers_in, unknown
+from mm_envs.answers.kind import (
+    Answered,
+    AnswerKind,
+    Editor,
+    State,
+    as_tensor,
+    entry_at,
+    numbers_in,
+    unknown,
+)
 from mm_envs.answers.word_classes import WordClasses
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Count, Tokens
 from mm_envs.tokenizers import EOS, PAD, SPECIALS, Tokenizer, close, lengths, pad_to, same_words
@@ -22,9 +31,8 @@ from mm_envs.tokenizers.table import to_plain
 class Text(AnswerKind):
     """Words of a vocabulary, one token a step: token ids (n, max_tokens) int64 with their length (n,).
 
-    An answer ends with ``<eos>`` or after ``max_tokens`` words; the length counts the words before the end.
-    What lies behind the end is padding and says nothing. Padding that was written before the end is a word
-    like any other: it counts, and it is never a good one.
+    An answer ends with ``<eos>`` or after ``max_tokens`` words; the length counts the words before the end,
+    and padding follows it. Padding that was written before the end counts as a word, and never as a good one.
 
     Args:
         vocabulary: The words.
@@ -63,7 +71,7 @@ class Text(AnswerKind):
 
     def write(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
         """Writes one word in every row."""
-        # A row that was finished already may be stepped (its result is thrown away): keep its index in range.
+        # A finished row may be stepped (its result is discarded): keep its index in range.
         index = state["tokens_length"].clamp(max=self.steps - 1)
         tokens = state["tokens"].scatter(1, index, actions[:, None])
         length = index + 1
@@ -81,7 +89,7 @@ class Text(AnswerKind):
     # Ends -------------------------------------------------------------------------------------------------
 
     def finish(self, response: Tensor) -> Answered:
-        """Words up to ``<eos>``, padding behind it, and how many come before it."""
+        """Words up to ``<eos>`` with padding behind it, and how many come before it."""
         length = lengths(response)
         return response.masked_fill(self._index(response) > length[:, None], PAD), length
 
@@ -91,7 +99,7 @@ class Text(AnswerKind):
         return tokens, lengths(tokens)
 
     def steps_of(self, response: Tensor) -> int:
-        """The words and ``<eos>``; padding at the end of an answer that was cut off takes none."""
+        """The words and ``<eos>``; padding at the end of a truncated answer takes no step."""
         written = (response != PAD).any(0).nonzero()
         return int(written[-1]) + 1 if len(written) else 0
 
@@ -129,7 +137,7 @@ class Text(AnswerKind):
     def trimmed(self, response: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Responses with ``<eos>`` and padding behind their length, and which entries are written.
 
-        On the CPU they are cut to the longest of them, since looking costs nothing there.
+        On the CPU they are cut to the longest of them.
         """
         length = _given(self.finish(response)[1]) if length is None else length
         width = response.shape[1]
@@ -140,24 +148,52 @@ class Text(AnswerKind):
     # Draws and changes ------------------------------------------------------------------------------------
 
     def random(self, hashes: Tensor) -> Tensor:
-        """Every word uniform over the vocabulary, as a policy of uniform logits writes."""
+        """Every word uniform over the vocabulary, as from uniform logits."""
         steps = torch.arange(self.steps, device=hashes.device)
         return integers(fold(hashes[:, None], steps), len(self.vocabulary))
 
-    def editor(
-        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
-    ) -> TextEditor:
-        """Draws from the edits of ``mm_envs.answers.edits.EDITS``."""
+    def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
+        """Draws uniformly from the edits of ``mm_envs.answers.edits.EDITS``.
+
+        Words of one class of ``similar`` can replace each other; without any, all words can.
+        """
         chosen = list(EDITS) if names is None else list(names)
         for name in chosen:
-            if name not in EDITS:
-                raise ValueError(one_of("kinds", name, EDITS))
+            check_one_of("kinds", name, EDITS)
         if not chosen:
             raise ValueError(f"kinds={names!r} is empty: name at least one of {', '.join(EDITS)}")
-        return TextEditor(self, chosen, similar)
+        edits, words = [EDITS[name] for name in chosen], self.vocabulary.words
+        tables = WordClasses.among(words, similar, len(SPECIALS)), WordClasses.among(words, (), len(SPECIALS))
+
+        def edit(response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+            length = _given(length).clone()
+            tokens = response.masked_fill(response == EOS, PAD)
+            for step in range(int(count.max()) if len(count) else 0):
+                draws = fold(hashes, step)
+                which = integers(fold(draws, 0), len(edits))
+                for number, change in enumerate(edits):
+                    rows = ((step < count) & (which == number)).nonzero()[:, 0]
+                    tokens[rows], length[rows] = change(
+                        tokens[rows], length[rows], fold(draws[rows], 1), *tables
+                    )
+            return close(tokens, length), length
+
+        def other(response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+            # One word becomes another of its class, else any other; an answer without words gets one.
+            before = response.masked_fill(response == EOS, PAD)
+            changed, length = EDITS["substitute"](before, _given(length), hashes, *tables)
+            replaced, _ = EDITS["replace"](before, length, hashes, *tables)
+            tokens = torch.where((changed == before).all(1)[:, None], replaced, changed)
+            empty = (tokens == before).all(1)
+            added = len(SPECIALS) + integers(hashes, len(words) - len(SPECIALS))
+            tokens[:, 0] = torch.where(empty, added, tokens[:, 0])
+            length = torch.where(empty, length.clamp(min=1), length)
+            return close(tokens, length), length
+
+        return Editor(edit, other)
 
     def slip(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """One word exchanged for any other; an answer without words stays as it is."""
+        """One word replaced by any other; an answer without words stays as it is."""
         length = _given(length)
         index = integers(hashes, length.clamp(min=1))
         ordinary = len(self.vocabulary) - len(SPECIALS)
@@ -169,7 +205,7 @@ class Text(AnswerKind):
     def distance(
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
-        """Words changed, left out or put in, each counting 1 (Levenshtein, 1966).
+        """Levenshtein distance in words: changed, left out or inserted.
 
         Example:
             >>> from mm_envs.tokenizers import Vocabulary
@@ -182,7 +218,7 @@ class Text(AnswerKind):
         row = index.expand(len(response), -1)
         rows = [row]
         for i in range(response.shape[1]):
-            # Leaving out and changing go in one piece; putting in needs a running minimum along the row.
+            # Deletions and substitutions are elementwise; insertions need a running minimum along the row.
             differs = (response[:, i : i + 1] != other).to(torch.int64)
             best = torch.minimum(row[:, 1:] + 1, row[:, :-1] + differs)
             best = torch.cat([row[:, :1] + 1, best], 1)
@@ -231,7 +267,7 @@ class Text(AnswerKind):
         return ids
 
     def format(self, response: Tensor) -> str:
-        """The words; padding between them is left out, as every metric does."""
+        """The words; padding between them is left out, as in every metric."""
         return self.vocabulary.decode(response)
 
     def normalise(self, text: str) -> str:
@@ -249,51 +285,6 @@ class Text(AnswerKind):
 
     def _index(self, tokens: Tensor) -> Tensor:
         return torch.arange(tokens.shape[1], device=tokens.device)
-
-
-class TextEditor:
-    """Makes small faults in words, their kinds drawn uniformly.
-
-    Args:
-        kind: The kind of the answers.
-        names: The names of the edits.
-        similar: Words that can replace each other; without any, all words can.
-    """
-
-    def __init__(self, kind: Text, names: Sequence[str], similar: Sequence[Sequence[str]]) -> None:
-        words, first = kind.vocabulary.words, len(SPECIALS)
-        self._kind, self._edits = kind, [EDITS[name] for name in names]
-        self._classes = WordClasses.among(words, similar, first)
-        self._words = WordClasses.among(words, (), first)
-
-    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
-        """Answers with ``count`` edits each, one after another."""
-        length = _given(length).clone()
-        tokens = response.masked_fill(response == EOS, PAD)
-        for step in range(int(count.max()) if len(count) else 0):
-            draws = fold(hashes, step)
-            which = integers(fold(draws, 0), len(self._edits))
-            for number, edit in enumerate(self._edits):
-                rows = ((step < count) & (which == number)).nonzero()[:, 0]
-                tokens[rows], length[rows] = edit(
-                    tokens[rows], length[rows], fold(draws[rows], 1), self._classes, self._words
-                )
-        return close(tokens, length), length
-
-    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """Answers with one word exchanged for another of its class; an empty one gets a word."""
-        length = _given(length)
-        tokens = response.masked_fill(response == EOS, PAD)
-        changed, length = EDITS["substitute"](tokens, length, hashes, self._classes, self._words)
-        same = (changed == tokens).all(1)
-        replaced, _ = EDITS["replace"](tokens, length, hashes, self._classes, self._words)
-        tokens = torch.where(same[:, None], replaced, changed)
-        # An answer without ordinary words has nothing to exchange: it gets a word.
-        empty = (tokens == response.masked_fill(response == EOS, PAD)).all(1)
-        words = len(SPECIALS) + integers(hashes, len(self._kind.vocabulary) - len(SPECIALS))
-        tokens[:, 0] = torch.where(empty, words, tokens[:, 0])
-        length = torch.where(empty, length.clamp(min=1), length)
-        return close(tokens, length), length
 
 
 def _given(length: Tensor | None) -> Tensor:

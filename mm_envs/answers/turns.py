@@ -1,4 +1,4 @@
-"""One choice a turn, each from options of its own: a short conversation."""
+"""One choice a turn, each from its own options: a short conversation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, State, as_tensor, entry_at, numbers_in, unknown
-from mm_envs.names import one_of
+from mm_envs.answers.kind import (
+    Answered,
+    AnswerKind,
+    Editor,
+    State,
+    as_tensor,
+    entry_at,
+    numbers_in,
+    unknown,
+)
+from mm_envs.names import check_one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import UniformBox
 
@@ -23,14 +32,14 @@ _BETWEEN = " / "
 class Turns(AnswerKind):
     """One choice a turn: indices (n, turns) int64, entry t an option of turn t.
 
-    All turns share one action space, that of the turn with most options; an action beyond the options of its
-    turn counts modulo their number. What is heard between turns is part of the task, not of the answer.
+    All turns share one action space, that of the turn with most options; larger actions count modulo the
+    number of options. Replies between turns are part of the task, not of the answer.
 
     Args:
         options: The names of the options of each turn.
 
     Raises:
-        ValueError: A turn has no options, or names one twice.
+        ValueError: A turn has no options, or one of them twice.
 
     Example:
         >>> kind = Turns([("colour?", "shape?"), ("red circle", "green circle", "red cross")])
@@ -78,16 +87,33 @@ class Turns(AnswerKind):
         turns = torch.arange(self.steps, device=hashes.device)
         return integers(fold(hashes[:, None], turns), self._count(hashes.device))
 
-    def editor(
-        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
-    ) -> TurnsEditor:
-        """Exchanges the choice of a turn."""
+    def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
+        """Exchanges the choice of a turn; a turn with one option is never drawn."""
         for name in names or ():
-            if name not in _EDITS:
-                raise ValueError(one_of("kinds", name, _EDITS))
+            check_one_of("kinds", name, _EDITS)
         if max(self._counts) < 2:
             raise ValueError("no turn has a second option, so that no answer is wrong: give more options")
-        return TurnsEditor(self)
+        return Editor(self._edited, self._other)
+
+    def _edited(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+        counts = self._count(response.device)
+        several = (counts > 1).nonzero()[:, 0]
+        for step in range(int(count.max()) if len(count) else 0):
+            draws = fold(hashes, step)
+            turn = several[integers(draws, len(several))][:, None]
+            old, options = response.gather(1, turn), counts[turn]
+            new = (old + 1 + integers(fold(draws, 1)[:, None], options - 1)) % options
+            response = torch.where((step < count)[:, None], response.scatter(1, turn, new), response)
+        return response, None
+
+    def _other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        # The last turn with another option is exchanged: it decides the utility.
+        counts = self._count(response.device)
+        turn = int((counts > 1).nonzero()[-1])
+        options = int(counts[turn])
+        changed = response.clone()
+        changed[:, turn] = (response[:, turn] + 1 + integers(hashes, options - 1)) % options
+        return changed, None
 
     def distance(
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
@@ -148,35 +174,3 @@ class Turns(AnswerKind):
         for turn, number in enumerate(self._counts):
             count[turn] = number
         return count
-
-
-class TurnsEditor:
-    """Exchanges choices for others of their turn.
-
-    Args:
-        kind: The kind of the answers.
-    """
-
-    def __init__(self, kind: Turns) -> None:
-        self._kind = kind
-
-    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
-        """Answers with ``count`` exchanges each; a turn with one option is never drawn."""
-        counts = self._kind._count(response.device)
-        several = (counts > 1).nonzero()[:, 0]
-        for step in range(int(count.max()) if len(count) else 0):
-            draws = fold(hashes, step)
-            turn = several[integers(draws, len(several))][:, None]
-            old, options = response.gather(1, turn), counts[turn]
-            new = (old + 1 + integers(fold(draws, 1)[:, None], options - 1)) % options
-            response = torch.where((step < count)[:, None], response.scatter(1, turn, new), response)
-        return response, None
-
-    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """One exchange, in the last turn that has another option: it decides what the answer is worth."""
-        counts = self._kind._count(response.device)
-        turn = int((counts > 1).nonzero()[-1])
-        options = int(counts[turn])
-        changed = response.clone()
-        changed[:, turn] = (response[:, turn] + 1 + integers(hashes, options - 1)) % options
-        return changed, None

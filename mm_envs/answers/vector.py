@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, as_tensor, numbers_in
-from mm_envs.names import one_of
+from mm_envs.answers.kind import Answered, AnswerKind, Editor, as_tensor, numbers_in
+from mm_envs.names import check_one_of
 from mm_envs.random import fold, normal, uniform
 
 NOISE = 0.2  # standard deviation of one edit, in halves of the range
@@ -55,21 +55,30 @@ class Vector(AnswerKind):
             )
         return self.low + (self.high - self.low) * uniform(self._each(hashes))
 
-    def editor(
-        self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()
-    ) -> VectorEditor:
+    def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
         """Adds normal noise to every number."""
         for name in names or ():
-            if name != "noise":
-                raise ValueError(one_of("kinds", name, ("noise",)))
-        return VectorEditor(self)
+            check_one_of("kinds", name, ("noise",))
+        return Editor(self._edited, self._other)
+
+    def _edited(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
+        """Noise whose variance grows with the number of edits."""
+        scale = NOISE * (self.high - self.low) / 2 * count.to(torch.float32).sqrt()
+        noise = scale.view(-1, *[1] * (response.ndim - 1)) * normal(self._each(hashes))
+        return (response + noise).clamp(self.low, self.high), None
+
+    def _other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
+        """One edit, or random numbers where it changed nothing."""
+        changed, _ = self._edited(response, length, torch.ones_like(hashes), hashes)
+        same = (changed == response).flatten(1).all(1).view(-1, *[1] * (response.ndim - 1))
+        return torch.where(same, self.random(hashes), changed), None
 
     def slip(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
         """A random answer."""
         return self.random(hashes), None
 
     def same(self, response: Tensor, other: Tensor) -> Tensor:
-        """Which responses have their largest number at one index: of distributions the likeliest class."""
+        """Which responses have their largest number at one index: of distributions the most likely class."""
         return response.flatten(1).argmax(1) == other.flatten(1).argmax(1)
 
     def parse(self, given: Any) -> Tensor:
@@ -83,7 +92,7 @@ class Vector(AnswerKind):
         return answer.to(torch.float32)
 
     def config(self) -> dict[str, Any]:
-        """Shape and bounds; infinite ones as text, since JSON has no word for them."""
+        """Shape and bounds; infinite ones as text, since JSON cannot hold them."""
         low, high = (one if np.isfinite(one) else str(one) for one in (self.low, self.high))
         return {"shape": list(self.action_space.shape or ()), "low": low, "high": high}
 
@@ -92,27 +101,3 @@ class Vector(AnswerKind):
         shape = self.action_space.shape or ()
         index = torch.arange(int(np.prod(shape)), device=hashes.device)
         return fold(hashes[:, None], index).view(-1, *shape)
-
-
-class VectorEditor:
-    """Adds noise to numbers, within their bounds.
-
-    Args:
-        kind: The kind of the answers.
-    """
-
-    def __init__(self, kind: Vector) -> None:
-        self._kind = kind
-
-    def edit(self, response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
-        """Noise whose variance grows with the number of edits."""
-        kind = self._kind
-        scale = NOISE * (kind.high - kind.low) / 2 * count.to(torch.float32).sqrt()
-        noise = scale.view(-1, *[1] * (response.ndim - 1)) * normal(kind._each(hashes))
-        return (response + noise).clamp(kind.low, kind.high), None
-
-    def other(self, response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
-        """Numbers mirrored where noise changed nothing, so that the answer differs."""
-        changed, _ = self.edit(response, length, torch.ones_like(hashes), hashes)
-        same = (changed == response).flatten(1).all(1).view(-1, *[1] * (response.ndim - 1))
-        return torch.where(same, self._kind.random(hashes), changed), None

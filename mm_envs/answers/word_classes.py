@@ -1,4 +1,4 @@
-"""Words that can stand for each other: all colours, all shapes, or simply all words."""
+"""Classes of interchangeable words: all colours, all shapes, or simply all words."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class WordClasses:
     """The classes of numbered words.
 
     Attributes:
-        of: The class of each word, (words,) int64; -1 for a word that no other can stand for.
-        start: Where the class of each word begins in ``members``, (words,) int64.
-        size: The number of words in the class of each word, (words,) int64; 1 for those without a class.
-        rank: The place of each word in its class, (words,) int64.
+        of: The class of each word, (words,) int64; -1 for a word without a class.
+        start: The position in ``members`` where the class of each word begins, (words,) int64.
+        size: The size of the class of each word, (words,) int64; 1 for a word without a class.
+        rank: The index of each word in its class, (words,) int64.
         members: All words, class by class, int64.
     """
 
@@ -35,9 +35,9 @@ class WordClasses:
 
         Args:
             words: All words, in the order of their numbers.
-            classes: Words that can stand for each other; those that are not in the list are passed over.
-                A class of one word is none. Without any, all words are one class.
-            first: The number of the first word that has a class: what comes before it is punctuation.
+            classes: Interchangeable words; words that are not in the list are skipped, and so are classes of
+                one word. Without any class, all words are one.
+            first: The number of the first word that has a class.
 
         Example:
             >>> WordClasses.among(["a", "red", "green", "square"], [("green", "red", "blue")]).of.tolist()
@@ -49,22 +49,17 @@ class WordClasses:
         of, start = torch.full((len(words),), -1), torch.zeros(len(words), dtype=torch.int64)
         size, rank, at = torch.ones_like(start), torch.zeros_like(start), 0
         for which, members in enumerate(there):
-            for place, word in enumerate(members):
-                of[word], start[word], size[word], rank[word] = which, at, len(members), place
+            for index, word in enumerate(members):
+                of[word], start[word], size[word], rank[word] = which, at, len(members), index
             at += len(members)
         return cls(of, start, size, rank, torch.tensor([word for one in there for word in one]))
 
-    def others(self, words: Tensor, bits: Tensor) -> Tensor:
-        """Another word of the class of each word, uniformly; a word without a class stays.
-
-        Args:
-            words: (n,) int64.
-            bits: (n,) int64.
-        """
+    def others(self, words: Tensor, hashes: Tensor) -> Tensor:
+        """Another word of the class of each word, by hash; a word without a class stays."""
         size, start = (table.to(words.device)[words] for table in (self.size, self.start))
-        step = 1 + integers(bits, (size - 1).clamp(min=1))
-        place = start + (self.rank.to(words.device)[words] + step) % size
-        other = self.members.to(words.device)[place.clamp(max=len(self.members) - 1)]
+        step = 1 + integers(hashes, (size - 1).clamp(min=1))
+        index = start + (self.rank.to(words.device)[words] + step) % size
+        other = self.members.to(words.device)[index.clamp(max=len(self.members) - 1)]
         return torch.where(size > 1, other, words)
 
     def classes(self, words: Tensor) -> Tensor:

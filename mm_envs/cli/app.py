@@ -1,4 +1,4 @@
-"""Parsing the command line, and what happens to errors."""
+"""Parsing of the command line, and handling of errors."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from mm_envs.cli.output import console, shown
 from mm_envs.cli.play import Play
 from mm_envs.cli.replay import Replay
 from mm_envs.cli.train import Train
+from mm_envs.optional import MissingPackage
 
 DESCRIPTION = """Multimodal tasks as Gymnasium environments whose reward comes from human feedback.
 
@@ -32,10 +33,10 @@ Start with: mm-envs list. With --debug any command shows where an error came fro
 
 
 class Command(Protocol):
-    """A parsed command: its options are its fields."""
+    """A parsed command; its options are its fields."""
 
     def run(self) -> int:
-        """Does it; returns the exit status."""
+        """Runs the command; returns the exit status."""
         ...
 
 
@@ -57,10 +58,10 @@ Commands = (
 
 
 def run(argv: Sequence[str]) -> int:
-    """Parses and does one command.
+    """Parses and runs one command.
 
     Args:
-        argv: The words after the name of the program.
+        argv: The arguments after the name of the program.
 
     Returns:
         The exit status; 2 for wrong usage, 130 after an interrupt.
@@ -83,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
         print("mm-envs: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain again when it flushes at its end.
+        # The reader of the output is gone; Python would raise again when it flushes at exit.
         sys.stderr.close()
         return 1
     except Exception as error:
@@ -91,13 +92,13 @@ def run(argv: Sequence[str]) -> int:
             traceback.print_exc()
         else:
             console(json_output=True).print(f"[bold red]mm-envs:[/] {_sentence(error)}", soft_wrap=True)
-        return 2 if MISMATCH in str(error) or isinstance(error, UsageError) else 1
+        return 2 if MISMATCH in str(error) or isinstance(error, (UsageError, MissingPackage)) else 1
 
 
 def _sentence(error: Exception) -> str:
     if MISMATCH in str(error):
         return shown(pair_message(error))
-    said = str(error).strip() or "no message"
-    # Our own errors are whole sentences; of others the kind helps to understand them.
-    ours = isinstance(error, (ValueError, FileNotFoundError, FileExistsError))
-    return shown(said if ours else f"{type(error).__name__}: {said} (--debug shows where)")
+    message = str(error).strip() or "no message"
+    # Our own errors are whole sentences; of others the type helps to understand them.
+    ours = isinstance(error, (ValueError, FileNotFoundError, FileExistsError, MissingPackage))
+    return shown(message if ours else f"{type(error).__name__}: {message} (--debug shows where)")

@@ -1,4 +1,4 @@
-"""What a user types: ids, and arguments as ``key=value``."""
+"""Arguments of commands: ids, and ``key=value`` pairs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mm_envs.values import tuples
 
 
 class UsageError(ValueError):
-    """The command is not one that could be done: a word is missing."""
+    """A command lacks an argument that it needs."""
 
 
 def known_id(name: str) -> str:
-    """The id, if it is one.
+    """Returns a registered id.
 
     Raises:
-        ValueError: It is not; the message suggests the nearest ones.
+        ValueError: It is unknown; the message suggests the nearest ones.
 
     Example:
         >>> known_id("MMVQA-v0")
@@ -38,10 +38,10 @@ def known_id(name: str) -> str:
 
 
 def key_values(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
-    """Arguments from ``key=value`` words; a value is read as JSON, or else is a string. Lists become tuples.
+    """Arguments from ``key=value`` pairs; values are JSON or else strings. Lists become tuples.
 
     Raises:
-        ValueError: A word has no ``=``, or a value begins like JSON and is not.
+        ValueError: A pair has no ``=``, or a value begins like JSON and is not.
 
     Example:
         >>> key_values(["sound=complement", "objects=[1, 4]", "noise=0.5"])
@@ -64,7 +64,7 @@ def key_values(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
 
 
 class ByDefault:
-    """Marks the default of an option, so that it can be told from the same value given by the user."""
+    """Marks the default of an option, to distinguish it from the same value given by the user."""
 
 
 class _Whole(int, ByDefault):
@@ -76,7 +76,7 @@ class _Text(str, ByDefault):
 
 
 def by_default(value: Any) -> Any:
-    """A number or text that equals this one and that ``is_given`` knows for a default.
+    """A number or text that equals this one and that ``is_given`` recognises as a default.
 
     Example:
         >>> by_default(256) == 256, is_given(by_default(256)), is_given(256)
@@ -91,12 +91,12 @@ def is_given(value: Any) -> bool:
 
 
 def with_data(arguments: dict[str, Any], data: Path | None, layout: str | None = None) -> dict[str, Any]:
-    """The arguments of an environment whose items come from the files of a folder.
+    """The arguments of an environment whose items come from a folder.
 
     Args:
         arguments: Its other arguments.
         data: The folder; None for no change.
-        layout: What kind of folder it is; None to find out.
+        layout: The layout of the folder; None to detect it.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -123,12 +123,12 @@ LEARNED = "reward_model"
 
 
 def feedback_arguments(feedback: str) -> dict[str, Any]:
-    """The arguments of an environment that say who gives the reward.
+    """The arguments of an environment that choose its feedback.
 
-    ``reward_model:FOLDER`` is a folder that ``mm-envs feedback fit`` wrote: nothing in it runs code.
+    ``reward_model:FOLDER`` is a folder that ``mm-envs feedback fit`` wrote; nothing in it runs code.
 
     Args:
-        feedback: What was given to ``--feedback``.
+        feedback: The value of ``--feedback``.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -148,10 +148,10 @@ def feedback_arguments(feedback: str) -> dict[str, Any]:
 
 
 def runs_code(feedback: str) -> bool:
-    """Whether what was given to ``--feedback`` is a ``module:attribute`` of the user's own.
+    """Whether the value of ``--feedback`` is a ``module:attribute`` of the user.
 
     Example:
-        >>> runs_code("my_judges:Brevity"), runs_code("reward_model:folder"), runs_code("truth")
+        >>> runs_code("my_feedback:Brevity"), runs_code("reward_model:folder"), runs_code("truth")
         (True, False, False)
     """
     name, colon, _ = feedback.partition(":")

@@ -52,10 +52,10 @@ def ask(
         The answers in the order of the pairs, earlier ones included, and how many of them are new.
     """
     from feedback.preferences import Pairwise, query_id
-    from mm_envs.random import chance, key_bits, purpose
+    from mm_envs.random import chance, key_hashes, purpose
 
     known = {} if store is None else {one.query: one for one in store.records("pairwise", name)}
-    first = chance(key_bits(pairs.prompts.key, purpose(f"answer that {name} sees first")), 0.5).tolist()
+    first = chance(key_hashes(pairs.prompts.key, purpose(f"answer that {name} sees first")), 0.5).tolist()
     words = [task.answer.formats(pairs.response[:, side]) for side in (0, 1)]
     said: list[Pairwise] = []
     new = 0

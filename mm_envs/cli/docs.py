@@ -74,7 +74,7 @@ def texts(scores: Callable[[str], dict[str, Score] | None]) -> dict[str, str]:
     """
     from mm_envs.cli import pages
     from mm_envs.data.dataset import DATASETS
-    from mm_envs.judges import FEEDBACKS
+    from mm_envs.feedback_sources import FEEDBACKS
 
     datasets = {name: resolve("dataset", name, DATASETS) for name in DATASETS}
     judges: dict[str, Any] = {name: resolve("feedback", name, FEEDBACKS) for name in FEEDBACKS}

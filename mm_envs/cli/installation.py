@@ -1,4 +1,4 @@
-"""What may be wrong with an installation: shadowed packages, and a torchvision built for another torch."""
+"""Faults of an installation: missing extras, shadowed packages, a torchvision built for another torch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from importlib.metadata import (
 from importlib.util import find_spec
 from pathlib import Path
 
+from mm_envs.optional import MissingPackage, require
+
 DISTRIBUTION = "mm-envs"
 PACKAGES = ("agents", "feedback", "benchmarks")
 MISMATCH = "torchvision::nms"
 
 
 def faults() -> list[str]:
-    """What is wrong with this installation, each as a text that says how to mend it; empty if nothing is."""
+    """The faults of this installation, each with its cure."""
+    try:
+        require("rich", "tyro")
+    except MissingPackage as missing:
+        return [str(missing)]
     home = Path(__file__).resolve().parents[2]
     shadows = (shadow(package, home / package) for package in PACKAGES)
     pair = mismatched_pair()
@@ -33,7 +39,7 @@ def faults() -> list[str]:
 
 
 def shadow(package: str, ours: Path) -> str | None:
-    """What hides one of our packages, or None if importing it gives ours.
+    """The fault if importing one of our packages gives another one, or None.
 
     Args:
         package: The name that is imported.
@@ -57,7 +63,7 @@ def shadow(package: str, ours: Path) -> str | None:
 
 
 def _location(package: str) -> Path | None:
-    """Where importing the package leads to: its folder, or its file if it is a single module."""
+    """The folder that importing the package would use, or the file of a single module."""
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):
@@ -96,7 +102,7 @@ def _claimants(package: str) -> list[str]:
 
 
 def _overwritten_by(package: str, ours: Path) -> str | None:
-    """The distribution whose ``__init__.py`` took the place of ours, by the hash that pip recorded."""
+    """The distribution whose ``__init__.py`` has overwritten ours, by the hash that pip recorded."""
     installed = _installed()
     for file in (installed.files or []) if installed else []:
         if str(file) != f"{package}/__init__.py" or file.hash is None:
@@ -123,9 +129,9 @@ def _installed() -> Distribution | None:
 
 
 def mismatched_pair() -> str | None:
-    """What to do about a torchvision that was built for another torch, or None.
+    """The cure for a torchvision that was built for another torch, or None.
 
-    Only a pair that looks wrong by its version numbers is imported to see, since importing takes seconds.
+    Only a pair whose version numbers do not match is imported, since importing takes seconds.
     """
     if _looks_matched():
         return None
@@ -139,7 +145,7 @@ def mismatched_pair() -> str | None:
 
 
 def pair_message(error: BaseException) -> str:
-    """The sentence for an error of a mismatched pair: both versions and the cure."""
+    """The message for an error of a mismatched pair: both versions and the cure."""
     torch, torchvision = (_version(name) or "unknown" for name in ("torch", "torchvision"))
     first = str(error).strip().partition("\n")[0]
     return (
@@ -166,7 +172,7 @@ def _looks_matched() -> bool:
 
 
 def _version(name: str) -> str | None:
-    # A module that was imported already tells more surely what runs.
+    # The module that is imported already is the one that runs.
     loaded = getattr(sys.modules.get(name), "__version__", None)
     try:
         return str(loaded) if loaded else distribution(name).version

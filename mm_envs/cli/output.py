@@ -1,4 +1,4 @@
-"""What commands print: tables for people on one stream, JSON for programs on the other."""
+"""Output of commands: tables on one stream, JSON on the other."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-# What moves the cursor, colours or renames the terminal, or turns the direction of writing.
+# Characters that move the cursor, colour or rename the terminal, or change the direction of writing.
 _COMMANDS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 
 
 def console(json_output: bool = False) -> Console:
-    """Where a command talks to people: standard output, or standard error if that is taken by JSON."""
+    """The console of a command: standard output, or standard error if JSON is printed there."""
     return Console(stderr=json_output, highlight=False)
 
 
 def shown(text: object) -> str:
-    r"""Words of somebody else as they may be printed: no markup of ours, and no commands to the terminal.
+    r"""Untrusted text that can be printed: without markup and terminal commands.
 
     Example:
         >>> print(shown("[bold]tern\x1b[2J"))
@@ -30,12 +30,12 @@ def shown(text: object) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Prints one JSON value on standard output; what is not a number in JSON becomes null."""
+    """Prints one JSON value on standard output; numbers that are not finite become null."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False, default=str))
 
 
 def with_interval(mean: float, low: float, high: float) -> str:
-    """A mean and its interval in a few characters.
+    """A mean and its interval as text.
 
     Example:
         >>> with_interval(0.5, 0.4123, 0.6)
@@ -45,7 +45,7 @@ def with_interval(mean: float, low: float, high: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them.
+    """A duration as text.
 
     Example:
         >>> duration(7.2), duration(125), duration(7300), duration(math.inf)

@@ -122,7 +122,7 @@ def _vocabularies(task: Task) -> list[str]:
 
 
 def _judges(task: Task) -> list[tuple[str, str]]:
-    from mm_envs.judges import FEEDBACKS, make_feedback
+    from mm_envs.feedback_sources import FEEDBACKS, make_feedback
 
     rows = []
     for name in FEEDBACKS:

@@ -1,4 +1,4 @@
-"""The context part of observations: fresh tensors at the price of rewriting only the rows that changed."""
+"""Buffers of the context: fresh tensors at the cost of rewriting only the rows that changed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from mm_envs.engine.pool import ItemPool
 
-_KNOWN = 4  # what the caller holds, its final_obs, the one being written, and one to spare
+_KNOWN = 4  # the caller's observation, its final_obs, the one being written, and a spare one
 
 
 @dataclass
 class _Buffer:
-    """One set of tensors, what is out of date in it, and the versions it had after our last write."""
+    """One set of tensors, the rows that are out of date in it, and the versions after its last write."""
 
     tensors: dict[str, Tensor]
     stale: list[Tensor] = field(default_factory=list)
@@ -23,7 +23,7 @@ class _Buffer:
     versions: dict[str, int] = field(default_factory=dict)
 
     def note(self, changed: Tensor | None, n: int) -> None:
-        """Remembers which of n rows are out of date from now on; None: all of them."""
+        """Records which of n rows are out of date from now on; None: all."""
         self.stale_rows += n if changed is None else len(changed)
         if 2 * self.stale_rows > n:
             self.stale = []  # rewriting all rows is quicker than rewriting more than half of them one by one
@@ -31,15 +31,15 @@ class _Buffer:
             self.stale.append(changed)
 
     def is_held(self) -> bool:
-        """Whether somebody outside still has a view of these tensors."""
+        """Whether a view of these tensors exists elsewhere."""
         return _ALONE is None or any(_use_count(tensor) > _ALONE for tensor in self.tensors.values())
 
     def is_changed(self) -> bool:
-        """Whether somebody else wrote into a view of these tensors (autograd counts the writes)."""
+        """Whether a view of these tensors was written to elsewhere (autograd counts the writes)."""
         return any(tensor._version != self.versions[key] for key, tensor in self.tensors.items())
 
     def hand_out(self) -> dict[str, Tensor]:
-        # A view, so that the use count of the storage tells when the caller lets go of it.
+        # A view, so that the use count of the storage tells when the caller has dropped it.
         return {key: tensor.view(tensor.shape) for key, tensor in self.tensors.items()}
 
 
@@ -48,10 +48,7 @@ def _use_count(tensor: Tensor) -> int:
 
 
 def _count_alone() -> int | None:
-    """The use count of a storage that nobody else has a view of; None where this torch cannot tell.
-
-    Versions of torch count differently (some count the object that asks), so it is tried.
-    """
+    """The use count of a storage without other views, measured; None where this torch cannot tell."""
     if not hasattr(torch._C, "_storage_Use_Count"):
         return None
     tensor = torch.zeros(1)
@@ -69,18 +66,18 @@ _ALONE = _count_alone()
 
 
 class ContextBuffers:
-    """Hands out the context of all rows as tensors that are never changed afterwards.
+    """Returns the context of all rows as tensors that are never changed afterwards.
 
-    A large allocation per step is slow (each of its pages faults). So buffers are used again, but only when
-    nobody holds them any more, and only the rows that changed since are rewritten. With ``copy=False`` there
-    is one buffer, which is always current: what was handed out changes with the next step.
+    A large allocation per step is slow (each of its pages faults). So a buffer is reused when no view of it
+    exists any more, and only the rows that changed are rewritten. With ``copy=False`` there is one buffer,
+    which changes with the next step.
 
     Args:
-        pool: Where the items are.
+        pool: The items.
         names: Observation key -> field of the pool.
         num_envs: Number of rows.
-        copy: Whether what is handed out stays as it is.
-        distrust_writes: Rewrite a used buffer whole: for callers whose writes cannot be noticed (NumPy).
+        copy: Whether returned tensors stay as they are.
+        distrust_writes: Rewrite a reused buffer whole: for NumPy views, whose writes are not counted.
     """
 
     def __init__(
@@ -97,7 +94,7 @@ class ContextBuffers:
 
         Args:
             items: The item of each row, (num_envs,) int64.
-            changed: The rows whose item is new since the last call; None: all of them.
+            changed: The rows whose item is new since the last call; None: all.
         """
         for buffer in self._buffers:
             buffer.note(changed, self._n)
@@ -106,18 +103,18 @@ class ContextBuffers:
         return buffer.hand_out()
 
     def last(self) -> dict[str, Tensor] | None:
-        """What was handed out last, for who must remember it; None if its holder wrote into it."""
+        """The context that was returned last; None if it was written to since."""
         buffer = self._current
         if buffer is None or not self._copy or self._distrust or buffer.is_changed():
             return None
         return buffer.hand_out()
 
     def final(self, items: Tensor, rows: Tensor | None) -> dict[str, Tensor]:
-        """The context of rows whose episode ends, where ``last`` has none; other rows are not specified.
+        """The context of rows whose episode ends, where ``last`` is None; other rows are unspecified.
 
         Args:
             items: The item of each row, (num_envs,) int64.
-            rows: The rows whose episode ends; None: all of them.
+            rows: The rows whose episode ends; None: all.
         """
         if self._final is None or (self._copy and not self._distrust):
             self._final = self._empty()
@@ -134,7 +131,7 @@ class ContextBuffers:
             if not self._copy or not buffer.is_held():
                 return buffer
         if len(self._buffers) >= _KNOWN:
-            # Somebody collects observations: these buffers are theirs now, and go when they let go of them.
+            # The caller collects observations: these buffers are freed with them.
             self._buffers.clear()
         buffer = _Buffer(self._empty(), stale_rows=self._n)
         self._buffers.append(buffer)

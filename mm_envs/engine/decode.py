@@ -12,9 +12,9 @@ from mm_envs.spaces import Tokens
 
 
 def decode(env: gym.Env[Any, Any] | gym.vector.VectorEnv, observation: Mapping[str, Any]) -> dict[str, Any]:
-    """The words in every Tokens entry of an observation.
+    """The text of every Tokens entry of an observation.
 
-    A function rather than a method of the environment: a wrapper around the environment would hide a method.
+    A function, since wrappers of the environment would hide a method.
 
     Args:
         env: The environment, wrapped or not, single or vector.

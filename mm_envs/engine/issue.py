@@ -1,4 +1,4 @@
-"""The tickets of the episodes of an environment."""
+"""Tickets of the episodes of an environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import NEVER, Ticket, dataset_of, of_one_machine
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import one_of
-from mm_envs.outside import objection
+from mm_envs.untrusted import objection
 from mm_envs.values import plain, tuples
 
 ENTRY_POINT = f"{MultimodalVectorEnv.__module__}:{MultimodalVectorEnv.__qualname__}"
@@ -24,17 +24,17 @@ _NAMED = ("row", "episode_index", "item")
 
 
 def ticket(envs: Any, row: int = 0, final_info: Mapping[str, Any] | None = None) -> str:
-    """The ticket of one episode: ``mm_envs.replay`` and ``mm-envs replay`` make the episode again.
+    """The ticket of one episode; ``mm_envs.replay`` and ``mm-envs replay`` reproduce the episode from it.
 
     Args:
         envs: An environment made by its id with ``gym.make`` or ``gym.make_vec``, wrapped or not.
         row: Which of its rows.
-        final_info: None for the episode that the row is at. For one that has just ended, what ``step`` said
-            of it: its ``info``, or ``info["final_info"]``, before the row is seeded again.
+        final_info: None for the running episode. For one that has just ended, the ``info`` of that step or
+            its ``info["final_info"]``, before the row is seeded again.
 
     Raises:
-        ValueError: The environment was not made by an id or is not ours, was not reset yet, has no such row,
-            or no episode ended in it.
+        ValueError: The environment was not made by an id of mm-envs, was not reset yet, has no such row, or
+            no episode ended in it.
 
     Example:
         >>> import gymnasium as gym, torch
@@ -63,10 +63,10 @@ def ticket(envs: Any, row: int = 0, final_info: Mapping[str, Any] | None = None)
 
 
 def registered_spec(name: str) -> EnvSpec:
-    """The registered environment of an id.
+    """The registered spec of an id.
 
     Raises:
-        ValueError: There is none, or it is not one of ours.
+        ValueError: The id is not one of mm-envs.
     """
     # Not gym.spec: it imports the module of an id that names one.
     spec = gym.registry.get(name)
@@ -77,7 +77,7 @@ def registered_spec(name: str) -> EnvSpec:
 
 
 def _engine(envs: Any, row: int) -> tuple[MultimodalVectorEnv, int, Any]:
-    """The engine in an environment, the place of the row in it, and the spec it was made from."""
+    """The engine in an environment, the index of the row in it, and the spec it was made from."""
     inner = getattr(envs, "unwrapped", envs)
     if isinstance(inner, MultimodalEnv):
         engine, count = inner.engine, 1
@@ -109,31 +109,33 @@ def _ended(info: Mapping[str, Any], at: int, row: int, number: int) -> tuple[int
             f"no episode ended in row {row} with that step: leave final_info out for the running one"
         )
     # The infos of single environments have plain numbers.
-    said = [int(final[key][at] if np.ndim(final[key]) else final[key]) for key in _NAMED]
-    if said[0] != number:
-        raise ValueError(
-            f"final_info speaks of row {said[0]}, and row {row} is number {number}: give its own"
-        )
-    return said[0], said[1], said[2]
+    own, episode, item = (int(final[key][at] if np.ndim(final[key]) else final[key]) for key in _NAMED)
+    if own != number:
+        raise ValueError(f"final_info is that of row {own}, and row {row} is number {number}: give its own")
+    return own, episode, item
 
 
 def _differing(
     spec: EnvSpec, registered: EnvSpec, engine: MultimodalVectorEnv
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The arguments that are not the registered ones, and the names of those that cannot be said."""
+    """The arguments that differ from the registered ones, and the names of those a ticket cannot hold."""
     usual = {**ENGINE_ARGUMENTS, **registered.kwargs}
-    # Gymnasium may have kept the limit for itself: only the engine's own decides an episode.
+    # Gymnasium may apply the limit itself: only that of the engine belongs to the episode.
     made = {**spec.kwargs, "max_episode_steps": engine._max_steps}
     given: dict[str, Any] = {}
     missing = []
     for name, value in made.items():
         if name in NEVER or (name in usual and _same(usual[name], value)):
             continue
-        said = _sayable(name, value)
-        if said is None:
+        try:
+            held = tuples(plain(value))
+        except TypeError:
+            missing.append(name)
+            continue
+        if of_one_machine(name, held) or objection(name, held):
             missing.append(name)
         else:
-            given[name] = said[0]
+            given[name] = held
     return given, tuple(sorted(missing))
 
 
@@ -142,12 +144,3 @@ def _same(one: Any, other: Any) -> bool:
         return bool(plain(one) == plain(other))
     except TypeError:
         return one is other
-
-
-def _sayable(name: str, value: Any) -> tuple[Any] | None:
-    """The value as a ticket holds it, or None where it cannot."""
-    try:
-        said = tuples(plain(value))
-    except TypeError:
-        return None
-    return None if of_one_machine(name, said) or objection(name, said) else (said,)

@@ -1,4 +1,4 @@
-"""What leaves the engine as NumPy, in the form of Gymnasium's own vector environments."""
+"""Observations and infos as NumPy arrays, in the form of Gymnasium's own vector environments."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def numpy_observation(observation: Mapping[str, Tensor]) -> dict[str, NDArray[An
 
 
 def numpy_info(info: Mapping[str, Any], num_envs: int) -> dict[str, Any]:
-    """The info with a mask beside every key, ``final_obs`` as an object array of single observations."""
-    said: dict[str, Any] = {}
+    """The info with a mask for every key, ``final_obs`` as an object array of single observations."""
+    result: dict[str, Any] = {}
     for key, value in info.items():
         if key.startswith("_"):
-            said[key] = to_numpy(value)
+            result[key] = to_numpy(value)
         elif key == "final_obs":
-            said[key] = _single_observations(value, to_numpy(info["_final_obs"]))
+            result[key] = _single_observations(value, to_numpy(info["_final_obs"]))
         else:
             mask = to_numpy(info[f"_{key}"]) if f"_{key}" in info else np.ones(num_envs, dtype=np.bool_)
-            said[key], said[f"_{key}"] = _masked(value, mask), mask
-    return said
+            result[key], result[f"_{key}"] = _masked(value, mask), mask
+    return result
 
 
 def _masked(value: Any, mask: NDArray[np.bool_]) -> Any:
@@ -40,10 +40,10 @@ def _masked(value: Any, mask: NDArray[np.bool_]) -> Any:
         array = to_numpy(value)
         # Numbers about an episode are double, as Gymnasium makes them of Python's own.
         return array.astype(np.float64) if array.dtype == np.float32 and array.ndim == 1 else array
-    said: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, part in value.items():
-        said[key], said[f"_{key}"] = _masked(part, mask), mask.copy()
-    return said
+        result[key], result[f"_{key}"] = _masked(part, mask), mask.copy()
+    return result
 
 
 def _single_observations(batch: Mapping[str, Tensor], mask: NDArray[np.bool_]) -> NDArray[np.object_]:

@@ -24,7 +24,7 @@ def pictures_of(
     kind: AnswerKind | None = None,
     answer: str = "",
 ) -> Pictures:
-    """The pictures of every entry that has some: one, the frames of a clip, or all candidates.
+    """The pictures of every entry that has some: one, the frames of a video, or all candidates.
 
     Args:
         spaces: The spaces of the observation.
@@ -33,8 +33,7 @@ def pictures_of(
         answer: The answer as text.
 
     Returns:
-        Pictures (channels, height, width) uint8 by observation key; copies, of three channels where something
-        is drawn on them.
+        Pictures (channels, height, width) uint8 by observation key, with three channels where drawn on.
 
     Example:
         >>> import torch
@@ -68,18 +67,14 @@ def _draw_boxes(kind: AnswerKind, answer: str, found: Pictures) -> Pictures:
     """The outlines of boxes on the picture."""
     assert isinstance(kind, Boxes)
     boxes = kind.parse(answer)
+    boxes = boxes[kind.present(boxes)]
     shown = dict(found)
     for key, several in found.items():
         if len(several) == 1:
             picture = several[0]
             _, height, width = picture.shape
-            for left, top, right, bottom in boxes[kind.present(boxes)].tolist():
-                edges = (
-                    round(left * width),
-                    round(top * height),
-                    round(right * width),
-                    round(bottom * height),
-                )
+            for box in boxes.tolist():
+                edges = [round(edge * side) for edge, side in zip(box, (width, height) * 2, strict=True)]
                 picture = _outlined(picture, edges, 1)
             shown[key] = [picture]
     return shown
@@ -96,7 +91,7 @@ def _outlined(picture: NDArray[np.uint8], edges: Sequence[int], thickness: int =
     return out
 
 
-# How an answer is drawn; kinds that are not here are told in words only.
+# How an answer is drawn; other kinds are shown as text only.
 MARKS: dict[type[AnswerKind], Callable[[AnswerKind, str, Pictures], Pictures]] = {
     Boxes: _draw_boxes,
     Choice: _frame_candidates,

@@ -29,10 +29,7 @@ class Items(Protocol):
 
 
 def shared_pool(task: Task, split: str, device: torch.device) -> ItemPool:
-    """The pool of the fields that a task needs; environments of one process that need the same share one.
-
-    Items are pure functions of dataset, task and index, so sharing cannot be noticed but in time and memory.
-    """
+    """The pool of the fields that a task needs, shared by environments of one process with equal needs."""
     fields = frozenset({*task.context.values(), *task.reference})
     key = (task.fingerprint(), task.fields_key, split, str(device), fields)
     pool = _pools.get(key)
@@ -51,17 +48,17 @@ def shared_pool(task: Task, split: str, device: torch.device) -> ItemPool:
 class ItemPool:
     """Fields of all items of a split as tensors on one device.
 
-    On the CPU items are made in blocks when they are first asked for, so that a single environment starts at
-    once, and fields that the dataset stores are read where they are; on an accelerator all items are made at
-    the start, because asking which are missing would wait for the device.
+    On the CPU items are made in blocks when they are first used, so that a single environment starts at once,
+    and stored fields are read where they are. On an accelerator all items are made at the start, because
+    looking for missing ones would wait for the device.
 
     Args:
         source: Makes the fields; a task.
         indices: The items of the split.
         fields: The names of the fields to keep.
-        device: Where they live.
+        device: Where they are kept.
         links: Field of item indices -> the field of those items that it refers to.
-        stored: Gives the whole table of a field that the dataset keeps anyway, or None.
+        stored: Gives the whole table of a field that the dataset stores, or None.
     """
 
     def __init__(
@@ -96,12 +93,12 @@ class ItemPool:
         return {name: table[self.first : last] for name, table in whole.items() if table is not None}
 
     def ensure(self, items: Tensor) -> None:
-        """Makes the items (places within the split) that are not there yet."""
+        """Makes items (positions within the split) that are missing."""
         if self._complete:
             return
         self._ensure(items)
         for name in self.links:
-            # The items that these refer to, too; those need not be followed further.
+            # The items that these refer to, one level deep.
             self._ensure(self.tables[name].index_select(0, items).flatten() - self.first)
 
     def _ensure(self, items: Tensor) -> None:
@@ -120,12 +117,12 @@ class ItemPool:
         self._complete = not bool(self._missing.any())
 
     def derived(self, name: Hashable, names: Mapping[str, str], make: Maker) -> ItemPool:
-        """The pool of what follows from the fields of each item alone.
+        """The pool of fields that follow from those of each item alone.
 
         Args:
-            name: What is made, with everything that it depends on beside the item.
-            names: What the maker calls a field -> the field.
-            make: Makes it of the fields of some items.
+            name: What is made, with everything that it depends on besides the item.
+            names: The maker's name of a field -> the field.
+            make: Makes it from the fields of some items.
         """
         if name not in self._derived:
             items = _DerivedItems(self, names, make)
@@ -133,7 +130,7 @@ class ItemPool:
         return self._derived[name]
 
     def rows(self, field: str, items: Tensor) -> Tensor:
-        """A field of some items as a new tensor; of a link, the fields of the items that it refers to."""
+        """A field of some items as a new tensor; links are followed."""
         table = self.tables[field]
         if field in self.links:
             linked = table.index_select(0, items) - self.first
@@ -144,7 +141,7 @@ class ItemPool:
         return _words(table).index_select(0, items).view(table.dtype).view(len(items), *table.shape[1:])
 
     def empty(self, field: str, n: int) -> Tensor:
-        """Room for a field of n items."""
+        """Zeros with room for a field of n items."""
         table = self.tables[self.links.get(field, field)]
         several = self.tables[field].shape[1:] if field in self.links else ()
         shape = (n, *several, *table.shape[1:])
@@ -204,12 +201,12 @@ def _words(table: Tensor) -> Tensor:
 
 
 class PoolFields(Mapping[str, Tensor]):
-    """Fields of some items, gathered only when somebody looks at them.
+    """Fields of some items, gathered when they are looked up.
 
     Args:
-        pool: Where the items are.
+        pool: The items.
         names: The name that is looked up -> the field of the pool.
-        items: Places within the split, (n,) int64.
+        items: Positions within the split, (n,) int64.
     """
 
     def __init__(self, pool: ItemPool, names: Mapping[str, str], items: Tensor) -> None:
@@ -219,7 +216,7 @@ class PoolFields(Mapping[str, Tensor]):
         return self._pool.rows(self._names[name], self._items)
 
     def derived(self, name: Hashable, make: Maker) -> PoolFields:
-        """What follows from the fields of each item alone, made once an item; see ``mm_envs.episodes``."""
+        """Fields that follow from those of each item alone, made once an item; see ``mm_envs.episodes``."""
         pool = self._pool.derived(name, self._names, make)
         if self._items.device.type == "cpu":
             pool.ensure(self._items)
@@ -233,10 +230,9 @@ class PoolFields(Mapping[str, Tensor]):
 
 
 class _DerivedItems:
-    """What is made of the items of a pool; the index of an item is its index in the pool.
+    """The source of a derived pool; the index of an item is its position in the pool.
 
-    The pool holds the pool of what is made of it, so this one must not hold the first: that circle would keep
-    large tensors until Python looks for circles.
+    It refers to the pool weakly: a cycle would keep large tensors until the garbage collector runs.
     """
 
     def __init__(self, pool: ItemPool, names: Mapping[str, str], make: Maker) -> None:

@@ -1,4 +1,4 @@
-"""One row of the engine as a person sees it: a card with picture, sound and words, or a text."""
+"""One row of the engine for people: a card with picture, sound and words, or a text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WAVE_HEIGHT, _COLUMNS, _ABREAST = 64, 42, 4
 
 @dataclass(frozen=True)
 class Result:
-    """How the last episode of a row ended, in words and numbers."""
+    """The end of the last episode of a row, in words and numbers."""
 
     answer: str
     good: tuple[str, ...]
@@ -57,16 +57,16 @@ def results_of(
         reference: The truth of the episodes that ended, for all rows.
     """
     fields = {name: reference[name].cpu() for name in reference}
-    said = {}
+    results = {}
     for row in mask.nonzero()[:, 0].tolist():
         truth = {name: value[row] for name, value in fields.items()}
-        said[row] = Result(
+        results[row] = Result(
             task.words(final["response"][row].cpu()),
             tuple(task.reference_words(truth)),
             float(final["episode"]["r"][row]),
             float(final["utility"][row]),
         )
-    return said
+    return results
 
 
 def describe(
@@ -75,12 +75,12 @@ def describe(
     result: Result | None,
     ended: bool,
 ) -> list[tuple[str, str]]:
-    """What words can say of one observation and of the result of the row.
+    """Names and texts of one observation and of the result of the row.
 
     Args:
         spaces: The spaces of the observation.
         observation: One observation (no leading dimension).
-        result: How the last episode of the row ended, if one has.
+        result: The end of the last episode of the row, if one has ended.
         ended: Whether the observation is the last one of that episode.
     """
     lines = []
@@ -105,17 +105,14 @@ def draw_card(
     kind: AnswerKind | None = None,
     answer: str = "",
 ) -> Picture:
-    """A card for a person: pictures and the wave form of sounds at the left, words at the right.
+    """A picture (RGB): images and the wave forms of sounds at the left, words at the right.
 
     Args:
         spaces: The spaces of the observation.
         observation: One observation (no leading dimension), on the host.
         lines: Names and texts.
-        kind: The kind of the answer, to draw it on the pictures; None draws nothing.
+        kind: The kind of the answer, to draw it on the images; None draws nothing.
         answer: The answer as text.
-
-    Returns:
-        A Pillow picture, RGB.
     """
     from PIL import Image as pillow
 
@@ -135,7 +132,7 @@ def draw_card(
 
 
 def contact_sheet(cards: Sequence[Picture], columns: int = 3) -> Picture:
-    """Cards side by side on one sheet.
+    """Cards in a grid on one sheet.
 
     Raises:
         ValueError: There is no card.
@@ -153,7 +150,7 @@ def contact_sheet(cards: Sequence[Picture], columns: int = 3) -> Picture:
 
 
 def _side_by_side(several: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Pictures in rows of at most ``_ABREAST``, those without a mark with as many channels as others."""
+    """Pictures in rows of at most ``_ABREAST``, all with as many channels as the one with most."""
     most = max(len(one) for one in several)
     whole = [np.repeat(one, most // len(one), axis=0) for one in several]
     if len(whole) > _ABREAST:

@@ -1,4 +1,4 @@
-"""Any episode back: a ticket gives the question again, a ticket and a response the whole episode."""
+"""Replays: a ticket reproduces the start of an episode, a ticket and a response the whole episode."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from torch import Tensor
 from mm_envs.engine.issue import ENGINE_ARGUMENTS, registered_spec
 from mm_envs.engine.single import MultimodalEnv
 from mm_envs.engine.ticket import Ticket
-from mm_envs.outside import OF_THE_CALLER
 from mm_envs.tasks import make_task
+from mm_envs.untrusted import OF_THE_CALLER
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
-_JUDGE = ("feedback", "feedback_arguments")
-# A stranger's ticket could ask for pictures that fill the memory.
-_LARGEST = 2**26
+_FEEDBACK = ("feedback", "feedback_arguments")
+# An untrusted ticket could ask for pictures that fill the memory.
+_MAX_BYTES = 2**26
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an episode ended.
+    """The end of an episode.
 
     Attributes:
         observation: The last observation.
-        response: The answer, as ``final_info["response"]`` has it.
-        answer: The answer as a person reads it.
-        reward: The return of the episode; None where the judge is no part of the ticket and was not given.
+        response: The answer, as in ``final_info["response"]``.
+        answer: The answer as text.
+        reward: The return; None where the ticket names no feedback and none was given.
         rewards: The reward of every step, or nothing.
-        utility: What the answer was worth in truth.
+        utility: The true utility of the answer.
         reward_parts: The named parts of the reward.
         utility_parts: The named parts of the utility.
-        judged: Whether it was judged: an episode that was cut off is not.
+        judged: Whether it was judged: a truncated episode is not.
     """
 
     observation: dict[str, Any]
@@ -54,15 +54,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Replay:
-    """An episode that was made again.
+    """A reproduced episode.
 
     Attributes:
-        ticket: What the ticket says.
+        ticket: The parsed ticket.
         env: The environment, reset to the episode; at its end if there was a response.
-        observation: The first observation of the episode.
-        info: What ``reset`` said of it.
-        good: Good answers as a person reads them.
-        outcome: How it ended; None without a response.
+        observation: The first observation.
+        info: The info of ``reset``.
+        good: Good answers as text.
+        outcome: The end of the episode; None without a response.
     """
 
     ticket: Ticket
@@ -73,7 +73,7 @@ class Replay:
     outcome: Outcome | None = None
 
     def lines(self) -> list[tuple[str, str]]:
-        """Names and texts: what the question says in words and, with a response, how the episode ended."""
+        """Names and texts: the words of the observation and, with a response, the end of the episode."""
         from mm_envs.engine.render import describe
 
         spaces = self.env.task.context_spaces
@@ -89,7 +89,7 @@ class Replay:
         return [*lines, ("utility", f"{self.outcome.utility:.6g}")]
 
     def card(self) -> Picture:
-        """The episode as a picture: what is seen and heard at the left, words at the right."""
+        """The episode as a picture: images and sound at the left, words at the right."""
         from mm_envs.engine.render import draw_card
 
         answer = "" if self.outcome is None else self.outcome.answer
@@ -98,23 +98,22 @@ class Replay:
 
 
 def replay(ticket: str | Ticket, response: Any = None, *, feedback: Any = None, **arguments: Any) -> Replay:
-    """Makes the episode of a ticket again, on the CPU.
+    """Reproduces the episode of a ticket on the CPU.
 
-    The question is equal bit for bit: the observation, the item, and the noise of the judge. So with the
-    response of the first time everything else is, too.
+    Observation, item and noise of the feedback are equal bit for bit; so is everything else with the same
+    response.
 
     Args:
-        ticket: The line that ``mm_envs.ticket`` wrote.
-        response: What to answer: words, the name of a class, or numbers: token ids, the number of a class, a
-            vector, as ``final_info["response"]`` holds them (or a list of them as text). None for the
-            question only.
-        feedback: Who gives the reward, instead of who gave it the first time. Where the judge was an object
-            it is no part of the ticket: without this argument there is no reward then, only utility.
-        arguments: What else no line of text can hold, for instance ``path`` of a folder.
+        ticket: The line that ``mm_envs.ticket`` gave.
+        response: The answer: words, the name of a class, or numbers (token ids, the number of a class, a
+            vector) as in ``final_info["response"]``, also as text. None: only the start of the episode.
+        feedback: Another source of the reward. Feedback that was an object is not part of the ticket: without
+            this argument there is then utility and no reward.
+        arguments: Further arguments that a line of text cannot hold, for instance ``path`` of a folder.
 
     Raises:
-        ValueError: It is no ticket; the id is unknown here; the dataset is another one; an argument is
-            missing; or the response is none that the task knows.
+        ValueError: It is no ticket, the id is unknown, the dataset differs, an argument is missing, or the
+            task does not know the response.
 
     Example:
         >>> import gymnasium as gym, mm_envs
@@ -128,19 +127,19 @@ def replay(ticket: str | Ticket, response: Any = None, *, feedback: Any = None, 
         >>> again.outcome.utility == info["utility"]
         True
     """
-    said = ticket if isinstance(ticket, Ticket) else Ticket.parse(ticket)
-    env, judged = _environment(said, feedback, arguments)
-    # Their own entries of one row each: the item was drawn from the group, and is said.
-    begin = {"items": said.item, "episode_index": said.episode}
-    observation, info = env.reset(seed=said.seed, options=begin)
+    parsed = ticket if isinstance(ticket, Ticket) else Ticket.parse(ticket)
+    env, known = _environment(parsed, feedback, arguments)
+    # The item is given: it was drawn for a group of rows.
+    begin = {"items": parsed.item, "episode_index": parsed.episode}
+    observation, info = env.reset(seed=parsed.seed, options=begin)
     reference = {name: value[0].cpu() for name, value in env.engine.reference().items()}
     good = tuple(dict.fromkeys(env.task.reference_words(reference)))
-    outcome = None if response is None else _play(env, response, judged)
-    return Replay(said, env, observation, info, good, outcome)
+    outcome = None if response is None else _play(env, response, known)
+    return Replay(parsed, env, observation, info, good, outcome)
 
 
 def _environment(ticket: Ticket, feedback: Any, given: Mapping[str, Any]) -> tuple[MultimodalEnv, bool]:
-    """The environment of a ticket, and whether the judge is known."""
+    """The environment of a ticket, and whether its feedback is known."""
     spec = deepcopy(registered_spec(ticket.id))
     given = given if feedback is None else {**given, "feedback": feedback}
     _check_given(ticket, given)
@@ -148,9 +147,9 @@ def _environment(ticket: Ticket, feedback: Any, given: Mapping[str, Any]) -> tup
     kwargs = {**registered, **ticket.arguments, **given}
     if feedback is not None and "feedback_arguments" not in given:
         kwargs.pop("feedback_arguments", None)
-    judged = feedback is not None or not set(ticket.missing) & set(_JUDGE) - set(given)
-    if not judged:
-        kwargs = {name: value for name, value in kwargs.items() if name not in (*_JUDGE, "reward")}
+    known = feedback is not None or not set(ticket.missing) & set(_FEEDBACK) - set(given)
+    if not known:
+        kwargs = {name: value for name, value in kwargs.items() if name not in (*_FEEDBACK, "reward")}
         kwargs["feedback"] = "truth"
     made = _with_task(ticket, kwargs)
     try:
@@ -161,28 +160,28 @@ def _environment(ticket: Ticket, feedback: Any, given: Mapping[str, Any]) -> tup
         ) from None
     spec.kwargs = {**kwargs, "split": ticket.split, "row": ticket.row}
     env.spec = spec
-    return env, judged
+    return env, known
 
 
 def _check_given(ticket: Ticket, given: Mapping[str, Any]) -> None:
-    """Refuses what the ticket decides, and asks for what it could not hold."""
+    """Refuses arguments that the ticket decides, and asks for those it could not hold."""
     for name in given:
         if name in OF_THE_CALLER:
             raise ValueError(f"{name}={given[name]!r}: the ticket decides the episode, leave it out")
     for name in ticket.missing:
-        if name not in (*given, *_JUDGE):
+        if name not in (*given, *_FEEDBACK):
             option = "--data FOLDER" if name == "path" else f"--set {name}=VALUE"
             raise ValueError(
-                f"{name} is no part of the ticket (an object, or a place on one disk): "
+                f"{name} is no part of the ticket (an object, or a path on one disk): "
                 f"give {name}=... in Python, or {option}"
             )
 
 
 def _with_task(ticket: Ticket, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with the task built: the dataset is compared before an engine makes items of it.
+    """The arguments with the task built, so that its dataset is compared before items are made.
 
     Raises:
-        ValueError: It is another dataset, or its items are larger than any that a ticket is made for.
+        ValueError: The dataset differs, or an observation is larger than ``_MAX_BYTES``.
     """
     engine = {name: value for name, value in kwargs.items() if name in ENGINE_ARGUMENTS}
     rest = {name: value for name, value in kwargs.items() if name not in ENGINE_ARGUMENTS}
@@ -194,24 +193,21 @@ def _with_task(ticket: Ticket, kwargs: Mapping[str, Any]) -> dict[str, Any]:
             "make the environment yourself in Python"
         ) from None
     ticket.compare(task)
-    size = sum(prod(one.shape or ()) * _size(one.dtype) for one in task.observation_space.spaces.values())
-    if size > _LARGEST:
+    spaces = task.observation_space.spaces.values()
+    size = sum(prod(one.shape or ()) * np.dtype(one.dtype).itemsize for one in spaces)
+    if size > _MAX_BYTES:
         raise ValueError(
-            f"one observation of the ticket takes {size:,} bytes, more than {_LARGEST:,}: "
+            f"one observation of the ticket takes {size:,} bytes, more than {_MAX_BYTES:,}: "
             "make the environment yourself in Python"
         )
     return {**engine, "task": task}
 
 
-def _size(dtype: Any) -> int:
-    return int(np.dtype(dtype).itemsize)
-
-
 # The answer -------------------------------------------------------------------------------------------------
 
 
-def _play(env: MultimodalEnv, response: Any, judged: bool) -> Outcome:
-    """Answers, step by step, until the episode ends."""
+def _play(env: MultimodalEnv, response: Any, known: bool) -> Outcome:
+    """Gives the answer step by step until the episode ends."""
     kind = env.task.answer
     answer = kind.parse(response)
     rewards: list[float] = []
@@ -237,10 +233,10 @@ def _play(env: MultimodalEnv, response: Any, judged: bool) -> Outcome:
         {key: value[0].numpy().copy() for key, value in observation.items()},
         final["response"][0].tolist(),
         env.task.words(final["response"][0]),
-        float(final["episode"]["r"][0]) if judged else None,
-        tuple(rewards) if judged else (),
+        float(final["episode"]["r"][0]) if known else None,
+        tuple(rewards) if known else (),
         float(final["utility"][0]),
-        numbers["reward_parts"] if judged else {},
+        numbers["reward_parts"] if known else {},
         numbers["utility_parts"],
         bool(final["judged"][0]),
     )

@@ -1,4 +1,4 @@
-"""Which episode and which item each row is at: streams of (seed, group, episode), and given items."""
+"""The episode and the item of each row, drawn from streams of (seed, group, episode) or given."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from mm_envs.random import fold, integers, signed, stream
 
 
 class Rows:
-    """The counters of all rows. Tensors are replaced, never changed in place: they may be handed out.
+    """The counters of all rows. Tensors are replaced, never changed in place: they may be returned.
 
     Args:
         num_envs: Number of rows.
         first_row: The number of the first one.
         group_size: Neighbouring rows that get the same item.
         pool: The items of the split.
-        device: Where the counters live.
+        device: Where the counters are kept.
 
     Attributes:
-        row: The number of each row, (num_envs,) int64, as are the others.
-        key: Its seed, its number and its episode, (num_envs, 3) int64.
-        item: The place of its item within the split.
+        row: The number of each row, (num_envs,) int64.
+        key: Its seed, number and episode, (num_envs, 3) int64.
+        item: The position of its item within the split, (num_envs,) int64.
     """
 
     key: Tensor
@@ -42,14 +42,10 @@ class Rows:
         self.key = torch.stack([self.item, self.row, self.item], dim=1)
 
     def restore(self, key: Tensor, item: Tensor) -> None:
-        """Goes on from counters and items as they were.
-
-        Args:
-            key: Seed, row and episode of each row, (num_envs, 3) int64.
-            item: The place of its item within the split, (num_envs,) int64.
+        """Continues from saved counters: ``key`` and ``item`` of all rows.
 
         Raises:
-            ValueError: They are those of other rows, or of another split.
+            ValueError: They belong to other rows, or to another split.
         """
         if not torch.equal(key[:, 1], self.row):
             was, now = int(key[0, 1]), int(self.row[0])
@@ -63,15 +59,10 @@ class Rows:
         return len(self.row)
 
     def reseed(self, seed: int | Sequence[int], mask: Tensor | None, first: Tensor | None = None) -> None:
-        """Seeds the rows of a mask (None: all) and counts their episodes from 0, or from ``first``.
-
-        Args:
-            seed: One number for all rows, or one a row.
-            mask: (num_envs,) bool.
-            first: The number of the episode that each row begins with, (num_envs,) int64.
+        """Seeds the rows of a mask (None: all); their episodes count from 0, or from ``first`` (num_envs,).
 
         Raises:
-            ValueError: There is not one seed a row.
+            ValueError: There is not one seed a row, or seeds differ within a group.
         """
         if isinstance(seed, (int, np.integer)):
             seeds = torch.full_like(self.row, signed(int(seed)))
@@ -89,19 +80,14 @@ class Rows:
         self._stream = fold(stream(seeds, "item"), self._group)
 
     def _check_groups(self, values: Tensor, name: str) -> None:
-        """Rows of a group share their item, which is drawn from their seed."""
+        """Refuses different values within a group: its rows share an item, drawn from their seed."""
         grouped = values.view(-1, self._group_size)
         if self._group_size > 1 and bool((grouped != grouped[:, :1]).any()):
             size = self._group_size
             raise ValueError(f"{name} differs within a group of {size} rows: give each group one value")
 
     def next(self, mask: Tensor, rows: Tensor | None) -> None:
-        """Goes on to the next episode.
-
-        Args:
-            mask: Which rows, (num_envs,) bool.
-            rows: The same as numbers, where they are known.
-        """
+        """Advances the rows of a mask to their next episode; ``rows`` are their indices where known."""
         self.key = self.key.clone()
         self.episode.add_(mask)
         if rows is None:
@@ -110,7 +96,7 @@ class Rows:
             self.item = self.item.index_copy(0, rows, self.draw(rows))
 
     def counted(self, episodes: Any) -> Tensor:
-        """Numbers of episodes that the user named, one a row.
+        """Checked numbers of episodes, one a row.
 
         Raises:
             ValueError: There is not one a row, or one is below 0.
@@ -131,19 +117,14 @@ class Rows:
         return self.key[:, 2]
 
     def draw(self, rows: Tensor | None = None) -> Tensor:
-        """The items of the episodes that the counters of some rows (None: all) stand at."""
+        """The items of the current episodes of some rows (None: all)."""
         return integers(fold(take(self._stream, rows), take(self.episode, rows)), self._pool.size)
 
     def given(self, items: Any, split: str, mask: Tensor | None) -> Tensor:
-        """Places of items that the user named by index, one a row or one a group.
-
-        Args:
-            items: Indices, (num_envs,) or one a group; those of rows outside the mask are not looked at.
-            split: The name of the split.
-            mask: Which rows get their item, (num_envs,) bool; None: all.
+        """Positions within the split of given item indices, (num_envs,) or one a group.
 
         Raises:
-            ValueError: There is not one a row or a group, or one is not in the split.
+            ValueError: There is not one a row or a group, or one of a row in the mask is not in the split.
         """
         given = torch.as_tensor(items, device=self._device)
         if given.dtype not in (torch.int64, torch.int32) or given.ndim != 1:
@@ -157,15 +138,15 @@ class Rows:
                 f"options['items'] has {len(given)} entries for {len(self)} rows: "
                 "give one a row or one a group"
             )
-        place = given.to(torch.int64) - self._pool.first
-        wrong = (place < 0) | (place >= self._pool.size)
+        item = given.to(torch.int64) - self._pool.first
+        wrong = (item < 0) | (item >= self._pool.size)
         wrong = wrong if mask is None else wrong & mask
         if bool(wrong.any()):
             raise ValueError(
                 f"item {int(given[wrong][0])} is not in split {split!r}, which holds "
                 f"{self._pool.first} to {self._pool.first + self._pool.size - 1}"
             )
-        return place
+        return item
 
     def item_index(self) -> Tensor:
         """The item of each row as an index of the dataset."""

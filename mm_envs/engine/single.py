@@ -1,4 +1,4 @@
-"""The engine with one row: a plain ``gymnasium.Env`` with NumPy at the border."""
+"""The engine with one row: a ``gymnasium.Env`` with NumPy observations."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from mm_envs.engine.vector import MultimodalVectorEnv
 
 
 class MultimodalEnv(gym.Env[dict[str, Any], Any]):
-    """A multimodal task as a Gymnasium environment: row ``row`` of the vector environment, by itself.
+    """A multimodal task as a Gymnasium environment: row ``row`` of the vector environment by itself.
 
     When an episode has ended, ``info`` holds ``utility``, ``utility_parts``, ``reward_parts``, ``judged``,
-    ``response`` and ``response_length`` (for answers in words) beside ``item``, ``episode_index`` and
+    ``response`` and ``response_length`` (for answers in words) as well as ``item``, ``episode_index`` and
     ``row``.
 
     Args:
-        row: The number of the row; environments with different rows and one seed are those of a vector
-            environment.
+        row: The number of the row; rows 0 to n - 1 with one seed are those of a vector environment.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
-        arguments: Those of MultimodalVectorEnv, but for ``num_envs``, ``output``, ``autoreset_mode`` and
+        arguments: Those of MultimodalVectorEnv, except ``num_envs``, ``output``, ``autoreset_mode`` and
             ``copy``.
 
     Example:
@@ -60,8 +59,8 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
 
         Args:
             seed: Seeds all streams and starts counting episodes at 0.
-            options: ``"items"``: the index of the item to show, as a number or a list of one.
-                ``"episode_index"``: with a seed, the number of the episode to begin with instead of 0.
+            options: ``"items"``: the index of the item, a number or a list of one. ``"episode_index"``: with
+                a seed, the number of the first episode.
         """
         super().reset(seed=seed)
         for name in ("items", "episode_index"):
@@ -76,21 +75,16 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
         """Takes one action."""
         actions = torch.as_tensor(np.asarray(action))[None]
         observation, reward, terminated, truncated, info = self.engine.step(actions)
-        said = {key: info[key] for key in ("item", "episode_index")}
+        plain = {key: info[key] for key in ("item", "episode_index")}
         if bool(info.get("_final_info", torch.zeros(1))[0]):
-            said = {**info["final_info"], **said}
+            plain = {**info["final_info"], **plain}
             # Gymnasium's statistics wrappers write this entry themselves and refuse to find one.
-            del said["episode"]
-        return (
-            self._single(observation),
-            float(reward[0]),
-            bool(terminated[0]),
-            bool(truncated[0]),
-            _plain(said),
-        )
+            del plain["episode"]
+        flags = bool(terminated[0]), bool(truncated[0])
+        return self._single(observation), float(reward[0]), *flags, _plain(plain)
 
     def render(self) -> Any:
-        """A picture (height, width, 3) uint8, or a text, for a person; None without ``render_mode``."""
+        """A picture (height, width, 3) uint8, or a text; None without ``render_mode``."""
         frames = self.engine.render()
         return None if frames is None else frames[0]
 
@@ -100,11 +94,11 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
 
 def _plain(info: Mapping[str, Any]) -> dict[str, Any]:
     """The info of the only row: numbers as Python's own, the rest as arrays."""
-    said: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, value in info.items():
         if isinstance(value, Mapping):
-            said[key] = _plain(value)
+            result[key] = _plain(value)
         else:
             array = to_numpy(value)[0]
-            said[key] = array.copy() if array.ndim else array.item()
-    return said
+            result[key] = array.copy() if array.ndim else array.item()
+    return result

@@ -2,9 +2,9 @@
 
     mm1:MMCaption-v0:feedback=truth:scenes.8192-2048-2048.5f2c7e0b9a1d3c44:train.137:7.3.12:9f3a2c
 
-The parts are the version of the form, the id, the arguments that differ from those that are registered, the
-dataset (name, sizes of its splits, content), the split and the item, the seed, the row and the episode, and a
-checksum of all that. What is not a small plain value is written as ``feedback=``: whoever replays gives it.
+The parts are the version of the form, the id, the arguments that differ from the registered ones, the
+dataset (name, sizes of its splits, content), split and item, seed, row and episode, and a checksum.
+Arguments that are not small plain values are written as ``feedback=`` and given again at replay.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
+from mm_envs.untrusted import OF_GYMNASIUM, OF_THE_CALLER, OF_THE_MACHINE, objection
 from mm_envs.values import plain, texts, tuples
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 VERSION = "mm1"
 LONGEST = 2**16
 NEVER = (*OF_THE_CALLER, *OF_THE_MACHINE, *OF_GYMNASIUM)
-# 64 bits of the digest: another dataset goes unnoticed with odds of 1 to 10^19.
+# 64 bits of the digest: two datasets collide with probability 1e-19.
 _CONTENT_DIGITS = 16
-# A slip of the pen goes unnoticed with odds of 1 to 16 million.
+# A typing error passes with probability 6e-8.
 _CHECK_DIGITS = 6
-# Arguments whose strings are places on a disk, whatever they look like.
-_PLACES = ("path", "vocabulary")
+# Arguments whose strings are paths, whatever they look like.
+_PATHS = ("path", "vocabulary")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _JSON_WORDS = ("true", "false", "null", "Infinity", "NaN")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
@@ -41,20 +41,20 @@ _PARTS = "version, id, arguments, dataset, item, episode and checksum, parted by
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a ticket says.
+    """A parsed ticket.
 
     Attributes:
         id: The id of the environment.
-        arguments: Its keyword arguments that differ from those that are registered.
-        missing: The names of arguments that no line of text can hold: objects, and places on one machine.
+        arguments: Its keyword arguments that differ from the registered ones.
+        missing: Names of arguments that a line of text cannot hold: objects, and paths.
         dataset: The name of the dataset.
-        sizes: How many items its train, validation and test split have.
+        sizes: Numbers of items of its train, validation and test split.
         content: The first 16 hexadecimal digits of its fingerprint.
         split: The split of the item.
         item: The index of the item in the dataset.
         seed: The seed of the row.
         row: The number of the row.
-        episode: How many episodes the row had finished before this one since it was seeded.
+        episode: How many episodes the row had finished since it was seeded.
 
     Example:
         >>> line = str(Ticket("MMVQA-v0", "scenes", (8, 2, 2), "0123456789abcdef", "train", 5, 7, 3, 12))
@@ -77,12 +77,12 @@ class Ticket:
     missing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        said = [f"{name}={_text(value)}" for name, value in self.arguments.items()]
-        said += [f"{name}=" for name in self.missing]
+        arguments = [f"{name}={_text(value)}" for name, value in self.arguments.items()]
+        arguments += [f"{name}=" for name in self.missing]
         parts = (
             VERSION,
             quote(self.id, safe="/"),
-            ",".join(sorted(said)),
+            ",".join(sorted(arguments)),
             ".".join((_quoted(self.dataset), "-".join(map(str, self.sizes)), self.content)),
             f"{_quoted(self.split)}.{self.item}",
             f"{self.seed}.{self.row}.{self.episode}",
@@ -92,10 +92,10 @@ class Ticket:
 
     @classmethod
     def parse(cls, line: str) -> Ticket:
-        """Reads a ticket, as what it is: words of a stranger.
+        """Parses a ticket, which is untrusted input.
 
         Raises:
-            ValueError: It is no ticket, a slip of the pen changed it, or it says more than plain values.
+            ValueError: It is no ticket, its checksum differs, or it holds more than plain values.
         """
         if not isinstance(line, str) or len(line) > LONGEST:
             raise ValueError(f"a ticket is one line of at most {LONGEST} characters: paste it whole")
@@ -147,18 +147,19 @@ class Ticket:
         """Refuses a task on other items than those of the ticket.
 
         Raises:
-            ValueError: Its name, sizes or content differ; the message says both.
+            ValueError: Name, sizes or content of its dataset differ.
         """
         there = dataset_of(task)
         if there != (self.dataset, self.sizes, self.content):
+            made_on = _dataset_text(self.dataset, self.sizes, self.content)
             raise ValueError(
-                f"the ticket was made on dataset {_said(self.dataset, self.sizes, self.content)}, and this "
-                f"one is {_said(*there)}: give the same files and the same arguments"
+                f"the ticket was made on dataset {made_on}, and this one is {_dataset_text(*there)}: "
+                "give the same files and the same arguments"
             )
 
 
 def dataset_of(task: Task) -> tuple[str, tuple[int, ...], str]:
-    """Name and sizes of the dataset of a task, and the content of its items, as tickets have them."""
+    """Name, sizes and content of the dataset of a task, as tickets hold them."""
     dataset, content = task.dataset, task.fingerprint()
     sizes = tuple(len(dataset.splits.get(split, ())) for split in SPLITS)
     if not re.fullmatch("[0-9a-f]{32,}", content):
@@ -167,19 +168,19 @@ def dataset_of(task: Task) -> tuple[str, tuple[int, ...], str]:
 
 
 def of_one_machine(name: str, value: Any) -> bool:
-    """Whether a value names a place on a disk."""
+    """Whether a value holds a path."""
     # A vocabulary may also be given as its words.
     written = value.values() if isinstance(value, Mapping) else [value]
-    if name in _PLACES and any(isinstance(one, str) for one in written):
+    if name in _PATHS and any(isinstance(one, str) for one in written):
         return True
     return any("/" in text or "\\" in text or "\0" in text for text in texts(value))
 
 
 def _text(value: Any) -> str:
-    """A value of an argument: a word as it is, anything else as JSON in percent encoding."""
+    """The value of an argument: a word as it is, anything else as JSON in percent encoding."""
     if isinstance(value, str) and _bare(value):
         return value
-    # The order of keys stays: a sum of judges is rounded in the order of its parts.
+    # The order of keys stays: a weighted sum is rounded in the order of its parts.
     return quote(json.dumps(plain(value), separators=(",", ":")), safe="")
 
 
@@ -207,7 +208,7 @@ def _arguments(text: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         given[name] = value = _value(written)
         wrong = objection(name, value)
         if wrong is None and of_one_machine(name, value):
-            wrong = f"{name}={value!r}, a place on a disk"
+            wrong = f"{name}={value!r}, a path on a disk"
         if wrong is not None:
             raise ValueError(f"it says {wrong}: make the environment yourself in Python")
     return given, tuple(missing)
@@ -224,9 +225,9 @@ def _split(text: str, count: int, form: str) -> list[str]:
     return parts
 
 
-def _number(text: str, bits: int = 62) -> int:
-    if not _NUMBER.fullmatch(text) or int(text) >= 2**bits:
-        raise ValueError(f"{text!r} is not a whole number of at most {bits} bits")
+def _number(text: str, size: int = 62) -> int:
+    if not _NUMBER.fullmatch(text) or int(text) >= 2**size:
+        raise ValueError(f"{text!r} is not a whole number of at most {size} bits")
     return int(text)
 
 
@@ -238,6 +239,6 @@ def _short(line: str) -> str:
     return repr(line if len(line) <= 60 else f"{line[:57]}...")
 
 
-def _said(name: str, sizes: tuple[int, ...], content: str) -> str:
+def _dataset_text(name: str, sizes: tuple[int, ...], content: str) -> str:
     counts = ", ".join(f"{size} {split}" for split, size in zip(SPLITS, sizes, strict=False))
     return f"{name!r} ({counts} items; content {content})"

@@ -1,4 +1,4 @@
-"""The engine: thousands of episodes at once, in tensors, on one device."""
+"""The engine: a Gymnasium vector environment that steps all rows in tensors on one device."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mm_envs.engine.buffers import ContextBuffers
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
 from mm_envs.engine.rows import Rows, take
-from mm_envs.engine.snapshot import restore_snapshot, take_snapshot
+from mm_envs.engine.snapshot import pack, unpack
 from mm_envs.episodes import Episodes, Feedback, Judgement, Prompts
-from mm_envs.judges import judge, make_feedback
-from mm_envs.names import one_of
+from mm_envs.feedback_sources import judgement, make_feedback
+from mm_envs.names import check_one_of, one_of
 from mm_envs.tasks import Task, make_task
 
 REWARDS = ("terminal", "dense")
@@ -35,17 +35,13 @@ class _Turn:
     """One step of all rows on its way through the engine.
 
     Attributes:
-        actions: The actions, one a row.
-        state: The state after them.
-        terminated: Which rows ended by themselves, (num_envs,) bool.
-        truncated: Which were cut off.
-        ended: Which did either.
-        rows: The rows that ended as numbers; None: treat all rows under the mask.
-        some: Whether there may be any.
+        terminated: Rows that ended by themselves, (num_envs,) bool.
+        truncated: Rows that were cut off.
+        ended: Rows that did either.
+        rows: Indices of the rows that ended; None: treat all rows under the mask.
+        some: Whether any row may have ended.
         resting: Rows that ended before and take no part; None where there can be none.
         past: The counters during the step.
-        response: The answers so far.
-        response_length: Their lengths.
     """
 
     actions: Tensor
@@ -65,31 +61,30 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     """A multimodal task as a Gymnasium vector environment that steps all rows in tensors.
 
     Row r of episode e draws everything from a hash of (seed, purpose, r, e): nothing depends on the number
-    of rows. ``info`` speaks of the episodes now running; what ended is in ``final_obs`` and ``final_info``
-    with the masks ``_final_obs`` and ``_final_info``, there when some row ended. (On an accelerator they are
-    always there, since asking whether a row ended would wait for the device.) ``final_info`` holds
-    ``utility``, ``utility_parts``, ``reward_parts``, ``judged``, ``response``, ``response_length``,
-    ``episode`` (``r`` and ``l``), ``row``, ``episode_index`` and ``item``. Rows outside a mask are not
-    specified.
+    of rows. ``info`` describes the running episodes. ``final_obs`` and ``final_info`` describe those that
+    ended, with the masks ``_final_obs`` and ``_final_info``; they are there when some row ended, on an
+    accelerator always, since looking would wait for the device. ``final_info`` holds ``utility``,
+    ``utility_parts``, ``reward_parts``, ``judged``, ``response``, ``response_length``, ``episode`` (``r`` and
+    ``l``), ``row``, ``episode_index`` and ``item``. Rows outside a mask are unspecified.
 
     Args:
         num_envs: Number of rows.
         task: Name of a task, or a Task.
-        feedback: Who gives the reward: a name (``"rater"``, ``"truth"``, ...), a ``module:attribute`` string
-            or an object with ``score``.
+        feedback: The source of the reward: a name (``"rater"``, ``"truth"``, ...), a ``module:attribute``
+            string or an object with ``score``.
         feedback_arguments: Arguments of a named feedback.
         reward: ``"terminal"``, or ``"dense"``: the change of the score with every step (deterministic
-            judges that can score a prefix only).
-        split: Which items: ``"train"``, ``"validation"`` or ``"test"``.
+            feedback that scores prefixes only).
+        split: ``"train"``, ``"validation"`` or ``"test"``.
         group_size: Neighbouring rows that get the same item; divides ``num_envs``.
         autoreset_mode: ``"SameStep"`` (default), ``"NextStep"`` or ``"Disabled"``, or Gymnasium's enum.
         output: ``"torch"``: dicts of tensors on the device. ``"numpy"``: as Gymnasium's own vector envs.
-        device: Where everything lives and is computed.
-        copy: Whether what is returned is never changed afterwards. False hands out live buffers. The context
-            in ``final_obs`` shares its memory with the observation before it; whoever changes tensors that
-            were returned does so with torch, which notices, not through ``.numpy()`` or ``.data``.
-        max_episode_steps: Cut episodes off after this many steps: truncation, not judged.
-        first_row: The number of the first row; rows of several environments can be one sequence.
+        device: Where everything is kept and computed.
+        copy: Whether returned tensors are never changed afterwards; False returns live buffers. The
+            context in ``final_obs`` shares memory with the observation before it: change returned tensors
+            through torch, which is noticed, not through ``.numpy()`` or ``.data``.
+        max_episode_steps: Truncate episodes after this many steps; truncated episodes are not judged.
+        first_row: The number of the first row; rows of several environments can form one sequence.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
         task_arguments: Arguments of a named task.
 
@@ -137,8 +132,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if max_episode_steps is not None and max_episode_steps < 1:
             raise ValueError(f"max_episode_steps={max_episode_steps} is below 1: leave it out for no limit")
         for name, value, known in (("reward", reward, REWARDS), ("output", output, OUTPUTS)):
-            if value not in known:
-                raise ValueError(one_of(name, value, known))
+            check_one_of(name, value, known)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(one_of("render_mode", render_mode, self.metadata["render_modes"]))
         self.num_envs, self.render_mode, self.device = num_envs, render_mode, _device(device)
@@ -150,7 +144,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         self.output, self.reward, self._max_steps = output, reward, max_episode_steps
         if reward == "dense" and not (self.feedback.deterministic and self.feedback.scores_prefix):
             raise ValueError(
-                f"reward='dense' needs a judge that is deterministic and scores prefixes, and "
+                f"reward='dense' needs feedback that is deterministic and scores prefixes, and "
                 f"{type(self.feedback).__name__} is not: use feedback='truth' or reward='terminal'"
             )
         self._set_spaces()
@@ -176,25 +170,25 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     def _set_state(self) -> None:
         n, device, task = self.num_envs, self.device, self.task
         self._pool = shared_pool(task, self.split, device)
-        # What transitions may look at: context and reference, by field name.
+        # The fields of transitions: context and reference, by field name.
         self._field_names = {name: name for name in (*task.context.values(), *task.reference)}
         self._reference_names = {name: name for name in task.reference}
         self._buffers = ContextBuffers(self._pool, task.context, n, self.copy, self.output == "numpy")
-        # On the CPU the rows that ended are picked out, since looking costs nothing there. Anywhere else the
-        # same code runs on all rows under a mask: picking would wait for the device.
+        # On the CPU the rows that ended are picked out. On a device the same code runs on all rows under a
+        # mask: picking would wait for the device.
         self._compact = device.type == "cpu"
-        # Then there is nothing to pick out and nothing to mask.
+        # All rows end with every step: nothing to pick out or to mask.
         self._all_end = task.horizon == 1 and self.autoreset_mode is AutoresetMode.SAME_STEP
         self._no_rows = torch.zeros(0, dtype=torch.int64, device=device)
-        self._nobody = torch.zeros(n, dtype=torch.bool, device=device)
-        self._finished = self._nobody
+        self._no_row = torch.zeros(n, dtype=torch.bool, device=device)
+        self._finished = self._no_row
         self._rows = Rows(n, self.first_row, self.group_size, self._pool, device)
         self.started = False
         self._results: dict[int, Any] = {}
         self._begin()
 
     def _begin(self) -> None:
-        """All rows at the start of an episode."""
+        """Starts an episode in all rows."""
         fields = self._fields_of(self._field_names, self._rows.item)
         self._state = self.task.start(fields, self._rows.key)
         self._length = torch.zeros_like(self._rows.row)
@@ -203,7 +197,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     # Gymnasium's interface ------------------------------------------------------------------------------
 
-    # What is handed out must be usable outside of the inference mode that a caller may be in.
+    # Results must be usable outside of an inference mode that the caller may be in.
     @torch.inference_mode(False)
     def reset(
         self, *, seed: int | Sequence[int] | None = None, options: Mapping[str, Any] | None = None
@@ -211,12 +205,11 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         """Starts a new episode in all rows, or in those of ``options["reset_mask"]``.
 
         Args:
-            seed: Seeds all streams and starts counting episodes at 0; one number for all rows, or one a row.
-                Without it episodes go on being counted.
-            options: ``"items"``: item indices for the episodes that start now, one a row or one a group.
-                ``"reset_mask"``: which rows to reset, (num_envs,) bool, NumPy or torch.
-                ``"episode_index"``: with a seed, the number of the episode that each row begins with instead
-                of 0, (num_envs,) int64. Never changed.
+            seed: One seed for all rows, or one a row; episodes count from 0 again. None: episodes go on
+                being counted.
+            options: ``"items"``: item indices of the new episodes, one a row or one a group.
+                ``"reset_mask"``: the rows to reset, (num_envs,) bool. ``"episode_index"``: with a seed, the
+                number of the first episode of each row, (num_envs,) int64. Never changed.
 
         Returns:
             Observations and info.
@@ -228,27 +221,29 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         mask, rows = self._reset_mask(options.get("reset_mask")), self._rows
         if not self.started and mask is not None:
             raise ValueError("options['reset_mask'] before the first reset: reset all rows once")
-        # All that can be refused is looked at before anything changes.
+        # Everything that can be refused is checked before anything changes.
         given = options.get("items")
-        place = None if given is None else rows.given(given, self.split, mask)
+        chosen = None if given is None else rows.given(given, self.split, mask)
         first = options.get("episode_index")
         if first is not None and seed is None:
-            raise ValueError("options['episode_index'] without a seed: it says where a seed begins to count")
+            raise ValueError(
+                "options['episode_index'] without a seed: give the seed whose episodes it counts"
+            )
         first = None if first is None else rows.counted(first)
-        everybody = ~self._nobody if mask is None else mask
+        all_rows = ~self._no_row if mask is None else mask
         if seed is not None or not self.started:
             rows.reseed(self._seeds(seed), mask, first)
         else:
-            rows.next(everybody, None)
-        items = rows.draw() if place is None else place
+            rows.next(all_rows, None)
+        items = rows.draw() if chosen is None else chosen
+        changed = None if mask is None or not self._compact else mask.nonzero()[:, 0]
         if mask is None:
             rows.item, self.started = items, True
             self._begin()
         else:
             rows.item = torch.where(mask, items, rows.item)
-            self._clear(mask, mask.nonzero()[:, 0] if self._compact else None)
-        self._finished = self._nobody if mask is None else self._finished & ~mask
-        changed = None if mask is None or not self._compact else mask.nonzero()[:, 0]
+            self._clear(mask, changed)
+        self._finished = self._no_row if mask is None else self._finished & ~mask
         observation, info = self._observe(changed), self._info()
         if self.output == "numpy":
             return numpy_observation(observation), numpy_info(info, self.num_envs)
@@ -256,10 +251,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     @torch.inference_mode(False)
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Steps all rows with one action each.
-
-        Args:
-            actions: One action a row, NumPy or torch.
+        """Steps all rows with one action each, NumPy or torch.
 
         Returns:
             Observations, rewards (num_envs,) float32, terminated and truncated (num_envs,) bool, info.
@@ -271,7 +263,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             raise gym.error.ResetNeeded("Cannot call env.step() before calling env.reset()")
         turn = self._advance(self._checked(actions))
         info = self._final_observation(turn)
-        reward, final = self._judge(turn)
+        reward, final = self._scored(turn)
         info |= final
         observation = self._observe(self._restart(turn))
         if turn.resting is not None:
@@ -283,11 +275,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return observation, reward, turn.terminated, turn.truncated, info
 
     def render(self) -> tuple[Any, ...] | None:
-        """A picture or a text of every row, for a person.
-
-        Returns:
-            One (height, width, 3) uint8 array or one string a row, or None without ``render_mode``.
-        """
+        """One (height, width, 3) uint8 array or one string a row; None without ``render_mode``."""
         if self.render_mode is None:
             return None
         if not self.started:
@@ -311,21 +299,15 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return tuple(frames)
 
     def action_at(self, response: Tensor) -> Tensor:
-        """The actions that write given responses, at the step where each row stands.
-
-        Args:
-            response: One response a row, as the task's oracle gives it.
-        """
+        """The actions that write responses, one a row, at the current step of each row."""
         return self.task.answer.action(response, self._length)
 
     def reference(self) -> PoolFields:
-        """The hidden truth of the episodes now running: for yardsticks and tests, not for agents."""
+        """The hidden truth of the running episodes: for baseline policies and tests, not for agents."""
         return self._fields_of(self._reference_names, self._rows.item)
 
     def prompts(self) -> Prompts:
-        """What every row is asked in the episode it is at, with the hidden truth: new tensors.
-
-        For those who collect answers and labels; agents get observations.
+        """Context, reference, key and item of the running episodes as new tensors: for collecting labels.
 
         Raises:
             gymnasium.error.ResetNeeded: Before the first reset.
@@ -345,31 +327,67 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     # Snapshots ------------------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """A snapshot: where all rows stand, from which an environment of this configuration can go on.
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """What two environments must have in common to do the same from one snapshot, as JSON values."""
+        return {
+            "task": type(self.task).__name__,
+            "dataset": self.task.dataset.name,
+            "dataset fingerprint": self.task.fingerprint(),
+            "feedback": type(self.feedback).__name__,
+            "split": self.split,
+            "num_envs": self.num_envs,
+            "first_row": self.first_row,
+            "group_size": self.group_size,
+            "autoreset_mode": self.autoreset_mode.value,
+            "reward": self.reward,
+            "max_episode_steps": self._max_steps,
+        }
 
-        Returns:
-            Named tensors, independent of the environment; files of tensors (safetensors) can hold them.
+    def state_dict(self) -> dict[str, Tensor]:
+        """A snapshot as named tensors, independent of the environment, for safetensors files.
+
+        Raises:
+            gymnasium.error.ResetNeeded: The environment was not reset yet.
+
+        Example:
+            >>> envs, twin = (MultimodalVectorEnv(2, "classify", dataset="digits") for _ in range(2))
+            >>> observation, _ = envs.reset(seed=7)
+            >>> again = twin.load_state_dict(envs.state_dict())
+            >>> torch.equal(again["image"], observation["image"])
+            True
         """
-        return take_snapshot(self)
+        if not self.started:
+            raise gym.error.ResetNeeded("Cannot call envs.state_dict() before calling envs.reset()")
+        return pack(self._deciding_tensors(), self._results, self.configuration)
 
     @torch.inference_mode(False)
     def load_state_dict(self, state: Mapping[str, Tensor]) -> Any:
-        """Goes on from a snapshot, bit for bit as the environment that it was taken of.
-
-        Args:
-            state: What ``state_dict`` gave.
-
-        Returns:
-            The observations of all rows, as ``reset`` and ``step`` return them.
+        """Continues from a snapshot, bit for bit, and returns the observations of all rows.
 
         Raises:
-            ValueError: It was taken of an environment of another configuration, or is no snapshot. Nothing is
-                changed then.
+            ValueError: The snapshot is from another configuration, or is none. Nothing is changed then.
         """
-        restore_snapshot(self, state)
+        tensors, results = unpack(state, self._deciding_tensors(), self.configuration)
+        states = {key: tensors[f"state/{key}"] for key in self._state}
+        spaces = self.observation_space
+        assert isinstance(spaces, gym.spaces.Dict)
+        for key, value in states.items():
+            # Hidden entries have no space.
+            if key in spaces.spaces and not spaces[key].contains(value.cpu().numpy()):
+                raise ValueError(f"entry 'state/{key}' of the snapshot is out of range: take it anew")
+        self._rows.restore(tensors["key"], tensors["item"])
+        self._state, self._results, self.started = states, results, True
+        self._length, self._finished = tensors["length"], tensors["finished"]
+        self._return, self._score = tensors["return"], tensors["score"]
         observation = self._observe(None)
         return numpy_observation(observation) if self.output == "numpy" else observation
+
+    def _deciding_tensors(self) -> dict[str, Tensor]:
+        """All tensors that decide what comes next."""
+        numbers = {"length": self._length, "return": self._return, "score": self._score}
+        counters = {"key": self._rows.key, "item": self._rows.item, "finished": self._finished}
+        return {**counters, **numbers, **{f"state/{key}": value for key, value in self._state.items()}}
 
     # One step -------------------------------------------------------------------------------------------
 
@@ -381,7 +399,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             state = {key: _where(resting, self._state[key], value) for key, value in state.items()}
             terminated = terminated & ~resting
         self._length = self._length + (1 if resting is None else (~resting).to(torch.int64))
-        truncated, ended = self._nobody.clone(), terminated
+        truncated, ended = self._no_row.clone(), terminated
         if self._max_steps is not None:
             truncated = (self._length >= self._max_steps) & ~terminated
             truncated = truncated if resting is None else truncated & ~resting
@@ -390,19 +408,17 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return _Turn(actions, state, terminated, truncated, ended, rows, some, resting, copy(self._rows))
 
     def _picked(self, mask: Tensor) -> tuple[Tensor | None, bool]:
-        """The rows of a mask (None: treat all rows under the mask), and whether there may be any."""
-        if not self._compact:
-            return None, True
-        if self._all_end:
+        """Indices of the rows of a mask (None: treat all rows under it), and whether there may be any."""
+        if self._all_end or not self._compact:
             return None, True
         rows = mask.nonzero()[:, 0]
         return rows, len(rows) > 0
 
     def _final_observation(self, turn: _Turn) -> dict[str, Any]:
-        """The last observation of the episodes that end, where the rows are reset at once."""
+        """The last observation of episodes that end, where rows are reset in the same step."""
         if self.autoreset_mode is not AutoresetMode.SAME_STEP or not turn.some:
             return {}
-        # The context that was handed out last, if its holder left it as it was.
+        # The context that was returned last, if it was not changed since.
         context = self._buffers.last()
         if context is None:
             context = self._buffers.final(turn.past.item, turn.rows)
@@ -410,15 +426,11 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return {"final_obs": {**context, **seen}, "_final_obs": turn.ended.clone()}
 
     def _observed(self, state: State, rows: Rows) -> dict[str, Tensor]:
-        """What is seen of the state of all rows."""
+        """The observed part of the state of all rows."""
         return self.task.observe(state, PoolFields(self._pool, self._field_names, rows.item))
 
     def _restart(self, turn: _Turn) -> Tensor | None:
-        """Begins an episode in the rows whose turn it is.
-
-        Returns:
-            The rows with a new item; None: any row may have one.
-        """
+        """Starts an episode in the rows that are due; returns the rows with a new item (None: any)."""
         self._state = turn.state
         if self.autoreset_mode is AutoresetMode.DISABLED:
             self._finished = self._finished | turn.ended
@@ -433,7 +445,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return rows
 
     def _clear(self, mask: Tensor, rows: Tensor | None) -> None:
-        """Begins the episode of the rows of a mask; ``rows``: the same as numbers, where they are known."""
+        """Starts the episode of the rows of a mask; ``rows`` are their indices where known."""
         if self._state:
             fields = self._fields_of(self._field_names, take(self._rows.item, rows))
             fresh = self.task.start(fields, take(self._rows.key, rows))
@@ -446,10 +458,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if self.reward == "dense":
             self._score = self._score.masked_fill(mask, 0.0)
 
-    # Judging --------------------------------------------------------------------------------------------
+    # Reward and truth -----------------------------------------------------------------------------------
 
-    def _judge(self, turn: _Turn) -> tuple[Tensor, dict[str, Any]]:
-        """The reward of the step, and what is to be said of the episodes that ended."""
+    def _scored(self, turn: _Turn) -> tuple[Tensor, dict[str, Any]]:
+        """The reward of the step, and the info of the episodes that ended."""
         named = self._verdict(turn) if turn.some else {}
         if self.reward == "terminal":
             reward = named.pop("reward").contiguous() if named else torch.zeros_like(self._return)
@@ -477,7 +489,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return reward, {"final_info": final, "_final_info": turn.ended.clone()}
 
     def _verdict(self, turn: _Turn) -> dict[str, Any]:
-        """Utility, reward and their parts of the rows that ended, over all rows."""
+        """Utility, reward and their parts of the rows that ended, spread over all rows."""
         turn.response, turn.response_length = self.task.respond(turn.state, turn.actions)
         judgement, truth = self._judgement(turn, turn.rows)
         judged = take(turn.terminated, turn.rows) & judgement.judged
@@ -496,7 +508,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         }
 
     def _judgement(self, turn: _Turn, rows: Tensor | None) -> tuple[Judgement, Judgement]:
-        """What the judge says of the answers of some rows, and the truth."""
+        """The judgement of the answers of some rows, and the truth."""
         response, length = turn.response, turn.response_length
         response, length = take(response, rows), None if length is None else take(length, rows)
         item = take(turn.past.item, rows)
@@ -506,7 +518,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         key, heard = take(turn.past.key, rows), self.task.turns(turn.state)
         turns = None if heard is None else {name: take(value, rows) for name, value in heard.items()}
         episodes = Episodes(context, response, length, reference, key, truth, turns)
-        return judge(self.feedback, episodes), truth
+        return judgement(self.feedback, episodes), truth
 
     def _change_of_score(self, turn: _Turn) -> Tensor:
         turn.response, turn.response_length = self.task.respond(turn.state, turn.actions)
@@ -517,7 +529,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return change.masked_fill(turn.truncated, 0.0)  # an answer that was cut off is not judged
 
     def _spread(self, values: Tensor, turn: _Turn) -> Tensor:
-        """Values of the rows that ended, over all rows; zero elsewhere."""
+        """Values of the rows that ended, spread over all rows; zero elsewhere."""
         if turn.rows is None:
             return values if self._all_end else _where(turn.ended, values, torch.zeros_like(values))
         everywhere = torch.zeros((self.num_envs, *values.shape[1:]), dtype=values.dtype)

@@ -1,4 +1,4 @@
-"""Automatic metrics: what can be said of an answer beside a reference. As feedback, not as truth.
+"""Automatic metrics of answers against references: for feedback and evaluation, not the true utility.
 
 Text metrics take ``response`` (n, L) and ``references`` (n, R, any length), both int64 (see
 ``mm_envs.metrics.text``), or lists of strings.
@@ -17,11 +17,9 @@ _WHERE = {
     "accuracy": ("exact_match", "token_f1"),
     "boxes": ("giou", "iou"),
     "retrieval": ("recall_at_k",),
-    "classification": ("confusion", "macro_f1", "recall"),
     "weighted": ("WeightedSum",),
 }
-# Two functions have the names of modules, and are there where their modules are: cider.cider and
-# classification.accuracy.
+# Not cider.cider, which has the name of its module.
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def word_counts(tokens: Tensor, vocabulary_size: int) -> Tensor:
-    """How often each word stands in each row, (n, vocabulary_size) int64; ``<eos>`` and padding left out."""
+    """How often each word occurs in each row, (n, vocabulary_size) int64, without ``<eos>`` and padding."""
     counts = torch.zeros((len(tokens), vocabulary_size), dtype=torch.int64, device=tokens.device)
     return counts.scatter_add_(1, tokens, is_word(tokens).to(torch.int64))
 
@@ -28,21 +28,17 @@ def token_f1(
     vocabulary_size: int | None = None,
     tokenizer: str = "whitespace",
 ) -> Tensor:
-    """F1 of the words of an answer against one reference, as bags of words.
+    """F1 of the words of an answer against one reference, as bags of words, (n,) float32.
 
     F1 = 2 c / (m + n), where c words are common (with multiplicity), m are in the answer and n in the
-    reference (Rajpurkar et al., "SQuAD", 2016, arXiv:1606.05250, without its dropping of articles and
-    punctuation); 1 where both are empty.
+    reference (Rajpurkar et al., "SQuAD", 2016, arXiv:1606.05250, but articles and punctuation are kept); 1
+    where both are empty.
 
     Args:
         response: Token ids, (n, length) int64, or n strings.
         reference: Token ids, (n, any length) int64, or n strings.
-        vocabulary_size: The number of words, of token ids; None: as many as occur (looked up, which waits for
-            an accelerator).
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        F1 in [0, 1], (n,) float32.
+        vocabulary_size: The number of token ids; None: as many as occur (which waits for an accelerator).
+        tokenizer: Of strings: "whitespace", "13a" or "alphanumeric".
 
     Example:
         >>> token_f1(torch.tensor([[3, 4, 1]]), torch.tensor([[4, 1]]), 5)
@@ -63,15 +59,9 @@ def token_f1(
 def exact_match(
     response: Tensor | Sequence[str], reference: Tensor | Sequence[str], tokenizer: str = "whitespace"
 ) -> Tensor:
-    """Whether an answer has the words of the reference, no more and no less, in their order.
+    """Whether an answer has exactly the words of the reference, in their order, (n,) bool.
 
-    Args:
-        response: Token ids, (n, length) int64, or n strings.
-        reference: Token ids, (n, length) int64, or n strings.
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        (n,) bool.
+    The arguments are those of ``token_f1``.
 
     Example:
         >>> exact_match(torch.tensor([[3, 1, 4], [3, 4, 1]]), torch.tensor([[3, 0, 0], [3, 0, 0]]))
@@ -86,7 +76,7 @@ def exact_match(
 def _of_one_kind(
     response: Tensor | Sequence[str], reference: Tensor | Sequence[str], tokenizer: str
 ) -> tuple[Tensor, Tensor]:
-    """Token ids, of strings numbered together and of one length."""
+    """Token ids; strings are numbered together and padded to one length."""
     if isinstance(response, Tensor) and isinstance(reference, Tensor):
         return response, reference
     if isinstance(response, Tensor) or isinstance(reference, Tensor):
@@ -100,9 +90,9 @@ def _of_one_kind(
 
 
 class Accuracy:
-    """1 where the answer is the reference answer, word for word, else 0.
+    """1 where the answer is the reference answer, else 0.
 
-    What the same answer is depends on the kind of the answers: of a vector the index of its largest number.
+    The kind of the answers decides which answers are the same: of vectors those with one largest entry.
 
     Args:
         task: The task whose answers are judged.

@@ -1,7 +1,6 @@
-"""Roots and exponentials with the same bits in every batch: single operations of IEEE arithmetic alone.
+"""Roots and exponentials with the same bits in every batch, from single IEEE operations alone.
 
-A vectorised ``pow`` or ``exp`` and a scalar one may differ in the last bit, so a batch of 1 and one of 1,024
-would.
+Vectorised and scalar ``pow`` or ``exp`` may differ in the last bit, so a batch of 1 and one of 1,024 would.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ _TAYLOR = 8
 
 
 def cube_root(values: Tensor) -> Tensor:
-    """The cube root of positive numbers, float64, right to the last bit or two.
+    """The cube root of positive numbers, float64, accurate to the last bit or two.
 
-    The bits of a number, read as an integer, are nearly its logarithm: a third of them is a guess, right to
-    some percent; four steps of Newton's method do the rest.
+    The bits of a number, read as an integer, approximate its logarithm: a third of them is a guess, refined
+    by four steps of Newton's method.
 
     Example:
         >>> cube_root(torch.tensor([27.0, 1e-9], dtype=torch.float64)).tolist()
@@ -37,7 +36,7 @@ def cube_root(values: Tensor) -> Tensor:
 
 
 def root(values: Tensor, degree: Tensor) -> Tensor:
-    """The root of degree 1 to 4 of numbers that are not negative.
+    """The root of degree 1 to 4 of non-negative numbers.
 
     Args:
         values: float64.
@@ -56,7 +55,7 @@ def root(values: Tensor, degree: Tensor) -> Tensor:
 def exponential(values: Tensor) -> Tensor:
     """min(1, e^x), float64, to a relative 1e-14; 0 below -700.
 
-    x = k ln 2 + 16 y, e^x = 2^k (e^y)^16, and eight terms of Taylor's series are enough for e^y.
+    x = k ln 2 + 16 y, e^x = 2^k (e^y)^16, with eight Taylor terms for e^y.
 
     Example:
         >>> exponential(torch.tensor([0.0, -1.0, 2.0, -1e9], dtype=torch.float64)).tolist()

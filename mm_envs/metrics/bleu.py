@@ -7,7 +7,8 @@ reference), and lengths h and r of the answer and of the reference closest in le
 
 ``sentence_bleu`` and ``corpus_bleu`` treat zeros as sacreBLEU does (Post, "A call for clarity in reporting
 BLEU scores", 2018, arXiv:1804.08771), ``bleu_coco`` and ``corpus_bleu_coco`` as COCO's evaluation does. Roots
-take the place of logarithms, so that a sentence has the same bits whatever stands beside it in the batch.
+replace logarithms, so that a sentence has the same bits in every batch. ``response``, ``references`` and
+``tokenizer`` are those of ``mm_envs.metrics.text.as_words``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.nn.functional import pad
 from mm_envs.metrics.arithmetic import exponential, root
 from mm_envs.metrics.ngrams import ORDERS, by_rows, earlier, occurrences, without_padding
 from mm_envs.metrics.text import References, Response, as_words
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.tokenizers import sizes
 
 # Each with its value if none is given. Chen and Cherry, "A systematic comparison of smoothing techniques for
@@ -35,7 +36,7 @@ _LENGTHS = 2**32
 
 @dataclass(frozen=True)
 class Smoothing:
-    """How BLEU treats n-grams that are not found.
+    """The treatment of n-grams that are not found.
 
     Attributes:
         name: "exp": the m-th precision of zero becomes 1 / (2^m t_n); "floor": value / t_n; "add-k": value is
@@ -52,21 +53,20 @@ class Smoothing:
     effective_order: bool = True
 
     def __post_init__(self) -> None:
-        if self.name not in SMOOTHINGS:
-            raise ValueError(one_of("smoothing", self.name, SMOOTHINGS))
+        check_one_of("smoothing", self.name, SMOOTHINGS)
         if self.value is None:
             object.__setattr__(self, "value", SMOOTHINGS[self.name])
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What BLEU is computed from, of n sentences.
+    """The counts of n sentences from which BLEU is computed.
 
     Attributes:
         correct: N-grams found in a reference, (n, orders) int64.
         total: All n-grams, (n, orders) int64.
         size: The lengths of the answers, (n,) int64.
-        closest: The lengths of the references closest in length, the shorter one of two, (n,) int64.
+        closest: The lengths of the closest references, the shorter one of two, (n,) int64.
     """
 
     correct: Tensor
@@ -75,23 +75,13 @@ class Counts:
     closest: Tensor
 
     def sum(self) -> Counts:
-        """Those of all sentences together, as of one."""
-        return Counts(
-            self.correct.sum(0, keepdim=True),
-            self.total.sum(0, keepdim=True),
-            self.size.sum(0, keepdim=True),
-            self.closest.sum(0, keepdim=True),
-        )
+        """The counts of all sentences as of one."""
+        counts = (self.correct, self.total, self.size, self.closest)
+        return Counts(*(count.sum(0, keepdim=True) for count in counts))
 
 
 def count(words: Tensor, references: Tensor, orders: int = ORDERS) -> Counts:
-    """Counts the n-grams of answers in references.
-
-    Args:
-        words: (n, L) int64, words first and zeros behind them.
-        references: (n, R, M) int64, likewise; one without words is absent.
-        orders: The longest n-grams.
-    """
+    """Counts the n-grams of answers (n, L) in references (n, R, M), both with words first."""
     correct = by_rows(partial(_correct, orders), words, references)
     size = sizes(words)
     total = (size[:, None] - torch.arange(orders, device=words.device)).clamp_(min=0)
@@ -117,10 +107,10 @@ def sentence_bleu(
     effective_order: bool = True,
     tokenizer: str = "whitespace",
 ) -> Tensor:
-    """BLEU of each sentence in [0, 1], as sacreBLEU 2 computes it: its ``sentence_score`` divided by 100.
+    """BLEU of each sentence, (n,) float64 in [0, 1]: sacreBLEU 2's ``sentence_score`` divided by 100.
 
     sacreBLEU's own defaults are ``tokenizer="13a"`` and ``effective_order=False``; for sentences it
-    recommends True, as here. A reference without words is absent.
+    recommends True, as here.
 
     Args:
         response: (n, L) int64, or n strings.
@@ -129,10 +119,7 @@ def sentence_bleu(
         smoothing_value: The value for "floor" (0.1) and "add-k" (1).
         max_order: The longest n-grams, 1 to 4 words.
         effective_order: Whether orders above the length of the answer are left out.
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        (n,) float64.
+        tokenizer: Splits strings: "whitespace", "13a" or "alphanumeric".
 
     Raises:
         ValueError: An argument is not one of its choices.
@@ -181,10 +168,10 @@ def corpus_bleu(
     effective_order: bool = False,
     tokenizer: str = "whitespace",
 ) -> float:
-    """BLEU of a corpus in [0, 1], as sacreBLEU 2 computes it: its ``corpus_score`` divided by 100.
+    """BLEU of a corpus in [0, 1]: sacreBLEU 2's ``corpus_score`` divided by 100.
 
-    Counts and lengths are summed over all sentences first: it is not the mean of sentence BLEU. The arguments
-    are those of ``sentence_bleu``; sacreBLEU's own default is ``tokenizer="13a"``.
+    Counts and lengths are summed over all sentences first: it is not the mean of sentence BLEU. Arguments are
+    those of ``sentence_bleu``; sacreBLEU's own default is ``tokenizer="13a"``.
 
     Example:
         >>> round(corpus_bleu(["a red dog sits", "a cat"], [["a red dog sat"], ["a cat"]]), 4)
@@ -196,18 +183,10 @@ def corpus_bleu(
 
 
 def bleu_coco(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
-    """BLEU-1 to BLEU-4 of each sentence in [0, 1], as COCO's evaluation computes them (pycocoevalcap).
+    """BLEU-1 to BLEU-4 of each sentence, (n, 4) float64 in [0, 1], as COCO's evaluation computes them.
 
-    Zeros are not smoothed: p_n = (c_n + 1e-15) / (t_n + 1e-9), and all orders count whatever the length. Of
-    most sentences BLEU-4 is nearly 0.
-
-    Args:
-        response: (n, L) int64, or n strings.
-        references: (n, R, any length) int64, or n lists of strings.
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        (n, 4) float64.
+    Zeros are not smoothed: p_n = (c_n + 1e-15) / (t_n + 1e-9), and all orders count whatever the length.
+    BLEU-4 of most sentences is nearly 0.
 
     Example:
         >>> [round(score, 3) for score in bleu_coco(["a red dog sits"], [["a red dog sat"]])[0].tolist()]

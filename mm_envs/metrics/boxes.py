@@ -1,6 +1,6 @@
-"""How well boxes overlap: IoU and GIoU, elementwise or for all pairs.
+"""Overlap of boxes: IoU and GIoU, elementwise or for all pairs.
 
-A box is (left, top, right, bottom); one whose right lies left of its left has no area.
+A box is (left, top, right, bottom); one whose right edge is left of its left one has no area.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def iou(boxes: Tensor, others: Tensor, pairwise: bool = False) -> Tensor:
     Args:
         boxes: (..., n, 4), floating point.
         others: (..., n, 4), or (..., m, 4) with ``pairwise``.
-        pairwise: Whether every box is held against every other one.
+        pairwise: Whether to compare all pairs.
 
     Returns:
         (..., n), or (..., n, m) with ``pairwise``.
@@ -30,19 +30,11 @@ def iou(boxes: Tensor, others: Tensor, pairwise: bool = False) -> Tensor:
 
 
 def giou(boxes: Tensor, others: Tensor, pairwise: bool = False) -> Tensor:
-    """Generalised IoU of boxes, above -1 and at most 1.
+    """Generalised IoU of boxes, above -1 and at most 1; the arguments are those of ``iou``.
 
     GIoU = IoU - (C - U) / C, where C is the area of the smallest box around both and U that of their union
-    (Rezatofighi et al., "Generalized intersection over union", 2019, arXiv:1902.09630); a term whose divisor
-    is 0 is 0.
-
-    Args:
-        boxes: (..., n, 4), floating point.
-        others: (..., n, 4), or (..., m, 4) with ``pairwise``.
-        pairwise: Whether every box is held against every other one.
-
-    Returns:
-        (..., n), or (..., n, m) with ``pairwise``.
+    (Rezatofighi et al., "Generalized intersection over union", 2019, arXiv:1902.09630); a term with divisor 0
+    is 0.
 
     Example:
         >>> giou(torch.tensor([[0.0, 0, 1, 1]]), torch.tensor([[2.0, 0, 3, 1], [0, 0, 1, 1]]), pairwise=True)

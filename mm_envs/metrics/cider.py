@@ -1,4 +1,4 @@
-"""CIDEr and CIDEr-D: two definitions under two names (Vedantam et al., 2015, arXiv:1411.5726).
+"""CIDEr and CIDEr-D (Vedantam et al., 2015, arXiv:1411.5726): two definitions under two names.
 
 Both are cosines of vectors of n-gram counts, weighted by ln(N / df), between an answer and each reference,
 averaged over the references and over n = 1 to 4:
@@ -6,14 +6,14 @@ averaged over the references and over n = 1 to 4:
 ============================== ==================== ==================================
 metric                         ``cider`` (v0.1)     ``cider_d`` (as in COCO)
 ============================== ==================== ==================================
-count of an n-gram             as it is             clipped to that of the reference
-another length                 no matter            exp(-d^2 / 72), d of bigrams
+count of an n-gram             unchanged            clipped to that of the reference
+difference in length           ignored              exp(-d^2 / 72), d in bigrams
 n-gram of no document          dropped              weighs ln N
 scale                          0 to 1               0 to 10
 ============================== ==================== ==================================
 
 Sums run over whole numbers and everything else row by row in double precision, so that a score has the same
-bits whatever stands beside it in the batch.
+bits in every batch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _COSINE_BITS = 46
 
 @dataclass(frozen=True)
 class Definition:
-    """What sets one CIDEr apart from another.
+    """The differences between the definitions of CIDEr.
 
     Attributes:
         clip: Whether counts are clipped to those of the reference, and lengths compared.
@@ -65,7 +65,7 @@ D = Definition(clip=True, unknown=True, scale=10.0)
 
 @dataclass(frozen=True)
 class ReferenceVectors:
-    """References of n items as CIDEr holds answers against them: to be computed once an item.
+    """References of n items, prepared once an item.
 
     Attributes:
         words: (n, R, M) int64, words first and zeros behind them; one without words is absent.
@@ -92,17 +92,7 @@ class ReferenceVectors:
 def score_words(
     words: Tensor, references: ReferenceVectors, frequency: DocumentFrequency, definition: Definition
 ) -> Tensor:
-    """CIDEr of answers against references whose vectors are known.
-
-    Args:
-        words: Answers, (n, L) int64, words first and zeros behind them.
-        references: Those of the same n items.
-        frequency: The frozen document frequency.
-        definition: ``V01`` or ``D``.
-
-    Returns:
-        (n,) float64.
-    """
+    """CIDEr, (n,) float64, of answers (n, L) with words first against the references of the same items."""
     return by_rows(partial(_score, frequency, definition), words, references.words, references.norms)
 
 
@@ -137,7 +127,7 @@ def _reference_norms(
 def _vectors(
     words: Tensor, frequency: DocumentFrequency, definition: Definition
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The n-grams of sentences, (n, L): squares of weights, how often each stood before, and norms.
+    """The n-grams of sentences (n, L): squared weights, earlier occurrences, and norms.
 
     Returns:
         (4, n, L + 1) int64, (4, n, L + 1) int64, and (4, n) float64: sqrt of the sum of (count * weight)^2.
@@ -159,20 +149,20 @@ def _bigrams(size: Tensor) -> Tensor:
 
 
 class Cider:
-    """CIDEr v0.1 of many answers against references that are known beforehand.
+    """CIDEr v0.1 of many answers against prepared references.
 
     Args:
         references: Of each item, (items, R, any length) int64 or a list of lists of strings.
         frequency: The frozen document frequency; built from strings if the references are strings.
-        tokenizer: How strings are parted.
+        tokenizer: Splits strings.
 
     Raises:
-        ValueError: Strings, and the document frequency does not know words.
+        ValueError: Strings, and the document frequency was built from token ids.
 
     Example:
         >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"], ["a red cat"]])
-        >>> judge = Cider([["a red dog"], ["a blue cat"]], frequency)
-        >>> [round(score, 3) for score in judge.score(["a red dog", "a cat", "a dog"], [0, 1, 1]).tolist()]
+        >>> cider = Cider([["a red dog"], ["a blue cat"]], frequency)
+        >>> [round(score, 3) for score in cider.score(["a red dog", "a cat", "a dog"], [0, 1, 1]).tolist()]
         [0.75, 0.087, 0.0]
     """
 
@@ -193,14 +183,11 @@ class Cider:
         self.vectors = ReferenceVectors.of(words, frequency, self.definition)
 
     def score(self, response: Response, items: Tensor | Sequence[int] | None = None) -> Tensor:
-        """The score of answers.
+        """The scores of answers, (n,) float64.
 
         Args:
             response: (n, L) int64, or n strings if the references were strings.
             items: The item of each answer; None: answer i belongs to item i.
-
-        Returns:
-            (n,) float64.
         """
         vectors = self.vectors
         if items is not None:
@@ -224,7 +211,7 @@ class Cider:
 
 
 class CiderD(Cider):
-    """CIDEr-D of many answers against references that are known beforehand; see ``Cider``.
+    """CIDEr-D of many answers against prepared references; see ``Cider``.
 
     Example:
         >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"], ["a red cat"]])
@@ -238,21 +225,9 @@ class CiderD(Cider):
 def cider(
     response: Response, references: References, frequency: DocumentFrequency, tokenizer: str = "whitespace"
 ) -> Tensor:
-    """CIDEr as its authors first published and computed it (v0.1), 0 to 1.
+    """CIDEr v0.1 as first published, (n,) float64 in [0, 1] (arXiv:1411.5726, equations 2 and 3).
 
-    The mean over n = 1 to 4 and over the references of the cosine between vectors of count * ln(N / df);
-    n-grams of no document are dropped; no clipping, no penalty of length, no factor of 10 (Vedantam, Zitnick
-    and Parikh, "CIDEr: Consensus-based image description evaluation", 2015, arXiv:1411.5726, equations 2 and
-    3). The authors stem the words first; this function takes them as they are.
-
-    Args:
-        response: (n, L) int64, or n strings.
-        references: (n, R, any length) int64, or n lists of strings.
-        frequency: The frozen document frequency.
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        (n,) float64.
+    The authors stem words first; here words are compared as they are.
 
     Example:
         >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"]])
@@ -265,20 +240,11 @@ def cider(
 def cider_d(
     response: Response, references: References, frequency: DocumentFrequency, tokenizer: str = "whitespace"
 ) -> Tensor:
-    """CIDEr-D as COCO's evaluation computes it, 0 to 10 (Vedantam et al., 2015, arXiv:1411.5726, section 6).
+    """CIDEr-D as COCO's evaluation computes it, (n,) float64 in [0, 10] (arXiv:1411.5726, section 6).
 
-    Like CIDEr, but counts of the answer are clipped to those of the reference, every cosine is multiplied by
-    exp(-d^2 / (2 * 6^2)) where d is the difference of the lengths (counted in bigrams, as the authors do), an
-    n-gram of no document weighs ln N, and the mean is multiplied by 10.
-
-    Args:
-        response: (n, L) int64, or n strings.
-        references: (n, R, any length) int64, or n lists of strings.
-        frequency: The frozen document frequency. COCO's evaluation takes that of the references themselves.
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        (n,) float64.
+    Counts are clipped to those of the reference, cosines are multiplied by exp(-d^2 / (2 * 6^2)) for a
+    difference of d bigrams, an n-gram of no document weighs ln N, and the mean is multiplied by 10. COCO
+    takes the document frequency of the references themselves.
 
     Example:
         >>> references = [["a red dog runs"], ["a blue cat sits"]]

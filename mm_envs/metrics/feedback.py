@@ -1,8 +1,7 @@
-"""Text metrics as feedback: rewards in [0, 1] for answers in words, held against what people wrote.
+"""Text metrics as feedback: rewards in [0, 1] for answers in words, from human-written references.
 
-They see one reference, the first one (the utility of a task may know them all); ``references=`` shows them
-more. An ``<unk>`` that an agent writes is no ``<unk>`` of a reference. What concerns the references alone is
-computed once an item, see ``mm_envs.episodes.derived``.
+They use the first reference unless ``references=`` shows more. An ``<unk>`` in an answer matches nothing.
+What depends on the references alone is computed once an item, see ``mm_envs.episodes.derived``.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ _lock = Lock()
 
 
 class TextFeedback(ABC):
-    """What all text metrics have in common as feedback.
+    """Base class of text metrics as feedback.
 
     The references are the ``captions`` of the task, or its oracle's answer where it has none.
 
     Args:
         task: A task whose answers are words.
-        references: How many references of each item are seen, from the first; None: all of them.
+        references: How many references of each item are used, from the first; None: all.
 
     Raises:
         ValueError: The answers of the task are not words, or ``references`` is below 1.
@@ -73,18 +72,18 @@ class TextFeedback(ABC):
         return Judgement(reward, {self.name: reward})
 
     def _key(self) -> Hashable:
-        """All that ``_known`` depends on beside the item."""
+        """Everything that ``_known`` depends on besides the item."""
         return (self.name, self._references, self._exact, None if self._captioned else self._task)
 
     def _words(self, reference: Mapping[str, Tensor]) -> Tensor:
-        """The references that are seen, (n, R, length) int64, words first and zeros behind them."""
+        """The references in use, (n, R, length) int64, words first and zeros behind them."""
         if self._captioned:
             captions = reference["captions"]
             return words_first(captions if self._references is None else captions[:, : self._references])
         return words_first(self._task.oracle(reference)[:, None])
 
     def _known(self, reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What is to be known of references: tensors with leading dimension n."""
+        """Prepared references: tensors with leading dimension n."""
         return {"words": self._words(reference)}
 
     @abstractmethod
@@ -93,7 +92,7 @@ class TextFeedback(ABC):
 
 
 class ExactMatch(TextFeedback):
-    """1 for an answer with the words of a reference, no more and no less, in their order; else 0."""
+    """1 for an answer with exactly the words of a reference, in their order; else 0."""
 
     name = "exact_match"
 
@@ -125,11 +124,11 @@ class RougeLCoco(TextFeedback):
 
 
 class Bleu(TextFeedback):
-    """Sentence BLEU (Papineni et al., 2002) as sacreBLEU computes it, over 100; see ``sentence_bleu``.
+    """Sentence BLEU (Papineni et al., 2002), divided by 100, as sacreBLEU computes it; see ``sentence_bleu``.
 
     Args:
         task: A task whose answers are words.
-        references: How many references of each item are seen, from the first; None: all of them.
+        references: How many references of each item are used, from the first; None: all.
         smoothing: "exp", "floor", "add-k" or "none".
         smoothing_value: The value for "floor" (0.1) and "add-k" (1).
         max_order: The longest n-grams, 1 to 4 words.
@@ -162,17 +161,16 @@ class Bleu(TextFeedback):
 class Cider(TextFeedback):
     """CIDEr v0.1 (Vedantam et al., 2015), 0 to 1; see ``cider``.
 
-    The document frequency is frozen on the captions of the training split; a document is an item with all its
-    references.
+    The document frequency is frozen on the captions of the training split.
 
     Args:
         task: A task whose answers are words.
-        references: How many references of each item are seen, from the first; None: all of them.
+        references: How many references of each item are used, from the first; None: all.
         frequency: Another document frequency, of token ids of the same vocabulary.
 
     Raises:
-        ValueError: The answers of the task are not words, there are no captions to count n-grams in, or the
-            document frequency is that of another vocabulary.
+        ValueError: The answers are not words, the task has no captions, or the document frequency is that of
+            another vocabulary.
     """
 
     name = "cider"
@@ -217,12 +215,7 @@ class CiderD(Cider):
 
 
 def frequency_of(task: Task, exact: bool = True) -> DocumentFrequency:
-    """The document frequency of the captions of the training items, kept for later calls.
-
-    Args:
-        task: A task with a field ``captions``.
-        exact: Whether all token ids lie below 2**16.
-    """
+    """The document frequency of the captions of the training items, cached."""
     key = (task.dataset.fingerprint(), exact)
     with _lock:
         if key not in _frequencies:

@@ -1,4 +1,4 @@
-"""In how many documents an n-gram stands: the frozen side of CIDEr."""
+"""Document frequencies of n-grams: the corpus statistics of CIDEr."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _CHUNK = 4096
 
 
 class DocumentFrequency:
-    """In how many documents each n-gram of 1 to 4 words stands, frozen on a corpus. Immutable.
+    """The number of documents that contain each n-gram of 1 to 4 words, frozen on a corpus. Immutable.
 
     A document is an item with all its references. Keys are exact below 2**16 token ids (see
-    ``mm_envs.metrics.ngrams``); they are looked up on the device of what is looked up.
+    ``mm_envs.metrics.ngrams``). Look-ups run on the device of their argument.
 
     Args:
         keys: The n-grams, sorted, (G,) int64.
-        counts: In how many documents each of them stands, (G,) int64.
+        counts: The number of documents with each of them, (G,) int64.
         documents: The number of documents N.
-        words: The words of the ids from 3 on, if it was built from strings.
-        exact: Whether all token ids lie below 2**16.
+        words: The words of the ids from 3 on, if built from strings.
+        exact: Whether all token ids are below 2**16.
 
     Example:
         >>> frequency = DocumentFrequency.of([["a red dog", "a dog"], ["a cat"]])
@@ -59,10 +59,10 @@ class DocumentFrequency:
         self.words, self.exact = None if words is None else tuple(words), exact
         self._unknown = _square(documents, 1)
         # What is no n-gram, in answers and in references, weighs nothing.
-        several, place = np.unique(self.counts.numpy(), return_inverse=True)
+        several, which = np.unique(self.counts.numpy(), return_inverse=True)
         squares = np.array([_square(documents, count) for count in several.tolist()], dtype=np.int64)
         known = np.concatenate([[NOTHING, ABSENT], self.keys.numpy()])
-        weights = np.concatenate([[0, 0], squares[place]])
+        weights = np.concatenate([[0, 0], squares[which]])
         self._weights = Lookup(known, weights)
 
     @classmethod
@@ -72,10 +72,10 @@ class DocumentFrequency:
         """The document frequency of a corpus.
 
         Args:
-            corpus: The references of each document: (n, R, L) int64, or an iterable of such batches, or a
-                list of lists of strings.
-            tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-            exact: Whether all ids of answers, too, lie below 2**16; by default as in this corpus.
+            corpus: The references of each document: (n, R, L) int64, an iterable of such batches, or a list
+                of lists of strings.
+            tokenizer: Splits strings: "whitespace", "13a" or "alphanumeric".
+            exact: Whether all ids, of answers too, are below 2**16; by default as in this corpus.
         """
         batches, words = _encoded(corpus, tokenizer)
         if words is not None:
@@ -90,10 +90,10 @@ class DocumentFrequency:
         return cls(torch.from_numpy(keys), torch.from_numpy(counts), documents, words, exact)
 
     def count(self, ngram: str) -> int:
-        """In how many documents an n-gram stands, given in words.
+        """The number of documents with an n-gram, given in words.
 
         Raises:
-            ValueError: It was built from token ids, or it is no n-gram of 1 to 4 words.
+            ValueError: It was built from token ids, or ``ngram`` does not have 1 to 4 words.
         """
         if self.words is None:
             raise ValueError("this document frequency was built from token ids: it does not know their words")
@@ -105,38 +105,35 @@ class DocumentFrequency:
         return int(found.sum())
 
     def weights(self, keys: Tensor, unknown: bool) -> Tensor:
-        """The square of the weight ln(N / df) of n-grams, in whole numbers of 2**-36.
+        """The squared weights ln(N / df)^2 of n-grams, int64 in units of 2**-36.
 
         Args:
-            keys: N-grams, int64 of any shape; 0 and 1 stand for none.
+            keys: N-grams, int64 of any shape; 0 and 1 are none.
             unknown: Whether an n-gram of no document weighs ln N (CIDEr-D), or 0 (CIDEr v0.1).
-
-        Returns:
-            int64 of the same shape.
         """
         return self._weights.find(keys, self._unknown if unknown else 0)
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that change whenever anything of it does."""
-        hashed = hashlib.sha256(json.dumps(self._said(), sort_keys=True).encode())
+        """Sixteen hexadecimal digits that change with the content."""
+        hashed = hashlib.sha256(json.dumps(self._metadata(), sort_keys=True).encode())
         for tensor in (self.keys, self.counts):
             hashed.update(tensor.numpy().tobytes())
         return hashed.hexdigest()[:16]
 
-    def _said(self) -> dict[str, str]:
+    def _metadata(self) -> dict[str, str]:
         words = json.dumps(self.words)
         return {"documents": str(self.documents), "exact": json.dumps(self.exact), "words": words}
 
     def save(self, path: str | Path) -> None:
-        """Writes it to a safetensors file; ``load`` reads it back."""
+        """Writes a safetensors file, for ``load``."""
         from safetensors.torch import save_file
 
-        save_file({"keys": self.keys, "counts": self.counts}, str(path), self._said())
+        save_file({"keys": self.keys, "counts": self.counts}, str(path), self._metadata())
 
     @classmethod
     def load(cls, path: str | Path) -> DocumentFrequency:
-        """What ``save`` wrote.
+        """The document frequency that ``save`` wrote.
 
         Raises:
             ValueError: The file holds something else.
@@ -145,9 +142,9 @@ class DocumentFrequency:
 
         try:
             with safe_open(str(path), "pt") as file:
-                said = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
+                metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
                 tables = file.get_tensor("keys"), file.get_tensor("counts")
-                return cls(*tables, said["documents"], said["words"], said["exact"])
+                return cls(*tables, metadata["documents"], metadata["words"], metadata["exact"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} holds no document frequency ({error}): write one with DocumentFrequency.save"
@@ -155,7 +152,7 @@ class DocumentFrequency:
 
 
 def _encoded(corpus: Corpus, tokenizer: str) -> tuple[list[Tensor], tuple[str, ...] | None]:
-    """The corpus in batches of token ids, and its words where it is made of strings."""
+    """The corpus in batches of token ids, and its words if it is made of strings."""
     if isinstance(corpus, Tensor):
         return [corpus], None
     items = list(corpus)
@@ -173,7 +170,7 @@ def _square(documents: int, count: int) -> int:
 
 
 def _first_of_documents(keys: Tensor) -> NDArray[np.int64]:
-    """The n-grams of documents, (documents, ...) int64, each once a document, one after the other."""
+    """The n-grams of documents, (documents, ...) int64, each once a document, concatenated."""
     ordered = np.sort(keys.flatten(1).cpu().numpy(), axis=1)
     first = np.ones_like(ordered, dtype=np.bool_)
     first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]

@@ -1,4 +1,4 @@
-"""A table from whole numbers to whole numbers that looks up a batch without branches."""
+"""A hash table of whole numbers that looks up batches without branches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _BUCKETS = 4  # for each key: hardly a bucket then has more than four keys
 
 
 class Lookup:
-    """A hash table: keys lie in the order of their buckets, and each bucket is searched key by key.
+    """A hash table with keys ordered by bucket; each bucket is searched key by key.
 
-    It takes as many steps as the fullest bucket has keys, each for the whole batch at once. (A binary search
-    has more of them, and a processor guesses every second one wrong.)
+    A look-up takes as many steps as the largest bucket has keys, each for the whole batch at once; a binary
+    search would take more, and mispredict every second branch.
 
     Args:
-        keys: Different numbers, (G,) int64, at least one.
-        values: What stands for each of them, (G,) int64.
+        keys: Distinct numbers, (G,) int64, at least one.
+        values: The value of each key, (G,) int64.
 
     Example:
         >>> table = Lookup(np.array([7, 3]), np.array([70, 30]))
@@ -28,29 +28,29 @@ class Lookup:
     """
 
     def __init__(self, keys: NDArray[np.int64], values: NDArray[np.int64]) -> None:
-        bits = (_BUCKETS * len(keys)).bit_length()
-        self._shift, self._mask = 64 - bits, (1 << bits) - 1
+        width = (_BUCKETS * len(keys)).bit_length()
+        self._shift, self._mask = 64 - width, (1 << width) - 1
         numbers = torch.from_numpy(keys)
         bucket, order = self._bucket(numbers).sort(stable=True)
-        size = torch.bincount(bucket, minlength=1 << bits)
+        size = torch.bincount(bucket, minlength=1 << width)
         self._steps = int(size.max()) - 1
-        # A search may go beyond the last key: there it stands again.
+        # A search may go beyond the last key, which is repeated.
         order = torch.cat([order, order[-1:].expand(self._steps + 1)])
         self._on_cpu = ((size.cumsum(0) - size).int(), numbers[order], torch.from_numpy(values)[order])
         self._on: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {numbers.device: self._on_cpu}
 
     def find(self, keys: Tensor, other: int) -> Tensor:
-        """The values of keys, int64 of any shape; ``other`` for a key that is not there."""
+        """The values of keys, int64 of any shape; ``other`` for unknown keys."""
         if keys.device not in self._on:
             first, known, values = self._on_cpu
             self._on[keys.device] = first.to(keys.device), known.to(keys.device), values.to(keys.device)
         first, known, values = self._on[keys.device]
         wanted = keys.flatten()
-        place = first.index_select(0, self._bucket(wanted))
+        index = first.index_select(0, self._bucket(wanted))
         for _ in range(self._steps):
-            place += known.index_select(0, place) != wanted
-        found = known.index_select(0, place) == wanted
-        return torch.where(found, values.index_select(0, place), other).view_as(keys)
+            index += known.index_select(0, index) != wanted
+        found = known.index_select(0, index) == wanted
+        return torch.where(found, values.index_select(0, index), other).view_as(keys)
 
     def _bucket(self, keys: Tensor) -> Tensor:
         return (keys * _ODD >> self._shift).bitwise_and_(self._mask)

@@ -1,9 +1,9 @@
-"""N-grams of up to four words: how often one sentence has those of another, and their 64-bit keys.
+"""N-grams of up to four words: their counts in other sentences, and their 64-bit keys.
 
-Sentences are compared word by word, and an n-gram is where n neighbours agree: that cannot collide. Keys are
+Sentences are compared word by word, and n-grams agree where n neighbours do: that cannot collide. Keys are
 for the table of a corpus. With fewer than 2**16 token ids a key is the n-gram itself, 16 bits a word. With
-more it is a polynomial in scrambled words modulo 2**64 with an odd base: two given n-grams collide with
-probability 2**-63 or so, two of a million different ones with less than 1e-6.
+more it is a polynomial in hashed words modulo 2**64 with an odd base: two given n-grams collide with
+probability about 2**-63, two of a million with less than 1e-6.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mm_envs.random import fold
 from mm_envs.tokenizers import is_padding, sizes
 
 ORDERS = 4
-# What stands where there is no word: one number in answers, another one in what they are compared with.
+# Padding: one number in answers, another one in the sentences that they are compared with.
 NOTHING, ABSENT = 0, 1
 EXACT_IDS = 2**16
 _BASE = -7046029254386353131
@@ -30,14 +30,11 @@ _DEVICE_CHUNK_BYTES = 2**28
 
 
 def ngram_keys(words: Tensor, exact: bool = True) -> Tensor:
-    """The n-grams of 1 to 4 words that begin at each place.
+    """Keys of the n-grams of 1 to 4 words at each position, (..., 4, L) int64; 0 beyond the last word.
 
     Args:
         words: Token ids, (..., L) int64, words first and zeros behind them.
-        exact: Whether all ids lie below 2**16.
-
-    Returns:
-        Keys, (..., 4, L) int64; 0 where an n-gram would go beyond the last word.
+        exact: Whether all ids are below 2**16.
 
     Example:
         >>> ngram_keys(torch.tensor([3, 4, 0]))[:2].tolist()
@@ -54,15 +51,12 @@ def ngram_keys(words: Tensor, exact: bool = True) -> Tensor:
 
 
 def occurrences(words: Tensor, among: Tensor, orders: int = ORDERS) -> Tensor:
-    """How often the n-grams of one sentence stand in others.
+    """How often the n-gram at each position occurs in other sentences, (orders, n, R, L) int64; 0 for none.
 
     Args:
-        words: (n, L) int64, words first and zeros behind them, at least one.
+        words: (n, L) int64, words first and zeros behind them, at least one zero.
         among: (n, R, M) int64, words first and zeros behind them.
         orders: The longest n-grams.
-
-    Returns:
-        How often that of each place stands there, (orders, n, R, L) int64; 0 where there is none.
 
     Example:
         >>> others = torch.tensor([[[3, 4, 3], [4, 3, 0]]])
@@ -77,13 +71,13 @@ def occurrences(words: Tensor, among: Tensor, orders: int = ORDERS) -> Tensor:
 
 
 def earlier(words: Tensor, orders: int = ORDERS) -> Tensor:
-    """How often each n-gram stood in its own sentence before, (orders, n, L) int64.
+    """How often each n-gram occurred before in its own sentence, (orders, n, L) int64.
 
-    The sum of ``2 * earlier + 1`` over the places of an n-gram is the square of its count ``a``, and in
-    ``min(a, b)`` of its places ``earlier`` is below ``b``: so counts are clipped without a table.
+    The sum of ``2 * earlier + 1`` over the positions of an n-gram is the square of its count ``a``, and
+    ``earlier < b`` holds at ``min(a, b)`` of them: so counts are clipped without a table.
 
     Args:
-        words: (n, L) int64, words first and zeros behind them, at least one.
+        words: (n, L) int64, words first and zeros behind them, at least one zero.
         orders: The longest n-grams.
 
     Example:
@@ -99,19 +93,18 @@ def earlier(words: Tensor, orders: int = ORDERS) -> Tensor:
 
 
 def _compared(words: Tensor) -> Tensor:
-    """Words to compare with, and places behind them that equal nothing, one to eight."""
+    """Words to compare with, followed by one to eight entries that equal nothing."""
     width = words.shape[-1]
     return pad(words.masked_fill(is_padding(words), ABSENT), (0, 8 - width % 8), value=ABSENT)
 
 
 def _longer(found: Tensor) -> Tensor:
-    """From where words agree to where n-grams do, in place.
+    """Extends ``found`` (orders, ..., L, M) bool from words ([0]) to n-grams, in place.
 
-    Args:
-        found: (orders, ..., L, M) bool; [0] says which words agree, none in the last row and column.
+    No words agree in the last row and column.
     """
     flat = found.view(len(found), -1)
-    # One place on in both sentences; from the last row or column, where nothing agrees, it leads elsewhere.
+    # One position on in both sentences; from the last row or column, where nothing agrees, it wraps around.
     step = found.shape[-1] + 1
     flat[1:, -step:] = False
     for n in range(1, len(flat)):
@@ -120,7 +113,7 @@ def _longer(found: Tensor) -> Tensor:
 
 
 def _counted(same: Tensor) -> Tensor:
-    """How many are true in the last dimension, int64."""
+    """The number of true entries along the last dimension, int64."""
     if same.shape[-1] > _LONGEST_IN_BYTES:
         return same.sum(-1)
     # Eight truth values at a time: a sum of bytes, and a product that adds up the eight bytes of the sum.
@@ -133,30 +126,29 @@ def _before(length: int, width: int, device: torch.device) -> Tensor:
 
 
 def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *others: Tensor) -> Tensor:
-    """The scores of all rows, computed for some at a time so that what lies between stays in the cache.
+    """The scores of all rows, computed in chunks whose intermediate results stay in the cache.
 
-    On the CPU answers of similar length are scored together, without padding that all of them have; anywhere
-    else looking for the longest one would wait for the device.
+    On the CPU answers of similar length are scored together with little padding; elsewhere looking for the
+    longest one would wait for the device.
 
     Args:
-        score: Takes rows of words, references and the others, and gives one result a row; padding must not
-            matter to it.
+        score: Maps rows of words, references and the others to one result a row, whatever the padding.
         words: Answers, (n, L) int64, words first and zeros behind them.
-        references: What they are compared with, (n, R, M) int64, likewise.
-        others: Of the same number of rows.
+        references: (n, R, M) int64, likewise.
+        others: Tensors of n rows.
     """
     (n, width), (several, length) = words.shape, references.shape[1:]
-    place_bytes = ORDERS * several * (length + 8)
+    word_bytes = ORDERS * several * (length + 8)
     if words.device.type != "cpu":
-        rows = max(1, _DEVICE_CHUNK_BYTES // (place_bytes * (width + 1)))
+        rows = max(1, _DEVICE_CHUNK_BYTES // (word_bytes * (width + 1)))
         chunks = zip(*(torch.split(tensor, rows) for tensor in (words, references, *others)), strict=True)
         return torch.cat([score(*chunk) for chunk in chunks])
-    if n * place_bytes * (width + 1) <= _CHUNK_BYTES:
+    if n * word_bytes * (width + 1) <= _CHUNK_BYTES:
         return score(words, references, *others)
     ordered, order = sizes(words).sort(descending=True)
     longest, parts, at = ordered.tolist(), [], 0
     while at < n:
-        rows = max(1, _CHUNK_BYTES // (place_bytes * (longest[at] + 1)))
+        rows = max(1, _CHUNK_BYTES // (word_bytes * (longest[at] + 1)))
         mine, known, *rest = (
             tensor.index_select(0, order[at : at + rows]) for tensor in (words, references, *others)
         )
@@ -167,7 +159,7 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
 
 
 def without_padding(words: Tensor) -> Tensor:
-    """Words, (n, R, M) int64, cut to the longest sentence, at least to one; on a device as they are."""
+    """Words, (n, R, M) int64, cut to the longest sentence (at least one word); unchanged on a device."""
     if words.device.type != "cpu" or not words.numel():
         return words
     return words[..., : max(1, int(words.flatten(0, 1).amax(0).count_nonzero()))]

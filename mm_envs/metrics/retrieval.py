@@ -1,30 +1,26 @@
-"""Retrieval: whether what belongs to a query stands among the first k."""
+"""Retrieval: recall among the first k candidates."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 HITS = ("any", "fraction")
 
 
 def recall_at_k(scores: Tensor, positives: Tensor, k: int, hit: str = "any") -> Tensor:
-    """Recall among the k candidates with the highest scores.
+    """Recall among the k candidates with the highest scores, (n,) float32; 0 for a query without positives.
 
-    Of candidates with equal scores those that do not belong to the query come first: a tie is never luck. A
-    score that is no number is the lowest.
+    Of candidates with equal scores negatives come first: a tie is never luck. A score of NaN is the lowest.
 
     Args:
-        scores: How well each candidate fits each query, (n, m).
+        scores: The score of each candidate for each query, (n, m).
         positives: Which candidates belong to a query, (n, m) bool; there may be several.
-        k: How many candidates are looked at, at least 1.
-        hit: "any": 1 where at least one of those that belong to the query is among them (what papers on image
-            and text retrieval call R@k); "fraction": how many of them are, over how many there are.
-
-    Returns:
-        (n,) float32; 0 for a query to which nothing belongs.
+        k: The number of candidates, at least 1.
+        hit: "any": 1 where at least one positive is among them (the R@k of image-text retrieval);
+            "fraction": the share of the positives that is among them.
 
     Raises:
         ValueError: The shapes differ, or an argument is not one of its choices.
@@ -37,8 +33,7 @@ def recall_at_k(scores: Tensor, positives: Tensor, k: int, hit: str = "any") -> 
         >>> recall_at_k(scores, positives, 1).item()
         1.0
     """
-    if hit not in HITS:
-        raise ValueError(one_of("hit", hit, HITS))
+    check_one_of("hit", hit, HITS)
     at_least("k", k, 1)
     if scores.shape != positives.shape or scores.ndim != 2 or positives.dtype is not torch.bool:
         raise ValueError(

@@ -1,8 +1,9 @@
 """ROUGE-L (Lin, "ROUGE: a package for automatic evaluation of summaries", 2004): two definitions, two names.
 
 With the longest common subsequence s of an answer of h words and a reference of r: precision P = s / h and
-recall R = s / r. ``rouge_l_google`` is their harmonic mean with one reference, the best one of several;
-``rouge_l_coco`` takes the largest P and the largest R, each over all references, and weighs recall more.
+recall R = s / r. ``rouge_l_google`` is their harmonic mean, the best over the references; ``rouge_l_coco``
+takes the largest P and the largest R over the references and weighs recall more. Arguments are those of
+``mm_envs.metrics.text.as_words``.
 """
 
 from __future__ import annotations
@@ -22,18 +23,9 @@ _GATHER = 0x0102040810204080
 
 
 def rouge_l_google(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
-    """ROUGE-L F1 as Google's rouge-score computes it, against one reference or the best of several.
+    """ROUGE-L F1 = 2 P R / (P + R), (n,) float64 in [0, 1], as Google's rouge-score computes it.
 
-    F1 = 2 P R / (P + R) = 2 s / (h + r). With ``tokenizer="alphanumeric"`` strings are parted as rouge-score
-    does without its stemmer.
-
-    Args:
-        response: (n, L) int64, or n strings.
-        references: (n, R, any length) int64, or n lists of strings.
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        (n,) float64 in [0, 1]; 0 without words.
+    With ``tokenizer="alphanumeric"`` strings are split as by rouge-score without its stemmer.
 
     Example:
         >>> rouge_l_google(["a red dog sits"], [["the dog sits here", "a dog"]]).tolist()
@@ -51,18 +43,7 @@ def rouge_l_google_of_words(words: Tensor, references: Tensor) -> Tensor:
 
 
 def rouge_l_coco(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
-    """ROUGE-L as COCO's evaluation computes it (pycocoevalcap).
-
-    F = (1 + b^2) P R / (R + b^2 P) with b = 1.2, P and R being the largest ones over the references, each on
-    its own.
-
-    Args:
-        response: (n, L) int64, or n strings.
-        references: (n, R, any length) int64, or n lists of strings.
-        tokenizer: How strings are parted: "whitespace", "13a" or "alphanumeric".
-
-    Returns:
-        (n,) float64 in [0, 1]; 0 without words.
+    """ROUGE-L (1 + b^2) P R / (R + b^2 P), b = 1.2, (n,) float64 in [0, 1], as COCO's evaluation computes it.
 
     Example:
         >>> round(rouge_l_coco(["a red dog sits"], [["the dog sits here", "a dog"]]).item(), 4)
@@ -82,18 +63,15 @@ def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:
 
 
 def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
-    """The length of the longest common subsequence of answers and references.
+    """The length of the longest common subsequence of answers and references, (n, R) int64.
 
-    A row of the table of dynamic programming is kept as the bits where it grows, so that one addition makes
+    A row of the table of dynamic programming is kept as the bits where it grows, so that one addition gives
     the next row (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004); rows of more than 32 words
-    take several numbers and hand on the carry.
+    take several numbers with a carry.
 
     Args:
         words: (n, L) int64, words first and zeros behind them.
         references: (n, R, M) int64, likewise.
-
-    Returns:
-        (n, R) int64.
 
     Example:
         >>> common_subsequence(torch.tensor([[3, 4, 5]]), torch.tensor([[[5, 3, 5], [6, 4, 0]]])).tolist()
@@ -107,19 +85,19 @@ def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
 def _common(words: Tensor, references: Tensor) -> Tensor:
     references = without_padding(references)
     matches = _matches(words, references)
-    bits = [torch.full_like(references[..., 0], _FULL) for _ in range(matches.shape[-1])]
-    for place in range(words.shape[1]):
+    limbs = [torch.full_like(references[..., 0], _FULL) for _ in range(matches.shape[-1])]
+    for step in range(words.shape[1]):
         carry: Tensor | int = 0
-        for limb, row in enumerate(bits):
-            match = matches[:, place, :, limb]
+        for limb, row in enumerate(limbs):
+            match = matches[:, step, :, limb]
             total = row + (row & match) + carry
             carry = total >> _LIMB
-            bits[limb] = total & _FULL | row & ~match
-    return sum((_ones(~row & _FULL) for row in bits), torch.zeros_like(references[..., 0]))
+            limbs[limb] = total & _FULL | row & ~match
+    return sum((_ones(~row & _FULL) for row in limbs), torch.zeros_like(references[..., 0]))
 
 
 def _matches(words: Tensor, references: Tensor) -> Tensor:
-    """For each word of an answer the places where it stands in a reference, 32 bits a number."""
+    """For each word of an answer its positions in a reference as bits, 32 a number."""
     missing = -references.shape[-1] % _LIMB
     padded = torch.nn.functional.pad(
         references.masked_fill(is_padding(references), -1), (0, missing), value=-1
@@ -131,10 +109,10 @@ def _matches(words: Tensor, references: Tensor) -> Tensor:
     return packed
 
 
-def _ones(bits: Tensor) -> Tensor:
+def _ones(limbs: Tensor) -> Tensor:
     """How many of 32 bits are set, by sums of neighbours (Warren, "Hacker's Delight", section 5-1)."""
-    bits = bits - (bits >> 1 & 0x55555555)
-    bits = (bits & 0x33333333) + (bits >> 2 & 0x33333333)
-    bits = bits + (bits >> 4) & 0x0F0F0F0F
-    ones: Tensor = (bits * 0x01010101 & _FULL) >> 24
+    limbs = limbs - (limbs >> 1 & 0x55555555)
+    limbs = (limbs & 0x33333333) + (limbs >> 2 & 0x33333333)
+    limbs = limbs + (limbs >> 4) & 0x0F0F0F0F
+    ones: Tensor = (limbs * 0x01010101 & _FULL) >> 24
     return ones

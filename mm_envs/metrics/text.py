@@ -1,8 +1,9 @@
-"""Sentences as token ids: what every text metric is given, made from strings where need be.
+"""Sentences as token ids, the input of all text metrics, made from strings where needed.
 
-A metric takes ``response`` (n, L) and ``references`` (n, R, any length), both int64. What stands behind
-``<eos>`` and padding are no words; a reference without words is absent. Instead of tensors it takes a list of
-n strings and a list of n lists of strings: their words are numbered once, then the same code runs.
+A metric takes ``response`` (n, L) and ``references`` (n, R, any length), both int64. Entries after ``<eos>``
+and padding are no words; a reference without words is absent. Instead of tensors it takes n strings and n
+lists of strings, whose words are numbered first. ``tokenizer`` splits strings: "whitespace", "13a" or
+"alphanumeric".
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from mm_envs.answers import Text
 from mm_envs.metrics.ngrams import EXACT_IDS
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.tokenizers import FIRST_WORD, Tokenizer, pad_rows, words_first
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ _ALPHANUMERIC = re.compile("[a-z0-9]+")
 
 
 def tokenize_13a(text: str) -> list[str]:
-    r"""The words of a text as mteval-v13a parts them, WMT's tokenizer and the default of sacreBLEU.
+    r"""Splits a text as mteval-v13a does, WMT's tokenizer and the default of sacreBLEU.
 
-    Punctuation and symbols are words of their own; a full stop or comma between digits is not parted, nor an
-    apostrophe (Post, "A call for clarity in reporting BLEU scores", 2018, arXiv:1804.08771).
+    Punctuation and symbols become words; a full stop or comma between digits and apostrophes do not (Post, "A
+    call for clarity in reporting BLEU scores", 2018, arXiv:1804.08771).
 
     Example:
         >>> tokenize_13a('A dog, 3.5 years old, isn\'t "big".')
@@ -56,7 +57,7 @@ def tokenize_13a(text: str) -> list[str]:
 
 
 def tokenize_alphanumeric(text: str) -> list[str]:
-    """The runs of letters a to z and digits, in lower case, as Google's rouge-score parts words.
+    """The runs of letters a to z and digits in lower case, as Google's rouge-score splits.
 
     Example:
         >>> tokenize_alphanumeric("It's 3.5 Years")
@@ -67,7 +68,7 @@ def tokenize_alphanumeric(text: str) -> list[str]:
 
 @lru_cache(maxsize=2**16)
 def _remembered_13a(text: str) -> tuple[str, ...]:
-    """Texts come again, references with every answer: sacreBLEU remembers as many of them."""
+    """Cached, since references recur with every answer; sacreBLEU caches as many."""
     return tuple(tokenize_13a(text))
 
 
@@ -79,7 +80,7 @@ TOKENIZERS: dict[str, Callable[[str], Sequence[str]]] = {
 
 
 class Numbering:
-    """Numbers the words of texts in the order in which they come; known words keep their ids.
+    """Numbers the words of texts in order of occurrence; known words keep their ids.
 
     Args:
         tokenizer: "whitespace", "13a" or "alphanumeric".
@@ -94,8 +95,7 @@ class Numbering:
     """
 
     def __init__(self, tokenizer: str = "whitespace", words: Sequence[str] = ()) -> None:
-        if tokenizer not in TOKENIZERS:
-            raise ValueError(one_of("tokenizer", tokenizer, TOKENIZERS))
+        check_one_of("tokenizer", tokenizer, TOKENIZERS)
         self._split = TOKENIZERS[tokenizer]
         # A text may hold the special words, too: there they are words like any other.
         self.ids = {word: i for i, word in enumerate(words, FIRST_WORD)}
@@ -104,7 +104,7 @@ class Numbering:
         return FIRST_WORD + len(self.ids)
 
     def copy(self) -> Numbering:
-        """One that knows the same words and can learn others."""
+        """A copy that can learn further words by itself."""
         other = copy(self)
         other.ids = dict(self.ids)
         return other
@@ -136,19 +136,19 @@ def _listed(texts: Sequence[str], item: int) -> Sequence[str]:
 def as_words(
     response: Response, references: References, tokenizer: str = "whitespace"
 ) -> tuple[Tensor, Tensor, bool]:
-    """Answers and references as words at the beginning of their rows, zeros behind them.
+    """Answers and references with words at the beginning of their rows and zeros behind them.
 
     Args:
         response: (n, L) int64, or n strings.
         references: (n, R, any length) int64, or n lists of strings; also (n, any length) for one each.
-        tokenizer: How strings are parted.
+        tokenizer: Splits strings.
 
     Returns:
-        The words of the answers, those of the references, and whether all ids lie below 2**16 (of tensors
-        this is looked up, which waits for an accelerator).
+        The words of answers and references, and whether all ids are below 2**16 (which waits for an
+        accelerator).
 
     Raises:
-        ValueError: The two do not have the same number of items, or not the same kind.
+        ValueError: The two differ in the number of items or in kind.
     """
     if isinstance(response, Tensor) != isinstance(references, Tensor):
         raise ValueError(
@@ -175,16 +175,12 @@ def as_words(
 
 
 def small_ids(tokens: Tensor) -> bool:
-    """Whether all token ids lie below 2**16, so that n-grams fit into 64 bits."""
+    """Whether all token ids are below 2**16, so that n-grams fit into 64 bits."""
     return not tokens.numel() or int(tokens.max()) < EXACT_IDS
 
 
 def words_of(task: Task, feedback: str) -> Tokenizer:
-    """The words of the answers to a task.
-
-    Args:
-        task: The task.
-        feedback: The name of the feedback that needs words, for the error.
+    """The vocabulary of the answers to a task; ``feedback`` names the caller in the error.
 
     Raises:
         ValueError: The answers of the task are not words.

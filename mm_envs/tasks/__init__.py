@@ -1,4 +1,4 @@
-"""What is asked: tasks, and the table of named configurations that become environment ids."""
+"""Tasks, and the table of configurations that are registered as environment ids."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from mm_envs.names import keywords, refuse_unknown, resolve
+from mm_envs.optional import lazy_attributes
 
 if TYPE_CHECKING:
     from mm_envs.tasks.task import Task
@@ -20,8 +21,8 @@ TASKS: dict[str, str] = {
     "guess": "mm_envs.tasks.guess:Guess",
 }
 
-# Every id that is registered, with the arguments of its environment. A line is frozen once it is released:
-# another difficulty, vocabulary or length is another id or another version.
+# Registered ids with the arguments of their environments. A line is frozen once released: another difficulty,
+# vocabulary or length is another id or version.
 CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
     "MMClassify-v0": {"task": "classify"},
     "MMClassify-digits-v0": {"task": "classify", "dataset": "digits"},
@@ -39,21 +40,16 @@ CONFIGURATIONS: dict[str, Mapping[str, Any]] = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Loads the base class, and with it torch, only when it is needed."""
-    if name != "Task":
-        raise AttributeError(f"module 'mm_envs.tasks' has no attribute {name!r}")
-    from mm_envs.tasks import task
-
-    return getattr(task, name)
+# The base class needs torch.
+__getattr__ = lazy_attributes(__name__, {"mm_envs.tasks.task": ["Task"]})
 
 
 def make_task(task: str | Task, **arguments: Any) -> Task:
     """The task of a name (or the task itself), built with its arguments.
 
     Raises:
-        ValueError: The name is unknown or stands for something else, or neither the task nor its dataset
-            takes such arguments.
+        ValueError: The name is unknown or not that of a task, or neither the task nor its dataset takes such
+            arguments.
     """
     from mm_envs.tasks.task import Task
 
@@ -74,7 +70,7 @@ def make_task(task: str | Task, **arguments: Any) -> Task:
 
 
 def _arguments_of(factory: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str] | None:
-    """The names of the arguments of a task and of its dataset; None if they cannot be known."""
+    """The arguments of a task and of its dataset; None if they cannot be known."""
     from mm_envs.data.dataset import Dataset, arguments_of
 
     named, others = keywords(factory)

@@ -1,4 +1,4 @@
-"""Answers that depend on nothing but what a blind policy may see."""
+"""Answers that depend only on the entries that a blind policy sees."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def conditional_majority(condition: Tensor, answer: Tensor, seen: Tensor) -> Ten
         >>> conditional_majority(condition, answer, torch.tensor([[1], [0]]))
         tensor([5, 3])
     """
-    keys, places = torch.unique(_keys(condition), return_inverse=True)
+    keys, group = torch.unique(_keys(condition), return_inverse=True)
     classes = int(answer.max()) + 1
     votes = torch.zeros(len(keys), classes, dtype=torch.int64, device=answer.device)
-    votes.index_put_((places, answer), torch.ones_like(answer), accumulate=True)
+    votes.index_put_((group, answer), torch.ones_like(answer), accumulate=True)
     wanted = _keys(seen)
-    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    known = keys[place] == wanted
-    return torch.where(known, votes.argmax(1)[place], votes.sum(0).argmax())
+    index = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+    known = keys[index] == wanted
+    return torch.where(known, votes.argmax(1)[index], votes.sum(0).argmax())
 
 
 def _keys(rows: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from mm_envs.tasks.task import Fields, Task
 
 _BLIND_ITEMS = 512
 _BLIND_STARTS = 64
-# With more words than this the search for the best constant caption is held to the most frequent ones.
+# With more words than this the search for the best constant caption uses the most frequent ones only.
 _FEW_WORDS = 128
 _FREQUENT, _FREQUENT_ITEMS, _FREQUENT_SWEEPS = 32, 128, 2
 
@@ -25,27 +25,27 @@ class Caption(Task):
     """Describe what is seen (and heard).
 
     ## Description
-    The agent sees a picture (with ``sound="agree"`` or ``"complement"`` it hears it, too) and writes a
-    caption word by word. With ``sound="complement"`` the picture is grey and the colours are heard. On a
-    ``folder`` it is given the pictures, videos and sounds that are there.
+    The agent sees a picture (with ``sound="agree"`` or ``"complement"`` it also hears it) and writes a
+    caption word by word. With ``sound="complement"`` the picture is grey and the colours are heard. A
+    ``folder`` shows the pictures, videos and sounds that it holds.
 
     ## Observation space
     A flat Dict: those of ``image`` (Image), ``video`` (Video) and ``audio`` (Audio) that the dataset has,
     constant during an episode; ``tokens`` (Tokens: the words so far, padded) and ``tokens_length`` (Count).
-    On folders sounds have an ``audio_length``, and ``<key>_present`` is 0 where an item lacks something.
+    On folders sounds have an ``audio_length``, and ``<key>_present`` is 0 where an item lacks an entry.
 
     ## Action space
     ``Discrete(words)``: the next word; ``<eos>`` (1) ends the caption.
 
     ## Rewards
-    0 until the caption ends, then what the feedback says of it; by default a simulated rater. The utility on
-    scenes is computed from the scene graph: facts right, minus facts invented, minus faults of grammar; any
-    valid caption counts, whichever object it names first.
+    0 until the caption ends, then the reward of the feedback; by default that of a simulated annotator. The
+    utility on scenes is computed from the scene graph: correct facts, minus invented facts, minus errors of
+    grammar; any valid caption counts, whichever object it names first.
 
-    On folders with facts utility is facts right minus facts invented (words or phrases that are true of
-    other items), over the number of facts, not below 0. On folders without facts utility is CIDEr-D, with
-    the document frequency of the training items, over all references, divided by what the best of the
-    references gets; and any metric used as feedback sees one of them. ``<unk>`` matches nothing.
+    On folders with facts utility is correct facts minus invented ones (words or phrases that are true of
+    other items), over the number of facts, at least 0. On folders without facts utility is CIDEr-D over all
+    references, with the document frequency of the training items, divided by the score of the best
+    reference; a metric used as feedback sees only one of them. ``<unk>`` matches nothing.
 
     ## Episode end
     Terminates with ``<eos>`` or after ``max_tokens`` words; both are judged.
@@ -79,7 +79,7 @@ class Caption(Task):
         self.answer = Text(captions.vocabulary, captions.max_tokens if max_tokens is None else max_tokens)
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
-        """That of the captions: on scenes facts right, minus invented, minus faults of grammar."""
+        """The utility of captions: on scenes correct facts, minus invented ones and errors of grammar."""
         if length is None:
             response, length = self.answer.finish(response)
             assert length is not None
@@ -100,7 +100,7 @@ class Caption(Task):
         return self.answer.close(captions[torch.arange(len(captions), device=captions.device), best])[0]
 
     def blind(self, context: Fields, reference: Fields, seen: Fields) -> Tensor:
-        """The constant caption with the best mean utility that local search finds."""
+        """The constant caption with the best mean utility, by local search."""
         kind, few = self.answer, len(self.answer.vocabulary) <= _FEW_WORDS
         known = reference[self.grader.field][: _BLIND_ITEMS if few else _FREQUENT_ITEMS]
         starts = self.oracle({name: rows[:_BLIND_STARTS] for name, rows in reference.items()})
@@ -115,7 +115,7 @@ class Caption(Task):
         return kind.close(best[None])[0].expand(len(next(iter(seen.values()))), -1)
 
     def _mean_utility(self, captions: Tensor, known: Tensor) -> Tensor:
-        """The mean utility of each of some captions over what is known of many items."""
+        """The mean utility of captions over the reference facts of many items."""
         pairs, length = self.answer.close(captions.repeat_interleave(len(known), 0))
         assert length is not None
         repeated = known.repeat(len(captions), *[1] * (known.ndim - 1))

@@ -1,4 +1,4 @@
-"""Classification: pictures, videos, words and sounds to a class, or to a distribution over the classes."""
+"""Classification of pictures, videos, texts and sounds: a class, or a distribution over the classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mm_envs.answers import Choice, Vector
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.tasks.baselines import conditional_majority
 from mm_envs.tasks.fields import SceneNames
 from mm_envs.tasks.task import Fields, Task
@@ -25,7 +25,7 @@ _CURE = "choose one with classes, or name the column of a folder (columns={'labe
 
 
 class Classify(Task):
-    """Say to which class an item belongs.
+    """Name the class of an item.
 
     ## Description
     One step: the agent sees a picture, a video, a text, a sound, or several of them, and names a class. On
@@ -37,14 +37,14 @@ class Classify(Task):
     ## Observation space
     A flat Dict with those of ``image`` (Image), ``video`` (Video), ``text`` (Tokens, with ``text_length``)
     and ``audio`` (Audio) that the dataset has. On folders sounds have an ``audio_length``, and
-    ``<key>_present`` is 0 where an item lacks something that others have.
+    ``<key>_present`` is 0 where an item lacks an entry that others have.
 
     ## Action space
     ``Discrete(classes)``; with ``answer="distribution"`` a ``Box(-1, 1, (classes,))`` of logits divided by 4:
     on this scale, policies of continuous actions work best, and the log score has a worst value.
 
     ## Rewards
-    What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right class
+    The reward of the feedback; by default that of a simulated annotator. The utility is 1 for the right class
     and 0 for a wrong one. For a distribution it is the log score, ``log p(class)``, mapped linearly onto
     [0, 1]: 1 + log p / w, where w is the worst loss that the bounds of the logits allow. Being linear in the
     log score it is strictly proper (Gneiting and Raftery, "Strictly proper scoring rules", 2007).
@@ -74,13 +74,11 @@ class Classify(Task):
         has = [name for name in INPUTS if name in self._spaces]
         shown = has if inputs is None else [inputs] if isinstance(inputs, str) else inputs
         for name in shown:
-            if name not in has:
-                raise ValueError(one_of("inputs", name, has))
+            check_one_of("inputs", name, has)
         if not shown:
             raise ValueError(f"inputs={inputs!r} shows nothing: give at least one of {', '.join(has)}")
         self._show(*shown)
-        if answer not in ANSWERS:
-            raise ValueError(one_of("answer", answer, ANSWERS))
+        check_one_of("answer", answer, ANSWERS)
         n = len(self.classes)
         self.answer = Choice(self.classes) if answer == "class" else Vector(n)
         self._distribution = answer == "distribution"
@@ -117,7 +115,10 @@ class Classify(Task):
 
     def oracle(self, reference: Fields) -> Tensor:
         """The right class; for a distribution the largest logit for it and the smallest for the others."""
-        return self._answer(reference["label"])
+        label = reference["label"]
+        if not self._distribution:
+            return label
+        return (2 * torch.nn.functional.one_hot(label, len(self.classes)) - 1).to(torch.float32)
 
     def blind(self, context: Fields, reference: Fields, seen: Fields) -> Tensor:
         """The most frequent class given the text (or of all, where there is no text)."""
@@ -127,7 +128,7 @@ class Classify(Task):
             guess = torch.full((len(next(iter(seen.values()))),), int(reference["label"].mode().values))
         if not self._distribution:
             return guess
-        # Without looking, the best distribution is that of the classes.
+        # The best constant distribution is that of the classes.
         counts = torch.bincount(reference["label"], minlength=len(self.classes)).double()
         logits = (counts / counts.sum()).clamp(min=1e-9).log()
         return ((logits - logits.mean()) / SCALE).clamp(-1, 1).float().expand(len(guess), -1)
@@ -142,9 +143,3 @@ class Classify(Task):
     def reference_words(self, reference: Fields) -> list[str]:
         """The name of the right class."""
         return [self.classes[int(reference["label"])]]
-
-    def _answer(self, label: Tensor) -> Tensor:
-        if not self._distribution:
-            return label
-        one_hot = torch.nn.functional.one_hot(label, len(self.classes))
-        return (2 * one_hot - 1).to(torch.float32)

@@ -1,10 +1,10 @@
-"""Fields that tasks make of the graphs of scenes: captions, questions, and names of objects."""
+"""Fields that tasks make from scene graphs: captions, questions, and names of objects."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import gymnasium as gym
 from torch import Tensor
@@ -13,7 +13,7 @@ from mm_envs.data.dataset import Dataset
 from mm_envs.data.protocols import Captioned, Captions, SceneFacts
 from mm_envs.data.scenes import captions, naming, questions
 from mm_envs.data.scenes.layout import COLOURS, SceneConfig, SceneGraph
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.random import fold
 from mm_envs.spaces import Count, Tokens
 from mm_envs.tokenizers import Vocabulary, sizes
@@ -24,11 +24,14 @@ _CURE = (
 )
 
 
+S = TypeVar("S", bound="_SceneSource")
+
+
 class FieldSource(Protocol):
     """Makes fields of items from facts; hashable, equal if it makes the same.
 
     Attributes:
-        facts: Names of the dataset fields that are needed.
+        facts: Names of the dataset fields that it needs.
         made: Names of the fields -> their space if they can be shown, else None.
     """
 
@@ -46,11 +49,11 @@ class FieldSource(Protocol):
 
 @dataclass(frozen=True)
 class _SceneSource:
-    """Fields made of scene graphs.
+    """Base class of fields made from scene graphs.
 
     Attributes:
-        config: What scenes may hold.
-        sound: What is heard: "none", "agree" or "complement".
+        config: The contents of scenes.
+        sound: "none", "agree" or "complement".
         facts: The fields of the graph.
     """
 
@@ -59,18 +62,14 @@ class _SceneSource:
     facts: tuple[str, ...]
 
     @classmethod
-    def _arguments(cls, dataset: SceneFacts) -> tuple[SceneConfig, str, tuple[str, ...]]:
-        return dataset.config, dataset.sound, dataset.graph_fields
+    def of(cls: type[S], dataset: SceneFacts) -> S:
+        """The source for a dataset of scenes."""
+        return cls(dataset.config, dataset.sound, dataset.graph_fields)
 
 
 @dataclass(frozen=True)
 class SceneCaptions(_SceneSource):
     """``captions`` (n, R, L) int64, and ``facts``, what captions are compared with."""
-
-    @classmethod
-    def of(cls, dataset: SceneFacts) -> SceneCaptions:
-        """Those of a dataset of scenes."""
-        return cls(*cls._arguments(dataset))
 
     @property
     def made(self) -> Mapping[str, gym.Space[Any] | None]:
@@ -109,17 +108,16 @@ class SceneQuestions(_SceneSource):
 
     @classmethod
     def of(cls, dataset: SceneFacts, kinds: Collection[str] | None = None) -> SceneQuestions:
-        """Those of a dataset of scenes.
+        """The source for a dataset of scenes.
 
         Raises:
             ValueError: There is no such kind of question.
         """
         known = questions.QUESTION_KINDS
         for kind in kinds or ():
-            if kind not in known:
-                raise ValueError(one_of("kinds", kind, known))
+            check_one_of("kinds", kind, known)
         chosen = questions.askable(dataset.sound) if kinds is None else [k for k in known if k in kinds]
-        return cls(*cls._arguments(dataset), tuple(chosen))
+        return cls(dataset.config, dataset.sound, dataset.graph_fields, tuple(chosen))
 
     @property
     def made(self) -> Mapping[str, gym.Space[Any] | None]:
@@ -144,11 +142,6 @@ class SceneQuestions(_SceneSource):
 class SceneNames(_SceneSource):
     """``text``, the name of one object, with its length, and ``label``, its colour."""
 
-    @classmethod
-    def of(cls, dataset: SceneFacts) -> SceneNames:
-        """Those of a dataset of scenes."""
-        return cls(*cls._arguments(dataset))
-
     @property
     def made(self) -> Mapping[str, gym.Space[Any] | None]:
         """The name is shown."""
@@ -169,7 +162,7 @@ class SceneNames(_SceneSource):
 
 
 def captions_of(dataset: Dataset) -> tuple[SceneCaptions | None, Captions]:
-    """The captions of a dataset, and what makes them; None where people wrote them.
+    """The captions of a dataset, and the source that makes them; None for human-written ones.
 
     Raises:
         ValueError: The dataset has no captions.

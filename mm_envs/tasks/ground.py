@@ -1,4 +1,4 @@
-"""Grounding: where in the picture is what a phrase names?"""
+"""Grounding: the box of the object that a phrase names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A guessing dialogue: ask one question about a hidden object, hear the answer, name the object."""
+"""A guessing dialogue: one question about a hidden object, a reply, and the name of the object."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ class Guess(Task):
         graph, ids = graph_of(facts), self.vocabulary.ids
         index = pick(graph.present, fold(hashes, 4))[:, None]
         values = (graph.colour, graph.shape, graph.size, graph.quadrant & 1, graph.quadrant >> 1)
-        told = [value.gather(1, index) for value in values]
+        chosen = [value.gather(1, index) for value in values]
         first = (COLOURS[0], SHAPES[0], SIZES[0], "left", "top")
-        replies = [value + ids[word] for value, word in zip(told, first, strict=True)]
-        return {"replies": torch.cat(replies, 1), "name": (told[0] * self.shapes + told[1])[:, 0]}
+        replies = [value + ids[word] for value, word in zip(chosen, first, strict=True)]
+        return {"replies": torch.cat(replies, 1), "name": (chosen[0] * self.shapes + chosen[1])[:, 0]}
 
     @property
     def turn_spaces(self) -> Mapping[str, gym.Space[Any]]:
@@ -92,12 +92,12 @@ class Guess(Task):
         return {**self.answer.state_spaces, **self.turn_spaces}
 
     def start(self, fields: Fields, key: Tensor) -> State:
-        """Nothing asked and nothing heard."""
+        """Nothing asked and no reply."""
         state = super().start(fields, key)
         return {**state, "reply": torch.zeros_like(state["chosen"][:, :1])}
 
     def advance(self, state: State, actions: Tensor, fields: Fields, key: Tensor) -> tuple[State, Tensor]:
-        """Asks, and hears the reply; or names the object."""
+        """Asks a question, and gets the reply; or names the object."""
         written, ended = self.answer.write(state, actions)
         question = (written["chosen"][:, :1] - 1).clamp(min=0)
         return {**written, "reply": fields["replies"].gather(1, question)}, ended

@@ -1,4 +1,4 @@
-"""Whole answers played through the transition of a task, where others hear them."""
+"""Given answers played through the transition of a task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mm_envs.tasks.task import Task
 
 
 def answered(task: Task, prompts: Prompts, response: Tensor, length: Tensor | None = None) -> Episodes:
-    """The episodes in which each of n prompts is given one answer.
+    """The episodes in which each of n prompts gets one answer, replies of conversations included.
 
     Args:
         task: The task.
@@ -34,7 +34,7 @@ def answered(task: Task, prompts: Prompts, response: Tensor, length: Tensor | No
 
 
 def hearing(task: Task, prompts: Prompts) -> Callable[[Tensor], dict[str, Tensor]] | None:
-    """Tells what is heard between the turns of answers to some prompts; None without a conversation."""
+    """A function from answers to the replies between their turns; None without a conversation."""
     if not task.turn_spaces:
         return None
     shown = {task.context[key]: value for key, value in prompts.context.items()}
@@ -51,7 +51,7 @@ def hearing(task: Task, prompts: Prompts) -> Callable[[Tensor], dict[str, Tensor
 def turns_of(
     task: Task, response: Tensor, fields: Mapping[str, Tensor], key: Tensor
 ) -> dict[str, Tensor] | None:
-    """What is heard between the turns of given answers; None where the task has no conversation.
+    """The replies between the turns of given answers; None without a conversation.
 
     Args:
         task: The task.

@@ -1,4 +1,4 @@
-"""Retrieval: which of several pictures does a caption describe?"""
+"""Retrieval: the picture, of several, that a caption describes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from mm_envs.answers import Choice, Ranking, Text
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.episodes import Judgement
-from mm_envs.names import at_least, one_of, whole
+from mm_envs.names import at_least, check_one_of, whole
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Candidates, Count, Image
 from mm_envs.tasks.fields import captions_of
@@ -65,8 +65,7 @@ class Retrieve(Task):
         self._captions, captions = captions_of(self.dataset)
         whole("candidates", candidates)
         at_least("candidates", candidates, 2, "one picture alone is found without looking")
-        if answer not in ANSWERS:
-            raise ValueError(one_of("answer", answer, ANSWERS))
+        check_one_of("answer", answer, ANSWERS)
         image = self.dataset.spaces.get("image")
         if not isinstance(image, Image):
             raise ValueError(f"dataset {self.dataset.name!r} has no pictures to choose from: use another one")
@@ -92,9 +91,9 @@ class Retrieve(Task):
         others = self.dataset.others(facts["item"], fold(hashes, 2), self.candidates - 1)
         index = torch.arange(self.candidates, device=target.device)
         # The others keep their order around the right picture.
-        place = torch.where(index > target[:, None], index - 1, index).clamp(max=self.candidates - 2)
+        position = torch.where(index > target[:, None], index - 1, index).clamp(max=self.candidates - 2)
         here = index == target[:, None]
-        items = torch.where(here, facts["item"][:, None], others.gather(1, place))
+        items = torch.where(here, facts["item"][:, None], others.gather(1, position))
         assert length is not None  # words have a length
         return {"query": query, "query_length": length[:, None], "candidates": items, "target": target}
 

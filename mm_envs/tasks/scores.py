@@ -1,4 +1,4 @@
-"""What an answer is worth that needs no learning: the blind, the random and the oracle policy of a task."""
+"""Baseline policies of a task (blind, random, oracle) and their mean utility."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Baselines:
 
     Args:
         task: The task.
-        fit: How many training items the blind policy is fitted on.
+        fit: The number of training items for the blind policy.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -70,11 +70,9 @@ class Baselines:
         self._fit = fit if task.blind_items is None else min(fit, task.blind_items)
 
     def blind(self, seen: Fields, n: int) -> Tensor:
-        """The best answers that ignore every picture and sound.
+        """The best answers that ignore every picture and sound, for n rows.
 
-        Args:
-            seen: The entries of ``visible`` of the observations of n rows; others are not looked at.
-            n: The number of rows.
+        ``seen`` holds the entries of ``visible`` of their observations; others are ignored.
         """
         if not self.visible:
             return self._constant.to(_device(seen)).expand(n, *self._constant.shape[1:])
@@ -82,16 +80,16 @@ class Baselines:
         shown = {key: seen[key].cpu() for key in self.visible}
         return self.task.blind(context, reference, shown).to(_device(seen))
 
-    def random(self, bits: Tensor) -> Tensor:
-        """A uniformly random answer for each hash of shape (n,)."""
-        return self.task.random(bits)
+    def random(self, hashes: Tensor) -> Tensor:
+        """A uniformly random answer for each hash (n,)."""
+        return self.task.random(hashes)
 
     def oracle(self, reference: Fields) -> Tensor:
         """The answers that maximise utility."""
         return self.task.oracle(reference)
 
     def utility(self, response: Tensor, reference: Fields) -> Tensor:
-        """The utility of answers as they would be written in an episode, (n,) float32."""
+        """The utility of answers as written in an episode, (n,) float32."""
         return self.task.utility(*self.task.answer.finish(response), reference).reward
 
     @cached_property
@@ -105,7 +103,7 @@ class Baselines:
         return self.task.blind(context, reference, {"row": torch.zeros(1)})
 
     def fields(self, indices: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """What the blind policy sees of some items, and their truth; no picture is drawn for it."""
+        """The visible entries and the truth of some items; no picture is rendered."""
         names = {*self.visible.values(), *self.task.reference}
         batch = self.task.batch(indices, names)
         seen = {key: batch[name] for key, name in self.visible.items()}
@@ -119,10 +117,10 @@ def baseline_scores(
 
     Args:
         task: The task.
-        items: How many items of the split, at most; drawn without replacement.
+        items: The largest number of items; drawn without replacement.
         seed: Decides the items and the answers of the random policy.
-        split: Which items; None for those of the validation split, or of the test split where it is empty.
-        fit: How many training items the blind policy is fitted on.
+        split: The split; None for the validation split, or the test split where that is empty.
+        fit: The number of training items for the blind policy.
 
     Raises:
         ValueError: There is no such split, or it is empty.
@@ -139,22 +137,22 @@ def baseline_scores(
     order = torch.randperm(len(indices), generator=torch.Generator().manual_seed(seed))[:items]
     baselines, n = Baselines(task, fit), len(order)
     seen, reference = baselines.fields(order + indices.start)
-    bits = fold(stream(seed, "random policy"), torch.arange(n))
+    hashes = fold(stream(seed, "random policy"), torch.arange(n))
     responses = {
         "blind": baselines.blind(seen, n),
-        "random": baselines.random(bits),
+        "random": baselines.random(hashes),
         "oracle": baselines.oracle(reference),
     }
     return {name: Score.of(baselines.utility(response, reference)) for name, response in responses.items()}
 
 
 def _is_sensed(space: gym.Space[Any]) -> bool:
-    """Whether an entry is seen or heard, rather than read."""
+    """Whether an entry is a picture, a video or a sound."""
     return isinstance(space.single if isinstance(space, Candidates) else space, (Image, Video, Audio))
 
 
 def _held_out(task: Task) -> str:
-    """Folders of published data often have no validation split, some neither of the two."""
+    """The first split of validation, test and train that has items: folders may lack some."""
     return next(name for name in ("validation", "test", "train") if task.dataset.splits.get(name))
 
 

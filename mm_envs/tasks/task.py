@@ -1,7 +1,7 @@
-"""What a task is: fields made of facts, one kind of answer, a transition and the true utility.
+"""The base class of tasks: fields made of facts, one answer kind, a transition and the true utility.
 
-A task holds no state of an episode: the engine keeps it as a dict of tensors and hands it to pure functions.
-So a new task is one file. Its simplest form has a context, a reference, a kind of answer and a utility.
+A task holds no state of an episode: the engine keeps it as a dict of tensors and passes it to pure functions.
+The simplest task has a context, a reference, an answer kind and a utility.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class Task(ABC):
     """The recipe of an environment. Everything is batched: each method treats n rows at once.
 
     Attributes:
-        dataset: Where the facts of items come from.
+        dataset: The source of the facts of items.
         answer: The kind of the answers.
-        context: Observation key -> field, for what stays the same during an episode.
+        context: Observation key -> field, for entries that are constant during an episode.
         reference: Names of the fields that are the hidden truth.
         facts: Names of the dataset fields from which ``fields`` makes others.
         made: Names of the fields that ``fields`` makes -> their space if they are shown, else None.
         links: Made field of item indices (n, k) -> the dataset field of those items that it refers to: the
-            observation shows (n, k, ...) of it, and the pool keeps an index for each.
+            observation shows (n, k, ...) of it, and the pool keeps indices.
         part_modalities: Part of the utility -> the modalities that carry it.
         utility_deviation: The standard deviation of utility by which simulated annotators scale their
-            rationality; pinned, so that an annotator does not depend on the policy that it judges.
-        blind_items: How many training items the blind policy is fitted on at most; None for no limit.
+            rationality; pinned, so that an annotator does not depend on the policy.
+        blind_items: The largest number of training items for the blind policy; None for no limit.
     """
 
     dataset: Dataset
@@ -67,9 +67,9 @@ class Task(ABC):
 
     @property
     def fields_key(self) -> Hashable:
-        """What decides the made fields besides the dataset: tasks with equal keys share their items.
+        """Everything besides the dataset that decides the made fields; tasks with equal keys share items.
 
-        By default that is every public attribute of the task that is text, a number or a tuple.
+        By default every public attribute of the task that is text, a number or a tuple.
         """
         if not self.made or self.source is not None:
             return self.source
@@ -78,21 +78,18 @@ class Task(ABC):
         return type(self).__qualname__, repr(plain)
 
     def fingerprint(self) -> str:
-        """A digest of everything that decides the items: the dataset and the fields that the task makes."""
+        """A digest of everything that decides the items: the dataset and the made fields."""
         digest = self.dataset.fingerprint()
         if not self.made or self.source is not None:
             return digest
         return hashlib.sha256(f"{digest} {self.fields_key}".encode()).hexdigest()
 
     def batch(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        """Fields of some items, those of the dataset and made ones; links are followed.
+        """Fields of some items, made ones included, with links followed; leading dimension n.
 
         Args:
             indices: Item indices, (n,) int64.
             names: The names of the fields.
-
-        Returns:
-            One tensor a field with leading dimension n.
         """
         found = self.unlinked(indices, names)
         for name, field in self.links.items():
@@ -102,7 +99,7 @@ class Task(ABC):
         return found
 
     def unlinked(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        """As ``batch``, with item indices for fields that are links."""
+        """As ``batch``, with item indices for links."""
         own = [name for name in names if name in self.made]
         stored = [name for name in names if name not in self.made]
         if not own:
@@ -115,7 +112,7 @@ class Task(ABC):
 
     @property
     def state_spaces(self) -> Mapping[str, gym.Space[Any]]:
-        """Spaces of what ``observe`` gives, by observation key."""
+        """Spaces of ``observe``, by observation key."""
         return self.answer.state_spaces
 
     @property
@@ -124,7 +121,7 @@ class Task(ABC):
         return self.answer.steps
 
     def start(self, fields: Fields, key: Tensor) -> State:
-        """The state of n fresh episodes: observed entries and, if there are any, hidden ones.
+        """The state of n new episodes: observed entries and possibly hidden ones.
 
         Args:
             fields: Fields of context and reference, gathered when they are looked up.
@@ -133,14 +130,11 @@ class Task(ABC):
         return self.answer.start(len(key), key.device)
 
     def advance(self, state: State, actions: Tensor, fields: Fields, key: Tensor) -> tuple[State, Tensor]:
-        """The state after one action in every row, and which rows have ended, (n,) bool.
-
-        Pure: the tensors given are not changed, those returned are new.
-        """
+        """The state after one action in every row, and which rows have ended, (n,) bool. Pure."""
         return self.answer.write(state, actions)
 
     def observe(self, state: State, fields: Fields) -> dict[str, Tensor]:
-        """What is seen of the state, by the keys of ``state_spaces``."""
+        """The observed part of the state, by the keys of ``state_spaces``."""
         return {name: state[name] for name in self.state_spaces}
 
     def respond(self, state: State, actions: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -148,12 +142,12 @@ class Task(ABC):
         return self.answer.response(state, actions)
 
     def turns(self, state: State) -> dict[str, Tensor] | None:
-        """What was heard between the turns of a conversation, by the keys of ``turn_spaces``; else None."""
+        """The replies between the turns of a conversation, by the keys of ``turn_spaces``; else None."""
         return None
 
     @property
     def turn_spaces(self) -> Mapping[str, gym.Space[Any]]:
-        """Spaces of what ``turns`` gives; empty where there is no conversation."""
+        """Spaces of ``turns``; empty without a conversation."""
         return {}
 
     # The truth --------------------------------------------------------------------------------------------
@@ -170,7 +164,7 @@ class Task(ABC):
             reference: The fields named by ``self.reference``, leading dimension n.
         """
 
-    # Baseline policies: a policy is a response that is known beforehand -----------------------------------
+    # Baseline policies: known responses --------------------------------------------------------------------
 
     @abstractmethod
     def oracle(self, reference: Fields) -> Tensor:
@@ -181,7 +175,7 @@ class Task(ABC):
         """For each row of ``seen`` the best response that ignores every picture and sound.
 
         Args:
-            context: Observations of many training items: what the answer may be conditioned on.
+            context: Observations of many training items.
             reference: The truth of these training items.
             seen: The observations of the items to answer; an entry ``row`` where nothing else is visible.
         """
@@ -196,7 +190,7 @@ class Task(ABC):
         return best, torch.ones(best.shape[:2], dtype=torch.bool, device=best.device)
 
     def good(self, reference: Fields, hashes: Tensor) -> Tensor:
-        """One of the references of each item, decided by its hash (n,) int64; an empty one if it has none."""
+        """One of the references of each item, by hash (n,) int64; an empty one if it has none."""
         several, there = self.references(reference)
         wanted = integers(hashes, there.sum(1).clamp(min=1))
         one = (there & (there.cumsum(1) == wanted[:, None] + 1)).to(torch.int64).argmax(1)
@@ -205,11 +199,11 @@ class Task(ABC):
     # For people -------------------------------------------------------------------------------------------
 
     def words(self, response: Tensor) -> str:
-        """One response (a single row) as a person reads it."""
+        """One response (a single row) as text for people."""
         return self.answer.describe(response)
 
     def reference_words(self, reference: Fields) -> list[str]:
-        """Good answers to one item (fields of a single row) as a person reads them."""
+        """Good answers to one item (fields of a single row) as text for people."""
         rows = {name: value[None] for name, value in reference.items()}
         several, there = self.references(rows)
         return [self.words(one) for one in several[0][there[0]]]
@@ -217,11 +211,11 @@ class Task(ABC):
     # Derived ----------------------------------------------------------------------------------------------
 
     def _use(self, source: FieldSource) -> None:
-        """Takes the fields that a source makes."""
+        """Adopts the fields that a source makes."""
         self.source, self.facts, self.made = source, source.facts, source.made
 
     def _show(self, *names: str) -> None:
-        """Sets the context to those of some fields that exist, with their lengths and presence."""
+        """Sets the context to the existing ones of some fields, with their lengths and presence."""
         entries = [name + ending for name in names for ending in ("", "_length", "_present")]
         self.context = {name: name for name in entries if name in self._spaces}
 
@@ -232,12 +226,12 @@ class Task(ABC):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The entries of the context that are seen, heard or read, without lengths and presence."""
+        """The entries of the context without lengths and presence."""
         return tuple(key for key in self.context if not key.endswith(("_length", "_present")))
 
     @property
     def context_spaces(self) -> dict[str, gym.Space[Any]]:
-        """The spaces of what stays the same during an episode, by observation key."""
+        """The spaces of the context, by observation key."""
         spaces = self._spaces
         return {key: spaces[name] for key, name in self.context.items()}
 

@@ -1,4 +1,4 @@
-"""Question answering: a question about what is seen (and heard)."""
+"""Visual question answering: a question about a picture (and its sound)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mm_envs.answers import Choice, Text
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.protocols import SceneFacts
 from mm_envs.episodes import Judgement
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 from mm_envs.tasks.baselines import conditional_majority
 from mm_envs.tasks.fields import SceneQuestions
 from mm_envs.tasks.task import Fields, Task
@@ -31,23 +31,24 @@ class VQA(Task):
     ## Description
     The agent sees a picture (with sound, hears it, too) and a question, and answers. On ``scenes`` there are
     six kinds of questions: existence, count, colour, shape, relation and comparison, balanced so that neither
-    the question nor the picture alone tells the answer. On a ``folder`` questions and answers are its columns
-    ``question`` and ``answer``; of several people's ``answers`` the most frequent is the right one.
+    the question nor the picture alone determines the answer. On a ``folder`` questions and answers are its
+    columns ``question`` and ``answer``; of several people's ``answers`` the most frequent is the right one.
 
     ## Observation space
     A flat Dict: those of ``image`` (Image), ``video`` (Video) and ``audio`` (Audio) that the dataset has, and
     ``question`` (Tokens, with ``question_length``); with ``answer="tokens"`` also ``tokens`` and
     ``tokens_length``, the answer so far. On folders sounds have an ``audio_length``, and ``<key>_present`` is
-    0 where an item lacks something that others have.
+    0 where an item lacks an entry that others have.
 
     ## Action space
     ``Discrete(answers)``: one of the known answers. With ``answer="tokens"`` ``Discrete(words)``: the next
     word of the answer.
 
     ## Rewards
-    What the feedback says of the answer; by default a simulated rater. The utility is 1 for the right answer
-    and 0 for any other; an answer in words must have the right words and no others, so that naming several
-    possible answers does not pay. On a folder without pictures or sounds the question is all there is.
+    The reward of the feedback; by default that of a simulated annotator. The utility is 1 for the right
+    answer and 0 for any other; an answer in words must have the right words and no others, so that naming
+    several possible answers does not pay. On a folder without pictures or sounds the question is all there
+    is.
 
     ## Episode end
     Terminates after one step; with words, after ``<eos>`` or ``max_tokens`` words.
@@ -72,8 +73,7 @@ class VQA(Task):
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
         self.answers = self._ask(kinds)
-        if answer not in ANSWERS:
-            raise ValueError(one_of("answer", answer, ANSWERS))
+        check_one_of("answer", answer, ANSWERS)
         self._show("image", "video", "audio", "question")
         self.answer: Choice | Text = Choice(self.answers)
         self._spelled: dict[torch.device, Tensor] = {}
@@ -97,13 +97,13 @@ class VQA(Task):
         return self.dataset.classes["answer"]
 
     def fingerprint(self) -> str:
-        """That of the dataset, and the kinds of questions that are asked."""
+        """The fingerprint of the dataset and the kinds of questions."""
         if isinstance(self.dataset, SceneFacts) and isinstance(self.source, SceneQuestions):
             return self.dataset.fingerprint(self.source.kinds)
         return self.dataset.fingerprint()
 
     def utility(self, response: Tensor, length: Tensor | None, reference: Fields) -> Judgement:
-        """1 for the right answer and 0 for any other, more or fewer words included."""
+        """1 for the right answer and 0 for any other, even with more or fewer words."""
         correct = self.answer.same(response, self.oracle(reference)).to(torch.float32)
         return Judgement(correct, {"correct": correct})
 

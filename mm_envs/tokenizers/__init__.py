@@ -1,4 +1,4 @@
-"""Tokenizers: texts and token ids. Ids 0, 1, 2 are ``<pad>``, ``<eos>`` and ``<unk>`` in all of them."""
+"""Tokenizers between texts and token ids; ids 0, 1, 2 are ``<pad>``, ``<eos>`` and ``<unk>``."""
 
 from mm_envs.tokenizers.huggingface import HuggingFaceTokenizer
 from mm_envs.tokenizers.rows import (
@@ -19,25 +19,7 @@ from mm_envs.tokenizers.tokenizer import EOS, FIRST_WORD, PAD, SPECIALS, UNK, To
 from mm_envs.tokenizers.vocabulary import Vocabulary
 
 __all__ = [
-    "EOS",
-    "FIRST_WORD",
-    "PAD",
-    "SPECIALS",
-    "UNK",
-    "HuggingFaceTokenizer",
-    "Tokenizer",
-    "Vocabulary",
-    "Words",
-    "blank",
-    "close",
-    "compact",
-    "is_padding",
-    "is_unknown",
-    "is_word",
-    "lengths",
-    "pad_rows",
-    "pad_to",
-    "same_words",
-    "sizes",
-    "words_first",
-]
+    "EOS", "FIRST_WORD", "PAD", "SPECIALS", "UNK", "HuggingFaceTokenizer", "Tokenizer", "Vocabulary",
+    "Words", "blank", "close", "compact", "is_padding", "is_unknown", "is_word", "lengths", "pad_rows",
+    "pad_to", "same_words", "sizes", "words_first",
+]  # fmt: skip

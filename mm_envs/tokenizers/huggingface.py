@@ -1,7 +1,7 @@
-"""Tokenizers of Hugging Face, read from a local ``tokenizer.json``. Needs the extra ``mm-envs[hf]``.
+"""Tokenizers of Hugging Face, from a local ``tokenizer.json``. Needs the extra ``mm-envs[hf]``.
 
 The ids of the library are remapped once, so that 0, 1 and 2 are ``<pad>``, ``<eos>`` and ``<unk>`` as in
-every tokenizer here; ``to_model`` and ``from_model`` translate for models that take the library's own ids.
+all tokenizers here; ``to_model`` and ``from_model`` translate for models that take the library's own ids.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mm_envs.optional import require
 from mm_envs.tokenizers.tokenizer import EOS, PAD, SPECIALS, UNK, Words, as_row, words_in
 
 MAX_BYTES = 64 * 2**20  # of a file; that of a vocabulary of 256,000 tokens has 34 MB
 MAX_ID = 2**22  # of the library's own ids, which decide the size of a table
 
-# Names that published tokenizers give to their special tokens, in the order in which they are looked for.
+# Usual names of special tokens in published tokenizers, in order of preference.
 _USUAL = {
     "pad_token": ("<pad>", "[PAD]", "<|pad|>"),
     "eos_token": ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "[SEP]"),
@@ -32,22 +33,22 @@ _USUAL = {
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HuggingFaceTokenizer:
-    """A tokenizer of the package ``tokenizers``, with our ids.
+    """A tokenizer of the package ``tokenizers`` with the ids of mm-envs.
 
-    Texts are encoded without the special tokens that the library would add (``[CLS]``, ``<s>``), and a
-    special token that is spelt out in a text is text. BPE dropout, truncation and padding of the file are
-    switched off, so that a text always has the same ids.
+    Texts are encoded without the special tokens that the library would add (``[CLS]``, ``<s>``); special
+    tokens spelt out in a text are text. BPE dropout, truncation and padding of the file are switched off, so
+    that a text always has the same ids.
 
     Args:
         source: The content of a ``tokenizer.json``.
-        pad_token: The library's token that is our ``<pad>``; None: looked for by its usual names.
-        eos_token: The one that is our ``<eos>``; likewise.
-        unk_token: The one that is our ``<unk>``; None: that of the file's model, or by its usual names.
-        name: What errors call the source.
+        pad_token: The library's token for ``<pad>``; None: found by its usual names.
+        eos_token: The library's token for ``<eos>``; likewise.
+        unk_token: The library's token for ``<unk>``; None: that of the file's model, or by its usual names.
+        name: The name of the source in errors.
 
     Raises:
         ImportError: The extra ``hf`` is not installed.
-        ValueError: The source is no tokenizer, has no end token, or lacks a token that is named.
+        ValueError: The source is no tokenizer, has no end token, or lacks a named token.
 
     Example:
         >>> source = '''{"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "WhitespaceSplit"},
@@ -92,7 +93,7 @@ class HuggingFaceTokenizer:
         self._set(source=json.dumps(content, sort_keys=True), _library=library)
         self._set(**dict(zip(_USUAL, tokens, strict=True)))
         self._set(words=(*SPECIALS, *(names[i] for i in ordinary)), _own=(*own, *ordinary))
-        # Of a model without an unknown token the library complains only when it meets an unknown word.
+        # The library reports a missing unknown token only when it encodes an unknown word.
         self._encode("\N{SNOWMAN} a")
 
     def _set(self, **values: Any) -> None:
@@ -117,21 +118,12 @@ class HuggingFaceTokenizer:
         return tokens
 
     @classmethod
-    def from_file(
-        cls,
-        path: str | Path,
-        *,
-        pad_token: str | None = None,
-        eos_token: str | None = None,
-        unk_token: str | None = None,
-    ) -> HuggingFaceTokenizer:
+    def from_file(cls, path: str | Path, **special_tokens: str | None) -> HuggingFaceTokenizer:
         """The tokenizer of a ``tokenizer.json``, or of the one in a folder. The file may be untrusted.
 
         Args:
             path: The file or the folder.
-            pad_token: See the class.
-            eos_token: See the class.
-            unk_token: See the class.
+            special_tokens: ``pad_token``, ``eos_token``, ``unk_token``: as for the class.
 
         Raises:
             ImportError: The extra ``hf`` is not installed.
@@ -139,7 +131,7 @@ class HuggingFaceTokenizer:
         """
         path = Path(path)
         path = path / "tokenizer.json" if path.is_dir() else path
-        return cls(_read(path), pad_token, eos_token, unk_token, name=repr(str(path)))
+        return cls(_read(path), name=repr(str(path)), **special_tokens)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -149,7 +141,7 @@ class HuggingFaceTokenizer:
 
     @cached_property
     def ids(self) -> dict[str, int]:
-        """The id of every name; of names that are there twice the lowest one."""
+        """The id of every name; of duplicate names the lowest one."""
         return {word: i for i, word in reversed(list(enumerate(self.words)))}
 
     @cached_property
@@ -158,10 +150,7 @@ class HuggingFaceTokenizer:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def encode(self, text: Words, length: int | None = None, eos: bool = False) -> Tensor:
-        """Token ids of a text; see ``Tokenizer.encode``. Words are joined by spaces first.
-
-        No text has ``<pad>`` or ``<eos>`` among its ids.
-        """
+        """Token ids of a text, never ``<pad>`` or ``<eos>``; words are joined by spaces first."""
         known = self._ours
         own = self._encode(text if isinstance(text, str) else " ".join(text))
         return as_row([max(known.get(i, UNK), UNK) for i in own], length, eos)
@@ -177,7 +166,7 @@ class HuggingFaceTokenizer:
         return ids
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
-        """The text of one row of ids, up to ``<eos>``, without white space at both ends.
+        """The text of one row of ids, up to ``<eos>``, stripped of white space.
 
         Padding is left out, and so is ``<unk>`` where the library has no such token.
         """
@@ -186,15 +175,15 @@ class HuggingFaceTokenizer:
         return text.strip()
 
     def to_model(self, ids: Tensor) -> Tensor:
-        """The library's own ids of ours, of the same shape: what its models take.
+        """The library's ids, of the same shape: the input of its models.
 
-        ``<pad>`` and ``<unk>`` become the end token where the library has no such token: tell the model by
-        an attention mask what is padding.
+        ``<pad>`` and ``<unk>`` become the end token where the library has no such token: mask padding by an
+        attention mask.
         """
         return self._on(ids.device)[0][ids]
 
     def from_model(self, ids: Tensor) -> Tensor:
-        """Our ids of the library's own, of the same shape; ids that it does not have become ``<unk>``."""
+        """The ids of mm-envs from the library's ids, of the same shape; unknown ids become ``<unk>``."""
         table = self._on(ids.device)[1]
         unknown = (ids < 0) | (ids >= len(table))
         return table[ids.masked_fill(unknown, 0)].masked_fill(unknown, UNK)
@@ -212,7 +201,7 @@ class HuggingFaceTokenizer:
         return {torch.device("cpu"): (to_model, from_model)}
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The tables from our ids to the library's and back."""
+        """The tables of ``to_model`` and ``from_model`` on a device."""
         if device not in self._tables:
             to_model, from_model = self._tables[torch.device("cpu")]
             self._tables[device] = (to_model.to(device), from_model.to(device))
@@ -225,7 +214,7 @@ class HuggingFaceTokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> HuggingFaceTokenizer:
-        """The tokenizer that ``to_json`` wrote. The text may come from an untrusted file.
+        """The tokenizer that ``to_json`` wrote. The text may be untrusted.
 
         Raises:
             ImportError: The extra ``hf`` is not installed.
@@ -259,7 +248,7 @@ class HuggingFaceTokenizer:
 
 
 def _distinct(own: Sequence[int | None]) -> list[int | None]:
-    """The library's ids of ``<pad>``, ``<eos>`` and ``<unk>``; None where one of them is used for another.
+    """The library's ids of ``<pad>``, ``<eos>`` and ``<unk>``; None where one is used for another.
 
     GPT-2 and others pad with their end token; our padding is never ``<eos>``.
     """
@@ -298,7 +287,7 @@ def _object(text: str, name: str) -> dict[str, Any]:
 
 
 def _content(source: str, name: str) -> dict[str, Any]:
-    """The content of a tokenizer.json without what would make ids depend on chance or on the batch."""
+    """The content of a tokenizer.json without settings that make ids depend on chance or on the batch."""
     content = _object(source, name)
     model = content.get("model")
     if not isinstance(model, dict):
@@ -314,12 +303,9 @@ def _content(source: str, name: str) -> dict[str, Any]:
 
 def _build(content: Mapping[str, Any], name: str) -> Any:
     """The tokenizer of the library."""
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise ImportError(
-            "HuggingFaceTokenizer needs the package tokenizers: pip install 'mm-envs[hf]'"
-        ) from None
+    require("tokenizers")
+    from tokenizers import Tokenizer
+
     library = _guarded(
         lambda: Tokenizer.from_str(json.dumps(content)),
         f"{name} is no tokenizer",
@@ -331,7 +317,7 @@ def _build(content: Mapping[str, Any], name: str) -> Any:
 
 
 def _guarded(call: Callable[[], Any], problem: str, cure: str) -> Any:
-    """The result of a call into the library, its errors as ValueError."""
+    """Calls the library; its errors become ValueError."""
     try:
         return call()
     except BaseException as error:

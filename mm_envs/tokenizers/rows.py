@@ -1,8 +1,7 @@
-"""Operations on rows of token ids: where a text ends, which entries are words, padding.
+"""Operations on rows of token ids: the end of a text, words, padding.
 
-All take int64 ids with any leading dimensions and work along the last one, on any device and without waiting
-for it (except where that is free). They hold for every tokenizer, because ids 0, 1 and 2 mean the same in all
-of them.
+All take int64 ids of any tokenizer with any leading dimensions and work along the last one, on any device
+without waiting for it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def is_unknown(tokens: Tensor) -> Tensor:
 
 
 def is_word(tokens: Tensor) -> Tensor:
-    """Which entries are words of the text: before ``<eos>`` and not padding, bool of the same shape.
+    """Which entries are words: before ``<eos>`` and not padding, bool of the same shape.
 
     Example:
         >>> is_word(torch.tensor([5, 0, 2, 1, 7])).tolist()
@@ -49,19 +48,12 @@ def same_words(tokens: Tensor, other: Tensor) -> Tensor:
 
 
 def sizes(tokens: Tensor) -> Tensor:
-    """How many entries of each row are not padding, (...,) int64.
-
-    Example:
-        >>> sizes(torch.tensor([[5, 6, 0], [5, 1, 0]])).tolist()
-        [2, 2]
-    """
+    """How many entries of each row are not padding, (...,) int64."""
     return (tokens != PAD).sum(-1)
 
 
 def lengths(tokens: Tensor) -> Tensor:
-    """How many ids come before ``<eos>``, (...,) int64: the whole width where there is no ``<eos>``.
-
-    Padding before ``<eos>`` counts: it is what was written in these steps.
+    """How many ids come before ``<eos>``, padding included, (...,) int64; without ``<eos>`` the whole width.
 
     Example:
         >>> lengths(torch.tensor([[3, 4, 1, 0], [1, 0, 0, 0], [3, 0, 5, 6]])).tolist()
@@ -71,9 +63,7 @@ def lengths(tokens: Tensor) -> Tensor:
 
 
 def words_first(tokens: Tensor) -> Tensor:
-    """The words of each row moved to its beginning, padding behind them; the rest is dropped.
-
-    What comes behind ``<eos>``, ``<eos>`` itself and padding are no words.
+    """The words of each row moved to its beginning, padding behind them; everything else is dropped.
 
     Example:
         >>> words_first(torch.tensor([[0, 5, 0, 6, 1, 7]])).tolist()
@@ -87,13 +77,7 @@ def words_first(tokens: Tensor) -> Tensor:
 
 
 def compact(tokens: Tensor, length: int) -> Tensor:
-    """Move the ids of each row together at its front, padding left out, and cut or pad the rows.
-
-    ``<eos>`` is an id like any other here.
-
-    Args:
-        tokens: Token ids of shape (..., width), int64, with ``<pad>`` anywhere.
-        length: The width of the result.
+    """The ids of each row, ``<eos>`` included, moved to its beginning, and rows cut or padded to a length.
 
     Example:
         >>> compact(torch.tensor([[0, 5, 0, 6]]), 3).tolist()
@@ -103,9 +87,9 @@ def compact(tokens: Tensor, length: int) -> Tensor:
 
 
 def _to_front(tokens: Tensor, kept: Tensor) -> Tensor:
-    """The entries that are kept at the front of their rows, padding behind them."""
+    """The kept entries at the beginning of their rows, padding behind them."""
     width = tokens.shape[-1]
-    # All that is dropped goes into one column more than there are.
+    # Dropped entries go into one additional column.
     position = torch.where(kept, kept.cumsum(-1) - 1, width)
     room = tokens.new_full((*tokens.shape[:-1], width + 1), PAD)
     return room.scatter_(-1, position, tokens)[..., :width].contiguous()
@@ -144,11 +128,7 @@ def pad_to(tokens: Tensor, length: int) -> Tensor:
 
 
 def pad_rows(rows: Sequence[Sequence[int]], length: int | None = None) -> Tensor:
-    """Rows of ids as one tensor, (n, length) int64, cut or padded.
-
-    Args:
-        rows: The ids of each row.
-        length: The number of columns; None: that of the longest row.
+    """Rows of ids as one tensor, (n, length) int64, cut or padded; by default to the longest row.
 
     Example:
         >>> pad_rows([[5, 6], [], [7]]).tolist()
@@ -164,10 +144,5 @@ def pad_rows(rows: Sequence[Sequence[int]], length: int | None = None) -> Tensor
 
 
 def blank(shape: Sequence[int], device: torch.device | None = None) -> Tensor:
-    """Rows that are all padding, int64.
-
-    Example:
-        >>> blank((1, 3)).tolist()
-        [[0, 0, 0]]
-    """
+    """Rows of padding, int64."""
     return torch.full(tuple(shape), PAD, dtype=torch.int64, device=device)

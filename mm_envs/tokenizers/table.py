@@ -1,4 +1,4 @@
-"""The table of tokenizers, and any of them as a JSON value: how spaces keep theirs."""
+"""The table of tokenizers, and tokenizers as JSON values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mm_envs.names import one_of, resolve
 from mm_envs.tokenizers.tokenizer import Tokenizer
 from mm_envs.tokenizers.vocabulary import Vocabulary
 
-# A line here makes a kind of tokenizer known to saved spaces.
+# Kinds of tokenizers in saved spaces.
 TOKENIZERS: dict[str, str] = {
     "vocabulary": "mm_envs.tokenizers.vocabulary:Vocabulary",
     "huggingface": "mm_envs.tokenizers.huggingface:HuggingFaceTokenizer",
@@ -30,12 +30,12 @@ def to_plain(tokenizer: Tokenizer) -> Any:
     if tokenizer.kind not in TOKENIZERS:
         raise ValueError(f"{one_of('kind', tokenizer.kind, TOKENIZERS)}: add the tokenizer to the table")
     content = json.loads(tokenizer.to_json())
-    # The form of the first saved spaces, which have to load.
+    # The form of the first saved spaces, which must still load.
     return content if tokenizer.kind == Vocabulary.kind else {"kind": tokenizer.kind, "content": content}
 
 
 def from_plain(value: object) -> Tokenizer:
-    """The tokenizer of a JSON value that ``to_plain`` made. The value may come from an untrusted file.
+    """The tokenizer of a JSON value that ``to_plain`` made. The value may be untrusted.
 
     Raises:
         ValueError: The value is no tokenizer.

@@ -1,4 +1,4 @@
-"""The protocol of tokenizers: what spaces, metrics, tasks and agents need, whatever the library.
+"""The protocol of tokenizers.
 
 Ids 0, 1 and 2 are ``<pad>``, ``<eos>`` and ``<unk>`` in every tokenizer (docs/decisions/0001-token-ids.md).
 Operations on rows of ids are in ``mm_envs.tokenizers.rows``.
@@ -23,11 +23,8 @@ Words: TypeAlias = "str | Iterable[str]"
 class Tokenizer(Protocol):
     """An immutable mapping between texts and token ids, identified by its digest.
 
-    Attributes:
-        kind: The name in ``mm_envs.tokenizers.table.TOKENIZERS``.
-        pad: The id of ``<pad>``, 0.
-        eos: The id of ``<eos>``, 1.
-        unk: The id of ``<unk>``, 2.
+    ``kind`` is its name in ``mm_envs.tokenizers.table.TOKENIZERS``; ``pad``, ``eos`` and ``unk`` are 0, 1 and
+    2.
     """
 
     kind: ClassVar[str]
@@ -45,7 +42,7 @@ class Tokenizer(Protocol):
 
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that change with the content; equal tokenizers have the same."""
+        """Sixteen hexadecimal digits of the content; equal tokenizers have equal digests."""
 
     def __len__(self) -> int:
         """The number of ids."""
@@ -77,15 +74,7 @@ class Tokenizer(Protocol):
 
 
 def as_row(ids: Sequence[int], length: int | None, eos: bool) -> Tensor:
-    """The ids of a text as ``Tokenizer.encode`` returns them: closed, padded and cut as asked for.
-
-    Args:
-        ids: The ids of the words.
-        length: Pad or cut to this many ids; None keeps their number.
-        eos: Whether ``<eos>`` follows the last word.
-
-    Returns:
-        Ids of shape (length,), int64.
+    """The ids of a text as ``Tokenizer.encode`` returns them: closed, padded and cut as requested.
 
     Example:
         >>> as_row([5, 3], length=4, eos=True).tolist()
@@ -98,7 +87,7 @@ def as_row(ids: Sequence[int], length: int | None, eos: bool) -> Tensor:
 
 
 def words_in(ids: Tensor | Sequence[int]) -> list[int]:
-    """The ids that ``Tokenizer.decode`` gives back as text: those before ``<eos>``, padding left out.
+    """The ids that ``Tokenizer.decode`` shows: those before ``<eos>`` without padding.
 
     Example:
         >>> words_in([4, 0, 3, 1, 5])

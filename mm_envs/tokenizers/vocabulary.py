@@ -1,7 +1,7 @@
-"""The vocabulary: an immutable table between words and token ids, known by its digest.
+"""Vocabularies: immutable tables between words and token ids.
 
-A vocabulary is built once, belongs to the configuration of a task and travels with every checkpoint. It is
-never renumbered by new files: ids that an agent learned keep their meaning.
+A vocabulary is part of the configuration of a task and stored with every checkpoint. New files never renumber
+it, so learned ids keep their meaning.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from mm_envs.tokenizers.tokenizer import EOS, PAD, SPECIALS, UNK, Words, as_row,
 class Vocabulary:
     """An immutable list of words; the id of a word is its index in the list.
 
-    The first three ids are always ``<pad>`` (0), ``<eos>`` (1) and ``<unk>`` (2).
-
     Args:
-        words: All words in the order of their ids, the three special ones included.
+        words: All words in the order of their ids, beginning with ``<pad>``, ``<eos>`` and ``<unk>``.
 
     Raises:
-        ValueError: The special words are missing, or a word is given twice, is empty or holds white space.
+        ValueError: The special words are missing, or a word occurs twice, is empty or holds white space.
 
     Example:
         >>> colours = Vocabulary.of(["red", "green"])
@@ -61,7 +59,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, words: Iterable[str]) -> Vocabulary:
-        """The vocabulary of some ordinary words, in the order given, special words put in front."""
+        """The vocabulary of ordinary words in the given order, special words in front."""
         return cls((*SPECIALS, *words))
 
     @classmethod
@@ -83,20 +81,11 @@ class Vocabulary:
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that change whenever a word or its place changes."""
+        """Sixteen hexadecimal digits of the words and their order."""
         return hashlib.sha256("\n".join(self.words).encode()).hexdigest()[:16]
 
     def encode(self, text: Words, length: int | None = None, eos: bool = False) -> Tensor:
-        """Token ids of a text, unknown words as ``<unk>``.
-
-        Args:
-            text: Words, or one string of words parted by white space.
-            length: Pad or cut to this many ids; None keeps the length of the text.
-            eos: Whether ``<eos>`` follows the last word.
-
-        Returns:
-            Ids of shape (length,), int64.
-        """
+        """Token ids of a text, unknown words as ``<unk>``; see ``Tokenizer.encode``."""
         words = text.split() if isinstance(text, str) else text
         return as_row([self.ids.get(word, UNK) for word in words], length, eos)
 

@@ -62,7 +62,7 @@ def tampered(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def test_the_trap_springs_where_a_user_names_it(sprung: list[Any]) -> None:
-    with pytest.raises(ValueError, match="cannot judge"):
+    with pytest.raises(ValueError, match="is no feedback"):
         gym.make_vec("MMClassify-digits-v0", 2, feedback=TRAP)
     assert "spring" in sprung
 

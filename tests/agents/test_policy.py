@@ -42,7 +42,7 @@ def contexts(task: Task, n: int = N) -> dict[str, Tensor]:
     return dict(asked(task, n).context)
 
 
-def bits(n: int) -> Tensor:
+def some_hashes(n: int) -> Tensor:
     return fold(stream(3, "test"), torch.arange(n))
 
 
@@ -68,7 +68,7 @@ def test_draws_follow_the_probabilities(temperature: float) -> None:
     task, n = make_task("vqa", answer="tokens"), 20_000
     policy = small(task)
     encoded = policy.encode(contexts(task, 1)).expand(n, -1)
-    response, _ = policy.sample(encoded, bits(n), temperature)
+    response, _ = policy.sample(encoded, some_hashes(n), temperature)
     assert isinstance(policy.head, TextHead)
     logits = policy.head.logits(policy.context(encoded[:1]), response[:1])
     p = (logits[0, 0] / temperature).softmax(0)
@@ -80,7 +80,7 @@ def test_a_temperature_below_zero_is_refused(task: Task) -> None:
     prompts = asked(task)
     policy = small(task)
     with pytest.raises(ValueError, match=r"temperature=-1 is below 0"):
-        policy.sample(policy.encode(prompts.context), bits(N), -1, hearing(task, prompts))
+        policy.sample(policy.encode(prompts.context), some_hashes(N), -1, hearing(task, prompts))
 
 
 def test_forcing_equals_stepping_and_never_looks_ahead() -> None:
@@ -124,8 +124,8 @@ def test_a_saved_policy_is_the_same(task: Task, tmp_path: Path) -> None:
     again, hear = load_policy(tmp_path, task), hearing(task, prompts)
     encoded = policy.encode(prompts.context)
     assert torch.equal(again.encode(prompts.context), encoded)
-    response, length = policy.sample(encoded, bits(N), hear=hear)
-    drawn, size = again.sample(again.encode(prompts.context), bits(N), hear=hear)
+    response, length = policy.sample(encoded, some_hashes(N), hear=hear)
+    drawn, size = again.sample(again.encode(prompts.context), some_hashes(N), hear=hear)
     assert torch.equal(drawn, response)
     assert size is length is None or (size is not None and length is not None and torch.equal(size, length))
     turns = None if hear is None else hear(response)

@@ -18,8 +18,8 @@ def utility(policy: ResponsePolicy, task: Task, n: int, temperature: float = 0) 
     envs = MultimodalVectorEnv(n, task, feedback="truth", split="test")
     envs.reset(seed=1)
     prompts = envs.prompts()
-    bits = fold(stream(0, "test"), torch.arange(n))
-    response, length = policy.sample(policy.encode(prompts.context), bits, temperature)
+    hashes = fold(stream(0, "test"), torch.arange(n))
+    response, length = policy.sample(policy.encode(prompts.context), hashes, temperature)
     return float(task.utility(response, length, prompts.reference).reward.mean())
 
 

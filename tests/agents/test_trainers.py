@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from agents.policy_folder import load_policy
 from agents.trainer import Trainer
 from agents.trainers import TRAINERS, make_settings, make_trainer, trainer_class
 from mm_envs.__main__ import main
+from mm_envs.cli.progress import Watch
 from mm_envs.engine.vector import MultimodalVectorEnv
 
 ID = "MMVQA-tokens-v0"
@@ -59,24 +61,56 @@ def results(out: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("algo", TRAINERS)
-def test_every_trainer_through_the_command_line(
-    algo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole, out = tmp_path / "whole", tmp_path / "run"
+class Killed(BaseException):
+    """Ends a training in the middle of an update, as nothing on the way catches it."""
+
+
+def killed_in_this_process(algo: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains until half of the points of the learning curve are there."""
+
+    def watched(self: Watch, point: Any) -> None:
+        if point.step >= 128:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Watch, "__call__", watched)
+        main(words(algo, out))
+
+
+def killed_by_the_system(algo: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains in a process of its own until a checkpoint is there, and sends SIGKILL."""
     command = [sys.executable, "-m", "mm_envs", *words(algo, out)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    assert main(words(algo, whole)) == 0
     while process.poll() is None and not list((out / "checkpoints").glob("step-*[1-9]*.json")):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    # A process that was quick enough to end is begun anew and stopped in the middle, as it were.
-    assert (out / "checkpoints").is_dir(), "the training ended before it was killed"
+    assert process.returncode == -signal.SIGKILL, "the training ended before it was killed"
+
+
+@pytest.mark.parametrize(
+    "killed", [killed_in_this_process, pytest.param(killed_by_the_system, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("algo", TRAINERS)
+def test_every_trainer_through_the_command_line(
+    algo: str,
+    killed: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    assert main(words(algo, whole)) == 0
+    killed(algo, out, monkeypatch)
     assert main(["train", "--resume", str(out)]) == 0
     assert results(out) == results(whole)
     assert not (out / "checkpoints").exists()
+    if killed is killed_in_this_process:
+        use(out, whole, capsys)
 
+
+def use(out: Path, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Evaluates, plays, compares and replays what a training left."""
     capsys.readouterr()
     assert main(["evaluate", str(out), "--episodes", "16", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

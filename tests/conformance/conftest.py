@@ -1,4 +1,4 @@
-"""The environments that the tests here share lie beside them."""
+"""Makes the environments of the conformance tests importable."""
 
 import sys
 from pathlib import Path

@@ -89,25 +89,28 @@ class Walk(gym.Env[Any, Any]):
     """Dict, Tuple, Discrete and MultiDiscrete observations; a Dict action; ends at random."""
 
     observation_space = gym.spaces.Dict(
-        place=gym.spaces.Box(-9, 9, (2,), np.float64),
+        position=gym.spaces.Box(-9, 9, (2,), np.float64),
         pair=gym.spaces.Tuple([gym.spaces.Discrete(50), gym.spaces.MultiDiscrete([3, 4])]),
     )
     action_space = gym.spaces.Dict(turn=gym.spaces.Discrete(2), push=gym.spaces.Box(-1, 1, (2,), np.float32))
 
     def _observe(self) -> dict[str, Any]:
-        return {"place": self.place.copy(), "pair": (np.int64(self.time), self.np_random.integers(0, [3, 4]))}
+        return {
+            "position": self.position.copy(),
+            "pair": (np.int64(self.time), self.np_random.integers(0, [3, 4])),
+        }
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
-        self.time, self.place = 0, self.np_random.uniform(-1, 1, 2)
-        return self._observe(), {"start": self.place.copy()}
+        self.time, self.position = 0, self.np_random.uniform(-1, 1, 2)
+        return self._observe(), {"start": self.position.copy()}
 
     def step(self, action: Any) -> Any:
         assert self.action_space.contains(action)
         self.time += 1
-        self.place = np.clip(self.place + action["push"] * (1 + action["turn"]), -9, 9)
+        self.position = np.clip(self.position + action["push"] * (1 + action["turn"]), -9, 9)
         done = bool(self.np_random.random() < 0.2)
-        return self._observe(), float(self.place[0]), done, self.time > 40, {"note": "text"}
+        return self._observe(), float(self.position[0]), done, self.time > 40, {"note": "text"}
 
 
 @pytest.mark.parametrize("entry", ["CartPole-v1", Walk])
@@ -138,7 +141,7 @@ def test_live_buffers_are_not_asked_to_stay() -> None:
     assert "copy=False" in details["values stay"]
 
 
-def test_what_cannot_be_tried_is_said() -> None:
+def test_rules_that_cannot_be_tested_are_reported() -> None:
     envs = Counting(1)
     details = {c.name: c.detail for c in check_vector_env(envs, steps=1, seed=3).of("skipped")}
     assert details["rows differ"] == "needs at least 2 rows"
@@ -192,9 +195,9 @@ def test_the_report_is_a_table_and_json() -> None:
     assert lines[0] == "envs"
     assert lines[2].split() == ["FAILS", "close", "raised"]
     assert lines[-1] == "1 hold, 1 fail, 0 skipped"
-    said = json.loads(json.dumps(report.to_dict()))
-    assert said["ok"] is False
-    assert said["checks"][1] == {"name": "close", "status": "fails", "detail": "raised", "rule": "twice"}
+    values = json.loads(json.dumps(report.to_dict()))
+    assert values["ok"] is False
+    assert values["checks"][1] == {"name": "close", "status": "fails", "detail": "raised", "rule": "twice"}
 
 
 def test_it_leaves_the_generators_of_the_process_alone() -> None:

@@ -25,7 +25,7 @@ from mm_envs.data.dataset import Dataset
 from mm_envs.engine.pool import ItemPool, PoolFields
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement, Prompts
-from mm_envs.judges import judge, make_feedback
+from mm_envs.feedback_sources import judgement, make_feedback
 from mm_envs.tasks import CONFIGURATIONS, Task, make_task
 
 ROWS, SEED = 6, 5
@@ -166,7 +166,7 @@ def test_a_reward_model_judges_without_looking_and_the_same_whatever_the_truth_i
     seen = spy.handed[0]
     model, key = learned(envs.task), torch.randint(9, (len(seen), 3))
     full = replace(seen, reference=Tripwire(), key=key)
-    first, second = judge(model, full), model.score(seen)
+    first, second = judgement(model, full), model.score(seen)
     assert torch.equal(first.reward, second.reward)
     assert bool(torch.isfinite(first.reward).all())
 

@@ -233,8 +233,8 @@ class Digits:
     name = "random classes"
 
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, None]:
-        bits = fold(prompts.key[:, 1:2], seed, torch.arange(answers))
-        return bits % 10, None
+        hashes = fold(prompts.key[:, 1:2], seed, torch.arange(answers))
+        return hashes % 10, None
 
 
 def test_candidates_of_an_environment_differ_and_depend_on_seed_and_round_alone() -> None:

@@ -18,14 +18,14 @@ TABLE = {"digest": "hashlib:sha256"}
 
 
 def _one_sentence(error: pytest.ExceptionInfo[ValueError]) -> str:
-    said = str(error.value)
-    assert "\n" not in said
-    assert ". " not in said
-    return said
+    message = str(error.value)
+    assert "\n" not in message
+    assert ". " not in message
+    return message
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("digst", "words='digst' is not one of digest"),
         ("digst:", "words='digst:' is not one of digest"),
@@ -35,28 +35,28 @@ def _one_sentence(error: pytest.ExceptionInfo[ValueError]) -> str:
         (7, "words=7 is not one of digest"),
         ({"a": 1}, "is not one of digest"),
         (
-            "no_such_module.judges:Judge",
-            "words='no_such_module.judges:Judge': there is no module no_such_module",
+            "no_such_module.sources:Source",
+            "words='no_such_module.sources:Source': there is no module no_such_module",
         ),
         ("hashlib.nothing:x", "there is no module hashlib.nothing"),
         ("hashlib:sha265", "module hashlib has no sha265: did you mean sha256?"),
         ("hashlib:qqqqqqqq", "module hashlib has no qqqqqqqq: give the name of something in it"),
     ],
 )
-def test_what_cannot_be_resolved_is_said_with_the_value(value: Any, said: str) -> None:
+def test_errors_of_resolve_name_the_value(value: Any, message: str) -> None:
     with pytest.raises(ValueError) as error:
         resolve("words", value, TABLE)
-    assert said in _one_sentence(error)
+    assert message in _one_sentence(error)
 
 
 def test_a_module_that_misses_another_one_says_so_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "half_a_judge.py").write_text("import something_that_is_not_there\n")
+    (tmp_path / "half_a_source.py").write_text("import something_that_is_not_there\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="something_that_is_not_there"):
-        resolve("feedback", "half_a_judge:Judge", {})
-    assert "half_a_judge" not in sys.modules
+        resolve("feedback", "half_a_source:Source", {})
+    assert "half_a_source" not in sys.modules
 
 
 def test_names_of_the_table_and_strings_of_the_user_give_the_same_object() -> None:
@@ -132,7 +132,7 @@ def test_every_listed_argument_is_taken(dataset: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"nonsense": 1}, "has no argument 'nonsense' (did you mean noise?): it takes dataset, "),
         ({"qqq": 1}, "has no argument 'qqq': it takes dataset, "),
@@ -150,12 +150,12 @@ def test_every_listed_argument_is_taken(dataset: str, tmp_path: Path) -> None:
         ({"dataset": "scene"}, "dataset='scene' is not one of scenes, digits"),
     ],
 )
-def test_arguments_that_do_not_fit_are_said_in_one_sentence(
-    task: str, arguments: dict[str, Any], said: str
+def test_arguments_that_do_not_fit_are_refused_in_one_sentence(
+    task: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError) as error:
         make_task(task, **arguments)
-    assert said in _one_sentence(error)
+    assert message in _one_sentence(error)
 
 
 def test_a_dataset_that_is_built_takes_no_arguments() -> None:

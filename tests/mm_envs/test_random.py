@@ -12,7 +12,7 @@ from mm_envs.random import fold, gumbel, integers, logistic, normal, purpose, si
 N = 200_000
 
 
-def bits(seed: int = 0, n: int = N) -> torch.Tensor:
+def some_hashes(seed: int = 0, n: int = N) -> torch.Tensor:
     return fold(stream(seed, "test"), torch.arange(n))
 
 
@@ -37,19 +37,19 @@ def test_a_draw_does_not_depend_on_the_others() -> None:
 
 @pytest.mark.parametrize("other", [stream(1, "test"), stream(0, "tests"), stream(2**32, "test")])
 def test_streams_of_other_seeds_and_purposes_share_nothing(other: torch.Tensor) -> None:
-    mine, theirs = bits(), fold(other, torch.arange(N))
+    mine, theirs = some_hashes(), fold(other, torch.arange(N))
     assert not set(mine.tolist()) & set(theirs.tolist())
     # |r| of independent samples is below 4 / sqrt(n) but once in 16,000 times; the seeds are fixed.
     assert abs(np.corrcoef(uniform(mine), uniform(theirs))[0, 1]) < 4 / np.sqrt(N)
 
 
 def test_every_bit_is_fair_and_changes_with_every_word() -> None:
-    values = bits(n=20_000)
-    for place in range(64):
-        ones = ((values >> place) & 1).double().mean()
+    values = some_hashes(n=20_000)
+    for bit in range(64):
+        ones = ((values >> bit) & 1).double().mean()
         assert abs(ones - 0.5) < 4 * 0.5 / np.sqrt(20_000)
     changed = fold(values, 1) ^ fold(values, 2)
-    flips = torch.stack([(changed >> place) & 1 for place in range(64)]).double().mean()
+    flips = torch.stack([(changed >> bit) & 1 for bit in range(64)]).double().mean()
     assert abs(flips - 0.5) < 0.01
 
 
@@ -63,13 +63,13 @@ def test_every_bit_is_fair_and_changes_with_every_word() -> None:
     ],
 )
 def test_draws_have_their_distribution(draw: object, distribution: object) -> None:
-    values = draw(bits())
+    values = draw(some_hashes())
     assert values.dtype == torch.float32
     assert stats.kstest(values.double().numpy(), distribution.cdf).pvalue > 1e-3
 
 
 def test_integers_are_uniform() -> None:
-    counts = torch.bincount(integers(bits(), 7), minlength=7)
+    counts = torch.bincount(integers(some_hashes(), 7), minlength=7)
     assert len(counts) == 7
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
 

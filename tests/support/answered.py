@@ -29,8 +29,8 @@ def good_answers(task: Task, asked: Prompts) -> Episodes:
 def spoiled(task: Task, episodes: Episodes, times: int = 1, seed: int = 0) -> Episodes:
     """The answers with some words exchanged for others."""
     for time in range(times):
-        bits = fold(torch.arange(len(episodes)), seed, time)
-        response, length = task.answer.slip(episodes.response, episodes.response_length, bits)
+        hashes = fold(torch.arange(len(episodes)), seed, time)
+        response, length = task.answer.slip(episodes.response, episodes.response_length, hashes)
         episodes = Episodes(
             episodes.context, response, length, episodes.reference, episodes.key, episodes.truth
         )

@@ -1,4 +1,4 @@
-"""What a test tells a benchmark: the quick way, in one thread, with the real data beside the checkout."""
+"""Options of benchmarks in tests: quick, one thread, real data next to the checkout."""
 
 from __future__ import annotations
 

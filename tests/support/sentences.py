@@ -35,11 +35,11 @@ def babbled(words: Tensor, seed: int) -> Tensor:
     n, length = words.shape
     room = torch.zeros((n, 2 * length + 3), dtype=torch.int64)
     for row in range(n):
-        place = 0
+        index = 0
         for word in words[row][words[row] > 0].tolist():
-            place += int(torch.randint(2, (), generator=generator)) if place < length else 0
-            room[row, place] = word
-            place += 1
-        room[row, place] = 1
-        room[row, place + 1 :] = torch.randint(9, (2 * length + 2 - place,), generator=generator)
+            index += int(torch.randint(2, (), generator=generator)) if index < length else 0
+            room[row, index] = word
+            index += 1
+        room[row, index] = 1
+        room[row, index + 1 :] = torch.randint(9, (2 * length + 2 - index,), generator=generator)
     return room

@@ -1,4 +1,4 @@
-"""Real data that stands beside a checkout and is never part of it."""
+"""Real data next to a checkout, never part of it."""
 
 from __future__ import annotations
 

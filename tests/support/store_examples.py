@@ -1,4 +1,4 @@
-"""A few items and what was said of them."""
+"""A few items and their labels."""
 
 from __future__ import annotations
 

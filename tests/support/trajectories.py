@@ -21,12 +21,12 @@ def make(name: str, num_envs: int, **arguments: Any) -> MultimodalVectorEnv:
 
 def scripted_actions(envs: MultimodalVectorEnv, step: int) -> Tensor:
     """Actions that depend on the number of the row and the step alone."""
-    bits = fold(stream(0, "scripted actions"), envs._rows.row, step)
+    hashes = fold(stream(0, "scripted actions"), envs._rows.row, step)
     if envs._choices is not None:
-        return integers(bits, envs._choices)
+        return integers(hashes, envs._choices)
     shape = envs.single_action_space.shape
     index = torch.arange(math.prod(shape))
-    return (2 * uniform(fold(bits[:, None], index)) - 1).view(-1, *shape)
+    return (2 * uniform(fold(hashes[:, None], index)) - 1).view(-1, *shape)
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:

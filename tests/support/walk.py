@@ -14,7 +14,7 @@ from torch import Tensor
 from mm_envs.answers import State, Turns
 from mm_envs.data.digits import Digits
 from mm_envs.episodes import Judgement
-from mm_envs.random import fold, integers, key_bits, purpose
+from mm_envs.random import fold, integers, key_hashes, purpose
 from mm_envs.spaces import Image
 from mm_envs.tasks.task import Fields, Task
 
@@ -44,7 +44,7 @@ class Walk(Task):
         return {"view": Image(SIDE, SIDE, channels=1)}
 
     def start(self, fields: Fields, key: Tensor) -> State:
-        draws = key_bits(key, purpose("walk"))
+        draws = key_hashes(key, purpose("walk"))
         state = super().start(fields, key)
         wind = integers(fold(draws, 1), 3) - 1
         path = torch.zeros((len(key), STEPS - 1), dtype=torch.int64, device=key.device)

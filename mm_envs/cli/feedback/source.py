@@ -33,7 +33,7 @@ def setting_of(name: str, given: Sequence[str], data: Path | None, layout: str |
     Raises:
         ValueError: There is no such id, or an argument is none.
     """
-    from mm_envs.outside import OF_GYMNASIUM, OF_THE_CALLER
+    from mm_envs.untrusted import OF_GYMNASIUM, OF_THE_CALLER
 
     arguments = key_values(given)
     for key in arguments:

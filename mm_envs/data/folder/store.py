@@ -26,7 +26,7 @@ from mm_envs.data.media import read_audio, read_image, read_video
 from mm_envs.data.media.files import read_bytes
 from mm_envs.data.records import Media, Record
 
-_FORMAT = 1  # of the cache, and of what decoding gives: another number is another cache
+_FORMAT = 2  # of the cache, and of what decoding gives: another number is another cache
 _STALE = 24 * 3600.0  # seconds after which what a killed process left is removed
 _CHUNK = 2**26
 _GB = 1e9

@@ -1,4 +1,4 @@
-"""Files as they come: only regular ones, read once, known by their first bytes and never by their name."""
+"""Reading regular files once, and their formats by their first bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class MediaError(ValueError):
 
 
 class Fault(Exception):
-    """What is wrong with the content of a file; ``faults`` makes a ``MediaError`` of it."""
+    """A fault in the content of a file; ``faults`` turns it into a ``MediaError``."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class File:
     """A file in memory.
 
     Attributes:
-        path: Where it lies.
+        path: Its path.
         data: Its bytes.
-        format: What its content is: one of ``PICTURES`` or ``SOUNDS``.
+        format: The format of its content, one of ``PICTURES`` or ``SOUNDS``.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class File:
 
 
 def shown(path: object) -> str:
-    r"""A path as it may stand in a sentence: quoted where it holds something that does not print.
+    r"""A path as it is shown in a message: quoted if it holds characters that do not print.
 
     Example:
         >>> shown("a/b.png"), shown("two\nlines.png")
@@ -74,30 +74,30 @@ def read_file(path: str | Path) -> File:
     return File(Path(path), data, found)
 
 
-def read_bytes(path: str | Path, most: int = MAX_BYTES) -> bytes:
+def read_bytes(path: str | Path, max_bytes: int = MAX_BYTES) -> bytes:
     """All bytes of a regular file.
 
     Args:
         path: The file.
-        most: Larger files are refused.
+        max_bytes: Larger files are refused.
 
     Raises:
         FileNotFoundError: There is no such file.
         MediaError: It is no regular file, is larger than that, or cannot be read.
     """
     try:
-        # Without O_NONBLOCK a named pipe would wait for somebody to write into it.
+        # Without O_NONBLOCK a named pipe would block until something is written into it.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(number, "rb") as file:
             about = os.fstat(number)
             if not stat.S_ISREG(about.st_mode):
                 raise MediaError(f"{shown(path)} is {_kind(about.st_mode)}: name a file")
-            if about.st_size > most:
+            if about.st_size > max_bytes:
                 raise MediaError(
-                    f"{shown(path)} has {about.st_size:,} bytes, more than the {most:,} that are read:"
+                    f"{shown(path)} has {about.st_size:,} bytes, more than the {max_bytes:,} that are read:"
                     " make it smaller, or cut it into pieces"
                 )
-            return file.read(most)
+            return file.read(max_bytes)
     except OSError as error:
         raise _unreadable(path, error) from None
     except MediaError:
@@ -107,7 +107,7 @@ def read_bytes(path: str | Path, most: int = MAX_BYTES) -> bytes:
 
 
 def sniff(data: bytes) -> str | None:
-    r"""The format that some bytes begin like; None for an unknown one.
+    r"""The format of data by its first bytes; None if it is unknown.
 
     Example:
         >>> sniff(b"\x89PNG\r\n\x1a\n and more"), sniff(b"GIF89a"), sniff(b"hello")
@@ -133,10 +133,10 @@ def sniff(data: bytes) -> str | None:
 
 @contextmanager
 def faults(file: File) -> Iterator[None]:
-    """Makes one ``MediaError`` of whatever a decoder raises.
+    """Turns whatever a decoder raises into one ``MediaError``.
 
     Raises:
-        MediaError: The block raised something; its sentence tells what, if that is known.
+        MediaError: The block raised an exception.
     """
     try:
         yield
@@ -148,7 +148,7 @@ def faults(file: File) -> Iterator[None]:
         raise MediaError(
             f"{_subject(file)}: there is not enough memory to decode it: make it smaller"
         ) from None
-    except Exception:  # decoders raise whatever they like: struct.error, SyntaxError, KeyError, ...
+    except Exception:  # decoders raise anything: struct.error, SyntaxError, KeyError, ...
         raise MediaError(
             f"{_subject(file)}: it cannot be decoded (damaged, broken off, or coded in an uncommon way):"
             " copy it again, convert it, or leave the item out"
@@ -156,7 +156,7 @@ def faults(file: File) -> Iterator[None]:
 
 
 def _subject(file: File) -> str:
-    """The file and its format, and what its name says if that is something else."""
+    """The file and its format, and the format that its suffix names if they differ."""
     named = _SUFFIXES.get(file.path.suffix.lower())
     but = f", though its name says {named}" if named not in (None, file.format) else ""
     return f"{shown(file.path)} ({file.format}{but})"

@@ -1,4 +1,4 @@
-"""Pictures from files, or as arrays, in one size."""
+"""Pictures from files or arrays, in one size."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mm_envs.data.media.pictures import check_shape, fitted, open_picture
 def read_image(
     media: str | Path | NDArray[np.uint8], height: int, width: int, channels: int = 3, fit: str = "pad"
 ) -> Tensor:
-    """A picture in the asked size.
+    """Reads a picture in a given size.
 
-    It is turned upright as its EXIF orientation says. What is transparent shows white. Of an animated file it
-    is the first frame. Pixels are interpolated linearly, and averaged where the picture becomes smaller.
+    The picture is turned upright by its EXIF orientation. Transparent pixels become white. The first frame of
+    an animated file is read. Pixels are interpolated linearly, and averaged where it becomes smaller.
 
     Args:
-        media: A PNG, JPEG, WebP, GIF or BMP file, known by its content; or pixels of shape (height, width),
+        media: A PNG, JPEG, WebP, GIF or BMP file; or pixels of shape (height, width),
             (height, width, 1), (height, width, 3) or (height, width, 4), uint8.
         height: Pixels from top to bottom.
         width: Pixels from left to right.
         channels: 3 (red, green, blue) or 1 (grey).
         fit: "pad" keeps the proportions and adds black bars, "stretch" does not keep them, "crop" keeps them
-            and cuts off what juts out on both sides.
+            and cuts both sides.
 
     Returns:
         Shape (channels, height, width), uint8.

@@ -1,7 +1,4 @@
-"""How large a file may be and announce itself: a small file must not cost much memory or time.
-
-A header is believed before anything is decoded; so its numbers are looked at first.
-"""
+"""Limits of files and of what their headers announce, checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -23,5 +20,5 @@ MAX_SCANS = 50
 # Samples of a sound, all channels together: 11 minutes of one channel at 48 kHz.
 MAX_SAMPLES = 2**25
 
-# Samples a second that some microphone or some converter really gives.
+# Sampling rates of real microphones and converters, in hertz.
 MIN_RATE, MAX_RATE = 1_000, 384_000

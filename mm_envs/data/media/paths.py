@@ -1,4 +1,4 @@
-"""Names of files that stand in somebody's manifest: kept inside the folder of the manifest."""
+"""File names in untrusted manifests, kept inside the folder of the manifest."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from mm_envs.data.media.files import MediaError, shown
 
 
 def safe_path(root: str | Path, name: object) -> Path:
-    """The path of a file that a manifest names, which has to lie in the folder of the manifest.
+    """The path of a file that a manifest names, inside the folder of the manifest.
 
-    The file need not be there. A symbolic link may lead to another place in the folder, not out of it.
+    The file need not exist. A symbolic link may lead elsewhere in the folder, not out of it.
 
     Args:
         root: The folder.
-        name: The name as it stands in the manifest, relative to the folder, parts parted by ``/``.
+        name: The name in the manifest, relative to the folder, with ``/`` between its parts.
 
     Returns:
         ``root / name``.
@@ -48,7 +48,7 @@ def safe_path(root: str | Path, name: object) -> Path:
 
 
 def _reason(name: str) -> str:
-    """What is wrong with the name itself; empty if nothing is."""
+    """The fault of the name itself; empty if there is none."""
     if not name.strip() or not PurePosixPath(name).parts:
         return "is empty: name a file, relative to the folder of the manifest"
     if not name.isprintable() and any(category(letter) in ("Cc", "Cs") for letter in name):
@@ -56,7 +56,7 @@ def _reason(name: str) -> str:
     if PureWindowsPath(name).drive or name.startswith(("/", "\\")):
         return "is an absolute path: name the file relative to the folder of the manifest"
     if "\\" in name:
-        return "holds a backslash: part folders by /"
+        return "holds a backslash: separate folders by /"
     return ""
 
 

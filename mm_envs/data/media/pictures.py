@@ -1,4 +1,4 @@
-"""Pictures and clips as Pillow decodes them: upright, on white, in one of our formats only."""
+"""Pictures and clips as Pillow decodes them: upright and on white."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from threading import Lock
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from mm_envs.data.media.files import PICTURES, Fault, File
 from mm_envs.data.media.limits import MAX_PIXELS
-from mm_envs.data.media.picture_structure import picture_structure
-from mm_envs.data.media.structure import Structure, small_enough
+from mm_envs.data.media.structure import BREAKS_OFF, check_structure, small_enough
 from mm_envs.names import one_of
 
 FITS = ("pad", "stretch", "crop")
+
+_CLIPS = ("GIF", "WebP", "PNG")  # a JPEG may hold several pictures, too, of which the first one counts
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 # What the eight values of the EXIF tag "orientation" ask for (CIPA DC-008, table 6).
 _ORIENTATION = 0x0112
@@ -34,16 +36,16 @@ _TURNS = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
-# The filters of warnings belong to the whole process, so one thread at a time may put them aside.
+# The filters of warnings are global, so one thread at a time may change them.
 _WARNINGS = Lock()
 
 
-def open_picture(file: File) -> tuple[Image.Image, Structure, int]:
-    """A picture or clip with its header read and nothing decoded.
+def open_picture(file: File) -> tuple[Image.Image, int, int]:
+    """A picture or clip with its header and the checksums of a PNG read, and nothing decoded.
 
     Returns:
-        Pillow's object, what the blocks of the file say (size in pixels as they are stored), and the EXIF
-        orientation, 1 (upright) to 8.
+        Pillow's object (its size as it is stored), the number of frames, and the EXIF orientation, 1
+        (upright) to 8.
 
     Raises:
         Fault: It is none, breaks off or is too large.
@@ -51,16 +53,30 @@ def open_picture(file: File) -> tuple[Image.Image, Structure, int]:
     """
     if file.format not in PICTURES:
         raise Fault("it holds sound where a picture is needed: correct the name of the file")
-    found = picture_structure(file)
+    check_structure(file)
     with _without_warnings():
         try:
-            picture = Image.open(io.BytesIO(file.data), formats=[file.format.upper()])
+            picture = _opened(file)
         except Image.DecompressionBombError:
             raise Fault(
                 f"its header announces more than the {MAX_PIXELS:,} pixels that are read: make it smaller"
             ) from None
-        small_enough(*picture.size, found.frames)
-        return picture, Structure(found.frames, picture.size), _orientation(picture)
+        frames = _frames(picture) if file.format in _CLIPS else 1
+        small_enough(*picture.size, frames)
+        if file.format == "PNG":
+            _opened(file).verify()
+            if _PNG_END not in file.data:  # its checksum is the only one that verify leaves out
+                raise Fault(BREAKS_OFF)
+        return picture, frames, _orientation(picture)
+
+
+def _opened(file: File) -> Image.Image:
+    return Image.open(io.BytesIO(file.data), formats=[file.format.upper()])
+
+
+def _frames(picture: Image.Image) -> int:
+    # The picture that an animated PNG shows where animation is not supported need not belong to the clip.
+    return int(getattr(picture, "n_frames", 1)) - int(getattr(picture, "default_image", False))
 
 
 def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
@@ -92,14 +108,14 @@ def fitted(
 
 
 def opaque(picture: Image.Image, mode: str) -> Image.Image:
-    """A picture in mode "RGB" or "L": what is transparent shows white, 16 bits become the upper 8."""
+    """A picture in mode "RGB" or "L", on white where it is transparent; of 16 bits the upper 8 remain."""
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
     if picture.has_transparency_data:
         clear = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         picture = Image.new("RGB", clear.size, "white")
         picture.paste(clear, mask=clear)
-    # By way of RGB, since palettes and CMYK have no direct way to grey.
+    # Palettes and CMYK cannot be converted to grey directly.
     return picture if picture.mode == mode else picture.convert("RGB").convert(mode)
 
 
@@ -119,13 +135,11 @@ def check_shape(height: int, width: int, channels: int, fit: str) -> None:
 
 def _resized(picture: Image.Image, height: int, width: int, fit: str) -> Image.Image:
     wide, high = picture.size
-    method = Image.Resampling.BILINEAR  # Pillow's averages over all pixels when it makes smaller
+    method = Image.Resampling.BILINEAR  # averages over all pixels where the picture becomes smaller
     if fit == "stretch":
         return picture.resize((width, height), method)
     if fit == "crop":
-        scale = min(wide / width, high / height)
-        left, top = (wide - width * scale) / 2, (high - height * scale) / 2
-        return picture.resize((width, height), method, (left, top, wide - left, high - top))
+        return ImageOps.fit(picture, (width, height), method)
     scale = min(width / wide, height / high)
     inner = max(1, min(width, round(wide * scale))), max(1, min(height, round(high * scale)))
     bars = Image.new(picture.mode, (width, height))

@@ -1,4 +1,4 @@
-"""What a file is, from its header alone."""
+"""The kind and size of a file, from its header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mm_envs.data.media.sounds import open_sound
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file is; what does not apply is None.
+    """The kind and size of a file; what does not apply is None.
 
     Attributes:
         kind: "image", "video" (more than one frame) or "audio".
@@ -32,7 +32,7 @@ class MediaInfo:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """What a file is. Its blocks and its header are looked at; no picture and no sound is decoded.
+    """The kind and size of a file. Its structure and header are checked; nothing is decoded.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -41,10 +41,10 @@ def probe(path: str | Path) -> MediaInfo:
     file = read_file(path)
     with faults(file):
         if file.format in PICTURES:
-            picture, found, orientation = open_picture(file)
+            picture, frames, orientation = open_picture(file)
             width, height = upright_size(picture.size, orientation)
-            if found.frames > 1:
-                return MediaInfo("video", width, height, frames=found.frames)
+            if frames > 1:
+                return MediaInfo("video", width, height, frames=frames)
             return MediaInfo("image", width, height)
         with open_sound(file) as sound:
             return MediaInfo("audio", samples=sound.frames, sample_rate=sound.samplerate)

@@ -1,4 +1,4 @@
-"""Sounds from files: one channel, one rate, one length."""
+"""Sounds from files, in one channel, rate and length."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor
 from mm_envs.data.media.files import SOUNDS, Fault, File, faults, read_file
 from mm_envs.data.media.limits import MAX_RATE, MAX_SAMPLES, MIN_RATE
 from mm_envs.data.media.resample import reach, resample
-from mm_envs.data.media.sound_structure import check_sound
+from mm_envs.data.media.structure import check_structure
 from mm_envs.names import at_least
 
 _BLOCK = 2**20  # samples of each channel that are decoded at once
 
 
 def read_audio(path: str | Path, sample_rate: int, samples: int | None = None) -> tuple[Tensor, int]:
-    """A sound of one channel at the asked rate: the mean of its channels, resampled, clipped to [-1, 1].
+    """Reads a sound: the mean of its channels, resampled and clipped to [-1, 1].
 
     Args:
-        path: A WAV, FLAC, OGG or MP3 file, known by its content.
+        path: A WAV, FLAC, OGG or MP3 file.
         sample_rate: Samples a second of the result.
-        samples: Cut to this many samples, or filled up with silence; None keeps the length of the sound.
+        samples: The sound is cut or padded with silence to this length; None keeps its own.
 
     Returns:
-        Samples of shape (samples,), float32 in [-1, 1], and how many of them are sound, not filled up.
+        Samples of shape (samples,), float32 in [-1, 1], and the number of those that are not padding.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -41,33 +41,33 @@ def read_audio(path: str | Path, sample_rate: int, samples: int | None = None) -
         at_least("samples", samples, 1, "give the number of samples, or None for all")
     file = read_file(path)
     with faults(file):
-        heard, rate = _decoded(file)
-        whole = -(-len(heard) * sample_rate // rate)
+        sound, rate = _decoded(file)
+        whole = -(-len(sound) * sample_rate // rate)
         length = whole if samples is None else min(whole, samples)
         if length > MAX_SAMPLES:
             raise Fault(
                 f"it has {length:,} samples at {sample_rate:,} Hz, more than the {MAX_SAMPLES:,} that are"
                 " read: cut it into pieces, or ask for a lower rate"
             )
-    # What lies beyond the reach of the last sample that is kept need not be resampled.
+    # Samples beyond the reach of the last one that is kept need not be resampled.
     needed = -(-length * rate // sample_rate) + reach(rate, sample_rate)
     kept = torch.zeros(length if samples is None else samples)
-    kept[:length] = resample(heard[:needed], rate, sample_rate)[:length].clamp(-1, 1)
+    kept[:length] = resample(sound[:needed], rate, sample_rate)[:length].clamp(-1, 1)
     return kept, length
 
 
 def open_sound(file: File) -> Any:
-    """A ``soundfile.SoundFile`` with its header read and looked at, and nothing decoded.
+    """A ``soundfile.SoundFile`` whose header is checked and nothing is decoded.
 
     Raises:
-        Fault: It is no sound, breaks off, or its header announces what cannot be.
+        Fault: It is no sound, breaks off, or its header announces impossible numbers.
         Exception: Whatever soundfile raises: call it in ``files.faults``.
     """
     import soundfile
 
     if file.format not in SOUNDS:
         raise Fault("it holds a picture where a sound is needed: correct the name of the file")
-    check_sound(file)
+    check_structure(file)
     sound = soundfile.SoundFile(io.BytesIO(file.data))
     if not MIN_RATE <= sound.samplerate <= MAX_RATE:
         raise Fault(

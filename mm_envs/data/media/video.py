@@ -1,4 +1,4 @@
-"""Clips: the frames of animated GIF, WebP and PNG files."""
+"""Clips: frames of animated GIF, WebP and PNG files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from mm_envs.data.media.pictures import check_shape, fitted, open_picture
 def read_video(
     path: str | Path, frames: int, height: int, width: int, channels: int = 3, fit: str = "pad"
 ) -> Tensor:
-    """Frames of a clip, sampled evenly from the first to the last.
+    """Reads frames of a clip, sampled evenly from the first to the last.
 
-    A clip with fewer frames than asked for is shown frame by frame and its last one is held; so is a still
-    picture. Frames are counted, whatever their durations. Each is shown as a viewer shows it, on top of those
-    before it; what stays transparent shows white.
+    The last frame of a shorter clip, or of a still picture, is repeated. Durations of frames are ignored.
+    Each frame is composed with those before it, as viewers do; pixels that stay transparent become white.
 
     Args:
-        path: A GIF, WebP or PNG file, animated or not, or another picture; known by its content.
+        path: A GIF, WebP or PNG file, animated or not, or another picture.
         frames: Number of frames.
         height: Pixels from top to bottom.
         width: Pixels from left to right.
@@ -41,10 +40,10 @@ def read_video(
         raise ValueError(f"frames={frames} is below 1: ask for at least one frame")
     file = read_file(path)
     with faults(file):
-        picture, found, orientation = open_picture(file)
+        picture, count, orientation = open_picture(file)
         # The picture that an animated PNG shows where animation is not known need not belong to the clip.
         first = int(getattr(picture, "default_image", False))
-        numbers = sampled(found.frames, frames)
+        numbers = sampled(count, frames)
         seen: dict[int, Tensor] = {}
         for number in range(numbers[-1] + 1):
             picture.seek(first + number)
@@ -55,10 +54,10 @@ def read_video(
 
 
 def sampled(count: int, frames: int) -> list[int]:
-    """The numbers of the frames to show: evenly from the first to the last, the last one held.
+    """The indices of the frames to show, evenly from the first to the last.
 
     Args:
-        count: Frames that there are.
+        count: Frames of the clip.
         frames: Frames to show.
 
     Example:

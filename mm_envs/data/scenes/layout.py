@@ -395,7 +395,7 @@ def split_of(config: SceneConfig, graph: SceneGraph) -> Tensor:
     return tables.splits[sums[0], sums[1]]
 
 
-def scene(config: SceneConfig, split: Tensor | int, bits: Tensor) -> SceneGraph:
+def scene(config: SceneConfig, split: Tensor | int, hashes: Tensor) -> SceneGraph:
     """Random graphs of a split: every count is equally likely, and so is every graph of a count in the split.
 
     Shapes and the sum of the ranks of colours are drawn from a table of those that fit the split; all colours
@@ -404,20 +404,20 @@ def scene(config: SceneConfig, split: Tensor | int, bits: Tensor) -> SceneGraph:
     Args:
         config: The configuration.
         split: The number of the split in SPLITS (0 train, 1 validation, 2 test), or int64 of shape (n,).
-        bits: One hash for each scene, int64 of shape (n,); the graph is a function of it.
+        hashes: One hash for each scene, int64 of shape (n,); the graph is a function of it.
 
     Example:
         >>> graph = scene(SceneConfig(), 0, torch.tensor([1, 2, 3]))
         >>> graph.shape.shape
         torch.Size([3, 2])
     """
-    tables = _tables(config, bits.device)
+    tables = _tables(config, hashes.device)
     low, high = config.objects
-    count = low + integers(fold(bits, purpose("count")), high - low + 1)
-    state = fold(bits, purpose("graph"))
+    count = low + integers(fold(hashes, purpose("count")), high - low + 1)
+    state = fold(hashes, purpose("graph"))
     quadrant = tables.quadrants[count, integers(fold(state, 0), tables.placements[count])]
     cell = tables.cells[split, count, integers(fold(state, 1), tables.cell_counts[split, count])]
-    slots = fold(state[:, None], 2, torch.arange(high, device=bits.device))
+    slots = fold(state[:, None], 2, torch.arange(high, device=hashes.device))
     rank = integers(fold(slots, 0), config.colours)
     others = torch.where(quadrant >= 0, rank, 0)[:, 1:].sum(1)
     rank[:, 0] = (cell - others) % config.colours
@@ -429,14 +429,14 @@ def scene(config: SceneConfig, split: Tensor | int, bits: Tensor) -> SceneGraph:
         integers(fold(slots, 1), config.sizes),
         integers(fold(slots, 2), config.textures),
     )
-    return _jitter(config, graph, bits)
+    return _jitter(config, graph, hashes)
 
 
-def _jitter(config: SceneConfig, graph: SceneGraph, bits: Tensor) -> SceneGraph:
+def _jitter(config: SceneConfig, graph: SceneGraph, hashes: Tensor) -> SceneGraph:
     """Move objects within their quadrants, leaving a margin of one pixel."""
     reach = reaches(config)
-    slots = torch.arange(config.maximum, device=bits.device)
-    state = fold(bits, purpose("jitter"))[:, None]
+    slots = torch.arange(config.maximum, device=hashes.device)
+    state = fold(hashes, purpose("jitter"))[:, None]
     room = torch.where(graph.size == 0, reach[0], reach[1])
     moves = [integers(fold(state, slots, axis), 2 * room + 1) - room for axis in range(2)]
     x, y = (

@@ -21,13 +21,13 @@ def name_vocabulary(config: SceneConfig) -> Vocabulary:
     return Vocabulary.of(["top", "bottom", "left", "right", *SHAPES[: config.shapes]])
 
 
-def name_by_place(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple[Tensor, Tensor]:
+def name_by_place(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tuple[Tensor, Tensor]:
     """Names a random object of each scene by the quadrant that it is in, as in "top left".
 
     Args:
         graph: n scenes.
         config: Their configuration.
-        bits: One hash for each scene, int64 of shape (n,).
+        hashes: One hash for each scene, int64 of shape (n,).
 
     Returns:
         The name, int64 of shape (n, 2), and the number of the object, int64 of shape (n,).
@@ -40,21 +40,21 @@ def name_by_place(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple
         'top right'
     """
     ids = name_vocabulary(config).ids
-    index = pick(graph.present, bits)
+    index = pick(graph.present, hashes)
     quadrant = graph.quadrant.gather(1, index[:, None])[:, 0]
     return torch.stack([(quadrant >> 1) + ids["top"], (quadrant & 1) + ids["left"]], 1), index
 
 
-def name_by_shape(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> tuple[Tensor, Tensor]:
+def name_by_shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tuple[Tensor, Tensor]:
     """Names a random object of those that are the only one of their shape, as in "circle".
 
     Scenes without such an object are named by place. Arguments and results are those of ``name_by_place``.
     """
     alike = (graph.shape[:, :, None] == graph.shape[:, None, :]) & graph.present[:, None, :]
     alone = graph.present & (alike.sum(2) == 1)
-    index = pick(alone, bits)
+    index = pick(alone, hashes)
     shape = graph.shape.gather(1, index[:, None])[:, 0] + name_vocabulary(config).ids[SHAPES[0]]
-    place, placed = name_by_place(graph, config, fold(bits, 1))
+    place, placed = name_by_place(graph, config, fold(hashes, 1))
     named = alone.any(1)
     text = torch.where(named[:, None], pad_to(shape[:, None], NAME_LENGTH), place)
     return text, torch.where(named, index, placed)

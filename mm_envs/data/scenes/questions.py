@@ -116,7 +116,7 @@ def choices(config: SceneConfig) -> dict[str, int]:
 def ask(
     graph: SceneGraph,
     config: SceneConfig,
-    bits: Tensor,
+    hashes: Tensor,
     kind: Tensor | None = None,
     allowed: Collection[int] | None = None,
 ) -> Questions:
@@ -125,7 +125,7 @@ def ask(
     Args:
         graph: n scenes.
         config: Their configuration.
-        bits: One hash for each scene, int64 of shape (n,).
+        hashes: One hash for each scene, int64 of shape (n,).
         kind: The index in QUESTION_KINDS of the kind to ask, int64 of shape (n,). By default the kind is
             drawn uniformly from those that are available for the scene. A scene without an unambiguous
             question of its kind is asked for existence instead.
@@ -139,13 +139,13 @@ def ask(
         >>> question_vocabulary(config).decode(asked.tokens[0]).split()[:2]
         ['is', 'the']
     """
-    drafts = [make(graph, config, fold(bits, number)) for number, make in enumerate(_MAKERS)]
+    drafts = [make(graph, config, fold(hashes, number)) for number, make in enumerate(_MAKERS)]
     available = torch.stack([draft.available for draft in drafts], 1)
     if kind is None:
         usable = [draft.available for draft in drafts]
         if allowed is not None:
             usable = [flag if number in allowed else flag & False for number, flag in enumerate(usable)]
-        kind = pick(torch.stack(usable, 1), fold(bits, len(drafts)))
+        kind = pick(torch.stack(usable, 1), fold(hashes, len(drafts)))
         available = torch.stack(usable, 1)
     asked = available.gather(1, kind[:, None])[:, 0]
     kind = torch.where(asked, kind, QUESTION_KINDS.index("existence"))
@@ -187,30 +187,30 @@ def _templates(config: SceneConfig, device: torch.device) -> Tensor:
 # Drawing ----------------------------------------------------------------------------------------------------
 
 
-def pick(possible: Tensor, bits: Tensor) -> Tensor:
+def pick(possible: Tensor, hashes: Tensor) -> Tensor:
     """The index of a random True of each row, all equally likely; the last index where there is none.
 
     Args:
         possible: What may be picked, bool of shape (n, choices).
-        bits: One hash for each row, int64 of shape (n,).
+        hashes: One hash for each row, int64 of shape (n,).
 
     Example:
         >>> pick(torch.tensor([[False, True, False]]), torch.tensor([5])).tolist()
         [1]
     """
     rank = possible.cumsum(1)
-    drawn = integers(bits, rank[:, -1].clamp(min=1))
+    drawn = integers(hashes, rank[:, -1].clamp(min=1))
     return (rank <= drawn[:, None]).sum(1).clamp_(max=possible.shape[1] - 1)
 
 
-def _coin(bits: Tensor) -> Tensor:
-    return integers(bits, 2) == 1
+def _coin(hashes: Tensor) -> Tensor:
+    return integers(hashes, 2) == 1
 
 
-def _two(possible: Tensor, bits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _two(possible: Tensor, hashes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Two objects in focus, of the pairs that are possible (n, K, K), and whether there is one."""
     k, flat = possible.shape[1], possible.flatten(1)
-    chosen = pick(flat, bits)
+    chosen = pick(flat, hashes)
     return chosen // k, chosen % k, flat.any(1)
 
 
@@ -237,20 +237,20 @@ def _at(values: Tensor, index: Tensor) -> Tensor:
 # Kinds ------------------------------------------------------------------------------------------------------
 
 
-def _existence(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+def _existence(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
     """Yes: colour and shape of a random object. No: a random absent pair of colour and shape."""
     ids = question_vocabulary(config).ids
     pairs = torch.where(graph.present, graph.colour * config.shapes + graph.shape, -1)
-    every = torch.arange(config.colours * config.shapes, device=bits.device)
+    every = torch.arange(config.colours * config.shapes, device=hashes.device)
     here = (pairs[:, :, None] == every).any(1)
-    yes = _coin(fold(bits, 0)) | here.all(1)
-    seen = _at(pairs, pick(graph.present, fold(bits, 1)))
-    pair = torch.where(yes, seen, pick(~here, fold(bits, 2)))
+    yes = _coin(fold(hashes, 0)) | here.all(1)
+    seen = _at(pairs, pick(graph.present, fold(hashes, 1)))
+    pair = torch.where(yes, seen, pick(~here, fold(hashes, 2)))
     fill = [pair // config.shapes + ids[COLOURS[0]], pair % config.shapes + ids[SHAPES[0]]]
     return _Draft(fill, torch.where(yes, YES, NO), torch.ones_like(yes))
 
 
-def _count(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+def _count(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
     """The answer is drawn first, then whether to count a shape or a colour, then which one.
 
     Two objects offer all of the answers 0, 1 and 2 if they share exactly one of colour and shape: the shared
@@ -261,7 +261,7 @@ def _count(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     """
     vocabulary, s, k = question_vocabulary(config), config.shapes, config.maximum
     ids = vocabulary.ids
-    every = [torch.arange(number, device=bits.device) for number in (s, config.colours, k + 1)]
+    every = [torch.arange(number, device=hashes.device) for number in (s, config.colours, k + 1)]
     shapes, colours = (
         (value[:, :, None] == number).sum(1)
         for value, number in zip((graph.shape, graph.colour), every, strict=False)
@@ -269,50 +269,50 @@ def _count(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
     counted = torch.cat([shapes, colours], 1)[:, None, :] == every[2][:, None]
     by_shape, by_colour = counted[..., :s].any(2), counted[..., s:].any(2)
     offered = by_shape | by_colour
-    target = pick(offered, fold(bits, 0))
-    of_shape = _at(by_shape, target) & (~_at(by_colour, target) | _coin(fold(bits, 1)))
-    values = counted[torch.arange(len(bits), device=bits.device), target]
-    is_shape = torch.arange(values.shape[1], device=bits.device) < s
-    value = pick(values & (is_shape == of_shape[:, None]), fold(bits, 2))
+    target = pick(offered, fold(hashes, 0))
+    of_shape = _at(by_shape, target) & (~_at(by_colour, target) | _coin(fold(hashes, 1)))
+    values = counted[torch.arange(len(hashes), device=hashes.device), target]
+    is_shape = torch.arange(values.shape[1], device=hashes.device) < s
+    value = pick(values & (is_shape == of_shape[:, None]), fold(hashes, 2))
     fill = [
         torch.where(of_shape, value + ids[plural(SHAPES[0])], value - s + ids[COLOURS[0]]),
         torch.where(of_shape, vocabulary.pad, ids["objects"]),
     ]
     enough = offered.sum(1) >= (graph.count + 1).clamp(max=3)
-    return _Draft(fill, target + ZERO, enough & _kept(config, shapes, colours, fold(bits, 3)))
+    return _Draft(fill, target + ZERO, enough & _kept(config, shapes, colours, fold(hashes, 3)))
 
 
-def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, bits: Tensor) -> Tensor:
+def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, hashes: Tensor) -> Tensor:
     """The thinning of ``_count``, given how often each shape and each colour occurs."""
     s, c = config.shapes, config.colours
     shared = [(times >= 2).any(1) for times in (shapes, colours)]
     frequent, rare = shared if s <= c else reversed(shared)
-    chance = integers(bits, max(s, c, 2) - 1) < min(s, c) - 1
+    chance = integers(hashes, max(s, c, 2) - 1) < min(s, c) - 1
     return ~(frequent & ~rare) | chance
 
 
-def _choice(graph: SceneGraph, bits: Tensor, asked: Tensor, known: Tensor) -> tuple[Tensor, ...]:
+def _choice(graph: SceneGraph, hashes: Tensor, asked: Tensor, known: Tensor) -> tuple[Tensor, ...]:
     """One attribute of the first of two objects, told apart by another: known, true, two options, fair."""
     possible = _both(_unique(graph, known)) & _differ(asked)
-    a, b, available = _two(possible, fold(bits, 0))
+    a, b, available = _two(possible, fold(hashes, 0))
     true, other = _at(asked, a), _at(asked, b)
-    first = _coin(fold(bits, 1))
+    first = _coin(fold(hashes, 1))
     options = torch.where(first, true, other), torch.where(first, other, true)
     return (_at(known, a), true, *options, available)
 
 
-def _colour(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+def _colour(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
     """The true colour or that of the other object."""
     ids, first = question_vocabulary(config).ids, answers(config).index(COLOURS[0])
-    shape, true, one, two, available = _choice(graph, bits, graph.colour, graph.shape)
+    shape, true, one, two, available = _choice(graph, hashes, graph.colour, graph.shape)
     fill = [shape + ids[SHAPES[0]], one + ids[COLOURS[0]], two + ids[COLOURS[0]]]
     return _Draft(fill, true + first, available)
 
 
-def _shape(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+def _shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
     """The true shape or that of the other object."""
     ids, first = question_vocabulary(config).ids, answers(config).index(SHAPES[0])
-    colour, true, one, two, available = _choice(graph, bits, graph.shape, graph.colour)
+    colour, true, one, two, available = _choice(graph, hashes, graph.shape, graph.colour)
     fill = [colour + ids[COLOURS[0]], one + ids[SHAPES[0]], two + ids[SHAPES[0]]]
     return _Draft(fill, true + first, available)
 
@@ -323,31 +323,31 @@ def _referred(graph: SceneGraph, config: SceneConfig, index: Tensor) -> list[Ten
     return [_at(graph.colour, index) + ids[COLOURS[0]], _at(graph.shape, index) + ids[SHAPES[0]]]
 
 
-def _relation(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+def _relation(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
     """The true relation or its opposite, along an axis on which the two objects differ."""
     vocabulary, k = question_vocabulary(config), config.maximum
     ids, left, above = vocabulary.ids, graph.left_of(), graph.above()
-    objects = torch.arange(k, device=bits.device)[None]
+    objects = torch.arange(k, device=hashes.device)[None]
     possible = _both(_unique(graph, graph.colour, graph.shape)) & _differ(objects)
-    a, b, available = _two(possible, fold(bits, 0))
+    a, b, available = _two(possible, fold(hashes, 0))
     left_of, right_of, over, under = (
         _at(holds.flatten(1), pair) for holds in (left, above) for pair in (a * k + b, b * k + a)
     )
-    across = (left_of | right_of) & (~(over | under) | _coin(fold(bits, 1)))
+    across = (left_of | right_of) & (~(over | under) | _coin(fold(hashes, 1)))
     true = torch.where(across, right_of.long(), 2 + under.long())
-    yes = _coin(fold(bits, 2))
+    yes = _coin(fold(hashes, 2))
     word = torch.where(yes, true, true ^ 1)
     said = [word + ids[RELATIONS[0]], torch.where(across, ids["of"], vocabulary.pad)]
     fill = [*_referred(graph, config, a), *said, *_referred(graph, config, b)]
     return _Draft(fill, torch.where(yes, YES, NO), available)
 
 
-def _comparison(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> _Draft:
+def _comparison(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
     """Whether one of two objects of different size is the larger, or the smaller, one."""
     ids = question_vocabulary(config).ids
     possible = _both(_unique(graph, graph.colour, graph.shape)) & _differ(graph.size)
-    a, b, available = _two(possible, fold(bits, 0))
-    smaller = _coin(fold(bits, 1))
+    a, b, available = _two(possible, fold(hashes, 0))
+    smaller = _coin(fold(hashes, 1))
     yes = (_at(graph.size, a) < _at(graph.size, b)) == smaller
     fill = [*_referred(graph, config, a), smaller + ids[COMPARISONS[0]], *_referred(graph, config, b)]
     return _Draft(fill, torch.where(yes, YES, NO), available)

@@ -25,13 +25,13 @@ _DARKEST, _DARK_LEVELS = 14, 24
 _STEEPEST = 12  # how many levels a background may change from edge to edge, along each axis
 
 
-def render(graph: SceneGraph, config: SceneConfig, bits: Tensor | None = None) -> Tensor:
+def render(graph: SceneGraph, config: SceneConfig, hashes: Tensor | None = None) -> Tensor:
     """The pictures of some scenes.
 
     Args:
         graph: n scenes.
         config: Their configuration.
-        bits: One hash for each scene, int64 of shape (n,), that decides its background: a dark tone with a
+        hashes: One hash for each scene, int64 of shape (n,), that decides its background: a dark tone with a
             faint gradient. Without, every background is the same plain one.
 
     Returns:
@@ -47,17 +47,17 @@ def render(graph: SceneGraph, config: SceneConfig, bits: Tensor | None = None) -
     chunk = _CHUNK if graph.x.device.type == "cpu" else max(len(graph), 1)
     for start in range(0, len(graph), chunk):
         rows = slice(start, start + chunk)
-        _draw(graph.select(rows), config, None if bits is None else bits[rows], pictures[rows])
+        _draw(graph.select(rows), config, None if hashes is None else hashes[rows], pictures[rows])
     return pictures
 
 
-def _draw(graph: SceneGraph, config: SceneConfig, bits: Tensor | None, out: Tensor) -> None:
+def _draw(graph: SceneGraph, config: SceneConfig, hashes: Tensor | None, out: Tensor) -> None:
     n, half = len(graph), config.pixels // 2
     slot, sprite = _quadrants(graph)
     cover = _patches(graph, config, slot, sprite).view(n, 1, 2, 2, half, half).transpose(3, 4)
     palette = _palette(config.hide_colour, out.device)
     colour = palette[graph.colour.gather(1, slot)].view(n, 2, 1, 2, 1, 3).permute(0, 5, 1, 2, 3, 4)
-    ground = _background(config, bits, n, out.device).view(n, 3, 2, half, 2, half)
+    ground = _background(config, hashes, n, out.device).view(n, 3, 2, half, 2, half)
     # Coverage is at most 128, so that the products fit into 16 bits.
     blend = (colour - ground).mul_(cover).bitwise_right_shift_(7).add_(ground)
     out.view(n, 3, 2, half, 2, half).copy_(blend)
@@ -150,12 +150,12 @@ def _palette(hide: bool, device: torch.device) -> Tensor:
     return torch.tensor(colours, dtype=torch.int16).to(device)
 
 
-def _background(config: SceneConfig, bits: Tensor | None, n: int, device: torch.device) -> Tensor:
+def _background(config: SceneConfig, hashes: Tensor | None, n: int, device: torch.device) -> Tensor:
     """Dark tones with a faint gradient, int16 of shape (n, 3, pixels, pixels)."""
     side = config.pixels
-    if bits is None:
+    if hashes is None:
         return torch.full((), _DARKEST, dtype=torch.int16, device=device).expand(n, 3, side, side)
-    state = fold(bits, purpose("background"))
+    state = fold(hashes, purpose("background"))
     level = _DARKEST + integers(fold(state[:, None], torch.arange(3, device=device)), _DARK_LEVELS)
     steepest = 128 * _STEEPEST // side  # in 128ths of a level per pixel
     slope = integers(fold(state[:, None], torch.arange(3, 5, device=device)), 2 * steepest + 1) - steepest

@@ -34,7 +34,7 @@ _NOISE_BITS = 16
 _QUIETEST = 0.5
 
 
-def synthesise(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> Tensor:
+def synthesise(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> Tensor:
     """The sounds of some scenes.
 
     The sound is cut into K slots of equal length, one for each object that a scene may hold; slots without an
@@ -43,7 +43,7 @@ def synthesise(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> Tensor:
     Args:
         graph: n scenes.
         config: Their configuration; ``noise`` is the largest deviation of the noise.
-        bits: One hash for each scene, int64 of shape (n,), that decides order, phase, volume and noise.
+        hashes: One hash for each scene, int64 of shape (n,), that decides order, phase, volume and noise.
 
     Returns:
         Samples at 8,000 per second, float32 of shape (n, 4096), in [-1, 1].
@@ -53,36 +53,36 @@ def synthesise(graph: SceneGraph, config: SceneConfig, bits: Tensor) -> Tensor:
         >>> synthesise(decode(SceneConfig(), torch.tensor([0])), SceneConfig(), torch.tensor([5])).shape
         torch.Size([1, 4096])
     """
-    sounds = torch.zeros((len(graph), SAMPLES), device=bits.device)
-    chunk = _CHUNK if bits.device.type == "cpu" else max(len(graph), 1)
+    sounds = torch.zeros((len(graph), SAMPLES), device=hashes.device)
+    chunk = _CHUNK if hashes.device.type == "cpu" else max(len(graph), 1)
     for start in range(0, len(graph), chunk):
         rows = slice(start, start + chunk)
-        _play(graph.select(rows), config, bits[rows], sounds[rows])
+        _play(graph.select(rows), config, hashes[rows], sounds[rows])
     return sounds
 
 
-def _play(graph: SceneGraph, config: SceneConfig, bits: Tensor, out: Tensor) -> None:
+def _play(graph: SceneGraph, config: SceneConfig, hashes: Tensor, out: Tensor) -> None:
     n, slots = graph.present.shape
     length = SAMPLES // slots
-    state = fold(bits, purpose("sound"))[:, None]
-    order = slot_order(slots, bits)
+    state = fold(hashes, purpose("sound"))[:, None]
+    order = slot_order(slots, hashes)
     tone = (graph.shape * len(PITCHES) + graph.colour).gather(1, order)
     volume = _QUIETEST + uniform(fold(state, 0, order)) * (0.9 - _QUIETEST)
     volume = torch.where(graph.present.gather(1, order), volume, 0.0)
     start = tone.clamp(min=0) * (SAMPLES + _STARTS) + integers(fold(state, 1, order), _STARTS)
-    index = start[:, :, None] + torch.arange(length, device=bits.device)
-    played = _tones(bits.device)[index].mul_(_envelope(length, bits.device)).mul_(volume[:, :, None])
+    index = start[:, :, None] + torch.arange(length, device=hashes.device)
+    played = _tones(hashes.device)[index].mul_(_envelope(length, hashes.device)).mul_(volume[:, :, None])
     out[:, : slots * length] = played.view(n, slots * length)
     if config.noise:
         begin = integers(fold(state, 2), 2**_NOISE_BITS - SAMPLES)
-        hiss = _noise(bits.device)[begin + torch.arange(SAMPLES, device=bits.device)]
+        hiss = _noise(hashes.device)[begin + torch.arange(SAMPLES, device=hashes.device)]
         out.add_(hiss.mul_(config.noise)).clamp_(-1.0, 1.0)
 
 
-def slot_order(slots: int, bits: Tensor) -> Tensor:
+def slot_order(slots: int, hashes: Tensor) -> Tensor:
     """Which object sounds in each slot: random permutations, int64 of shape (n, slots)."""
-    orders = _orders(slots, bits.device)
-    return orders[integers(fold(bits, purpose("sound order")), len(orders))]
+    orders = _orders(slots, hashes.device)
+    return orders[integers(fold(hashes, purpose("sound order")), len(orders))]
 
 
 @lru_cache(maxsize=16)

@@ -1,8 +1,8 @@
 """A conformance suite for any Gymnasium vector environment.
 
-``gymnasium.utils.env_checker`` looks at single environments only. This suite drives a vector environment with
-known actions and tries the rules that training code relies on: what a result looks like, what happens at the
-end of an episode in each autoreset mode, that nothing returned is changed later, what seeds mean.
+``gymnasium.utils.env_checker`` checks single environments only. This suite drives a vector environment with
+known actions and tests the rules that training code relies on: the form of results, the end of an episode in
+each autoreset mode, that returned values never change later, and what seeds mean.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["RULES", "Check", "Report", "check_vector_env"]
 
 
 class Rule(NamedTuple):
-    """A rule, and the rules without which it cannot be tried."""
+    """A rule, and the rules that it needs."""
 
     name: str
     try_on: Callable[[Run], str]
@@ -51,7 +51,7 @@ RULES: tuple[Rule, ...] = (
     Rule("rows differ", seeding.rows_differ, _REPEATABLE),
     Rule("adjacent seeds", seeding.adjacent_seeds, _REPEATABLE),
     Rule("batch invariance", seeding.batch_invariance, _REPEATABLE),
-    Rule("in-place change", memory.in_place_change, (*_REPEATABLE, "info masks")),
+    Rule("in-place change", memory.inplace_change, (*_REPEATABLE, "info masks")),
     Rule("final observation", autoreset.final_observation, _REPEATABLE),
     Rule("first observation", autoreset.first_observation, _REPEATABLE),
     Rule("reset step", autoreset.reset_step, _FORM),
@@ -74,26 +74,26 @@ def check_vector_env(
     strict: bool = False,
     raise_on_failure: bool = True,
 ) -> Report:
-    """Tries every rule on a vector environment.
+    """Tests every rule on a vector environment.
 
     Args:
-        envs: The environment, or a function that builds it. It is used up: its last act is to be closed. Few
-            rows are enough (4 to 16), as everything that it returns is kept.
+        envs: The environment, or a function that builds it. It is closed at the end. Few rows are enough (4
+            to 16), as everything that it returns is kept.
         seed: Seed of the resets and of the random actions.
         steps: Steps of each of about ten drives; some episodes have to end within them.
-        make: ``make(num_envs)`` builds another copy. With it the rules are tried that need one. Keywords that
-            it may take besides: ``autoreset_mode`` (another mode, to compare final and first observations
-            with) and ``first_row`` (the number of its first row, for batch invariance).
-        strict: Whether also to fail what Gymnasium's own vector environments depart from: seeds that are
+        make: ``make(num_envs)`` builds another copy, for the rules that need one. It may take the keywords
+            ``autoreset_mode`` (another mode, to compare final and first observations with) and
+            ``first_row`` (the number of its first row, for batch invariance).
+        strict: Whether to fail departures that Gymnasium's own vector environments share: seeds that are
             ``seed + row``, options that are changed, an additional dimension of the actions, statistics
-            that follow when an info is changed in place.
-        raise_on_failure: Whether to raise if a rule does not hold, rather than only to report it.
+            that change with a returned info.
+        raise_on_failure: Whether to raise if a rule fails, rather than only to report it.
 
     Returns:
         One entry per rule. ``print(report)`` shows a table.
 
     Raises:
-        AssertionError: Some rule does not hold; the message names each with its cure.
+        AssertionError: A rule fails; the message names each with its cure.
         TypeError: ``envs`` is no vector environment.
 
     Example:
@@ -119,10 +119,10 @@ def check_vector_env(
 
 
 def _try(rule: Rule, run: Run, strict: bool, done: list[Check]) -> Check:
-    said = (inspect.getdoc(rule.try_on) or "").splitlines()[0]
+    text = (inspect.getdoc(rule.try_on) or "").splitlines()[0]
     failed = [check.name for check in done if check.name in rule.needs and check.status == "fails"]
     if failed:
-        return Check(rule.name, "skipped", f'needs "{failed[0]}" to hold', said)
+        return Check(rule.name, "skipped", f'needs "{failed[0]}" to hold', text)
     status: Status = "holds"
     try:
         detail = rule.try_on(run)
@@ -135,4 +135,4 @@ def _try(rule: Rule, run: Run, strict: bool, done: list[Check]) -> Check:
         status, detail = "fails", str(fault)
     except Exception as error:
         status, detail = "fails", f"raised {type(error).__name__}: {error}"
-    return Check(rule.name, status, detail, said)
+    return Check(rule.name, status, detail, text)

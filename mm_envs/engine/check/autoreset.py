@@ -1,9 +1,8 @@
-"""Rules about the end of an episode, mode by mode.
+"""Rules about the end of an episode, by autoreset mode (https://farama.org/Vector-Autoreset-Mode).
 
-SAME_STEP: the step that ends an episode returns the first observation of the next one, and what ended is in
-``info``. NEXT_STEP: the step after it ignores the action and returns that first observation. DISABLED: the
+SAME_STEP: the step that ends an episode returns the first observation of the next one, and ``info`` holds the
+end. NEXT_STEP: the following step ignores the action and returns that first observation. DISABLED: the
 caller resets finished rows by ``reset(options={"reset_mask": mask})``.
-See https://farama.org/Vector-Autoreset-Mode.
 """
 
 from __future__ import annotations
@@ -65,10 +64,10 @@ def final_observation(run: Run) -> str:
     return f"{len(pairs)} differ from the next first observation"
 
 
-def _stale(run: Run, said: str) -> str:
+def _stale(run: Run, fault: str) -> str:
     if run.mode is AutoresetMode.SAME_STEP:
-        return f"{said}: copy the observation into final_obs before the row is reset, and do reset the row"
-    return f"{said}: the step that ends an episode returns its last observation, and the reset comes later"
+        return f"{fault}: copy the observation into final_obs before the row is reset, and do reset the row"
+    return f"{fault}: the step that ends an episode returns its last observation, and the reset comes later"
 
 
 def first_observation(run: Run) -> str:
@@ -126,7 +125,7 @@ def reset_mask(run: Run) -> str:
     kept = [row for row in np.flatnonzero(~mask).tolist() if not trees.same(before[row], after[row])]
     if kept:
         raise Fault(f"row {kept[0]} changed though its mask is False: leave the other rows as they are")
-    # A row may have stood at the start all the time, if there is only one start.
+    # A row may have been at the start all the time, if there is only one start.
     starts = [*run.rows(run.recorded[0].obs), *after]
     fixed = all(trees.same(starts[0], start) for start in starts[: run.n] + starts[run.n :: 2])
     if not fixed and all(trees.same(before[row], after[row]) for row in np.flatnonzero(mask).tolist()):
@@ -153,7 +152,7 @@ def options_unchanged(run: Run) -> str:
 
 def _only(run: Run, mode: AutoresetMode) -> None:
     if run.mode is not mode:
-        raise Skip(f"speaks of {mode.name}, and the mode is {run.mode.name}")
+        raise Skip(f"is about {mode.name}, and the mode is {run.mode.name}")
 
 
 def _need_final(run: Run) -> None:

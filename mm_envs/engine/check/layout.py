@@ -183,18 +183,18 @@ def _members(run: Run, found: list[tuple[Call, list[Any]]]) -> int:
         for row in rows:
             if not space.contains(row):
                 raise Fault(
-                    f"{_outside(space, row, 'a row')} (after a {call.kind}): "
+                    f"{_not_in(space, row, 'a row')} (after a {call.kind}): "
                     "correct the value, or the bounds of the space"
                 )
     return sum(len(rows) for _, rows in found)
 
 
-def _outside(space: gym.Space[Any], value: Any, path: str) -> str:
+def _not_in(space: gym.Space[Any], value: Any, path: str) -> str:
     parts = _parts(space)
     if parts is not None and isinstance(value, (Mapping, tuple)) and len(value) == len(parts):
         for key, part in parts.items():
             if not part.contains(inner := value[key]):
-                return _outside(part, inner, f"{path}[{key!r}]")
+                return _not_in(part, inner, f"{path}[{key!r}]")
     if isinstance(value, (np.ndarray, np.generic)) and value.size and value.dtype.kind in "biuf":
         return (
             f"{path} ({value.dtype}{list(value.shape)} from {value.min()} to {value.max()}) is not in {space}"
@@ -217,10 +217,10 @@ def _bad_entries(info: Mapping[str, Any], n: int, path: str) -> Iterator[str]:
         where = f"{path}[{key!r}]"
         if key.startswith("_"):
             if not trees.is_array(value) or tuple(value.shape) != (n,) or trees.dtype_name(value) != "bool":
-                said = (
+                found = (
                     f"{trees.dtype_name(value)}{list(value.shape)}" if trees.is_array(value) else _say(value)
                 )
-                yield f"the mask {where} is {said} instead of bool[{n}]"
+                yield f"the mask {where} is {found} instead of bool[{n}]"
         elif isinstance(value, Mapping):
             yield from _bad_entries(value, n, where)
         elif trees.is_array(value) and tuple(value.shape)[:1] != (n,):

@@ -1,4 +1,4 @@
-"""Rules about memory: nothing that was returned changes later, and nothing returned reaches inside."""
+"""Rules about memory: returned values never change later and share no memory with the environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def final_apart(run: Run) -> str:
     return f"{len(found)} steps"
 
 
-def in_place_change(run: Run) -> str:
+def inplace_change(run: Run) -> str:
     """Changing what was returned in place does not change what the environment does."""
     _need_copies(run)
 
@@ -48,9 +48,9 @@ def in_place_change(run: Run) -> str:
 
 def _info_difference(run: Run, changed: Recording) -> str | None:
     """The first entry of an info that differs, out of those that a mere repetition leaves the same."""
-    everybody = np.ones(run.n, dtype=np.bool_)
+    all_rows = np.ones(run.n, dtype=np.bool_)
     for index, calls in enumerate(zip(run.recorded, run.record(), changed, strict=True)):
-        infos = [trees.leaves(trees.told(call.info, everybody), "info") for call in calls]
+        infos = [trees.leaves(trees.masked(call.info, all_rows), "info") for call in calls]
         for (path, first), (_, again), (_, now) in zip(*infos, strict=False):
             if trees.same(first, again) and not trees.same(first, now):
                 return f"{path} of call {index} ({calls[0].kind})"

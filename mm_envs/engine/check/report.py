@@ -1,4 +1,4 @@
-"""What a conformance run found: one line per rule, as a table or as JSON values."""
+"""The report of a conformance run: one line per rule, as a table or as JSON values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Departure(Fault):
 
 
 class Skip(Exception):
-    """A rule cannot be tried here; the message says why, and what it needs."""
+    """A rule that cannot be tested here; the message names the reason and what it needs."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Check:
     Attributes:
         name: The short name of the rule.
         status: ``"holds"``, ``"fails"`` or ``"skipped"``.
-        detail: What was seen; for a failure, what is wrong and how to cure it.
-        rule: The rule itself, in one sentence.
+        detail: What was seen; of a failure, the fault and its cure.
+        rule: The rule in one sentence.
     """
 
     name: str
@@ -40,11 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of all rules for one vector environment.
-
-    Attributes:
-        title: What was checked.
-        checks: One entry per rule, in the order of trying.
+    """The outcome of all rules for one vector environment, in the order of testing.
 
     Example:
         >>> report = Report("envs", (Check("close", "holds", "closed twice"),))
@@ -79,7 +75,7 @@ class Report:
         return "\n".join([*lines, "{} hold, {} fail, {} skipped".format(*counts)])
 
     def message(self) -> str:
-        """The failures as the text of an error: each with what is wrong, its cure and the rule."""
+        """The failures as the text of an error, each with its cure and the rule."""
         head = f"{self.title} breaks {len(self.failures)} of {len(self.checks)} rules:"
         return "\n".join([head, *(f"- {c.name}: {c.detail}\n  (rule: {c.rule})" for c in self.failures)])
 

@@ -1,4 +1,4 @@
-"""Driving a vector environment with actions that are known beforehand, and keeping what it returned."""
+"""Drives a vector environment with known actions and records what it returns."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 
 class Actions:
-    """Random actions of which those of a row depend on (seed, row, step) only, never on the other rows.
+    """Random actions; those of a row depend on (seed, row, step) only, never on the other rows.
 
     Args:
         space: The space of one action.
-        rows: Which row's actions each row of the environment gets.
+        rows: The row whose actions each row of the environment gets.
         seed: Seed of the actions.
         device: The device of the actions, as tensors; None for NumPy.
-        obey: Whether the rows that ended with the step before get their action, or another one.
+        obey: Whether rows that ended with the step before get their action, or another one.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Actions:
         return known[step]
 
     def batch(self, actions: Sequence[Any]) -> Any:
-        """Single actions put together, on the device."""
+        """A batch of single actions, on the device."""
         empty: Any = create_empty_array(self.space, len(actions))
         batch = concatenate(self.space, actions, empty)
         if self.device is None:
@@ -79,7 +79,7 @@ class Actions:
 
 @dataclass(frozen=True)
 class Call:
-    """What one call of reset or step took and returned.
+    """The result of one call of reset or step.
 
     Attributes:
         kind: Which call.
@@ -102,7 +102,7 @@ class Call:
 
     @property
     def core(self) -> dict[str, Any]:
-        """What has to be repeatable, of a snapshot.
+        """The parts of a snapshot that have to be repeatable.
 
         Infos may hold wall-clock times, so only ``final_obs`` counts of them, in the rows of its mask.
         """
@@ -122,10 +122,7 @@ Choose: TypeAlias = Callable[[int, Mask], Any]
 
 
 def drive(envs: Envs, choose: Choose, steps: int, seed: int | None) -> Iterator[Call]:
-    """Resets and steps, resetting finished rows where the environment leaves that to its caller.
-
-    What is yielded is what the environment returned, not a copy: the consumer may keep it or change it.
-    """
+    """Resets and steps, and resets finished rows with DISABLED; yields results, not copies."""
     running = np.zeros(envs.num_envs, dtype=np.bool_)
     obs, info = envs.reset(seed=seed)
     yield Call("reset", obs, info, ~running)
@@ -144,7 +141,7 @@ Recording: TypeAlias = list[Call]
 
 
 def first_difference(one: Recording, other: Recording) -> str | None:
-    """Where two recordings first differ, in words, or None if they are equal bit for bit."""
+    """The path of the first difference of two recordings; None if they are equal bit for bit."""
     for index, (left, right) in enumerate(zip(one, other, strict=False)):
         path = trees.difference(left.core, right.core)
         if path is not None or left.kind != right.kind:
@@ -154,11 +151,11 @@ def first_difference(one: Recording, other: Recording) -> str | None:
 
 @dataclass
 class Run:
-    """One conformance run: the environment, how to build more of them, and what was recorded.
+    """One conformance run: the environment, how to build copies, and recordings.
 
     Attributes:
         envs: The environment to check.
-        make: Builds one with another number of rows; None if nobody can.
+        make: Builds a copy with another number of rows, or None.
         seed: Seed of the resets and the actions.
         steps: Steps of a recording.
     """
@@ -182,14 +179,14 @@ class Run:
 
     @cached_property
     def device(self) -> torch.device | None:
-        """Where the tensors are that the environment returns; None if it returns NumPy."""
+        """The device of the tensors that the environment returns; None if it returns NumPy."""
         tensors = [leaf for _, leaf in trees.arrays(self.envs.reset(seed=self.seed)[0])]
         found = next((leaf.device for leaf in tensors if isinstance(leaf, Tensor)), None)
         own = getattr(self.envs, "device", None)
         return torch.device(own) if found is not None and own is not None else found
 
     def actions(self, rows: Sequence[int] | None = None, *, obey: bool = True) -> Actions:
-        """Actions for the given rows (all of them, unless told otherwise)."""
+        """Actions for the given rows, by default all."""
         rows = range(self.n) if rows is None else rows
         return Actions(self.envs.single_action_space, rows, self.seed, self.device, obey)
 
@@ -203,7 +200,7 @@ class Run:
 
     @cached_property
     def kept(self) -> list[tuple[Call, Call]]:
-        """What the calls returned, beside snapshots taken at once."""
+        """The results of all calls, each with a snapshot taken at once."""
         return [(call, call.snapshot()) for call in drive(self.envs, self.actions(), self.steps, self.seed)]
 
     @property
@@ -223,7 +220,7 @@ class Run:
 
     @cached_property
     def twin(self) -> Recording | None:
-        """A recording of the same steps in another autoreset mode, or None if none can be built."""
+        """A recording of the same steps in another autoreset mode; None if none can be built."""
         for mode in (AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED, AutoresetMode.SAME_STEP):
             if mode is not self.mode:
                 with contextlib.suppress(Skip, ValueError, NotImplementedError):
@@ -232,7 +229,7 @@ class Run:
 
     @property
     def ends(self) -> list[Call]:
-        """The recorded steps with which a row ended."""
+        """The recorded steps that ended a row."""
         return [call for call in self.recorded if call.kind == "step" and call.mask.any()]
 
     def need_ends(self) -> list[Call]:
@@ -266,6 +263,6 @@ class Run:
         return self._open[-1]
 
     def close(self) -> None:
-        """Closes whatever the run has built."""
+        """Closes the environments that the run has built."""
         for envs in self._open:
             envs.close()

@@ -1,4 +1,4 @@
-"""Rules about seeds: what has to be equal, and what must not be."""
+"""Rules about seeds: which trajectories are equal, and which differ."""
 
 from __future__ import annotations
 

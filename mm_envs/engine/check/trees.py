@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def is_object_array(tree: Any) -> bool:
-    """Whether this is a NumPy array of Python objects, as Gymnasium puts single observations into infos."""
+    """Whether this is a NumPy array of objects, the form of single observations in Gymnasium's infos."""
     return isinstance(tree, np.ndarray) and tree.dtype == object and tree.ndim > 0
 
 
@@ -66,7 +66,7 @@ def snapshot(tree: Any) -> Any:
 
 def _snapshot_leaf(leaf: Any) -> Any:
     if isinstance(leaf, Tensor):
-        if leaf.is_meta:  # It has no values; what to say of that is up to the rule about devices.
+        if leaf.is_meta:  # It has no values; the rule about devices reports it.
             leaf = torch.zeros_like(leaf, device="cpu")
         return leaf.detach().cpu().numpy().copy()
     return leaf.copy() if isinstance(leaf, np.ndarray) else copy.deepcopy(leaf)
@@ -99,13 +99,13 @@ def rows(space: gym.Space[Any], batch: Any) -> list[Any]:
     return list(batch) if is_object_array(batch) else list(iterate(space, batch))
 
 
-def told(info: Mapping[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """What a snapshot of an info says: every entry in the rows of its mask, and of the masks around it."""
+def masked(info: Mapping[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """The entries of a snapshot of an info in the rows of their masks, nested masks included."""
     result: dict[str, Any] = {}
     for key, value in info.items():
         here = mask & info[f"_{key}"] if f"_{key}" in info else mask
         if isinstance(value, Mapping):
-            result[key] = told(value, here)
+            result[key] = masked(value, here)
         else:
             result[key] = value[here] if is_array(value) else value
     return result
@@ -115,7 +115,7 @@ def overwrite(tree: Any) -> None:
     """Changes every value of every array that can be written to, in place."""
     for _, leaf in arrays(tree):
         if isinstance(leaf, Tensor):
-            # A broadcast tensor has several elements in one place and refuses to be written to.
+            # A broadcast tensor has several elements at one address and refuses to be written to.
             if 0 not in leaf.stride() and not leaf.is_inference():
                 with torch.no_grad():
                     leaf.copy_(-1 - leaf if leaf.is_floating_point() else ~leaf)

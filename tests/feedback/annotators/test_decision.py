@@ -85,11 +85,11 @@ def test_skip_comes_before_equal_and_equal_before_mistakes(mistakes: float) -> N
 def test_the_mirror_image(pull: float, b: float, mistakes: float, position: float, label: int) -> None:
     n = 50
     there, labels = torch.full((n,), pull), torch.full((n,), label)
-    bits, sign = fold(torch.arange(n), label), SIGN[:n]
+    hashes, sign = fold(torch.arange(n), label), SIGN[:n]
     one = Decision(b, mistakes, position=position, fatigue=50.0)
     other = Decision(b, mistakes, position=-position, fatigue=50.0)
-    given = one.choice(there, there, there, bits, sign, labels)
-    turned = other.choice(there, -there, -there, bits, -sign, labels)
+    given = one.choice(there, there, there, hashes, sign, labels)
+    turned = other.choice(there, -there, -there, hashes, -sign, labels)
     assert torch.equal(given, torch.tensor([SECOND, FIRST, TIE, SKIP])[turned])
     chance = one.probability(there, labels) + other.probability(-there, labels)
     torch.testing.assert_close(chance, torch.ones(n))

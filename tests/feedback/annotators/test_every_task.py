@@ -13,7 +13,7 @@ from feedback.annotators.blindness import unseen_parts
 from feedback.candidates import Edits, Mixture, OtherPictures, RightAndWrong
 from feedback.preferences import FIRST, SECOND, TIE
 from mm_envs.episodes import Episodes
-from mm_envs.judges import true_utility
+from mm_envs.feedback_sources import true_utility
 from mm_envs.tasks import Task
 from mm_envs.tasks.play import answered
 

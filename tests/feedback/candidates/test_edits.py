@@ -27,9 +27,9 @@ ALL = WordClasses.among(WORDS, (), len(SPECIALS))
 
 def answers() -> tuple[Tensor, Tensor]:
     """Random answers of 0 to 9 words, padded."""
-    bits = fold(stream(0, "answers"), torch.arange(N))
-    length = (bits >> 3) % (PLACES + 1)
-    words = len(SPECIALS) + (fold(bits[:, None], torch.arange(PLACES)) >> 3) % (len(WORDS) - len(SPECIALS))
+    hashes = fold(stream(0, "answers"), torch.arange(N))
+    length = (hashes >> 3) % (PLACES + 1)
+    words = len(SPECIALS) + (fold(hashes[:, None], torch.arange(PLACES)) >> 3) % (len(WORDS) - len(SPECIALS))
     return words.masked_fill(torch.arange(PLACES) >= length[:, None], PAD), length
 
 

@@ -87,8 +87,8 @@ def test_policy_samples_are_drawn_at_their_temperature() -> None:
 def test_other_pictures_are_others_of_the_same_split() -> None:
     task = make_task("caption", items=8)
     items = torch.arange(12).repeat(200)
-    bits = torch.arange(len(items)) * 7919
-    other = task.dataset.others(items, bits, 1)[:, 0]
+    hashes = torch.arange(len(items)) * 7919
+    other = task.dataset.others(items, hashes, 1)[:, 0]
     for split in task.dataset.splits.values():
         mine = torch.isin(items, torch.tensor(list(split)))
         assert set(other[mine].tolist()) == set(split)

@@ -30,8 +30,8 @@ N = 24
 
 def drawn(name: str, **arguments: object):  # noqa: ANN201
     prompts, tickets = draw_prompts(name, N, seed=3, **arguments)
-    bits = torch.arange(N)
-    first, second = tickets.task.random(fold(bits, 0)), tickets.task.random(fold(bits, 1))
+    hashes = torch.arange(N)
+    first, second = tickets.task.random(fold(hashes, 0)), tickets.task.random(fold(hashes, 1))
     return prompts, tickets, first, second
 
 

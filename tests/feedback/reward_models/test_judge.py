@@ -130,7 +130,7 @@ def test_dense_rewards_are_refused(folders: dict[str, Path]) -> None:
 
 
 def test_the_name_stands_in_the_table() -> None:
-    assert mm_envs.judges.FEEDBACKS["reward_model"] == "feedback.reward_models:LearnedReward"
+    assert mm_envs.feedback_sources.FEEDBACKS["reward_model"] == "feedback.reward_models:LearnedReward"
 
 
 def test_an_environment_that_is_not_ours_is_scored_by_its_spaces(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--settings", "gama=1"], "PPOSettings has no argument 'gama' (did you mean gamma?)"),
         (["--policy", "features"], "--policy features is not key=value"),
         (["--algo", "pg", "--num-envs", "6"], "group_size=4 does not divide num_envs=6"),
-        (["--set", "reward=dense"], "reward='dense' needs a judge"),
+        (["--set", "reward=dense"], "reward='dense' needs feedback"),
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(

@@ -1,4 +1,4 @@
-"""A broken installation is told apart from a sound one, and how to mend it is said."""
+"""Faults of an installation are found, and each names its cure."""
 
 import os
 import subprocess
@@ -55,10 +55,10 @@ def test_a_shadowing_module_of_the_working_directory(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "feedback", raising=False)
-    said = installation.shadow("feedback", ROOT / "feedback")
-    assert said is not None
-    assert str(tmp_path / "feedback.py") in said
-    assert "python -P" in said
+    message = installation.shadow("feedback", ROOT / "feedback")
+    assert message is not None
+    assert str(tmp_path / "feedback.py") in message
+    assert "python -P" in message
 
 
 def test_a_shadowing_distribution_is_to_be_uninstalled(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_a_shadowing_distribution_is_to_be_uninstalled(tmp_path: Path) -> None:
 
 
 def test_a_missing_package() -> None:
-    said = installation.shadow("no_such_package_here", ROOT / "no_such_package_here")
-    assert said is not None
-    assert "pip install" in said
+    message = installation.shadow("no_such_package_here", ROOT / "no_such_package_here")
+    assert message is not None
+    assert "pip install" in message
 
 
 def test_an_overwritten_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,15 +84,15 @@ def test_an_overwritten_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(installation, "_claimants", lambda package: ["other-agents"])
     monkeypatch.setattr(installation, "_location", lambda package: tmp_path / package)
     monkeypatch.syspath_prepend(str(tmp_path))
-    said = installation.shadow("agents", tmp_path / "agents")
-    assert said is not None
-    assert "other-agents" in said
+    message = installation.shadow("agents", tmp_path / "agents")
+    assert message is not None
+    assert "other-agents" in message
     digest = installation._digest(tmp_path / "agents" / "__init__.py")
     (info / "RECORD").write_text(f"agents/__init__.py,sha256={digest},3\n")
     assert installation.shadow("agents", tmp_path / "agents") is None
 
 
-def test_a_mismatched_pair_is_told_with_versions_and_cure(tmp_path: Path) -> None:
+def test_a_mismatched_pair_is_named_with_versions_and_cure(tmp_path: Path) -> None:
     _stand_in(tmp_path, "torch", version="2.8.0")
     _stand_in(tmp_path, "torchvision", NMS, version="0.24.0", needs="torch (==2.9.0)")
     done = _mm_envs("--help", path=tmp_path)

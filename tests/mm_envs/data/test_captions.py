@@ -37,26 +37,28 @@ def lengths(tokens: Tensor) -> Tensor:
     return ((tokens == EOS) | (tokens == PAD)).long().cumsum(-1).eq(0).sum(-1)
 
 
-def mutated(captions: Tensor, words: int, bits: Tensor) -> Tensor:
+def mutated(captions: Tensor, words: int, hashes: Tensor) -> Tensor:
     """Captions with some words replaced by random ones, cut out, or swapped with a neighbour."""
     places = torch.arange(captions.shape[1])
-    coins, drawn = fold(bits[:, None], places, 1), integers(fold(bits[:, None], places, 2), words - 2) + 2
-    strength = integers(fold(bits, 3), 4)[:, None] * 5
+    coins, drawn = fold(hashes[:, None], places, 1), integers(fold(hashes[:, None], places, 2), words - 2) + 2
+    strength = integers(fold(hashes, 3), 4)[:, None] * 5
     replaced = torch.where(integers(coins, 100) < strength, drawn, captions)
     dropped = compact(torch.where(integers(fold(coins, 4), 100) < strength // 3, PAD, replaced), len(places))
-    turn = integers(fold(bits, 5), len(places))[:, None]
+    turn = integers(fold(hashes, 5), len(places))[:, None]
     swapped = dropped.gather(1, torch.where(places == turn, (places + 1) % len(places), places))
-    return torch.where(integers(fold(bits, 6), 4)[:, None] == 0, swapped, dropped)
+    return torch.where(integers(fold(hashes, 6), 4)[:, None] == 0, swapped, dropped)
 
 
 def answers(config: SceneConfig, graph: SceneGraph) -> Tensor:
     """Three captions of each scene: random words, a changed reference of it, and one of another scene."""
     n, words, width = len(graph), len(caption_vocabulary(config)), default_max_tokens(config)
-    places, bits = torch.arange(width), fold(torch.arange(n), 9)
-    noise = integers(fold(bits[:, None], places), words)
+    places, hashes = torch.arange(width), fold(torch.arange(n), 9)
+    noise = integers(fold(hashes[:, None], places), words)
     known = references(graph, config, width)
-    chosen = known[torch.arange(n), integers(fold(bits, 1), known.shape[1])]
-    return torch.cat([noise, mutated(chosen, words, fold(bits, 2)), mutated(chosen.roll(1, 0), words, bits)])
+    chosen = known[torch.arange(n), integers(fold(hashes, 1), known.shape[1])]
+    return torch.cat(
+        [noise, mutated(chosen, words, fold(hashes, 2)), mutated(chosen.roll(1, 0), words, hashes)]
+    )
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)

@@ -105,14 +105,14 @@ def test_the_scene_decides_every_answer(config: SceneConfig) -> None:
 
 def test_wanted_kinds_are_asked_where_they_can_be() -> None:
     config = SceneConfig()
-    graph, bits = graphs(config, 2000), fold(torch.arange(2000), 5)
+    graph, hashes = graphs(config, 2000), fold(torch.arange(2000), 5)
     for number in range(len(QUESTION_KINDS)):
-        forced = ask(graph, config, bits, kind=torch.full((2000,), number)).kind
-        drawn = ask(graph, config, bits, allowed=[number]).kind
+        forced = ask(graph, config, hashes, kind=torch.full((2000,), number)).kind
+        drawn = ask(graph, config, hashes, allowed=[number]).kind
         assert torch.equal(forced, drawn)
         assert set(forced.tolist()) <= {0, number}
         assert (forced == number).any()
-    some = ask(graph, config, bits, allowed=[2, 4])
+    some = ask(graph, config, hashes, allowed=[2, 4])
     assert set(some.kind.tolist()) == {0, 2, 4}
 
 
@@ -167,9 +167,9 @@ def test_the_picture_alone_does_not_help(config: SceneConfig) -> None:
     scenes, times = 300, 80
     graph = graphs(config, scenes)
     rows = torch.arange(scenes).repeat_interleave(times)
-    bits = fold(torch.arange(scenes * times), 7)
+    hashes = fold(torch.arange(scenes * times), 7)
     for number, (kind, offered) in enumerate(choices(config).items()):
-        asked = ask(graph.select(rows), config, bits, kind=torch.full_like(rows, number))
+        asked = ask(graph.select(rows), config, hashes, kind=torch.full_like(rows, number))
         of_kind = asked.kind == number
         assert of_kind.sum() > len(rows) / 50
         guess = accuracy_of_guess(rows[of_kind, None], only(asked, of_kind), config)
@@ -189,17 +189,17 @@ def test_question_and_picture_together_decide() -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_one_row_is_asked_as_among_many(config: SceneConfig) -> None:
-    graph, bits = graphs(config, 48), fold(torch.arange(48), 9)
-    many = ask(graph, config, bits)
-    names = [name(graph, config, bits) for name in (name_by_place, name_by_shape)]
+    graph, hashes = graphs(config, 48), fold(torch.arange(48), 9)
+    many = ask(graph, config, hashes)
+    names = [name(graph, config, hashes) for name in (name_by_place, name_by_shape)]
     for row in range(0, 48, 5):
         one, single = slice(row, row + 1), graph.select(slice(row, row + 1))
-        alone = ask(single, config, bits[one])
+        alone = ask(single, config, hashes[one])
         assert torch.equal(alone.tokens, many.tokens[one])
         assert torch.equal(alone.answer, many.answer[one])
         assert torch.equal(alone.kind, many.kind[one])
         for name, (text, index) in zip((name_by_place, name_by_shape), names, strict=True):
-            alone_text, alone_index = name(single, config, bits[one])
+            alone_text, alone_index = name(single, config, hashes[one])
             assert torch.equal(alone_text, text[one])
             assert torch.equal(alone_index, index[one])
 
@@ -214,10 +214,10 @@ def test_picks_are_uniform_over_what_is_possible() -> None:
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_names_fit_one_object_only(config: SceneConfig) -> None:
     n, words = 600, name_vocabulary(config)
-    graph, bits = graphs(config, n), fold(torch.arange(n), 11)
+    graph, hashes = graphs(config, n), fold(torch.arange(n), 11)
     kinds = set()
     for name in (name_by_place, name_by_shape):
-        text, index = name(graph, config, bits)
+        text, index = name(graph, config, hashes)
         assert text.shape == (n, NAME_LENGTH)
         for row in range(n):
             said = words.decode(text[row]).split()

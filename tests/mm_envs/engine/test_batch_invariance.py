@@ -144,8 +144,8 @@ def test_same_step_and_disabled_run_the_same_episodes(name: str) -> None:
         steps = torch.zeros(16, dtype=torch.int64)
         for _ in range(40):
             # An action is a function of row, episode and place, so that both modes see the same ones.
-            bits = fold(stream(1, "episode actions"), envs._rows.row, info["episode_index"], 0)
-            actions = integers(fold(bits, steps), envs._choices)
+            hashes = fold(stream(1, "episode actions"), envs._rows.row, info["episode_index"], 0)
+            actions = integers(fold(hashes, steps), envs._choices)
             _, _, terminated, _, info = envs.step(actions)
             steps = torch.where(terminated, 0, steps + 1)
             if "final_info" in info:

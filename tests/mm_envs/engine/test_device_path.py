@@ -1,7 +1,7 @@
 """On an accelerator a step copies nothing to the host and waits for nothing.
 
 No accelerator is needed to show it: torch's fake tensors claim to be on one, go through the same operations,
-and refuse whatever would need a value. A counter beside them notes every copy between devices.
+and refuse whatever would need a value. A counter notes every copy between devices.
 """
 
 from __future__ import annotations

@@ -26,17 +26,17 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
 
 def steps(envs: MultimodalVectorEnv, first: int, n: int) -> list[dict[str, Any]]:
     """What some steps return; rows that rest in DISABLED mode are reset after every third."""
-    said = []
+    results = []
     for step in range(first, first + n):
         observation, reward, terminated, truncated, info = envs.step(scripted_actions(envs, step))
-        said.append(flat({"o": observation, "r": reward, "e": terminated, "t": truncated, "i": info}))
+        results.append(flat({"o": observation, "r": reward, "e": terminated, "t": truncated, "i": info}))
         if envs.autoreset_mode.value == "Disabled" and step % 3 == 2 and bool(envs._finished.any()):
             mask = envs._finished.clone()
             first_items = envs._pool.first + torch.arange(len(mask) // envs.group_size) % envs._pool.size
             items = first_items if step % 2 else None
             observation, info = envs.reset(options={"reset_mask": mask, "items": items})
-            said.append(flat({"o": observation, "i": info}))
-    return said
+            results.append(flat({"o": observation, "i": info}))
+    return results
 
 
 def equal(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
@@ -110,7 +110,7 @@ def test_what_is_drawn_of_the_last_episode_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"group_size": 2}, "group_size of the environment was 1 and is now 2"),
         ({"split": "test"}, "split of the environment was train and is now test"),
@@ -123,15 +123,15 @@ def test_what_is_drawn_of_the_last_episode_comes_back() -> None:
         ({"first_row": 4}, "first_row of the environment was 0 and is now 4"),
     ],
 )
-def test_another_environment_is_refused_by_name(arguments: dict[str, Any], said: str) -> None:
+def test_another_environment_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     envs, other = make("MMClassify-digits-v0", 4), make("MMClassify-digits-v0", 4, **arguments)
     envs.reset(seed=0)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         other.load_state_dict(envs.state_dict())
     assert not other.started
 
 
-def test_damage_is_said_and_changes_nothing() -> None:
+def test_damage_is_reported_and_changes_nothing() -> None:
     envs = make("MMVQA-tokens-v0", 2)
     with pytest.raises(gym.error.ResetNeeded):
         envs.state_dict()
@@ -150,7 +150,7 @@ def test_damage_is_said_and_changes_nothing() -> None:
         ({**good, "about": good["about"][:-3]}, "no snapshot of an environment"),
         ({}, "no snapshot of an environment"),
     ]
-    for damaged, said in damages:
-        with pytest.raises(ValueError, match=said):
+    for damaged, message in damages:
+        with pytest.raises(ValueError, match=message):
             envs.load_state_dict(damaged)
     assert all(torch.equal(good[name], tensor) for name, tensor in envs.state_dict().items())

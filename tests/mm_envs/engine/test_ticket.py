@@ -18,9 +18,9 @@ from trajectories import same, scripted_actions
 import mm_envs
 from mm_envs import CONFIGURATIONS
 from mm_envs.engine.ticket import Ticket, dataset_of, of_one_machine
-from mm_envs.judges import FEEDBACKS
-from mm_envs.outside import objection
+from mm_envs.feedback_sources import FEEDBACKS
 from mm_envs.tasks import make_task
+from mm_envs.untrusted import objection
 
 _NUMBERS = st.integers(0, 2**62 - 1)
 
@@ -30,7 +30,7 @@ def _signed(body: str) -> str:
 
 
 def _refusal(line: str) -> str:
-    """What is said against a ticket; nothing if it is one."""
+    """The error message for a text that is no ticket; nothing for a ticket."""
     try:
         Ticket.parse(line)
     except ValueError as error:
@@ -38,15 +38,15 @@ def _refusal(line: str) -> str:
     return ""
 
 
-def _judges(name: str) -> list[str]:
+def _feedbacks(name: str) -> list[str]:
     """The feedback names that an environment takes."""
     known = []
-    for judge in FEEDBACKS:
+    for feedback in FEEDBACKS:
         try:
-            gym.make_vec(name, feedback=judge).close()
+            gym.make_vec(name, feedback=feedback).close()
         except ValueError:
             continue
-        known.append(judge)
+        known.append(feedback)
     return known
 
 
@@ -61,7 +61,7 @@ def _ended(envs: Any, rows: int, steps: int) -> list[tuple[str, dict[str, Any]]]
             continue
         final = info["final_info"]
         for row in info["_final_info"].nonzero()[:, 0].tolist():
-            said = {
+            record = {
                 "first": first[row],
                 "last": {key: value[row].clone() for key, value in info["final_obs"].items()},
                 "reward": final["episode"]["r"][row].clone(),
@@ -71,38 +71,38 @@ def _ended(envs: Any, rows: int, steps: int) -> list[tuple[str, dict[str, Any]]]
                     for k in ("reward_parts", "utility_parts")
                 },
             }
-            found.append((mm_envs.ticket(envs, row, info), said))
+            found.append((mm_envs.ticket(envs, row, info), record))
             first[row] = {key: value[row].clone() for key, value in observation.items()}
     return found
 
 
-def _check_replay(line: str, said: dict[str, Any], **arguments: Any) -> None:
-    again = mm_envs.replay(line, said["response"], **arguments)
+def _check_replay(line: str, record: dict[str, Any], **arguments: Any) -> None:
+    again = mm_envs.replay(line, record["response"], **arguments)
     out = again.outcome
     assert out is not None
     assert mm_envs.ticket(again.env) == line
-    assert again.info["item"] == int(said["item"])
-    for key, value in said["first"].items():
+    assert again.info["item"] == int(record["item"])
+    for key, value in record["first"].items():
         assert same(again.observation[key], value), key
-    for key, value in said["last"].items():
+    for key, value in record["last"].items():
         assert same(out.observation[key], value), key
-    assert out.response == said["response"].tolist()
+    assert out.response == record["response"].tolist()
     for name in ("reward", "utility", "judged"):
-        assert getattr(out, name) == said[name].item(), name
+        assert getattr(out, name) == record[name].item(), name
     for name in ("reward_parts", "utility_parts"):
-        assert getattr(out, name) == {part: value.item() for part, value in said[name].items()}
+        assert getattr(out, name) == {part: value.item() for part, value in record[name].items()}
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_ended_episodes_come_back_bit_for_bit(name: str) -> None:
-    judges = _judges(name)
-    assert {"truth", "rater"} <= set(judges)
-    for judge, rows in zip(judges, itertools.cycle((1, 5, 2)), strict=False):
-        envs = gym.make_vec(name, num_envs=rows, feedback=judge, split="test", first_row=3)
+    names = _feedbacks(name)
+    assert {"truth", "rater"} <= set(names)
+    for feedback, rows in zip(names, itertools.cycle((1, 5, 2)), strict=False):
+        envs = gym.make_vec(name, num_envs=rows, feedback=feedback, split="test", first_row=3)
         ended = _ended(envs, rows, 24)
         assert ended
-        for line, said in ended[:: max(1, len(ended) // 4)]:
-            _check_replay(line, said)
+        for line, record in ended[:: max(1, len(ended) // 4)]:
+            _check_replay(line, record)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_arguments_travel_with_the_ticket(arguments: dict[str, Any]) -> None:
     envs = gym.make_vec("MMVQA-v0", num_envs=4, **arguments)
     ended = _ended(envs, 4, 8)
     assert len({line for line, _ in ended}) == len(ended) >= 8
-    for line, said in ended[::3]:
+    for line, record in ended[::3]:
         assert line.isascii()
         assert len(line.split()) == 1
-        _check_replay(line, said)
+        _check_replay(line, record)
 
 
 def test_the_running_episode_has_the_ticket_that_it_has_when_it_ended() -> None:
@@ -207,16 +207,16 @@ class _Nine:
         return mm_envs.Judgement(torch.full((len(episodes),), 9.0))
 
 
-def test_a_judge_that_is_an_object_is_given_again() -> None:
+def test_feedback_that_is_an_object_is_given_again() -> None:
     envs = gym.make_vec("MMVQA-tokens-v0", num_envs=2, feedback=_Nine(), reward="dense")
-    line, said = _ended(envs, 2, 6)[0]
+    line, record = _ended(envs, 2, 6)[0]
     assert ":feedback=,reward=dense:" in line
-    out = mm_envs.replay(line, said["response"]).outcome
+    out = mm_envs.replay(line, record["response"]).outcome
     assert out is not None
     assert (out.reward, out.rewards, out.reward_parts) == (None, (), {})
-    assert out.utility == said["utility"].item()
-    _check_replay(line, said, feedback=_Nine())
-    other = mm_envs.replay(line, said["response"], feedback="truth").outcome
+    assert out.utility == record["utility"].item()
+    _check_replay(line, record, feedback=_Nine())
+    other = mm_envs.replay(line, record["response"], feedback="truth").outcome
     assert other is not None
     assert other.reward == other.utility
 
@@ -256,10 +256,10 @@ def test_a_folder_is_given_again_wherever_it_lies(tmp_path: Path) -> None:
     arguments = {"dataset": "folder", "size": 40, "max_tokens": 6, "cache": str(tmp_path), "memory_gb": 1.0}
     for name in ("MMClassify-v0", "MMCaption-v0"):
         envs = gym.make_vec(name, num_envs=2, path=str(made), **arguments)
-        line, said = _ended(envs, 2, 12)[0]
+        line, record = _ended(envs, 2, 12)[0]
         assert str(tmp_path) not in line
         assert ":dataset=folder,max_tokens=6,path=,size=40:folder." in line
-        _check_replay(line, said, path=moved)
+        _check_replay(line, record, path=moved)
         with pytest.raises(ValueError, match=r"path is no part of the ticket .* or --data FOLDER"):
             mm_envs.replay(line)
         with pytest.raises(ValueError, match=r"made on dataset 'folder' \(.* and this one is 'folder' \("):
@@ -303,7 +303,7 @@ def test_words_and_names_are_responses(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "response", "said"),
+    ("name", "response", "message"),
     [
         ("MMVQA-v0", "yess", "answer 'yess' is unknown: did you mean yes"),
         ("MMVQA-v0", [1, 2], "is no answer: give one of"),
@@ -322,10 +322,10 @@ def test_words_and_names_are_responses(name: str) -> None:
         ("MMClassify-distribution-v0", [0.1, 0.2], r"is no answer: give numbers of shape \(10,\)"),
     ],
 )
-def test_what_is_no_answer_is_refused(name: str, response: Any, said: str) -> None:
+def test_what_is_no_answer_is_refused(name: str, response: Any, message: str) -> None:
     env = gym.make(name)
     env.reset(seed=3)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         mm_envs.replay(mm_envs.ticket(env), response)
 
 
@@ -350,27 +350,27 @@ _VALUES = st.recursive(
 def test_what_a_ticket_says_survives_its_text(
     arguments: dict[str, Any], missing: list[str], dataset: str, numbers: tuple[int, ...]
 ) -> None:
-    said = Ticket(
+    record = Ticket(
         "MMVQA-v0", dataset, (5, 2, 1), "0" * 16, "test", *numbers, arguments, tuple(sorted(missing))
     )
-    line = str(said)
+    line = str(record)
     assert line.isascii()
     assert not set(line) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:=,.-_%/~")
     if all(objection(*one) is None and not of_one_machine(*one) for one in arguments.items()):
-        assert Ticket.parse(line) == said
+        assert Ticket.parse(line) == record
         return
-    with pytest.raises(ValueError, match=r"could run code|a place on a disk"):
+    with pytest.raises(ValueError, match=r"could run code|a path on a disk"):
         Ticket.parse(line)
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    place=st.integers(0, 200), letter=st.characters(codec="ascii"), kind=st.sampled_from(["cut", "change"])
+    index=st.integers(0, 200), letter=st.characters(codec="ascii"), kind=st.sampled_from(["cut", "change"])
 )
-def test_a_slip_of_the_pen_is_noticed(place: int, letter: str, kind: str) -> None:
+def test_a_typing_error_is_noticed(index: int, letter: str, kind: str) -> None:
     line = str(Ticket("MMVQA-v0", "scenes", (8, 2, 2), "0123456789abcdef", "train", 5, 7, 3, 12))
-    place %= len(line)
-    slip = line[:place] if kind == "cut" else line[:place] + letter + line[place + 1 :]
+    index %= len(line)
+    slip = line[:index] if kind == "cut" else line[:index] + letter + line[index + 1 :]
     if slip.strip() == line:
         return
     with pytest.raises(ValueError, match="ticket"):
@@ -392,7 +392,7 @@ _DATASET, _KEY = "scenes.8192-2048-2048.0123456789abcdef", "train.5:7.3.12"
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("mm2:MMVQA-v0::" + _DATASET + ":" + _KEY, "does not begin with mm1"),
         ("mm1:os:system::" + _DATASET + ":" + _KEY, "it has 8 parts"),
@@ -407,9 +407,9 @@ _DATASET, _KEY = "scenes.8192-2048-2048.0123456789abcdef", "train.5:7.3.12"
         ),
         ("mm1:MMVQA-v0:kinds=%5B%22os%3Asystem%22%5D:" + _DATASET + ":" + _KEY, "which could run code"),
         ("mm1:MMVQA-v0:kinds=5:" + _DATASET + ":" + _KEY, "of another kind than its task takes"),
-        ("mm1:MMVQA-v0:path=flags:" + _DATASET + ":" + _KEY, "a place on a disk"),
-        ("mm1:MMVQA-v0:kinds=%22%2Fetc%22:" + _DATASET + ":" + _KEY, "a place on a disk"),
-        ("mm1:MMVQA-v0:vocabulary=words.json:" + _DATASET + ":" + _KEY, "a place on a disk"),
+        ("mm1:MMVQA-v0:path=flags:" + _DATASET + ":" + _KEY, "a path on a disk"),
+        ("mm1:MMVQA-v0:kinds=%22%2Fetc%22:" + _DATASET + ":" + _KEY, "a path on a disk"),
+        ("mm1:MMVQA-v0:vocabulary=words.json:" + _DATASET + ":" + _KEY, "a path on a disk"),
         ("mm1:MMVQA-v0:cache=home:" + _DATASET + ":" + _KEY, "is not one argument"),
         ("mm1:MMVQA-v0:wrappers=3:" + _DATASET + ":" + _KEY, "is not one argument"),
         ("mm1:MMVQA-v0:device=:" + _DATASET + ":" + _KEY, "is not one argument"),
@@ -423,8 +423,8 @@ _DATASET, _KEY = "scenes.8192-2048-2048.0123456789abcdef", "train.5:7.3.12"
         ("mm1:MMVQA-v0::" + _DATASET + ":train.5:7.99999999999999999999.12", "of at most 62 bits"),
     ],
 )
-def test_a_stranger_can_say_plain_values_only(body: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_untrusted_tickets_hold_plain_values_only(body: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         mm_envs.replay(_signed(body))
 
 
@@ -435,47 +435,47 @@ def test_ids_that_name_modules_are_never_imported() -> None:
         mm_envs.replay(_signed(f"mm1:CartPole-v1::{_DATASET}:{_KEY}"))
 
 
-def test_items_outside_the_split_and_arguments_of_another_version() -> None:
+def test_items_of_another_split_and_arguments_of_another_version() -> None:
     with pytest.raises(ValueError, match="made on dataset 'scenes'"):
         mm_envs.replay(_signed(f"mm1:MMVQA-v0::{_DATASET}:{_KEY}"))
     with pytest.raises(ValueError, match="has no argument 'colors'"):
         mm_envs.replay(_signed(f"mm1:MMVQA-v0:colors=3:{_DATASET}:{_KEY}"))
     env = gym.make("MMVQA-v0")
     env.reset(seed=0)
-    said = Ticket.parse(mm_envs.ticket(env))
-    moved = Ticket(said.id, said.dataset, said.sizes, said.content, "test", 5, 0, 0, 0)
+    record = Ticket.parse(mm_envs.ticket(env))
+    moved = Ticket(record.id, record.dataset, record.sizes, record.content, "test", 5, 0, 0, 0)
     with pytest.raises(ValueError, match="item 5 is not in split 'test'"):
         mm_envs.replay(str(moved))
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "message"),
     [
         ("MMClassify-digits-v0", {"scale": 10**6}, r"one observation of the ticket takes [\d,]+ bytes"),
         ("MMCaption-v0", {"max_tokens": 10**9}, r"one observation of the ticket takes [\d,]+ bytes"),
         ("MMCaption-v0", {"items": 10**14}, "items of the ticket do not fit into the memory"),
     ],
 )
-def test_a_ticket_never_fills_the_memory(name: str, arguments: dict[str, Any], said: str) -> None:
+def test_a_ticket_never_fills_the_memory(name: str, arguments: dict[str, Any], message: str) -> None:
     task = make_task(**{**CONFIGURATIONS[name], **arguments})
     found = dataset_of(task)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         mm_envs.replay(str(Ticket(name, *found, "train", 0, 0, 0, 0, arguments)))
     other = (found[0], (1, 1, 1), found[2])
     with pytest.raises(ValueError, match="the ticket was made on dataset"):
         mm_envs.replay(str(Ticket(name, *other, "train", 0, 0, 0, 0, arguments)))
 
 
-def test_arguments_of_a_judge_are_given_again() -> None:
-    arguments = {"parts": {"mine": 2.0, "truth": 0.5}, "judges": {"mine": _Nine()}}
+def test_arguments_of_feedback_are_given_again() -> None:
+    arguments = {"parts": {"mine": 2.0, "truth": 0.5}, "sources": {"mine": _Nine()}}
     envs = gym.make_vec("MMVQA-v0", num_envs=2, feedback="weighted_sum", feedback_arguments=arguments)
-    line, said = _ended(envs, 2, 2)[0]
+    line, record = _ended(envs, 2, 2)[0]
     assert ":feedback=weighted_sum,feedback_arguments=:" in line
-    out = mm_envs.replay(line, said["response"]).outcome
+    out = mm_envs.replay(line, record["response"]).outcome
     assert out is not None
     assert out.reward is None
-    _check_replay(line, said, feedback_arguments=arguments)
-    _check_replay(line, said, feedback="weighted_sum", feedback_arguments=arguments)
+    _check_replay(line, record, feedback_arguments=arguments)
+    _check_replay(line, record, feedback="weighted_sum", feedback_arguments=arguments)
 
 
 def test_what_has_no_ticket_says_so() -> None:
@@ -490,7 +490,7 @@ def test_what_has_no_ticket_says_so() -> None:
     with pytest.raises(ValueError, match="row=2 is not one of the rows 0 to 1"):
         mm_envs.ticket(envs, 2)
     *_, info = envs.step([0, 0])
-    with pytest.raises(ValueError, match="final_info speaks of row 0"):
+    with pytest.raises(ValueError, match="final_info is that of row 0"):
         mm_envs.ticket(
             envs,
             1,
@@ -509,9 +509,9 @@ def test_a_reset_begins_at_any_episode() -> None:
     one.reset(seed=6)
     for _ in range(4):
         observation, *_, info = one.step([0, 0, 0])
-    begun, said = other.reset(seed=6, options={"episode_index": [4, 4, 4]})
+    begun, started = other.reset(seed=6, options={"episode_index": [4, 4, 4]})
     assert all(same(begun[key], observation[key]) for key in begun)
-    assert said["episode_index"].tolist() == info["episode_index"].tolist() == [4, 4, 4]
+    assert started["episode_index"].tolist() == info["episode_index"].tolist() == [4, 4, 4]
     for wrong, words in (([4, 4], r"has shape \(2,\)"), ([0, -1, 0], "has -1"), ([0.5] * 3, "float")):
         with pytest.raises(ValueError, match=words):
             other.reset(seed=6, options={"episode_index": wrong})

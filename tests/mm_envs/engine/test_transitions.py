@@ -46,7 +46,7 @@ def walks(num_envs: int, **arguments: Any) -> MultimodalVectorEnv:
 def story(envs: MultimodalVectorEnv, row: int, steps: int = 11) -> list[dict[str, np.ndarray]]:
     """Everything that one row shows and ends with."""
     observation, _ = envs.reset(seed=4)
-    told = []
+    recorded = []
     for step in range(steps):
         entry = {key: np.asarray(value[row]) for key, value in observation.items()}
         observation, reward, terminated, truncated, info = envs.step(scripted_actions(envs, step))
@@ -54,8 +54,8 @@ def story(envs: MultimodalVectorEnv, row: int, steps: int = 11) -> list[dict[str
         if "final_info" in info and info["_final_info"][row]:
             final = flat(info["final_info"], "final") | flat(info.get("final_obs", {}), "final_obs")
             entry |= {key: np.asarray(value[row]) for key, value in final.items()}
-        told.append(entry)
-    return told
+        recorded.append(entry)
+    return recorded
 
 
 def assert_same(one: list[dict[str, np.ndarray]], other: list[dict[str, np.ndarray]]) -> None:

@@ -15,7 +15,7 @@ from mm_envs.episodes import Episodes, Judgement
 
 
 class Recorder:
-    """A judge that keeps what it is handed."""
+    """Feedback that keeps the episodes it gets."""
 
     deterministic = True
     scores_prefix = True
@@ -33,13 +33,13 @@ def step_n(envs: MultimodalVectorEnv, n: int, first: int = 0) -> list[tuple]:
     return [envs.step(scripted_actions(envs, first + i)) for i in range(n)]
 
 
-def test_a_judge_that_may_not_see_the_truth_is_not_handed_it() -> None:
+def test_feedback_that_may_not_see_the_truth_does_not_get_it() -> None:
     for sees in (False, True):
-        judge = Recorder(sees)
-        envs = make("MMVQA-v0", 4, feedback=judge)
+        feedback = Recorder(sees)
+        envs = make("MMVQA-v0", 4, feedback=feedback)
         envs.reset(seed=0)
         envs.step(torch.zeros(4, dtype=torch.int64))
-        episodes = judge.handed[0]
+        episodes = feedback.handed[0]
         hidden = (episodes.reference, episodes.key, episodes.truth)
         assert all((part is not None) == sees for part in hidden)
         assert set(episodes.context) == {"image", "question", "question_length"}
@@ -61,7 +61,7 @@ def test_what_was_returned_is_never_changed_afterwards() -> None:
             assert torch.equal(entry[key], copy[key]), key
 
 
-def test_buffers_are_used_again_when_nobody_holds_them() -> None:
+def test_buffers_are_used_again_when_no_view_exists() -> None:
     envs = make("MMCaption-v0", 64)
     envs.reset(seed=1)
     addresses = set()
@@ -134,9 +134,9 @@ def test_groups_share_their_items_and_nothing_else() -> None:
         if "final_info" in info:
             final = info["final_info"]
             for row in info["_final_info"].nonzero()[:, 0].tolist():
-                place = (row // 4, int(final["episode_index"][row]))
-                items.setdefault(place, set()).add(int(final["item"][row]))
-                rewards.setdefault(place, set()).add(float(final["episode"]["r"][row]))
+                group = (row // 4, int(final["episode_index"][row]))
+                items.setdefault(group, set()).add(int(final["item"][row]))
+                rewards.setdefault(group, set()).add(float(final["episode"]["r"][row]))
     assert all(len(found) == 1 for found in items.values())
     assert any(len(found) > 1 for found in rewards.values())
 
@@ -184,13 +184,13 @@ def test_dense_reward_sums_to_the_terminal_reward(name: str) -> None:
     assert best == 1.0
 
 
-def test_dense_reward_needs_a_judge_that_can_score_a_prefix() -> None:
+def test_dense_reward_needs_feedback_that_scores_prefixes() -> None:
     with pytest.raises(ValueError, match="SimulatedRater is not: use feedback='truth'"):
         make("MMCaption-v0", 1, reward="dense")
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
-def test_cutting_off_is_truncation_and_is_not_judged(mode: AutoresetMode) -> None:
+def test_truncated_episodes_have_no_judgement(mode: AutoresetMode) -> None:
     envs = make("MMCaption-v0", 8, max_episode_steps=3, autoreset_mode=mode)
     envs.reset(seed=0)
     words = torch.full((8,), 5)
@@ -294,7 +294,7 @@ def test_environments_without_a_seed_differ() -> None:
         ({"max_episode_steps": 0}, "max_episode_steps=0 is below 1"),
         ({"max_tokens": -1}, "max_tokens=-1 is below 1"),
         ({"render_mode": "human"}, "render_mode='human' is not one of"),
-        ({"feedback": object()}, "cannot judge: it needs score"),
+        ({"feedback": object()}, "is no feedback: it needs score"),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_cure(arguments: dict, sentence: str) -> None:
@@ -392,7 +392,7 @@ def test_collecting_observations_costs_nothing_afterwards() -> None:
     assert sum(len(buffer.stale) for buffer in envs._buffers._buffers) < 50
 
 
-def test_inference_mode_inside_and_outside() -> None:
+def test_with_and_without_inference_mode() -> None:
     plain = make("MMCaption-v0", 8)
     expected = [plain.reset(seed=2)[0], *(result[0] for result in step_n(plain, 20))]
     with torch.inference_mode():
@@ -414,20 +414,20 @@ def test_inference_mode_inside_and_outside() -> None:
         (lambda n: Judgement(torch.ones(n), {}, torch.ones(1, dtype=torch.bool)), "returned judged as"),
     ],
 )
-def test_what_a_judge_returns_is_looked_at(judgement: object, sentence: str) -> None:
-    judge = Recorder(sees_reference=True)
-    judge.score = lambda episodes: judgement(len(episodes))
-    envs = make("MMVQA-v0", 4, feedback=judge)
+def test_judgements_are_checked(judgement: object, sentence: str) -> None:
+    feedback = Recorder(sees_reference=True)
+    feedback.score = lambda episodes: judgement(len(episodes))
+    envs = make("MMVQA-v0", 4, feedback=feedback)
     envs.reset(seed=0)
     with pytest.raises(ValueError, match=sentence):
         envs.step(torch.zeros(4, dtype=torch.int64))
 
 
-def test_an_episode_that_is_not_judged_has_no_reward() -> None:
-    judge = Recorder(sees_reference=False)
-    nan, nobody = torch.full((4,), torch.nan), torch.zeros(4, dtype=torch.bool)
-    judge.score = lambda episodes: Judgement(nan, {"x": nan}, nobody)
-    envs = make("MMVQA-v0", 4, feedback=judge)
+def test_an_episode_without_judgement_has_no_reward() -> None:
+    feedback = Recorder(sees_reference=False)
+    nan, none = torch.full((4,), torch.nan), torch.zeros(4, dtype=torch.bool)
+    feedback.score = lambda episodes: Judgement(nan, {"x": nan}, none)
+    envs = make("MMVQA-v0", 4, feedback=feedback)
     envs.reset(seed=0)
     _, reward, _, _, info = envs.step(torch.zeros(4, dtype=torch.int64))
     assert (reward == 0).all()
@@ -435,9 +435,9 @@ def test_an_episode_that_is_not_judged_has_no_reward() -> None:
     assert not info["final_info"]["judged"].any()
 
 
-def test_a_blind_judge_cannot_find_the_items() -> None:
-    judge = Recorder(sees_reference=False)
-    envs = make("MMVQA-v0", 4, feedback=judge)
+def test_blind_feedback_cannot_find_the_items() -> None:
+    feedback = Recorder(sees_reference=False)
+    envs = make("MMVQA-v0", 4, feedback=feedback)
     envs.reset(seed=0)
     envs.step(torch.zeros(4, dtype=torch.int64))
-    assert type(judge.handed[0].context) is dict
+    assert type(feedback.handed[0].context) is dict

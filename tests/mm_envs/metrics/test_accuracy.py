@@ -21,7 +21,7 @@ def sentences(length: int, seed: int) -> torch.Tensor:
     return torch.randint(0, WORDS, (N, length), generator=torch.Generator().manual_seed(seed))
 
 
-def said(row: torch.Tensor) -> list[int]:
+def words_of(row: torch.Tensor) -> list[int]:
     words = row.tolist()
     return [word for word in words[: [*words, EOS].index(EOS)] if word != PAD]
 
@@ -31,7 +31,7 @@ def test_token_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
     measured = token_f1(response, reference, WORDS)
     seen = set()
     for row in range(N):
-        mine, theirs = Counter(said(response[row])), Counter(said(reference[row]))
+        mine, theirs = Counter(words_of(response[row])), Counter(words_of(reference[row]))
         common = sum((mine & theirs).values())
         seen.add((bool(mine), bool(theirs), bool(common)))
         if not common:
@@ -63,7 +63,7 @@ def test_accuracy_compares_words_up_to_the_end() -> None:
     babbled, longer = right.clone(), right.clone()
     babbled[:, 2] = 5
     longer[:, 1] = right.roll(1, 0)[:, 0]
-    judge = Accuracy(task)
+    feedback = Accuracy(task)
     for response, accuracy, f1 in (
         (right, 1, 1),
         (babbled, 1, 1),
@@ -71,7 +71,7 @@ def test_accuracy_compares_words_up_to_the_end() -> None:
         (right.roll(1, 0), 0, 0),
     ):
         episodes = Episodes({}, response, torch.ones(n), reference)
-        assert judge.score(episodes).reward.tolist() == [accuracy] * n
+        assert feedback.score(episodes).reward.tolist() == [accuracy] * n
         assert TokenF1(task).score(episodes).reward.tolist() == pytest.approx([f1] * n)
 
 

@@ -1,4 +1,4 @@
-"""A score has the same bits whatever stands beside it in the batch, and however many threads compute it."""
+"""A score is equal bit for bit in every batch and with any number of threads."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_padding_and_absent_references_change_nothing(name: str, whole: dict[str
     assert torch.equal(METRICS[name](wide, more), whole[name])
 
 
-def test_references_known_beforehand_give_the_same_bits(whole: dict[str, Tensor]) -> None:
-    judge = CiderD(KNOWN, FREQUENCY)
+def test_prepared_references_give_equal_scores(whole: dict[str, Tensor]) -> None:
+    kept = CiderD(KNOWN, FREQUENCY)
     items = torch.randint(N, (2 * N,), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(judge.score(RESPONSE[items], items), whole["cider_d"][items])
-    assert torch.equal(judge.score(RESPONSE), whole["cider_d"])
-    crossed = judge.score(RESPONSE[:50], torch.zeros(50, dtype=torch.int64))
+    assert torch.equal(kept.score(RESPONSE[items], items), whole["cider_d"][items])
+    assert torch.equal(kept.score(RESPONSE), whole["cider_d"])
+    crossed = kept.score(RESPONSE[:50], torch.zeros(50, dtype=torch.int64))
     assert torch.equal(crossed, cider_d(RESPONSE[:50], KNOWN[:1].expand(50, -1, -1), FREQUENCY))
 
 
@@ -88,7 +88,7 @@ def test_any_vocabulary_gives_the_same_scores(whole: dict[str, Tensor]) -> None:
         assert torch.equal(rouge_l_coco(*large), whole["rouge coco"])
 
 
-def test_arithmetic_has_the_same_bits_in_any_batch_and_is_right() -> None:
+def test_arithmetic_is_equal_in_any_batch_and_right() -> None:
     values = torch.rand(5000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     values = torch.cat([values, values**9, torch.tensor([0.0, 1.0], dtype=torch.float64)])
     for degree in (1, 2, 3, 4):

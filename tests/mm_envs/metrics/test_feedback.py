@@ -10,7 +10,7 @@ from trajectories import make, scripted_actions
 from mm_envs.engine.pool import PoolFields
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement
-from mm_envs.judges import make_feedback
+from mm_envs.feedback_sources import make_feedback
 from mm_envs.metrics.bleu import sentence_bleu
 from mm_envs.metrics.cider import cider, cider_d
 from mm_envs.metrics.feedback import frequency_of
@@ -34,9 +34,9 @@ def task() -> Task:
 def episodes_of(task: Task, n: int = 200) -> Episodes:
     """Answers that repeat references in part, with padding and ``<eos>`` in all places."""
     reference = task.batch(torch.arange(n), task.reference)
-    bits = fold(torch.arange(n)[:, None], torch.arange(task.horizon))
-    right = reference["captions"][torch.arange(n), integers(bits[:, 0], 4)]
-    response = torch.where(integers(bits, 5) > 0, right, integers(bits, len(task.answer.vocabulary)))
+    hashes = fold(torch.arange(n)[:, None], torch.arange(task.horizon))
+    right = reference["captions"][torch.arange(n), integers(hashes[:, 0], 4)]
+    response = torch.where(integers(hashes, 5) > 0, right, integers(hashes, len(task.answer.vocabulary)))
     return Episodes({}, response, None, reference)
 
 
@@ -46,21 +46,21 @@ def expected(name: str, task: Task, episodes: Episodes, references: int | None) 
     frequency = frequency_of(task)
     if name == "exact_match":
         vocabulary = task.answer.vocabulary
-        told = [vocabulary.decode(row) for row in episodes.response]
+        answers = [vocabulary.decode(row) for row in episodes.response]
         return torch.tensor(
             [
                 float(text in [vocabulary.decode(row) for row in rows])
-                for text, rows in zip(told, known, strict=True)
+                for text, rows in zip(answers, known, strict=True)
             ]
         )
-    said = {
+    scores = {
         "bleu": lambda: sentence_bleu(episodes.response, known),
         "rouge_l": lambda: rouge_l_google(episodes.response, known),
         "rouge_l_coco": lambda: rouge_l_coco(episodes.response, known),
         "cider": lambda: cider(episodes.response, known, frequency),
         "cider_d": lambda: cider_d(episodes.response, known, frequency) / 10,
     }[name]()
-    return said.float()
+    return scores.float()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,13 +82,13 @@ def test_the_reward_is_the_metric(name: str, references: int | None, task: Task)
 def test_the_oracle_is_best_and_silence_worst(name: str, task: Task) -> None:
     reference = task.batch(torch.arange(50), task.reference)
     feedback = make_feedback(name, task)
-    told = {
+    answers = {
         "right": reference["captions"][:, 0],
         "silent": torch.full((50, task.horizon), EOS),
         "nothing": torch.full((50, task.horizon), PAD),
     }
     rewards = {
-        key: feedback.score(Episodes({}, words, None, reference)).reward for key, words in told.items()
+        key: feedback.score(Episodes({}, words, None, reference)).reward for key, words in answers.items()
     }
     assert (rewards["right"] == 1).all()
     assert (rewards["silent"] == 0).all()
@@ -179,17 +179,17 @@ def test_choices_have_no_words(name: str) -> None:
 
 
 def test_arguments_that_do_not_fit_are_refused(task: Task) -> None:
-    for name, arguments, said in (
+    for name, arguments, message in (
         ("bleu", {"references": 0}, "references=0 is below 1"),
         ("bleu", {"max_order": 5}, "max_order=5 is not one of"),
         ("bleu", {"smoothing": "some"}, "smoothing='some' is not one of exp, floor, add-k, none"),
         ("cider_d", {"sigma": 6}, "does not take"),
-        ("weighted_sum", {"parts": {}}, "has no judge"),
+        ("weighted_sum", {"parts": {}}, "has no feedback"),
         ("weighted_sum", {"parts": {"bleu": float("nan")}}, "is no finite number"),
         ("weighted_sum", {"parts": {"blue": 1.0}}, "feedback='blue' is not one of"),
         ("weighted_sum", {"parts": {"bleu": 1.0}, "arguments": {"cider": {}}}, "'cider' has no weight"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             make_feedback(name, task, **arguments)
 
 
@@ -206,15 +206,15 @@ def test_document_frequency_is_that_of_the_training_captions(task: Task) -> None
 def test_a_weighted_sum_has_named_parts(task: Task) -> None:
     episodes = episodes_of(task)
     weights = {"cider_d": 0.75, "bleu": 0.25}
-    judge = make_feedback("weighted_sum", task, parts=weights, arguments={"bleu": {"references": None}})
-    judgement = judge.score(episodes)
+    feedback = make_feedback("weighted_sum", task, parts=weights, arguments={"bleu": {"references": None}})
+    judgement = feedback.score(episodes)
     assert list(judgement.parts) == list(weights)
     assert torch.equal(
         judgement.parts["bleu"], make_feedback("bleu", task, references=None).score(episodes).reward
     )
     total = sum(weights[name] * part for name, part in judgement.parts.items())
     assert torch.equal(judgement.reward, total)
-    assert (judge.sees_reference, judge.deterministic, judge.scores_prefix) == (True, True, True)
+    assert (feedback.sees_reference, feedback.deterministic, feedback.scores_prefix) == (True, True, True)
 
 
 def test_a_weighted_sum_is_what_its_parts_are(task: Task) -> None:
@@ -228,9 +228,9 @@ def test_a_weighted_sum_is_what_its_parts_are(task: Task) -> None:
             judged = torch.arange(len(episodes)) % 2 == 0
             return Judgement(judged.float(), {}, judged)
 
-    blind = WeightedSum(task, {"own": 2.0}, judges={"own": Blind()})
+    blind = WeightedSum(task, {"own": 2.0}, sources={"own": Blind()})
     assert (blind.sees_reference, blind.deterministic, blind.scores_prefix) == (False, False, False)
-    both = WeightedSum(task, {"own": 2.0, "bleu": 1.0}, judges={"own": Blind()})
+    both = WeightedSum(task, {"own": 2.0, "bleu": 1.0}, sources={"own": Blind()})
     assert (both.sees_reference, both.deterministic, both.scores_prefix) == (True, False, False)
     judgement = both.score(episodes_of(task))
     assert torch.equal(judgement.judged, torch.arange(200) % 2 == 0)

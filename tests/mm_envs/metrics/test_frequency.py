@@ -17,7 +17,7 @@ ANSWERS, REFERENCES = sentences(21, 120, words=9)
 
 
 def counted(references: list[list[str]]) -> Counter[str]:
-    """In how many documents each n-gram stands, in plain Python."""
+    """The number of documents with each n-gram, in plain Python."""
     found: Counter[str] = Counter()
     for several in references:
         seen = set()

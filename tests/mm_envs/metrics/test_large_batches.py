@@ -36,7 +36,7 @@ def _batch(spread: float) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])  # few empty sentences, or hardly any other
 @pytest.mark.parametrize("name", ["bleu", "bleu_coco", "rouge", "rouge_coco", "cider", "cider_d"])
-def test_parts_have_the_bits_of_single_rows(name: str, spread: float) -> None:
+def test_parts_are_equal_to_single_rows(name: str, spread: float) -> None:
     response, references = _batch(spread)
     frequency = DocumentFrequency.of(references)
     score: Callable[[Tensor, Tensor], Tensor] = {

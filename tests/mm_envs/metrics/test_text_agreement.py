@@ -50,9 +50,9 @@ def test_bleu_is_that_of_sacrebleu(case: tuple[int, ...], smoothing: str, effect
         oracle = sacrebleu.BLEU(
             smooth_method=smoothing, effective_order=effective, max_ngram_order=order, tokenize="none"
         )
-        said = [oracle.sentence_score(a, r).score for a, r in zip(answers, references, strict=True)]
+        expected = [oracle.sentence_score(a, r).score for a, r in zip(answers, references, strict=True)]
         same = {"smoothing": smoothing, "effective_order": effective, "max_order": order}
-        assert 100 * sentence_bleu(answers, references, **same) == pytest.approx(said, abs=1e-9)
+        assert 100 * sentence_bleu(answers, references, **same) == pytest.approx(expected, abs=1e-9)
         corpus = oracle.corpus_score(answers, streams).score
         assert 100 * corpus_bleu(answers, references, **same) == pytest.approx(corpus, abs=1e-9)
 
@@ -62,9 +62,9 @@ def test_values_of_smoothing_are_those_of_sacrebleu(value: float) -> None:
     answers, references = sentences(3, 60)
     for name in ("floor", "add-k"):
         oracle = sacrebleu.BLEU(smooth_method=name, smooth_value=value, effective_order=True)
-        said = [oracle.sentence_score(a, r).score for a, r in zip(answers, references, strict=True)]
+        expected = [oracle.sentence_score(a, r).score for a, r in zip(answers, references, strict=True)]
         mine = sentence_bleu(answers, references, smoothing=name, smoothing_value=value)
-        assert 100 * mine == pytest.approx(said, abs=1e-9)
+        assert 100 * mine == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -169,8 +169,8 @@ def test_sacrebleu_with_its_own_tokenizer() -> None:
         ["A small, cat-like animal sleeps!", "It sleeps."],
     ]
     oracle = sacrebleu.BLEU(effective_order=True)
-    said = [oracle.sentence_score(a, r).score for a, r in zip(answers, references, strict=True)]
-    assert 100 * sentence_bleu(answers, references, tokenizer="13a") == pytest.approx(said, abs=1e-9)
+    expected = [oracle.sentence_score(a, r).score for a, r in zip(answers, references, strict=True)]
+    assert 100 * sentence_bleu(answers, references, tokenizer="13a") == pytest.approx(expected, abs=1e-9)
 
 
 def metrics(frequency: DocumentFrequency) -> dict[str, Any]:

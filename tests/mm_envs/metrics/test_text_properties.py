@@ -38,8 +38,8 @@ CORPUS = st.lists(st.tuples(ANSWER, st.lists(SENTENCE, min_size=1, max_size=3)),
 def test_any_sentences_are_scored_as_the_oracles_score_them(corpus: list[tuple[str, list[str]]]) -> None:
     answers, references = [pair[0] for pair in corpus], [pair[1] for pair in corpus]
     oracle = sacrebleu.BLEU(effective_order=True, tokenize="none")
-    said = [oracle.sentence_score(a, r).score for a, r in corpus]
-    assert 100 * sentence_bleu(answers, references) == pytest.approx(said, abs=1e-9)
+    expected = [oracle.sentence_score(a, r).score for a, r in corpus]
+    assert 100 * sentence_bleu(answers, references) == pytest.approx(expected, abs=1e-9)
     with redirect_stdout(io.StringIO()):
         _, each = Bleu(4).compute_score(dict(enumerate(references)), {i: [a] for i, a in enumerate(answers)})
     assert bleu_coco(answers, references).T.tolist() == [pytest.approx(row, abs=1e-12) for row in each]
@@ -135,7 +135,7 @@ def test_strings_and_tokens_are_matched_alike() -> None:
     assert exact_match(answers, references).tolist() == [False, True, False, False]
 
 
-def test_words_are_what_stands_before_the_end() -> None:
+def test_words_come_before_the_end() -> None:
     tokens = torch.tensor([[[3, 0, 4, 1, 5], [0, 0, 0, 0, 0]], [[1, 3, 3, 3, 3], [3, 3, 3, 3, 3]]])
     expected = [[[3, 4, 0, 0, 0], [0, 0, 0, 0, 0]], [[0, 0, 0, 0, 0], [3, 3, 3, 3, 3]]]
     assert words_first(tokens).tolist() == expected
@@ -146,12 +146,12 @@ def test_words_are_what_stands_before_the_end() -> None:
 )
 @settings(max_examples=100, deadline=None)
 def test_words_are_those_of_a_loop(rows: list[list[int]]) -> None:
-    def said(row: list[int]) -> list[int]:
+    def words_of(row: list[int]) -> list[int]:
         words = [word for word in row[: [*row, 1].index(1)] if word]
         return words + [0] * (7 - len(words))
 
-    assert words_first(torch.tensor(rows)).tolist() == [said(row) for row in rows]
-    assert [words_first(torch.tensor(row)).tolist() for row in rows] == [said(row) for row in rows]
+    assert words_first(torch.tensor(rows)).tolist() == [words_of(row) for row in rows]
+    assert [words_first(torch.tensor(row)).tolist() for row in rows] == [words_of(row) for row in rows]
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence() -> None:

@@ -21,7 +21,7 @@ TASKS = {"classify": "MMClassify-v0", "caption": "MMCaption-v0", "vqa": "MMVQA-v
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return everything(tmp_path_factory.mktemp("all"))
 
 
@@ -50,19 +50,19 @@ def made(name: str, n: int, path: Path, **arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_environments_on_folders_keep_the_rules(name: str, place: Path) -> None:
+def test_environments_on_folders_keep_the_rules(name: str, folder_path: Path) -> None:
     report = mm_envs.check_vector_env(
-        made(name, 4, place, feedback="truth"),
-        make=lambda n, **arguments: made(name, n, place, feedback="truth", **arguments),
+        made(name, 4, folder_path, feedback="truth"),
+        make=lambda n, **arguments: made(name, n, folder_path, feedback="truth", **arguments),
         steps=40,
     )
     assert report.ok
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_one_row_is_a_row_of_many(name: str, place: Path) -> None:
-    envs = made(name, 8, place)
-    alone = made(name, 1, place, first_row=5)
+def test_one_row_is_a_row_of_many(name: str, folder_path: Path) -> None:
+    envs = made(name, 8, folder_path)
+    alone = made(name, 1, folder_path, first_row=5)
     first, _ = envs.reset(seed=3)
     second, _ = alone.reset(seed=3)
     assert all(torch.equal(first[key][5:6], second[key]) for key in first)
@@ -78,8 +78,10 @@ def test_one_row_is_a_row_of_many(name: str, place: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "columns"), [("classify", {}), ("vqa", {}), ("caption", {}), ("caption", {"facts": "label"})]
 )
-def test_the_code_for_accelerators_gives_the_same(name: str, columns: dict[str, str], place: Path) -> None:
-    picked, masked = (made(name, 8, place, feedback="truth", columns=columns) for _ in range(2))
+def test_the_code_for_accelerators_gives_the_same(
+    name: str, columns: dict[str, str], folder_path: Path
+) -> None:
+    picked, masked = (made(name, 8, folder_path, feedback="truth", columns=columns) for _ in range(2))
     masked._pool.ensure(torch.arange(masked._pool.size))
     masked._compact = False
     picked.reset(seed=3)
@@ -101,20 +103,28 @@ def test_the_code_for_accelerators_gives_the_same(name: str, columns: dict[str, 
     assert ended > 8
 
 
-def test_every_modality_is_shown(place: Path) -> None:
-    shown = {name: set(make_task(name, dataset="folder", path=place, **SMALL).context) for name in TASKS}
+def test_every_modality_is_shown(folder_path: Path) -> None:
+    shown = {
+        name: set(make_task(name, dataset="folder", path=folder_path, **SMALL).context) for name in TASKS
+    }
     media = {"image", "video", "audio", "audio_length"}
     assert shown["caption"] == media
     assert shown["vqa"] == media | {"question", "question_length"}
     assert shown["classify"] == media | {"text", "text_length"}
-    assert make_task("classify", dataset="folder", path=place, inputs="video", **SMALL).modalities == (
+    assert make_task("classify", dataset="folder", path=folder_path, inputs="video", **SMALL).modalities == (
         "video",
     )
 
 
 @pytest.mark.parametrize(
     ("name", "which"),
-    [("classify", "place"), ("caption", "place"), ("caption", "facts"), ("vqa", "place"), ("vqa", "facts")],
+    [
+        ("classify", "folder_path"),
+        ("caption", "folder_path"),
+        ("caption", "facts"),
+        ("vqa", "folder_path"),
+        ("vqa", "facts"),
+    ],
 )
 def test_the_oracle_is_best_and_the_blind_are_not(
     name: str, which: str, request: pytest.FixtureRequest
@@ -148,8 +158,8 @@ def test_utility_of_facts(facts: Path) -> None:
     assert task.words(task.oracle(reference)[0]) == f"a {size} {colour} square"
 
 
-def test_utility_without_facts_sees_all_references_and_feedback_one(place: Path) -> None:
-    task = make_task("caption", dataset="folder", path=place, **SMALL)
+def test_utility_without_facts_sees_all_references_and_feedback_one(folder_path: Path) -> None:
+    task = make_task("caption", dataset="folder", path=folder_path, **SMALL)
     assert task.reference == ("item", "captions")
     items = torch.arange(6)
     reference = task.batch(items, task.reference)
@@ -183,8 +193,8 @@ def test_questions_without_pictures(tmp_path: Path) -> None:
         make_task("caption", dataset="folder", path=captions)
 
 
-def test_a_folder_is_in_memory_once(place: Path) -> None:
-    folder = Folder(place, **SMALL)
+def test_a_folder_is_in_memory_once(folder_path: Path) -> None:
+    folder = Folder(folder_path, **SMALL)
     env = gym.make("MMClassify-v0", dataset=folder)
     assert env.spec is not None
     assert env.spec.kwargs["dataset"] is folder
@@ -192,8 +202,8 @@ def test_a_folder_is_in_memory_once(place: Path) -> None:
     assert table.data_ptr() == folder.stored("video").data_ptr()  # type: ignore[union-attr]
 
 
-def test_lengths_and_presence_tell_the_blind_nothing(place: Path) -> None:
-    task = make_task("caption", dataset="folder", path=place, **SMALL)
+def test_lengths_and_presence_tell_the_blind_nothing(folder_path: Path) -> None:
+    task = make_task("caption", dataset="folder", path=folder_path, **SMALL)
     assert not Baselines(task).visible
 
 
@@ -218,12 +228,12 @@ def test_the_blind_search_is_cheap_with_many_words(tmp_path: Path, monkeypatch: 
     assert sum(scored) < 400_000
 
 
-def test_agents_train_on_image_sound_text_and_video(place: Path) -> None:
+def test_agents_train_on_image_sound_text_and_video(folder_path: Path) -> None:
     from agents.learning import learn
     from agents.sb3.settings import PPOSettings
     from agents.trainers import make_trainer
 
-    envs = made("classify", 8, place)
+    envs = made("classify", 8, folder_path)
     trainer = make_trainer(
         "ppo", envs, seed=1, settings=PPOSettings(n_steps=4, n_epochs=1), features=16, hidden=8
     )
@@ -234,10 +244,10 @@ def test_agents_train_on_image_sound_text_and_video(place: Path) -> None:
     assert not torch.equal(before, after)
 
 
-def test_stock_stable_baselines_trains_on_it(place: Path) -> None:
+def test_stock_stable_baselines_trains_on_it(folder_path: Path) -> None:
     from stable_baselines3 import PPO
 
-    env = gym.make("MMClassify-v0", dataset="folder", path=str(place), **SMALL)
+    env = gym.make("MMClassify-v0", dataset="folder", path=str(folder_path), **SMALL)
     model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, n_epochs=1, device="cpu")
     before = torch.nn.utils.parameters_to_vector(model.policy.parameters()).detach().clone()
     model.learn(16)

@@ -1,4 +1,4 @@
-"""Every modality matters: whoever lacks one loses much utility, however well the others are used.
+"""Every modality matters: a policy without one loses much utility, however well the others are used.
 
 The best answer without a modality is estimated from many items: learned on one half of them, tried on the
 other, given exactly what the other modalities show. The names of colours and shapes do not matter to that
@@ -30,7 +30,7 @@ from mm_envs.tasks.retrieve import Retrieve
 
 ITEMS = 50_000
 ENOUGH = 0.2
-COLOUR, SHAPE = 1000, 2000  # symbols: names of colours and of shapes, beside all other numbers
+COLOUR, SHAPE = 1000, 2000  # symbols: names of colours and of shapes, unlike all other numbers
 CONDITIONS, FIT = 24, 96  # captions: how many conditions are tried, on how many items each
 
 SYMBOLS = {name: COLOUR + i for i, name in enumerate(COLOURS)}
@@ -111,9 +111,9 @@ def utility_of_choice(evidence: Tensor, answer: Tensor, most: int = 1) -> float:
     worth = 2 / (torch.arange(min(most, len(values))) + 2.0)
     hits = counts.gather(1, rank).cumsum(1)[:, : len(worth)]
     size = (hits * worth).argmax(1)
-    place = rank.argsort(1)[group[1::2], answer[1::2]]
+    position = rank.argsort(1)[group[1::2], answer[1::2]]
     chosen = size[group[1::2]]
-    return torch.where(place <= chosen, worth[chosen], 0).mean().item()
+    return torch.where(position <= chosen, worth[chosen], 0).mean().item()
 
 
 def utility_of_distribution(task: Classify, items: Items) -> float:

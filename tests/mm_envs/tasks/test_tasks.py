@@ -1,4 +1,4 @@
-"""What every registered task promises of its utility, its yardsticks and its answers."""
+"""What every registered task promises of its utility, its baselines and its answers."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ everywhere = pytest.mark.parametrize("name", CONFIGURATIONS)
 
 @cache
 def made(name: str) -> tuple[Task, Baselines, dict[str, Tensor]]:
-    """The task of an id, its yardsticks, and the truth of some items."""
+    """The task of an id, its baselines, and the truth of some items."""
     task = make_task(**CONFIGURATIONS[name])
-    yardsticks = Baselines(task)
-    return task, yardsticks, yardsticks.fields(torch.arange(N))[1]
+    baselines = Baselines(task)
+    return task, baselines, baselines.fields(torch.arange(N))[1]
 
 
-def judged(task: Task, response: Tensor, reference: dict[str, Tensor]) -> Judgement:
+def utility_of(task: Task, response: Tensor, reference: dict[str, Tensor]) -> Judgement:
     """The judgement of answers as the engine hands them over."""
     return task.utility(*task.answer.finish(response), reference)
 
 
 def others(task: Task, oracle: Tensor) -> list[Tensor]:
     """Answers that are not the oracle's, from close to it to pure chance."""
-    bits = fold(torch.arange(N), 1)
-    random = [task.random(fold(bits, draw)) for draw in range(4)]
+    hashes = fold(torch.arange(N), 1)
+    random = [task.random(fold(hashes, draw)) for draw in range(4)]
     found = [*random, oracle.roll(1, 0)]
     if oracle.ndim == 1:
         assert isinstance(task.action_space, gym.spaces.Discrete)
@@ -53,21 +53,21 @@ def others(task: Task, oracle: Tensor) -> list[Tensor]:
     for seed, draw in enumerate(random):
         coin = torch.rand(oracle.shape, generator=torch.Generator().manual_seed(seed))
         found += [torch.where(coin < share, draw, oracle) for share in (0.05, 0.2)]
-    for place in range(0, oracle.shape[1], 2):
+    for index in range(0, oracle.shape[1], 2):
         shorter = torch.cat(
-            [oracle[:, :place], oracle[:, place + 1 :], torch.full_like(oracle[:, :1], EOS)], 1
+            [oracle[:, :index], oracle[:, index + 1 :], torch.full_like(oracle[:, :1], EOS)], 1
         )
         stopped = oracle.clone()
-        stopped[:, place] = EOS
+        stopped[:, index] = EOS
         found += [shorter, stopped]
     return found
 
 
 @everywhere
 def test_no_answer_beats_the_oracle(name: str) -> None:
-    task, yardsticks, reference = made(name)
-    oracle = yardsticks.oracle(reference)
-    best = judged(task, oracle, reference).reward
+    task, baselines, reference = made(name)
+    oracle = baselines.oracle(reference)
+    best = utility_of(task, oracle, reference).reward
     if isinstance(task, Classify) and isinstance(task.answer, Vector):
         p = torch.softmax(torch.tensor([SCALE] + [-SCALE] * (len(task.classes) - 1), dtype=torch.float64), 0)[
             0
@@ -77,7 +77,7 @@ def test_no_answer_beats_the_oracle(name: str) -> None:
         assert (best == 1).all()
     worst = best
     for response in others(task, oracle):
-        utility = judged(task, response, reference).reward
+        utility = utility_of(task, response, reference).reward
         assert (utility >= 0).all()
         assert (utility <= best).all()
         worst = torch.minimum(worst, utility)
@@ -86,8 +86,8 @@ def test_no_answer_beats_the_oracle(name: str) -> None:
 
 @everywhere
 def test_utility_has_the_parts_whose_modalities_are_named(name: str) -> None:
-    task, yardsticks, reference = made(name)
-    judgement = judged(task, yardsticks.oracle(reference), reference)
+    task, baselines, reference = made(name)
+    judgement = utility_of(task, baselines.oracle(reference), reference)
     assert set(judgement.parts) == set(task.part_modalities)
     assert {modality for named in task.part_modalities.values() for modality in named} <= set(task.context)
     assert judgement.judged.all()
@@ -98,12 +98,12 @@ def test_utility_has_the_parts_whose_modalities_are_named(name: str) -> None:
 
 @everywhere
 def test_utility_of_a_row_does_not_depend_on_the_batch(name: str) -> None:
-    task, yardsticks, reference = made(name)
-    for response in others(task, yardsticks.oracle(reference))[::3]:
-        whole = judged(task, response, reference)
+    task, baselines, reference = made(name)
+    for response in others(task, baselines.oracle(reference))[::3]:
+        whole = utility_of(task, response, reference)
         for size in (1, 7):
             pieces = [
-                judged(
+                utility_of(
                     task,
                     response[i : i + size],
                     {key: value[i : i + size] for key, value in reference.items()},
@@ -129,9 +129,9 @@ def test_blind_is_between_random_and_oracle(name: str) -> None:
 @everywhere
 def test_random_answers_are_uniform(name: str) -> None:
     task, _, _ = made(name)
-    bits = fold(torch.arange(20_000), 2)
-    random = task.random(bits)
-    assert torch.equal(task.random(bits[5:6]), random[5:6])
+    hashes = fold(torch.arange(20_000), 2)
+    random = task.random(hashes)
+    assert torch.equal(task.random(hashes[5:6]), random[5:6])
     assert all(task.action_space.contains(action.numpy()) for action in task.answer.action(random[:50], 0))
     if isinstance(task.answer, (Choice, Text)):
         share = random.flatten().bincount() / random.numel()
@@ -150,20 +150,20 @@ def test_random_answers_are_uniform(name: str) -> None:
 
 @everywhere
 def test_answers_can_be_read(name: str) -> None:
-    task, yardsticks, reference = made(name)
-    oracle = yardsticks.oracle(reference)
+    task, baselines, reference = made(name)
+    oracle = baselines.oracle(reference)
     for row in range(0, N, 20):
         one = {key: value[row] for key, value in reference.items()}
         right = task.reference_words(one)
-        said = task.words(oracle[row])
-        assert any(said.startswith(text) for text in right)
+        text = task.words(oracle[row])
+        assert any(text.startswith(one) for one in right)
         assert all(right)
 
 
 @everywhere
 def test_an_answer_is_written_action_by_action(name: str) -> None:
-    task, yardsticks, reference = made(name)
-    for written in (yardsticks.oracle(reference), task.random(fold(torch.arange(N), 3))):
+    task, baselines, reference = made(name)
+    for written in (baselines.oracle(reference), task.random(fold(torch.arange(N), 3))):
         key = torch.arange(3 * N).view(N, 3)
         state, done = task.start(reference, key), torch.zeros(N, dtype=torch.bool)
         response, ended = torch.zeros_like(written), torch.zeros(N, dtype=torch.int64)
@@ -191,7 +191,7 @@ def test_the_log_score_is_strictly_proper() -> None:
     assert isinstance(task, Classify)
     generator = torch.Generator().manual_seed(0)
     n, labels = 300, torch.arange(10)
-    beliefs, said = (4 * torch.rand((n, 10), generator=generator) - 2 for _ in range(2))
+    beliefs, answered = (4 * torch.rand((n, 10), generator=generator) - 2 for _ in range(2))
 
     def expected(logits: Tensor, p: Tensor) -> Tensor:
         answer = (logits / SCALE).float().repeat_interleave(10, 0)
@@ -201,10 +201,10 @@ def test_the_log_score_is_strictly_proper() -> None:
     p, log_p, log_q = (
         beliefs.double().softmax(1),
         beliefs.double().log_softmax(1),
-        said.double().log_softmax(1),
+        answered.double().log_softmax(1),
     )
     divergence = (p * (log_p - log_q)).sum(1)
-    loss = expected(beliefs, p) - expected(said, p)
+    loss = expected(beliefs, p) - expected(answered, p)
     assert (divergence > 0.05).all()
     assert torch.allclose(loss, divergence / task.worst_loss, atol=1e-6)
     shifted = expected(beliefs + 1.5, p)  # logits say the same when all are moved

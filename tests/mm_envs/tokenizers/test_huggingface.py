@@ -335,5 +335,5 @@ def test_a_kind_that_is_not_in_the_table_is_named(monkeypatch: pytest.MonkeyPatc
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(ImportError, match=r"pip install 'mm-envs\[hf\]'"):
+    with pytest.raises(ImportError, match=r'pip install "mm-envs\[hf\]"'):
         HuggingFaceTokenizer(SOURCES["bpe"])

@@ -36,12 +36,12 @@ def test_what_is_no_text_is_no_name(tmp_path: Path, name: object) -> None:
 
 
 def test_links_may_lead_about_the_folder_but_not_out_of_it(tmp_path: Path) -> None:
-    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside, elsewhere = tmp_path / "in", tmp_path / "out"
     inside.mkdir()
-    outside.mkdir()
+    elsewhere.mkdir()
     (inside / "a.png").write_bytes(b"x")
     (inside / "same").symlink_to(inside / "a.png")
-    (inside / "away").symlink_to(outside)
+    (inside / "away").symlink_to(elsewhere)
     (inside / "loop").symlink_to(inside / "loop")
     assert safe_path(inside, "same") == inside / "same"
     assert safe_path(inside, "loop") == inside / "loop"  # opening it fails

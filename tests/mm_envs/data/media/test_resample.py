@@ -1,4 +1,4 @@
-"""Resampling against scipy with the same filter, against closed forms, and by its properties."""
+"""Resampling against closed forms, and by its properties."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.signal import resample_poly
 
-from mm_envs.data.media.resample import CROSSINGS, SLOPE, _windowed_sinc, resample
+from mm_envs.data.media.resample import SLOPE, resample
 
 PAIRS = [(8000, 16000), (16000, 8000), (44100, 16000), (22050, 16000), (48000, 44100), (44100, 8000)]
 RATES = st.sampled_from([1, 7, 1000, 8000, 11025, 16000, 22050, 44100, 48000, 16001])
@@ -27,19 +26,6 @@ def decibel(sound: torch.Tensor) -> float:
     """The level of the middle of a sound against a full sine."""
     middle = sound[len(sound) // 4 : 3 * len(sound) // 4]
     return float(10 * torch.log10(2 * middle.square().mean() + 1e-30))
-
-
-@pytest.mark.parametrize(("rate", "to"), PAIRS)
-def test_equals_the_polyphase_filter_of_scipy_with_the_same_coefficients(rate: int, to: int) -> None:
-    up, down = to // np.gcd(rate, to), rate // np.gcd(rate, to)
-    widest = max(up, down)
-    place = torch.arange(-CROSSINGS * widest, CROSSINGS * widest + 1, dtype=torch.float64) / widest
-    low_pass = _windowed_sinc(place).numpy()
-    for phase in range(up):  # resample_poly multiplies by up; constant sounds shall stay what they are
-        low_pass[phase::up] /= up * low_pass[phase::up].sum()
-    sound = noise(3000).double()
-    theirs = resample_poly(sound.numpy(), up, down, window=low_pass)
-    assert np.abs(resample(sound, rate, to).numpy() - theirs).max() < 1e-6
 
 
 @pytest.mark.parametrize(("rate", "to"), PAIRS)
@@ -112,8 +98,8 @@ def test_equal_rates_and_no_samples_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "to", "said"), [(0, 8000, "rate=0"), (8000, 0, "to=0"), (8000, 7, "two steps")]
+    ("rate", "to", "message"), [(0, 8000, "rate=0"), (8000, 0, "to=0"), (44100, 2**30 + 1, "rounder rate")]
 )
-def test_rates_that_cannot_be_are_refused(rate: int, to: int, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_rates_that_cannot_be_are_refused(rate: int, to: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         resample(torch.zeros(10), rate, to)

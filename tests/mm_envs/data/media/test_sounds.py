@@ -69,17 +69,17 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
 
 def test_a_stream_of_unknown_length_goes_on_to_the_end(tmp_path: Path) -> None:
     data = bytearray(sound("WAV"))
-    place = data.index(b"data") + 4
-    data[place : place + 4] = b"\xff" * 4
+    index = data.index(b"data") + 4
+    data[index : index + 4] = b"\xff" * 4
     (tmp_path / "a.wav").write_bytes(data)
     assert read_audio(tmp_path / "a.wav", 8000)[1] == 800
 
 
-@pytest.mark.parametrize(("rate", "samples", "said"), [(0, None, "sample_rate=0"), (8000, 0, "samples=0")])
+@pytest.mark.parametrize(("rate", "samples", "message"), [(0, None, "sample_rate=0"), (8000, 0, "samples=0")])
 def test_arguments_that_do_not_fit_are_refused(
-    tmp_path: Path, rate: int, samples: int | None, said: str
+    tmp_path: Path, rate: int, samples: int | None, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         read_audio(tmp_path / "a.wav", rate, samples)
 
 

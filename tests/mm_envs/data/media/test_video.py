@@ -55,7 +55,7 @@ def test_frames_of_a_gif_lie_on_top_of_those_before(tmp_path: Path) -> None:
     )
 
 
-def test_a_still_picture_is_a_clip_that_stands_still(tmp_path: Path) -> None:
+def test_a_still_picture_is_a_clip_that_does_not_move(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(picture("JPEG"))
     found = read_video(tmp_path / "a.jpg", 3, 6, 8, channels=1)
     assert found.shape == (3, 1, 6, 8)

@@ -1,7 +1,7 @@
-"""Arguments that come from outside, from a file or a line that anybody may have written.
+"""Checks of untrusted arguments, which were read from a file or a ticket.
 
-A ``module:attribute`` string runs code when it is resolved, and a path reads or writes on this machine. So of
-a stranger's arguments only registered ids, names of our tables and plain values are accepted.
+A ``module:attribute`` string runs code when it is resolved, and a path reads or writes on this machine. So
+only registered ids, names of our tables and plain values are accepted.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from mm_envs.data.dataset import DATASETS
-from mm_envs.judges import FEEDBACKS
+from mm_envs.feedback_sources import FEEDBACKS
 from mm_envs.names import one_of
 from mm_envs.tasks import TASKS
 from mm_envs.values import texts
 
-# What a user chooses anew whenever an environment is made.
+# Arguments that are chosen whenever an environment is made.
 OF_THE_CALLER = (
     *("num_envs", "vectorization_mode", "device", "output", "split", "copy", "render_mode"),
     *("autoreset_mode", "group_size", "first_row", "row"),
 )
-# What decides how a dataset is kept on one machine, and nothing else.
+# Arguments that only decide how a dataset is kept on one machine.
 OF_THE_MACHINE = ("cache", "memory_gb")
 OF_GYMNASIUM = ("wrappers", "vector_kwargs", "entry_point")
 TABLES: dict[str, Mapping[str, str]] = {"task": TASKS, "dataset": DATASETS, "feedback": FEEDBACKS}
@@ -29,7 +29,7 @@ _RUNS_CODE = re.compile(r"\s*[\w.]+:[\w.]+\s*")
 
 
 def objection(name: str, value: Any) -> str | None:
-    """What speaks against an argument of a stranger, in words; None if it is harmless.
+    """The reason to refuse an untrusted argument; None if it is harmless.
 
     Args:
         name: The name of the argument.

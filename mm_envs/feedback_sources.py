@@ -1,4 +1,4 @@
-"""Judges that need nothing above this layer: the truth, and the table of all names that stand for a judge."""
+"""The table of feedback sources by name, and how one is built and asked for a judgement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mm_envs.tasks.task import Task
 
 FEEDBACKS: dict[str, str] = {
-    "truth": "mm_envs.judges:Truth",
+    "truth": "mm_envs.feedback_sources:Truth",
     "accuracy": "mm_envs.metrics.accuracy:Accuracy",
     "token_f1": "mm_envs.metrics.accuracy:TokenF1",
     "exact_match": "mm_envs.metrics.feedback:ExactMatch",
@@ -33,7 +33,7 @@ FEEDBACKS: dict[str, str] = {
 
 
 class Truth:
-    """The true utility as reward; its parts are the parts of the utility.
+    """The true utility as reward, with its parts.
 
     Args:
         task: The task whose utility it is.
@@ -52,7 +52,7 @@ class Truth:
 
 
 def true_utility(task: Task, episodes: Episodes) -> Judgement:
-    """The utility of episodes: as they carry it, or computed.
+    """The utility of episodes: the one they carry, or computed.
 
     Raises:
         ValueError: The episodes carry no reference.
@@ -60,23 +60,27 @@ def true_utility(task: Task, episodes: Episodes) -> Judgement:
     if episodes.truth is not None:
         return episodes.truth
     if episodes.reference is None:
-        raise ValueError("these episodes carry no reference: a judge that needs it says sees_reference=True")
+        raise ValueError("these episodes carry no reference: feedback that needs it has sees_reference=True")
     return task.utility(episodes.response, episodes.response_length, episodes.reference)
 
 
 def make_feedback(feedback: str | Feedback, task: Task, **arguments: Any) -> Feedback:
-    """The judge of a name of the table, of a ``module:attribute`` string, or the judge itself.
+    """The feedback source of a name.
 
-    A named judge is built with the task as its first argument.
+    Args:
+        feedback: A name of ``FEEDBACKS``, a ``module:attribute`` string, or a feedback source, which is
+            returned as it is.
+        task: The first argument of a named source.
+        arguments: Further arguments of a named source.
 
     Raises:
-        ValueError: The name is unknown, or the object cannot judge.
+        ValueError: The name is unknown, or the object is no feedback source.
     """
     if isinstance(feedback, str):
         feedback = _built(feedback, task, arguments)
     if not isinstance(feedback, Feedback):
         raise ValueError(
-            f"feedback={feedback!r} cannot judge: it needs score(episodes), sees_reference, deterministic "
+            f"feedback={feedback!r} is no feedback: it needs score(episodes), sees_reference, deterministic "
             "and scores_prefix (see mm_envs.Feedback)"
         )
     return feedback
@@ -91,17 +95,21 @@ def _built(name: str, task: Task, arguments: Mapping[str, Any]) -> Any:
     return maker(task, **arguments)
 
 
-def judge(feedback: Feedback, episodes: Episodes) -> Judgement:
-    """The judgement of a judge who is handed no more than it may see."""
-    judgement = feedback.score(episodes if feedback.sees_reference else episodes.blind())
+def judgement(feedback: Feedback, episodes: Episodes) -> Judgement:
+    """The checked judgement of a feedback source, which gets no more than it may see.
+
+    Raises:
+        ValueError: The source returned something else, or tensors of a wrong shape or dtype.
+    """
+    result = feedback.score(episodes if feedback.sees_reference else episodes.blind())
     name, n = f"{type(feedback).__name__}.score", len(episodes)
-    if not isinstance(judgement, Judgement):
-        raise ValueError(f"{name} returned a {type(judgement).__name__}: return mm_envs.Judgement(reward)")
-    said = {"reward": judgement.reward, "judged": judgement.judged, **judgement.parts}
-    for part, values in said.items():
-        dtype = torch.bool if values is judgement.judged else torch.float32
+    if not isinstance(result, Judgement):
+        raise ValueError(f"{name} returned a {type(result).__name__}: return mm_envs.Judgement(reward)")
+    tensors = {"reward": result.reward, "judged": result.judged, **result.parts}
+    for part, values in tensors.items():
+        dtype = torch.bool if values is result.judged else torch.float32
         if not isinstance(values, Tensor) or tuple(values.shape) != (n,) or values.dtype != dtype:
             kind = type(values).__name__
             shape = f"{tuple(values.shape)} {values.dtype}" if isinstance(values, Tensor) else kind
             raise ValueError(f"{name} returned {part} as {shape} for {n} episodes: return ({n},) {dtype}")
-    return judgement
+    return result
