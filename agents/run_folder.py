@@ -170,6 +170,7 @@ class MetricsCallback(Callback):
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._written = folder, 0
+        self._lines: Any = None
         self._board: Any = None
 
     def on_start(self, trainer: Trainer) -> None:
@@ -180,7 +181,7 @@ class MetricsCallback(Callback):
             pass
         else:
             path = str(self._folder / TENSORBOARD)
-            self._board = SummaryWriter(path, purge_step=trainer.step + 1 if trainer.step else None)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(path, purge_step=trainer.step + 1 if trainer.step else None)
         self._lines = (self._folder / METRICS).open("w", encoding="utf-8")
         self._write(trainer, board=False)
 
@@ -194,9 +195,9 @@ class MetricsCallback(Callback):
 
     def close(self) -> None:
         """Closes the files."""
-        self._lines.close()
-        if self._board is not None:
-            self._board.close()
+        for opened in (self._lines, self._board):
+            if opened is not None:
+                opened.close()
 
     def _write(self, trainer: Trainer, board: bool = True) -> None:
         points = trainer.curve.points[self._written :]

@@ -227,7 +227,7 @@ class DQNTrainer(SB3Trainer):
 
     def state_dict(self) -> State:
         """What every algorithm keeps, and the generator of the exploration."""
-        exploration = State(self.model.exploration.bit_generator.state)
+        exploration = State(dict(self.model.exploration.bit_generator.state))
         return State.join(trainer=super().state_dict(), exploration=exploration)
 
     def load_state_dict(self, state: State) -> None:

@@ -180,7 +180,11 @@ def _new_plan(options: Train) -> Plan:
         options=json.loads(json.dumps(kept, default=str)),
         checkpoint_seconds=options.checkpoint_seconds,
         overwrite=options.overwrite,
-        **{name: int(kept[name]) for name in WHOLE},
+        steps=int(options.steps),
+        num_envs=int(options.num_envs),
+        seed=int(options.seed),
+        threads=int(options.threads),
+        eval_episodes=int(options.eval_episodes),
     )
 
 

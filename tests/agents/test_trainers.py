@@ -31,22 +31,32 @@ from mm_envs.__main__ import main
 from mm_envs.cli.progress import Watch
 from mm_envs.engine.vector import MultimodalVectorEnv
 
-ID = "MMVQA-tokens-v0"
+IDS = {"sft": "MMGuess-v0", "pg": "MMVQA-tokens-v0", "ppo": "MMVQA-tokens-v0"}
 SETTINGS: dict[str, dict[str, float]] = {
     "sft": {"items": 256, "batch": 16, "probes": 8},
     "pg": {"answers": 2},
     "ppo": {"n_steps": 4, "n_epochs": 1},
     "a2c": {"n_steps": 4},
-    "dqn": {"buffer_size": 128, "learning_starts": 64, "batch_size": 8},
+    "dqn": {"buffer_size": 128, "learning_starts": 32, "batch_size": 8},
 }
 
 
 def words(algo: str, out: Path) -> list[str]:
     """A short training on the command line."""
-    rows = ["--num-envs", "8", "--steps", "256", "--seed", "3", "--threads", "1", "--eval-episodes", "16"]
+    rows = ["--num-envs", "8", "--steps", "128", "--seed", "3", "--threads", "1", "--eval-episodes", "16"]
     given = [f"--settings={name}={value}" for name, value in SETTINGS[algo].items()]
     sizes = ["--policy", "features=16", "--policy", "hidden=8", "--checkpoint-seconds", "0"]
-    return ["train", ID, "--algo", algo, "--out", str(out), *rows, *given, *sizes]
+    return [
+        "train",
+        IDS.get(algo, "MMClassify-digits-v0"),
+        "--algo",
+        algo,
+        "--out",
+        str(out),
+        *rows,
+        *given,
+        *sizes,
+    ]
 
 
 def results(out: Path) -> dict[str, Any]:
@@ -69,12 +79,13 @@ def killed_in_this_process(algo: str, out: Path, monkeypatch: pytest.MonkeyPatch
     """Trains until half of the points of the learning curve are there."""
 
     def watched(self: Watch, point: Any) -> None:
-        if point.step >= 128:
+        if point.step >= 64:
             raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(Watch, "__call__", watched)
-        main(words(algo, out))
+        with pytest.raises(Killed):
+            main(words(algo, out))
 
 
 def killed_by_the_system(algo: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

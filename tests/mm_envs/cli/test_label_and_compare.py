@@ -169,7 +169,7 @@ def test_labels_are_passed_over_and_counted(
         ([ID, "--pairs", "0"], "--pairs 0 is below 1"),
         (["MMDigits-v0"], "'MMDigits-v0' is unknown"),
         ([ID, "--annotator", " "], "--annotator is empty: give your name"),
-        ([ID, "--sampler", "policy:nowhere"], "policy.json does not exist"),
+        ([ID, "--sampler", "policy:nowhere"], "config.json does not exist"),
     ],
 )
 def test_a_label_that_cannot_be_is_refused(
@@ -202,7 +202,7 @@ def test_a_trained_agent_is_no_policy_to_sample_from(
 ) -> None:
     words = ["label", ID, "--annotator", "anna", "--db", str(tmp_path / "feedback.db")]
     assert main([*words, "--sampler", f"policy:{trained}"]) == 1
-    assert "is a folder of `mm-envs train`" in " ".join(capsys.readouterr().err.split())
+    assert "whose policy acts step by step" in " ".join(capsys.readouterr().err.split())
 
 
 def test_swapped_agents_have_swapped_results(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,7 +256,7 @@ def test_a_person_compares_blindly(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["oracle", "blind"], "say with --id which environment"),
+        (["oracle", "blind"], "give --id, the environment"),
         (["oracle", "nowhere/run"], "folder nowhere/run does not exist"),
         (["oracle", "docs"], "folder docs holds no agent: give one that `mm-envs train` wrote"),
         (["oracle", ID], f"agent {ID!r} is not one of random, oracle, blind, nor a folder"),
