@@ -30,9 +30,10 @@ DATA ?= ../shared/data
 numbers: $(TIMES)-dev
 	$(BIN)/python -m benchmarks.numbers --data $(DATA)
 
-# The pages of docs/ that come from docstrings, with pictures of real episodes.
-docs: $(TIMES)
+# The pages of docs/ that come from docstrings, with pictures of real episodes, and the site in build/site.
+docs: $(TIMES)-dev
 	$(BIN)/mm-envs docs --out docs
+	$(BIN)/mkdocs build --strict
 
 # The lowest versions that pyproject.toml names, in an environment of their own.
 minimum:

@@ -11,16 +11,17 @@ from pathlib import Path
 
 
 def lowest(text: str) -> list[str]:
-    r"""``name==version`` for each dependency of a pyproject.toml.
+    r"""``name==version`` for each dependency of a pyproject.toml and of its extras.
 
     Example:
         >>> lowest('[project]\ndependencies = [\n    "torch>=2.8",\n]\n')
         ['torch==2.8.*']
     """
-    block = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    if block is None:
+    lists = r"^(?:dependencies|cli|train|feedback|hf) = \[(.*?)^\]"
+    block = "".join(re.findall(lists, text, re.MULTILINE | re.DOTALL))
+    if not block:
         raise ValueError("no dependencies in this file: give pyproject.toml")
-    return [f"{name}=={version}.*" for name, version in re.findall(r'"([\w-]+)>=([\d.]+)"', block[1])]
+    return [f"{name}=={version}.*" for name, version in re.findall(r'"([\w-]+)>=([\d.]+)"', block)]
 
 
 if __name__ == "__main__":

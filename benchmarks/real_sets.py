@@ -78,7 +78,7 @@ class Outcome:
 def attempt(trial: Trial, root: Path, progress: Callable[[str], None] = lambda said: None) -> Outcome:
     """Trains an agent for every round of a trial; what they reached on all held-out items, put together."""
     source = trial.read(root)
-    groups_of = {record.place: group_of(record, source.group) for record in source.records}
+    groups_of = {record.location: group_of(record, source.group) for record in source.records}
     utility: dict[str, list[NDArray[np.float64]]] = {name: [] for name in POLICIES}
     groups: list[str] = []
     for fold in range(trial.rounds):
@@ -88,7 +88,7 @@ def attempt(trial: Trial, root: Path, progress: Callable[[str], None] = lambda s
         utility["trained"].append(trained(trial.id, dataset, trial.training))
         for name, values in unlearned(trial.id, dataset).items():
             utility[name].append(values)
-        groups += [groups_of[dataset.places[item]] for item in dataset.range("test")]
+        groups += [groups_of[dataset.locations[item]] for item in dataset.range("test")]
     return Outcome(trial, {name: np.concatenate(parts) for name, parts in utility.items()}, groups)
 
 

@@ -99,7 +99,7 @@ def measure(
     for inputs in COMBINATIONS:
         progress(f"an agent with {' + '.join(inputs)}")
         right[inputs] = trained("MMClassify-v0", dataset, training, inputs=inputs)
-    lines = [int(dataset.places[item].split()[-1]) for item in dataset.range("test")]
+    lines = [int(dataset.locations[item].split()[-1]) for item in dataset.range("test")]
     shown = [rows[line - 1] for line in lines]
     return Findings(right, [row["set"] for row in shown], [row["recording"] for row in shown])
 

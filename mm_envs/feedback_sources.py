@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,12 +31,8 @@ FEEDBACKS: dict[str, str] = {
 }
 
 
-class Truth:
-    """The true utility as reward, with its parts.
-
-    Args:
-        task: The task whose utility it is.
-    """
+class TaskFeedback:
+    """Base class of deterministic feedback that compares answers with the reference of a task."""
 
     sees_reference = True
     deterministic = True
@@ -45,6 +40,14 @@ class Truth:
 
     def __init__(self, task: Task) -> None:
         self._task = task
+
+
+class Truth(TaskFeedback):
+    """The true utility as reward, with its parts.
+
+    Args:
+        task: The task whose utility it is.
+    """
 
     def score(self, episodes: Episodes) -> Judgement:
         """The utility of each episode."""
@@ -77,22 +80,18 @@ def make_feedback(feedback: str | Feedback, task: Task, **arguments: Any) -> Fee
         ValueError: The name is unknown, or the object is no feedback source.
     """
     if isinstance(feedback, str):
-        feedback = _built(feedback, task, arguments)
+        maker = resolve("feedback", feedback, FEEDBACKS)
+        try:
+            inspect.signature(maker).bind(task, **arguments)
+        except TypeError as error:
+            raise ValueError(f"feedback={feedback!r} does not take {arguments}: {error}") from error
+        feedback = maker(task, **arguments)
     if not isinstance(feedback, Feedback):
         raise ValueError(
             f"feedback={feedback!r} is no feedback: it needs score(episodes), sees_reference, deterministic "
             "and scores_prefix (see mm_envs.Feedback)"
         )
     return feedback
-
-
-def _built(name: str, task: Task, arguments: Mapping[str, Any]) -> Any:
-    maker = resolve("feedback", name, FEEDBACKS)
-    try:
-        inspect.signature(maker).bind(task, **arguments)
-    except TypeError as error:
-        raise ValueError(f"feedback={name!r} does not take {dict(arguments)}: {error}") from error
-    return maker(task, **arguments)
 
 
 def judgement(feedback: Feedback, episodes: Episodes) -> Judgement:

@@ -34,7 +34,7 @@ def held_out_fold(source: Source, fold: int, folds: int) -> Source:
 
 def group_of(record: Record, group: str | None) -> str:
     """The name of what an item must not be parted from."""
-    return record.place if group is None else str(record.columns[group])
+    return record.location if group is None else str(record.columns[group])
 
 
 def _split(records: Sequence[Record], held_out: Sequence[bool]) -> list[Record]:

@@ -114,8 +114,8 @@ def _row(number: int, part: str, image: Record, sound: Record) -> dict[str, Any]
         "label": digit,
         "split": split,
         "set": part,
-        "picture": image.place,
-        "recording": sound.place,
+        "picture": image.location,
+        "recording": sound.location,
         "speaker": sound.columns["speaker"],
     }
 
@@ -149,11 +149,11 @@ class _Hearing:
         self._read: dict[str, Sound] = {}
 
     def __call__(self, sound: Record) -> Sound:
-        if sound.place not in self._read:
+        if sound.location not in self._read:
             path = sound.media["audio"]
             assert isinstance(path, Path)
-            self._read[sound.place] = read_audio(path, RATE)[0].numpy()
-        return self._read[sound.place]
+            self._read[sound.location] = read_audio(path, RATE)[0].numpy()
+        return self._read[sound.location]
 
 
 def _pairs(

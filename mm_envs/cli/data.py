@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mm_envs.data.layouts.summary import Summary
+    from mm_envs.tasks.summary import Summary
 
 _FEW = 5
 
@@ -37,7 +37,7 @@ class Describe:
 
     def run(self) -> int:
         """Prints the description."""
-        from mm_envs.data.layouts.summary import summarise
+        from mm_envs.tasks.summary import summarise
 
         with console(json_output=True).status("reading headers and digests of the files"):
             summary = summarise(self.path, self.layout)
@@ -84,7 +84,7 @@ class Preview:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(self.out)
         if self.json:
-            places = [record.place for record in records]
+            places = [record.location for record in records]
             print_json({"out": self.out, "items": places, "size": sheet.size, "faults": faults})
             return 0
         out = console()
@@ -130,8 +130,8 @@ class Pair:
     def run(self) -> int:
         """Pairs, writes and prints."""
         from agents.run_folder import fresh_folder
+        from mm_envs.data.folder.pairs import pair, write
         from mm_envs.data.layouts import read_source
-        from mm_envs.data.layouts.pairs import pair, write
 
         on_error = "skip" if self.skip else "raise"
         one, other = read_source(self.a, on_error=on_error), read_source(self.b, on_error=on_error)

@@ -1,9 +1,9 @@
-"""``mm-envs list``: what there is, and how far one gets without learning."""
+"""``mm-envs list``: all environment ids with the scores of the baseline policies."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mm_envs.cli.output import console, print_json
@@ -12,14 +12,11 @@ from mm_envs.names import at_least
 from mm_envs.tasks import CONFIGURATIONS
 
 if TYPE_CHECKING:
-    import gymnasium as gym
     from rich.table import Table
 
-    from mm_envs.tasks import Task
-
 _NOTE = (
-    "blind, random, oracle: mean utility (the truth, from 0 to 1) of policies that need no learning, on the "
-    "validation split. blind gives the best answer that ignores every picture and sound."
+    "blind, random, oracle: mean utility (the truth, from 0 to 1) of the baseline policies on the validation "
+    "split. blind gives the best answer that ignores every picture and sound."
 )
 
 
@@ -29,7 +26,7 @@ class List:
 
     Attributes:
         json: Print JSON instead of a table.
-        items: How many items of the validation split the policies are scored on.
+        items: Number of items of the validation split on which the policies are scored.
     """
 
     json: bool = False
@@ -37,11 +34,13 @@ class List:
 
     def run(self) -> int:
         """Prints the table."""
+        from mm_envs.documentation import describe
+
         at_least("--items", self.items, 1, "score on at least one item")
         out = console(self.json)
-        waiting = out.status("scoring the policies that need no learning")
+        waiting = out.status("scoring the baseline policies")
         with torch_threads(1), waiting if out.is_terminal else nullcontext():
-            entries = [_entry(name, self.items) for name in CONFIGURATIONS]
+            entries = [describe(name, self.items) for name in CONFIGURATIONS]
         if self.json:
             print_json(entries)
         else:
@@ -50,49 +49,6 @@ class List:
             out.print(_table(entries))
             out.print(_NOTE, style="dim")
         return 0
-
-
-def _entry(name: str, items: int) -> dict[str, Any]:
-    from mm_envs.tasks import make_task
-    from mm_envs.tasks.scores import baseline_scores
-
-    arguments = {key: value for key, value in CONFIGURATIONS[name].items() if key != "task"}
-    task = make_task(CONFIGURATIONS[name]["task"], **arguments)
-    observation, actions = task.observation_space, task.action_space
-    return {
-        "id": name,
-        "task": CONFIGURATIONS[name]["task"],
-        "about": (type(task).__doc__ or "").partition("\n")[0],
-        "arguments": dict(CONFIGURATIONS[name]),
-        "observation": {key: _size(space) for key, space in observation.spaces.items()},
-        "observation_space": repr(observation),
-        "action_space": repr(actions),
-        "actions": _actions(task),
-        "horizon": task.horizon,
-        "items": {split: len(indices) for split, indices in task.dataset.splits.items()},
-        "utility": {key: asdict(score) for key, score in baseline_scores(task, items).items()},
-    }
-
-
-def _size(space: gym.Space[Any]) -> str:
-    """An entry of an observation in a few characters."""
-    from mm_envs.spaces import Audio, Tokens
-
-    shape = "x".join(str(side) for side in space.shape or ())
-    if isinstance(space, Tokens):
-        return f"{shape} of {len(space.vocabulary)} words"
-    if isinstance(space, Audio):
-        return f"{shape} samples at {space.sample_rate} Hz"
-    return shape
-
-
-def _actions(task: Task) -> str:
-    import gymnasium as gym
-
-    space = task.action_space
-    if isinstance(space, gym.spaces.Discrete):
-        return f"{int(space.n)} {'words' if task.state_spaces else 'choices'}"
-    return f"{'x'.join(map(str, space.shape or ()))} numbers"
 
 
 def _table(entries: list[dict[str, Any]]) -> Table:

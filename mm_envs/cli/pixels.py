@@ -41,5 +41,5 @@ def as_blocks(picture: Picture, columns: int = 64) -> Text:
     return text
 
 
-def _colour(pixels: bytes, place: int) -> str:
-    return f"#{pixels[3 * place : 3 * place + 3].hex()}"
+def _colour(pixels: bytes, index: int) -> str:
+    return f"#{pixels[3 * index : 3 * index + 3].hex()}"

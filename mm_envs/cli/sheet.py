@@ -52,7 +52,7 @@ def draw(records: Sequence[Record]) -> tuple[Picture, list[str]]:
         try:
             spaces, shown = _observed(record)
         except (ValueError, FileNotFoundError) as error:
-            faults.append(f"{record.place}: {error}")
+            faults.append(f"{record.location}: {error}")
             continue
         cards.append(draw_card(spaces, shown, _lines(record)))
     if not cards:
@@ -106,7 +106,7 @@ def spectrogram(sound: Tensor) -> Tensor:
 
 
 def _lines(record: Record) -> list[tuple[str, str]]:
-    lines = [("where", record.place)]
+    lines = [("where", record.location)]
     if record.split:
         lines.append(("split", record.split))
     for name, value in record.values.items():

@@ -1,4 +1,4 @@
-"""What every dataset promises: items as a pure function of their index, in splits that cannot overlap."""
+"""The base class of datasets: items as a pure function of their index, in splits that cannot overlap."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ DATASETS: dict[str, str] = {
 
 
 class Dataset(ABC):
-    """Facts of items; ``batch`` is a pure function of the index. What is asked about them is up to tasks.
+    """Facts of items, from which tasks make their fields; ``batch`` is a pure function of the index.
 
     An item has one global index; a split is a range of indices. Two items of different splits never share
     their content (the scene graph of a procedural item, the pixels of a stored one).
 
     Attributes:
         name: The name in the table of datasets.
-        spaces: The space of every field that can be seen or heard (image, audio, question, ...).
+        spaces: The space of every field that can be observed (image, audio, question, ...).
         splits: The range of indices of "train", "validation" and "test".
         vocabularies: The tokenizer of every field that holds token ids.
         classes: The names of the values of every field that holds a class number.
-        further_arguments: The names of arguments that the constructor takes as ``**config``.
+        further_arguments: The names of the arguments in ``**config`` of the constructor.
     """
 
     name: str
@@ -48,35 +48,35 @@ class Dataset(ABC):
 
     @abstractmethod
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """The asked fields of some items.
+        """Returns some fields of some items.
 
-        Equal bit for bit whatever else is in the batch: row i depends on ``indices[i]`` alone.
+        Row i depends on ``indices[i]`` only, bit for bit.
 
         Args:
-            indices: Global item indices of shape (n,), int64; the result lives on their device.
-            fields: The names of the fields to compute.
+            indices: Global item indices of shape (n,), int64; the result is on their device.
+            fields: The names of the fields.
 
         Returns:
             One tensor per field with leading dimension n.
         """
 
     def hashes(self, indices: Tensor) -> Tensor:
-        """One hash for each item, (n,) int64: what tasks draw from when they make fields."""
+        """Returns one hash for each item, (n,) int64: the source of random draws of tasks."""
         return fold(stream(0, f"item of {self.name}", indices.device), indices)
 
     def others(self, indices: Tensor, hashes: Tensor, count: int) -> Tensor:
-        """Other items of the split of each item, all different where the split has enough.
+        """Returns other items of the split of each item, all different if the split has enough.
 
         Args:
             indices: Item indices, (n,) int64.
-            hashes: One hash for each, (n,) int64: they decide which.
-            count: How many others each.
+            hashes: One hash for each, (n,) int64, to draw from.
+            count: The number of other items for each.
 
         Returns:
             Item indices, (n, count) int64.
 
         Raises:
-            ValueError: A split has one item only.
+            ValueError: A split has only one item.
         """
         other = indices[:, None].repeat(1, count)
         for split, one in self.splits.items():
@@ -85,7 +85,7 @@ class Dataset(ABC):
             if spare == 0 and bool(inside.any()):
                 raise ValueError(f"split={split!r} has one item, and so no other: use another split")
             if spare > 0:
-                # Steps of one length never meet an item twice while all of them fit into the split.
+                # Equal steps reach no item twice while all of them fit into the split.
                 stride = 1 + integers(fold(hashes, 1), max((spare - 1) // max(count - 1, 1), 1))
                 each = torch.arange(count, device=indices.device)
                 step = 1 + (integers(hashes, spare)[:, None] + each * stride[:, None]) % spare
@@ -94,34 +94,31 @@ class Dataset(ABC):
         return other
 
     def stored(self, field: str) -> Tensor | None:
-        """The field of all items, where it is kept anyway, or None (as here): ``batch`` then computes it.
-
-        Args:
-            field: The name of the field.
+        """Returns the field of all items if it is stored; None (the default) if ``batch`` computes it.
 
         Returns:
-            A contiguous tensor on the CPU with one row an item, which nobody may write to: the engine reads
-            it where it is instead of keeping a copy.
+            A contiguous read-only tensor on the CPU with one row an item, which the engine reads in place
+            instead of keeping a copy.
         """
         return None
 
     def word_classes(self) -> tuple[tuple[str, ...], ...]:
-        """Words of captions, answers and classes that say a value of the same thing: all colours, for one.
+        """Returns classes of words of captions and answers, for instance all colours.
 
-        A word is in at most one class; none (as here) where nothing is known of the words.
+        A word is in at most one class. The default is no class.
         """
         return ()
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A digest of everything that decides the items: configuration, names and content."""
+        """Returns a digest of everything that decides the items: configuration, names and content."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Dataset:
-        """Itself: nobody changes a dataset, and Gymnasium copies the arguments of every environment."""
+        """Returns itself: a dataset is immutable, and Gymnasium copies the arguments of every environment."""
         return self
 
     def range(self, split: str) -> range:
-        """The indices of a split.
+        """Returns the indices of a split.
 
         Raises:
             ValueError: There is no such split.
@@ -132,16 +129,14 @@ class Dataset(ABC):
 
 
 def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
-    """The dataset of a name (or the dataset itself), built with its arguments.
+    """Returns the dataset of a name, built with its arguments, or the dataset itself.
 
     Raises:
-        ValueError: The name is unknown or stands for something else, or it takes no such arguments.
+        ValueError: The name is unknown or refers to something else, or it takes no such arguments.
     """
     if isinstance(dataset, Dataset):
         if arguments:
-            raise ValueError(
-                f"arguments {sorted(arguments)} have no effect on a dataset that is built already"
-            )
+            raise ValueError(f"arguments {sorted(arguments)} have no effect on a dataset that is built")
         return dataset
     factory, known = resolve("dataset", dataset, DATASETS), arguments_of(dataset)
     if known is not None:
@@ -156,7 +151,7 @@ def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
 
 
 def arguments_of(dataset: str | Dataset) -> list[str] | None:
-    """The names of the arguments of a dataset; none of one that is built; None if they cannot be known.
+    """Returns the names of the arguments of a dataset; none of an instance; None if they are unknown.
 
     Example:
         >>> arguments_of("digits")

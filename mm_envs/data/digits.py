@@ -15,23 +15,23 @@ from mm_envs.names import one_of
 from mm_envs.spaces import Image
 
 _SIDE = 8
-_LIGHTEST = 16
+_MAX_LEVEL = 16
 _SPLIT_OF_SIXTH = (0, 0, 0, 0, 1, 2)
 
 
 class Digits(Dataset):
-    """Handwritten digits of 43 people, grey, enlarged from 8x8 pixels by repeating each.
+    """Handwritten digits of 43 writers, grey, enlarged from 8x8 pixels by repeating each pixel.
 
     The fields are ``image`` (uint8 of shape (1, 8 * scale, 8 * scale)) and ``label`` (int64, the digit). The
-    pixels of a picture decide its split, so that equal pictures never lie in two: about two thirds are for
+    pixels of a picture decide its split, so that equal pictures are never in two: about two thirds are for
     training, one sixth for validation and one sixth for the test. The pictures are from E. Alpaydin and
     C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 
     Args:
-        scale: How often each pixel is repeated along both axes, at least 5.
+        scale: The number of repetitions of each pixel along both axes, at least 5.
 
     Raises:
-        ValueError: The enlarged picture is smaller than a picture may be.
+        ValueError: The enlarged picture is smaller than 36x36 pixels.
 
     Example:
         >>> digits = Digits()
@@ -51,7 +51,7 @@ class Digits(Dataset):
         self.classes = {"label": tuple(str(digit) for digit in range(10))}
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """The asked fields of some digits; the tables are copied to a device once.
+        """Returns some fields of some digits; the tables are copied to a device once.
 
         Raises:
             ValueError: A field is neither ``image`` nor ``label``.
@@ -63,13 +63,13 @@ class Digits(Dataset):
         return {field: table[field].index_select(0, indices) for field in fields}
 
     def fingerprint(self) -> str:
-        """The SHA-256 of the pixels, the digits, the splits and the scale."""
+        """Returns the SHA-256 of the pixels, the digits, the splits and the scale."""
         return _fingerprint(self.scale)
 
 
 @lru_cache(maxsize=1)
 def _stored() -> tuple[Tensor, Tensor, dict[str, range]]:
-    """Pixels 0 to 16, digits, and where the splits lie; the pictures are sorted by split."""
+    """Returns pixels 0 to 16, digits, and the splits; the pictures are sorted by split."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -85,7 +85,7 @@ def _stored() -> tuple[Tensor, Tensor, dict[str, range]]:
 @lru_cache(maxsize=8)
 def _table(scale: int, device: torch.device) -> dict[str, Tensor]:
     pixels, labels, _ = _stored()
-    grey = (pixels.to(torch.int64) * 255 // _LIGHTEST).to(torch.uint8)
+    grey = (pixels.to(torch.int64) * 255 // _MAX_LEVEL).to(torch.uint8)
     large = grey.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
     return {"image": large[:, None].contiguous().to(device), "label": labels.to(device)}
 

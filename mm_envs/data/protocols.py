@@ -1,4 +1,4 @@
-"""What only some datasets can give: small protocols that tasks ask for by type."""
+"""Protocols of facts that only some datasets have; tasks ask for them by type."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class CaptionUtility(Protocol):
     field: str
 
     def score(self, tokens: Tensor, length: Tensor, known: Tensor) -> Judgement:
-        """The utility in [0, 1] of captions (n, L) of ``length`` words, finished or not, with its parts."""
+        """Returns the utility in [0, 1] of captions (n, L) of ``length`` words, and its parts."""
         ...
 
     def best(self, known: Tensor, captions: Tensor) -> Tensor:
-        """The index of the best of the references (n, R, L) of each item, (n,) int64."""
+        """Returns the index of the best of the references (n, R, L) of each item, (n,) int64."""
         ...
 
 
@@ -53,17 +53,17 @@ class Captioned(Protocol):
     """A dataset whose items have captions in a field ``captions``, (n, R, L) int64."""
 
     def captions(self) -> Captions | None:
-        """The captions; None where this dataset has none."""
+        """Returns the captions; None if this dataset has none."""
         ...
 
 
 @runtime_checkable
 class SceneFacts(Protocol):
-    """A dataset of scenes of which the graph is known.
+    """A dataset of scenes with a known graph.
 
     Attributes:
-        config: What scenes may hold.
-        sound: "none", "agree" or "complement": what is heard.
+        config: The configuration of the scenes.
+        sound: "none", "agree" or "complement", as in ``Scenes``.
         graph_fields: The fields of the scene graph, those of ``SceneGraph``.
     """
 
@@ -72,7 +72,7 @@ class SceneFacts(Protocol):
     graph_fields: tuple[str, ...]
 
     def fingerprint(self, kinds: Sequence[str] | None = None) -> str:
-        """The digest of the dataset with the kinds of questions that are asked; None for all."""
+        """Returns the digest of the dataset with some kinds of questions; None for all."""
         ...
 
 

@@ -116,19 +116,33 @@ def draw_card(
     """
     from PIL import Image as pillow
 
+    media, words = draw_media(spaces, observation, kind, answer), _written(lines)
+    size = (media.width + words.width + 3 * _MARGIN, max(media.height, words.height) + 2 * _MARGIN)
+    card = pillow.new("RGB", size, _PAPER)
+    card.paste(media, (_MARGIN, _MARGIN))
+    card.paste(words, (media.width + 2 * _MARGIN, _MARGIN))
+    return card
+
+
+def draw_media(
+    spaces: Mapping[str, gym.Space[Any]],
+    observation: Mapping[str, Tensor],
+    kind: AnswerKind | None = None,
+    answer: str = "",
+) -> Picture:
+    """The pictures of an observation and the wave forms of its sounds, in one column; see ``draw_card``."""
+    from PIL import Image as pillow
+
     pictures = pictures_of(spaces, observation, kind, answer)
     shown = [_enlarged(_side_by_side(several)) for several in pictures.values()]
     shown += [_wave(observation[key].numpy()) for key, space in spaces.items() if isinstance(space, Audio)]
-    words = _written(lines)
-    height = max(sum(one.height + _MARGIN for one in shown), words.height + _MARGIN) + _MARGIN
-    left = max((one.width for one in shown), default=0)
-    card = pillow.new("RGB", (left + words.width + 3 * _MARGIN, height), _PAPER)
-    top = _MARGIN
+    height = sum(one.height + _MARGIN for one in shown) - _MARGIN if shown else 0
+    column = pillow.new("RGB", (max((one.width for one in shown), default=0), height), _PAPER)
+    top = 0
     for one in shown:
-        card.paste(one, (_MARGIN, top))
+        column.paste(one, (0, top))
         top += one.height + _MARGIN
-    card.paste(words, (left + 2 * _MARGIN, _MARGIN))
-    return card
+    return column
 
 
 def contact_sheet(cards: Sequence[Picture], columns: int = 3) -> Picture:

@@ -20,6 +20,9 @@ from mm_envs.untrusted import OF_THE_CALLER
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+
+    from mm_envs.answers import AnswerKind
+
 _FEEDBACK = ("feedback", "feedback_arguments")
 # An untrusted ticket could ask for pictures that fill the memory.
 _MAX_BYTES = 2**26
@@ -92,9 +95,17 @@ class Replay:
         """The episode as a picture: images and sound at the left, words at the right."""
         from mm_envs.engine.render import draw_card
 
-        answer = "" if self.outcome is None else self.outcome.answer
-        spaces, task = self.env.task.context_spaces, self.env.task
-        return draw_card(spaces, _tensors(self.observation), self.lines(), task.answer, answer)
+        task = self.env.task
+        return draw_card(task.context_spaces, _tensors(self.observation), self.lines(), *self._answer())
+
+    def media(self) -> Picture:
+        """The pictures and wave forms of the episode, without words."""
+        from mm_envs.engine.render import draw_media
+
+        return draw_media(self.env.task.context_spaces, _tensors(self.observation), *self._answer())
+
+    def _answer(self) -> tuple[AnswerKind, str]:
+        return self.env.task.answer, "" if self.outcome is None else self.outcome.answer
 
 
 def replay(ticket: str | Ticket, response: Any = None, *, feedback: Any = None, **arguments: Any) -> Replay:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.episodes import Episodes, Judgement
+from mm_envs.feedback_sources import TaskFeedback
 from mm_envs.metrics.text import Numbering, words_of
 from mm_envs.tokenizers import is_word, same_words
 
@@ -89,7 +90,7 @@ def _of_one_kind(
     return ids[:, 0], ids[:, 1]
 
 
-class Accuracy:
+class Accuracy(TaskFeedback):
     """1 where the answer is the reference answer, else 0.
 
     The kind of the answers decides which answers are the same: of vectors those with one largest entry.
@@ -97,13 +98,6 @@ class Accuracy:
     Args:
         task: The task whose answers are judged.
     """
-
-    sees_reference = True
-    deterministic = True
-    scores_prefix = True
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
 
     def score(self, episodes: Episodes) -> Judgement:
         """Whether each answer is right."""
@@ -113,7 +107,7 @@ class Accuracy:
         return Judgement(reward, {"accuracy": reward})
 
 
-class TokenF1:
+class TokenF1(TaskFeedback):
     """Token F1 of the answer against one reference answer.
 
     Args:
@@ -123,12 +117,9 @@ class TokenF1:
         ValueError: The answers of the task are not words.
     """
 
-    sees_reference = True
-    deterministic = True
-    scores_prefix = True
-
     def __init__(self, task: Task) -> None:
-        self._task, self._size = task, len(words_of(task, "token_f1"))
+        super().__init__(task)
+        self._size = len(words_of(task, "token_f1"))
 
     def score(self, episodes: Episodes) -> Judgement:
         """F1 of each answer."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.episodes import Episodes, Judgement, derived
+from mm_envs.feedback_sources import TaskFeedback
 from mm_envs.metrics.bleu import Smoothing, bleu_of_counts, count
 from mm_envs.metrics.cider import V01, D, Definition, ReferenceVectors, score_words
 from mm_envs.metrics.frequency import DocumentFrequency
@@ -32,7 +33,7 @@ _frequencies: dict[tuple[str, bool], DocumentFrequency] = {}
 _lock = Lock()
 
 
-class TextFeedback(ABC):
+class TextFeedback(TaskFeedback, ABC):
     """Base class of text metrics as feedback.
 
     The references are the ``captions`` of the task, or its oracle's answer where it has none.
@@ -46,9 +47,6 @@ class TextFeedback(ABC):
     """
 
     name: ClassVar[str]
-    sees_reference = True
-    deterministic = True
-    scores_prefix = True
 
     def __init__(self, task: Task, references: int | None = 1) -> None:
         vocabulary = words_of(task, self.name)
@@ -56,7 +54,8 @@ class TextFeedback(ABC):
             raise ValueError(
                 f"references={references} is below 1: leave it out for one, or give None for all"
             )
-        self._task, self._references, self._vocabulary = task, references, vocabulary
+        super().__init__(task)
+        self._references, self._vocabulary = references, vocabulary
         self._captioned = "captions" in task.reference
         # A word that no reference has.
         self._strange = len(self._vocabulary)

@@ -156,7 +156,7 @@ class SceneNames(_SceneSource):
     def make(self, facts: Mapping[str, Tensor], hashes: Tensor) -> dict[str, Tensor]:
         """Name and colour."""
         graph = graph_of(facts)
-        name = naming.name_by_place if self.sound == "complement" else naming.name_by_shape
+        name = naming.name_by_quadrant if self.sound == "complement" else naming.name_by_shape
         text, index = name(graph, self.config, fold(hashes, 2))
         return {**_padded("text", text), "label": graph.colour.gather(1, index[:, None])[:, 0]}
 

@@ -37,7 +37,7 @@ class Ground(Task):
     ``Box(-1, 1, (1, 4))``: left, top, right, bottom; -1 is the left or upper edge, 1 the right or lower one.
 
     ## Rewards
-    What the feedback gives for the box; by default a simulated annotator. The utility is the intersection
+    The reward of the feedback; by default that of a simulated annotator. The utility is the intersection
     over union with the box of the object; where several objects fit the phrase, with the best of them.
 
     ## Episode end

@@ -31,7 +31,7 @@ class Guess(Task):
     ## Description
     The agent sees a picture of several objects, one of which is meant. In its first turn it asks one of five
     questions about that object and hears a word as reply; in its second turn it names the object. Which
-    question helps depends on the picture: if all objects are red, their colour tells nothing.
+    question helps depends on the picture: if all objects are red, their colour is no information.
 
     ## Observation space
     A flat Dict: ``image`` (Image); ``chosen`` (the choices so far, 0 for turns to come) and ``reply``

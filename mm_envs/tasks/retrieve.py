@@ -36,7 +36,7 @@ class Retrieve(Task):
     first; ranking a picture again ranks the first one that was not.
 
     ## Rewards
-    What the feedback gives for the answer; by default a simulated annotator. The utility is 1 for the right
+    The reward of the feedback; by default that of a simulated annotator. The utility is 1 for the right
     picture and 0 for others; of a ranking it is the reciprocal rank of the right picture.
 
     ## Episode end
@@ -64,7 +64,7 @@ class Retrieve(Task):
         self.dataset = make_dataset(dataset, **dataset_arguments)
         self._captions, captions = captions_of(self.dataset)
         whole("candidates", candidates)
-        at_least("candidates", candidates, 2, "one picture alone is found without looking")
+        at_least("candidates", candidates, 2, "with one picture there is nothing to choose")
         check_one_of("answer", answer, ANSWERS)
         image = self.dataset.spaces.get("image")
         if not isinstance(image, Image):

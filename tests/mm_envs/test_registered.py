@@ -13,7 +13,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 import mm_envs
 from mm_envs import CONFIGURATIONS, check_vector_env
-from mm_envs.cli.check import advice_on
+from mm_envs.engine.check.registered import advice_on
 
 MODES = ("SameStep", "NextStep", "Disabled")
 

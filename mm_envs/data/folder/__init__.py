@@ -1,28 +1,30 @@
-"""Pictures, sounds, videos and texts that somebody has on disk, as a dataset."""
+"""A folder of pictures, sounds, videos and texts as a dataset."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS, Dataset
-from mm_envs.data.folder import manifest
+from mm_envs.data.faults import Faults, Report
 from mm_envs.data.folder.arguments import refuse_wrong_kinds
-from mm_envs.data.folder.columns import Mapped
 from mm_envs.data.folder.copies import notes_on_copies
-from mm_envs.data.folder.faults import Faults, Report
 from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.folder.splits import SplitBy
-from mm_envs.data.folder.store import Form, Tables, decoded
+from mm_envs.data.folder.store import Form, decoded
 from mm_envs.data.folder.texts import Pinned
 from mm_envs.data.folder.values import Classes, Words, drop_unknown_classes, named_labels, pinned_classes
+from mm_envs.data.layouts import read_source
+from mm_envs.data.layouts.columns import Mapped
 from mm_envs.data.protocols import Captions
 from mm_envs.data.records import Source
 from mm_envs.names import one_of
@@ -32,27 +34,26 @@ __all__ = ["Folder", "Report"]
 
 
 class Folder(Dataset):
-    r"""A folder of real files with a table of what they are.
+    r"""A folder of files with a table of labels and texts.
 
-    The table is ``metadata.jsonl`` or ``metadata.csv`` as the Hugging Face imagefolder and audiofolder have
-    it, or any published layout that is recognised (``mm-envs data describe PATH`` tells). Files stand in the
-    column ``file_name``, or in ``image_file_name``, ``audio_file_name`` and ``video_file_name`` for items of
-    several; other columns are ``label``, ``text``, ``caption`` (``captions``, ``caption_1``, ...),
-    ``question``, ``answer`` (``answers``: of several people, the most frequent counts), ``kind``, ``facts``
-    and ``split``.
+    The table is ``metadata.jsonl`` or ``metadata.csv`` as in the Hugging Face imagefolder and audiofolder, or
+    any published layout (``mm-envs data describe PATH`` shows which one is recognised). The column
+    ``file_name`` holds the file, or ``image_file_name``, ``audio_file_name`` and ``video_file_name`` if items
+    have several; other columns are ``label``, ``text``, ``caption`` (``captions``, ``caption_1``, ...),
+    ``question``, ``answer`` (the most frequent one of ``answers``), ``kind``, ``facts`` and ``split``.
 
     The fields are ``image`` (uint8), ``video`` (uint8), ``audio`` (float32) with ``audio_length`` (samples),
     ``text`` and ``question`` (int64 tokens) with their ``_length``, ``label``, ``answer`` and ``kind`` (int64
     classes), ``captions`` (int64, references x words) and ``facts`` (bool, which of all facts are true).
-    Where some items lack something to be seen or read, ``<key>_present`` says so. ``item`` is the index.
+    If some items lack a picture, sound or text, ``<key>_present`` is 0 or 1. ``item`` is the index.
 
     All files are read and decoded when the folder is opened, so that every fault is found at once, named with
-    file and line. Nothing lies in two splits, which is told by the content of the files.
+    file and line. No content is in two splits; equal files are found by digest.
 
-    **Words.** The words of each field are those of its training items, the most frequent first; others are
-    ``<unk>``, which matches nothing, not even another ``<unk>``. So the words that an agent can say do not
-    change with what is held out, and no test item tells anything about itself. Texts and questions are as
-    long as the longest, at most 64 words; ``report`` notes how many are cut.
+    **Words.** The vocabulary of each field holds the words of its training items, the most frequent first;
+    other words are ``<unk>``, which matches nothing, not even another ``<unk>``. So the vocabulary does not
+    depend on held-out items. Texts and questions are as long as the longest, at most 64 words; ``report``
+    notes how many are cut.
 
     Args:
         path: The folder, or a ``Source`` that has been read.
@@ -60,32 +61,32 @@ class Folder(Dataset):
         size: Height and width of pictures in pixels, one number or both.
         channels: 3 (RGB) or 1 (grey).
         fit: ``"pad"`` (keep the proportions, black bars), ``"stretch"`` or ``"crop"`` (the centre).
-        sample_rate: Of sounds, in hertz; None: the most frequent one of the files, at most 16,000.
-        seconds: The length of sounds: longer ones are cut and shorter ones padded with silence; None: that
-            of 95 % of them, at most 5.
-        frames: Of videos, taken evenly over the clip.
-        split_by: ``"auto"``: the split that the source says, else by hash; ``"hash"``: 75, 12.5 and 12.5 % by
-            the content of the files; a column that holds train, validation (val, dev) or test; or a column
-            with the splits of some values, all others being for training: ``{"fold": {"5": "test"}}``.
-        group: A column (speaker, photographer) none of whose values lies in two splits; None: the one that
-            the layout names, if it does.
-        columns: Our field -> their column, where it has another name: ``{"label": "species"}``.
+        sample_rate: The sample rate of sounds in hertz; None: the most frequent one, at most 16,000.
+        seconds: The length of sounds: longer ones are cut and shorter ones padded with silence; None: the
+            length that 95 % of them do not exceed, at most 5.
+        frames: The number of frames of videos, evenly spaced over the clip.
+        split_by: ``"auto"``: the split of the source, else by hash; ``"hash"``: 75, 12.5 and 12.5 % by the
+            content of the files; a column that holds train, validation (val, dev) or test; or a column with
+            the splits of some values, all others being for training: ``{"fold": {"5": "test"}}``.
+        group: A column (speaker, photographer) none of whose values is in two splits; None: the one of the
+            layout, if it has one.
+        columns: Field -> its column, where it has another name: ``{"label": "species"}``.
         classes: The names of the labels (or, as a mapping, of labels and answers) in the order of their
-            numbers; None: all that occur, sorted. Labels that are all such numbers, from 0 (those of a
-            ``ClassLabel`` of Hugging Face), become the names.
+            numbers; None: all names that occur, sorted. If all labels are such numbers, from 0 (those of a
+            ``ClassLabel`` of Hugging Face), they become the names.
         vocabulary: The words in the order of their ids, or the path of a JSON list of them, for captions,
-            texts and questions alike or as a mapping; None: those of the training items.
+            texts and questions alike or by field; None: the words of the training items.
         max_tokens: The length of captions, ``<eos>`` included; None: that of the longest, at most 40.
         on_error: ``"raise"``, or ``"skip"``: leave bad items out and count them in ``report``.
-        memory_gb: How many gigabytes decoded files may take in memory; more are kept in mapped files.
-        cache: The folder for such files; None: ``mm-envs`` in the user's cache directory.
+        memory_gb: The gigabytes of decoded files to keep in memory; above, they are kept in mapped files.
+        cache: The folder for such files; None: ``mm-envs`` in the cache directory of the user.
 
     Attributes:
         report: What was left out and why.
-        places: Where each item is said: ``"metadata.csv, line 7"``.
+        locations: Where each item is defined: ``"metadata.csv, line 7"``.
 
     Raises:
-        ValueError: Something is wrong with the folder or an argument; the sentence names file, line and cure.
+        ValueError: The folder or an argument is invalid; the sentence names file, line and cure.
 
     Example:
         >>> import tempfile
@@ -96,7 +97,7 @@ class Folder(Dataset):
         ...     rows = [f"{number}.png,{number % 3}" for number in range(9)]
         ...     _ = Path(path, "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
         ...     folder = Folder(path)
-        >>> folder.classes["label"], folder.spaces["image"].shape, len(folder.places)
+        >>> folder.classes["label"], folder.spaces["image"].shape, len(folder.locations)
         (('0', '1', '2'), (3, 64, 64), 9)
     """
 
@@ -139,23 +140,32 @@ class Folder(Dataset):
         pinned = pinned_classes(classes, items)
         items = drop_unknown_classes(named_labels(items, pinned), pinned, faults)
         forms, items = forms_of(items, sides(size), channels, fit, sample_rate, seconds, frames, faults)
-        spaces = _media_spaces(forms)  # refuses what no space can be before anything is decoded
-        # Kept as long as this, so that another folder of the same files shares it.
-        self._store, items = _decode(items, forms, memory_gb, cache, faults)
+        spaces = _media_spaces(forms)  # refuses invalid shapes before anything is decoded
+        # Kept as long as the folder, so that another folder of the same files shares it.
+        self._store = decoded(
+            [item.record for item in items],
+            [item.digests for item in items],
+            forms,
+            memory_gb,
+            None if cache is None else Path(cache),
+            lambda row, sentence: faults.add("media", sentence),
+        )
+        bad = set(self._store.bad)
+        items = [item for row, item in enumerate(items) if row not in bad]
         self.splits = _ranges(items, source.root)
-        if self._store.path is None:  # beyond the memory it would be read twice
+        if self._store.path is None:  # mapped files would be read twice
             faults.notes += notes_on_copies(items, self._store.fields)
-        self.places = tuple(item.record.place for item in items)
+        self.locations = tuple(item.record.location for item in items)
         words = Words(items, vocabulary, max_tokens, faults)
         self.spaces = self._set_fields(items, Classes(items, pinned), words, spaces)
-        self._grader: FactGrader | ReferenceGrader | None = None  # what it looks up is kept for all tasks
+        self._grader: FactGrader | ReferenceGrader | None = None  # its tables are shared by all tasks
         self.report = faults.report(len(items))
         self._digest = self._fingerprint(items, forms)
 
     def _set_fields(
         self, items: Sequence[Item], classes: Classes, words: Words, media: Mapping[str, UniformBox]
     ) -> dict[str, UniformBox]:
-        """Sets the tables of all fields; returns the spaces of those that can be seen, heard or read."""
+        """Sets the tables of all fields; returns the spaces of those that can be observed."""
         self.classes, self.vocabularies = classes.names, words.vocabularies
         self.max_tokens, self._facts = words.max_tokens, words.facts
         self._tables: dict[str, Tensor] = {**self._store.fields, **classes.tables, **words.tables}
@@ -175,7 +185,7 @@ class Folder(Dataset):
         return spaces
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """The asked fields of some items.
+        """Returns some fields of some items.
 
         Raises:
             ValueError: There is no such field.
@@ -187,18 +197,18 @@ class Folder(Dataset):
         return {field: self._tables[field].index_select(0, rows).to(indices.device) for field in fields}
 
     def stored(self, field: str) -> Tensor | None:
-        """The whole table of a field, on the CPU: decoded files are in memory once."""
+        """Returns the whole table of a field, on the CPU: decoded files are in memory once."""
         return self._tables.get(field)
 
     def fingerprint(self) -> str:
-        """The SHA-256 of the names, contents and values of all items, their splits and their form.
+        """Returns the SHA-256 of the names, contents and values of all items, their splits and their form.
 
-        It does not depend on where the folder lies.
+        It does not depend on the path of the folder.
         """
         return self._digest
 
     def _fingerprint(self, items: Sequence[Item], forms: Mapping[str, Form]) -> str:
-        said = {
+        config = {
             "forms": {name: repr(form) for name, form in forms.items()},
             "splits": {name: [split.start, split.stop] for name, split in self.splits.items()},
             "classes": self.classes,
@@ -206,13 +216,13 @@ class Folder(Dataset):
             "lengths": {name: list(table.shape[1:]) for name, table in self._tables.items()},
             "facts": self._facts,
         }
-        digest = sha256(f"folder 0 {json.dumps(said, sort_keys=True)}".encode())
+        digest = sha256(f"folder 0 {json.dumps(config, sort_keys=True)}".encode())
         for item in items:
-            digest.update(item.said.encode())
+            digest.update(item.digest.encode())
         return digest.hexdigest()
 
     def captions(self) -> Captions | None:
-        """The captions: utility is by facts where there are any, else by closeness to the references."""
+        """Returns the captions; their utility is by facts if there are any, else by the references."""
         words = self.vocabularies.get("caption")
         if words is None:
             return None
@@ -229,40 +239,15 @@ class Folder(Dataset):
 def _source(path: Path, layout: str, on_error: str, columns: Mapped | None) -> Source:
     if not path.is_dir():
         raise ValueError(f"path={str(path)!r} is no folder: give the one that holds metadata.csv or .jsonl")
-    if layout == "metadata" or (layout == "auto" and manifest.recognise(path)):
-        return manifest.read(path, on_error, columns)
-    from mm_envs.data.layouts import read_source
-
-    return read_source(path, layout, on_error)
-
-
-def _decode(
-    items: Sequence[Item],
-    forms: Mapping[str, Form],
-    memory_gb: float,
-    cache: str | Path | None,
-    faults: Faults,
-) -> tuple[Tables, list[Item]]:
-    tables = decoded(
-        [item.record for item in items],
-        [item.digests for item in items],
-        forms,
-        memory_gb,
-        None if cache is None else Path(cache),
-        lambda row, sentence: faults.add("media", sentence),
-    )
-    bad = set(tables.bad)
-    return tables, [item for row, item in enumerate(items) if row not in bad]
+    return read_source(path, layout, on_error, columns)
 
 
 def _ranges(items: Sequence[Item], root: Path) -> dict[str, range]:
-    made, start = {}, 0
-    for name in SPLITS:
-        stop = start + sum(item.split == name for item in items)
-        made[name], start = range(start, stop), stop
-    if not len(made["train"]):
+    counts = Counter(item.split for item in items)
+    ends = list(accumulate((counts[name] for name in SPLITS), initial=0))
+    if not counts["train"]:
         raise ValueError(f"{root}: no training item is left: correct what the report names")
-    return made
+    return {name: range(*ends[i : i + 2]) for i, name in enumerate(SPLITS)}
 
 
 def _media_spaces(forms: Mapping[str, Form]) -> dict[str, UniformBox]:

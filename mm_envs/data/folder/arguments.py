@@ -1,4 +1,4 @@
-"""Arguments of a folder that are of the wrong kind, refused before any file is read."""
+"""Checks of the types of the arguments of a folder, before any file is read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from mm_envs.data.records import Source
 
 
 def refuse_wrong_kinds(arguments: Mapping[str, object]) -> None:
-    """Refuses arguments that are nothing a folder can be opened with.
-
-    Args:
-        arguments: Name -> value; those whose kind is looked at elsewhere are passed over.
+    """Refuses arguments of a wrong type.
 
     Raises:
-        ValueError: One is of another kind; the sentence names it, its value and the cure.
+        ValueError: An argument has another type; the sentence names it, its value and the cure.
 
     Example:
         >>> refuse_wrong_kinds({"memory_gb": "2"})
@@ -27,12 +24,9 @@ def refuse_wrong_kinds(arguments: Mapping[str, object]) -> None:
     """
     for name, (fits, what) in _KINDS.items():
         if name in arguments and not fits(arguments[name]):
-            raise ValueError(f"{name}={_short(arguments[name])} is not {what}")
-
-
-def _short(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= 80 else f"{said[:77]}..."
+            value = repr(arguments[name])
+            short = value if len(value) <= 80 else f"{value[:77]}..."
+            raise ValueError(f"{name}={short} is not {what}")
 
 
 def _is_path(value: object) -> bool:
@@ -48,7 +42,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_list(value: object) -> bool:
-    # Arrays of names are as good as lists; a set has no order.
+    # Also arrays of names, but no set, which has no order.
     return hasattr(value, "__getitem__") and not isinstance(value, str | bytes | Mapping)
 
 

@@ -1,4 +1,4 @@
-"""How much several threads may have in memory at once."""
+"""A limit on the memory that several threads use at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from threading import Condition
 
 
 class Budget:
-    """An amount that threads take parts of; who finds too little left waits until others give theirs back.
+    """An amount that threads take parts of; a thread waits while too little is left.
 
     Args:
-        size: The whole amount. Who asks for more gets all of it, alone.
+        size: The whole amount; a larger request gets all of it.
 
     Example:
         >>> budget = Budget(10)
@@ -28,7 +28,7 @@ class Budget:
 
     @contextmanager
     def part(self, size: int) -> Iterator[None]:
-        """Around what needs a part: waits for it, and gives it back at the end."""
+        """Waits for a part, and gives it back at the end of the block."""
         size = min(size, self.size)
         with self._changed:
             self._changed.wait_for(lambda: self.left >= size)

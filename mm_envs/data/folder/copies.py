@@ -1,4 +1,4 @@
-"""Files of other bytes that are the same picture or sound: copies saved again, flags of two lands."""
+"""Files with different bytes that decode to the same picture or sound, such as copies saved again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ from mm_envs.data.records import MEDIA_FIELDS
 
 
 def notes_on_copies(items: Sequence[Item], tables: Mapping[str, Tensor]) -> list[str]:
-    """What lies in two splits though the bytes of its files differ, found by what decoding gave.
+    """Notes decoded content that is in two splits although the bytes of the files differ.
 
-    It may be right so (two flags that are alike once they are small), hence it is said and not refused.
-
-    Args:
-        items: The items.
-        tables: Field -> what their files became, one row an item.
+    This can be correct (two flags that are equal when small), so it is noted, not refused.
 
     Returns:
         One sentence for each field with such files.
@@ -36,6 +32,6 @@ def notes_on_copies(items: Sequence[Item], tables: Mapping[str, Tensor]) -> list
             one, other = found[0]
             notes.append(
                 f"{len(found)} files of {field} are, once decoded, equal to one in another split, e.g. "
-                f"{one.record.place} and {other.record.place}: remove copies, or tie them by group"
+                f"{one.record.location} and {other.record.location}: remove copies, or tie them by group"
             )
     return notes

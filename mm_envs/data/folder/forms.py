@@ -1,4 +1,4 @@
-"""What the files of a folder become: the shapes of pictures, videos and sounds, before any is decoded."""
+"""The shapes of the decoded pictures, videos and sounds of a folder, known before any file is decoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import ceil, inf
 from pathlib import Path
 
-from mm_envs.data.folder.faults import Faults
+from mm_envs.data.faults import Faults
 from mm_envs.data.folder.items import Item
 from mm_envs.data.folder.store import Form, in_threads
 from mm_envs.data.media import MediaInfo, probe
@@ -16,13 +16,13 @@ from mm_envs.data.records import MEDIA_FIELDS
 from mm_envs.names import at_least, one_of, whole
 
 FITS = ("pad", "stretch", "crop")
-HIGHEST_RATE = 16_000
-LONGEST_SECONDS = 5.0
+MAX_SAMPLE_RATE = 16_000
+MAX_SECONDS = 5.0
 _SHARE = 0.95
 
 
 def sides(size: int | Sequence[int]) -> tuple[int, int]:
-    """Height and width from one number or two.
+    """Returns height and width of one number or two.
 
     Raises:
         ValueError: It is something else.
@@ -49,7 +49,7 @@ def forms_of(
     frames: int,
     faults: Faults,
 ) -> tuple[dict[str, Form], list[Item]]:
-    """The form of each field of media that some item has, and the items whose sounds can be looked at.
+    """Returns the form of each field of media, and the items whose sounds have a readable header.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -77,11 +77,11 @@ def _sounds(
         left, probed = _probed(items, faults)
     if sample_rate is None:
         counts = Counter(rate for rate, _ in probed)
-        # Of equally frequent ones the lower: it takes less room.
-        sample_rate = min(HIGHEST_RATE, min(counts, key=lambda rate: (-counts[rate], rate)))
+        # Of equally frequent rates the lower, which takes less memory.
+        sample_rate = min(MAX_SAMPLE_RATE, min(counts, key=lambda rate: (-counts[rate], rate)))
     if seconds is None:
         lengths = sorted(length for _, length in probed)
-        seconds = min(LONGEST_SECONDS, lengths[ceil(_SHARE * len(lengths)) - 1])
+        seconds = min(MAX_SECONDS, lengths[ceil(_SHARE * len(lengths)) - 1])
     whole("sample_rate", sample_rate)
     if not MIN_RATE <= sample_rate <= MAX_RATE:
         raise ValueError(
@@ -96,28 +96,32 @@ def _sounds(
 
 
 def _probed(items: Sequence[Item], faults: Faults) -> tuple[list[Item], list[tuple[int, float]]]:
-    """The items whose sound has a readable header, and sample rate and seconds of each sound."""
+    """Returns the items whose sound has a readable header, and sample rate and seconds of each sound."""
     paths = {item.digests["audio"]: item.record.media["audio"] for item in items if "audio" in item.digests}
-    todo = list(paths.values())
-    infos = dict(zip(paths, in_threads(lambda number: _look(todo[number]), len(todo)), strict=True))
-    left, found = [], []
-    for item in items:
-        info = infos.get(item.digests.get("audio", ""))
-        if isinstance(info, Exception):
-            faults.add("media", f"{item.record.place}: {info}")
-            continue
-        left.append(item)
-        if isinstance(info, MediaInfo) and info.sample_rate and info.samples is not None:
-            found.append((info.sample_rate, info.samples / info.sample_rate))
+    infos = dict(zip(paths, in_threads(_probe_sound, list(paths.values())), strict=True))
+
+    def info(item: Item) -> object:
+        return infos.get(item.digests.get("audio", ""))
+
+    left = faults.keep(
+        "media",
+        items,
+        lambda item: f"{item.record.location}: {info(item)}" if isinstance(info(item), Exception) else "",
+    )
+    found = [
+        (one.sample_rate, one.samples / one.sample_rate)
+        for one in map(info, left)
+        if isinstance(one, MediaInfo) and one.sample_rate and one.samples is not None
+    ]
     if not found:
         raise ValueError("there is no sound that can be read: give sample_rate and seconds, or other files")
     return left, found
 
 
-def _look(media: object) -> MediaInfo:
+def _probe_sound(media: object) -> MediaInfo:
     if not isinstance(media, Path):
         raise ValueError("a sound is an array: only pictures can be handed over decoded")
     info = probe(media)
     if info.kind != "audio":
-        raise ValueError(f"{media} is {info.kind}, not sound: correct the column it stands in")
+        raise ValueError(f"{media} is {info.kind}, not sound: correct its column")
     return info

@@ -1,4 +1,4 @@
-"""The utility of captions of a folder: facts right minus invented, or closeness to what people wrote."""
+"""The utility of captions of a folder: true facts minus invented ones, or similarity to the references."""
 
 from __future__ import annotations
 
@@ -19,17 +19,12 @@ _BLOCK = 64
 
 
 def answered(tokens: Tensor, length: Tensor | None) -> Tensor:
-    """The words of answers at the beginning of their rows and padding behind them, (n, L) int64.
-
-    Args:
-        tokens: Token ids, (n, L) int64.
-        length: How many of them are words, (n,) int64; None: up to ``<eos>``.
-    """
+    """Returns the words of answers followed by padding, (n, L) int64."""
     return words_first(tokens if length is None else close(tokens, length))
 
 
 def _best(grader: FactGrader | ReferenceGrader, known: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest utility of any reference, and the number of the first that has it, each (n,)."""
+    """Returns the highest utility of any reference, and the index of the first that has it, each (n,)."""
     n, several = captions.shape[:2]
     scores = grader.raw(captions.flatten(0, 1), None, known.repeat_interleave(several, 0)).view(n, several)
     there = is_word(captions).any(2)
@@ -37,14 +32,14 @@ def _best(grader: FactGrader | ReferenceGrader, known: Tensor, captions: Tensor)
 
 
 class FactGrader:
-    """Facts right, minus facts invented, over the number of facts, not below 0.
+    """Utility of captions: true facts minus invented ones, divided by the number of facts, at least 0.
 
-    A fact is a word or phrase; a caption says it if its words stand there one after another. A phrase within
-    a longer one that is said as well is not invented ("red" in "dark red"). A fact counts once, however
-    often it is said; negation is not understood.
+    A fact is a word or phrase; a caption states it if it contains its words in a row. A phrase within a
+    longer fact of the caption is not invented ("red" in "dark red"). Repetitions count once; negation is not
+    understood.
 
     Args:
-        facts: All facts that are known of any item, each as its words.
+        facts: All facts of all items, each as its words.
         vocabulary: The tokenizer of captions.
 
     Example:
@@ -64,7 +59,7 @@ class FactGrader:
         ids = [vocabulary.encode(words) for words in self.facts]
         known: list[tuple[int, Tensor, Tensor]] = []
         for size in sorted({len(words) for words in self.facts}, reverse=True):
-            # A fact with a word that captions do not have cannot be said.
+            # No caption can state a fact with a word that is not in the vocabulary.
             numbers = [i for i, words in enumerate(ids) if len(words) == size and not is_unknown(words).any()]
             if numbers:
                 hashes = _hashes(torch.stack([ids[number] for number in numbers]), size)[:, 0]
@@ -73,34 +68,34 @@ class FactGrader:
         self._known = {torch.device("cpu"): known}
 
     def score(self, tokens: Tensor, length: Tensor | None, facts: Tensor) -> Judgement:
-        """The utility of captions, finished or not.
+        """Returns the utility of captions, finished or not.
 
         Args:
             tokens: Token ids, (n, L) int64.
-            length: How many of them are words, (n,) int64; None: up to ``<eos>``.
-            facts: What is true of each item, (n, number of facts) bool.
+            length: The number of words, (n,) int64; None: up to ``<eos>``.
+            facts: The true facts of each item, (n, number of facts) bool.
 
         Returns:
-            The utility in [0, 1] and its parts, which add up to it before it is clamped, (n,) float32.
+            The utility in [0, 1] and its parts, which sum to it before it is clamped, (n,) float32.
         """
         right, invented = self._found(answered(tokens, length), facts)
         whole = facts.sum(1).clamp(min=1).to(torch.float32)
         parts = {"right": right.to(torch.float32) / whole, "invented": -invented.to(torch.float32) / whole}
-        # Whole numbers until the last division: the same bits whatever the batch.
+        # Integers until the last division: equal bit for bit in every batch.
         utility = (right - invented).clamp(min=0).to(torch.float32) / whole
         return Judgement(utility, parts)
 
     def raw(self, tokens: Tensor, length: Tensor | None, facts: Tensor) -> Tensor:
-        """What references are compared by: facts right minus invented, (n,) float64."""
+        """Returns true facts minus invented ones, (n,) float64, to compare references."""
         right, invented = self._found(answered(tokens, length), facts)
         return (right - invented).double()
 
     def best(self, facts: Tensor, captions: Tensor) -> Tensor:
-        """The number of the reference with the highest utility of each item, (n,) int64."""
+        """Returns the index of the reference with the highest utility of each item, (n,) int64."""
         return _best(self, facts, captions)[1]
 
     def _on(self, device: torch.device) -> list[tuple[int, Tensor, Tensor]]:
-        """Sizes of facts, the hashes of all facts of the size in order, and their numbers."""
+        """Returns the sizes of facts, with the sorted hashes of all facts of the size and their indices."""
         if device not in self._known:
             known = self._known[torch.device("cpu")]
             self._known[device] = [
@@ -109,50 +104,49 @@ class FactGrader:
         return self._known[device]
 
     def _found(self, words: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
-        """How many facts are said that are true, and how many that are not, each (n,) int64."""
+        """Counts the stated facts that are true, and those that are not, each (n,) int64."""
         (n, width), none = words.shape, len(self.facts)
-        said = torch.zeros((n, none + 1), dtype=torch.bool, device=words.device)
-        alone = said.clone()
+        stated = torch.zeros((n, none + 1), dtype=torch.bool, device=words.device)
+        alone = stated.clone()
         covered = torch.zeros((n, width), dtype=torch.bool, device=words.device)
         for size, keys, numbers in self._on(words.device):
             if size > width:
                 continue
             spoken = _hashes(words, size)
-            place = torch.searchsorted(keys, spoken).clamp(max=len(keys) - 1)
-            match = keys[place] == spoken
-            number = torch.where(match, numbers[place], none)
-            said.scatter_(1, number, True)
+            position = torch.searchsorted(keys, spoken).clamp(max=len(keys) - 1)
+            match = keys[position] == spoken
+            number = torch.where(match, numbers[position], none)
+            stated.scatter_(1, number, True)
             inside = covered.unfold(1, size, 1).all(2)
             alone.scatter_(1, torch.where(inside, none, number), True)
             for offset in range(size):
                 covered[:, offset : width - size + 1 + offset] |= match
         true = facts.to(torch.bool)
-        return (said[:, :none] & true).sum(1), (alone[:, :none] & ~true).sum(1)
+        return (stated[:, :none] & true).sum(1), (alone[:, :none] & ~true).sum(1)
 
 
 def _hashes(words: Tensor, size: int) -> Tensor:
-    """One number for every run of so many words, (n, L - size + 1) int64."""
+    """Returns a hash of every window of ``size`` words, (n, L - size + 1) int64."""
     windows = words.unfold(1, size, 1)
     state = torch.zeros(windows.shape[:2], dtype=torch.int64, device=words.device)
-    for place in range(size):
-        state = fold(state, windows[:, :, place])
+    for word in windows.unbind(2):
+        state = fold(state, word)
     return state
 
 
 class ReferenceGrader:
-    """Closeness to the captions that people wrote: CIDEr-D over all of them, over that of the best of them.
+    """Utility of captions: CIDEr-D over all references, divided by that of the best reference, at most 1.
 
-    Of the metrics that only count words, CIDEr-D agrees best with people (on Flickr8k's expert judgements
-    tau is .44, against .31 to .32 for BLEU and ROUGE-L; Hessel et al., "CLIPScore", 2021, arXiv:2104.08718,
-    table 1). Its scale differs from item to item: it falls with the length of the references below four words
-    and where people do not agree. So 1 is what the best of the references gets, held against all of them,
-    and more is clamped. The document frequency is frozen on the training items; one document more is counted
-    than there are, so that even a word that is in all of them weighs something.
+    Of the metrics that only count words, CIDEr-D agrees best with human judgements (on Flickr8k's expert
+    judgements tau is .44, against .31 to .32 for BLEU and ROUGE-L; Hessel et al., "CLIPScore", 2021,
+    arXiv:2104.08718, table 1). Its scale differs between items: it is lower where references have fewer than
+    four words or disagree, hence the division. The document frequency is frozen on the training items, plus
+    one document, so that a word in all of them has a weight above 0.
 
     Args:
         captions: The references of all items, (items, references, length) int64, absent ones all padding.
-        training: How many of the items, from the first, the document frequency is taken from.
-        words: The number of words of the vocabulary.
+        training: The number of training items, which come first; the document frequency is theirs.
+        words: The size of the vocabulary.
 
     Example:
         >>> captions = torch.tensor([[[3, 4, 5, 1]], [[3, 6, 7, 1]]])
@@ -165,51 +159,48 @@ class ReferenceGrader:
     parts = ("cider_d",)
 
     def __init__(self, captions: Tensor, training: int, words: int) -> None:
-        # An unknown word of a reference is none that an answer can have.
-        self._captions, self._strange = captions, words + 1
+        # Unknown words of references and of answers get different ids, so that they never match.
+        self._captions, self._unknown = captions, words + 1
         references = words_first(captions.masked_fill(is_unknown(captions), words))
         self._references = references[..., : max(1, int(sizes(references).max()))]
         seen = DocumentFrequency.of(self._references[:training], exact=words + 1 < EXACT_IDS)
         self._frequency = DocumentFrequency(seen.keys, seen.counts, seen.documents + 1, exact=seen.exact)
-        self._vectors = self._no_vectors()
+        # Room for the vectors of all items; memory that is not written to is not used.
+        shape = self._references.shape
+        norms = torch.empty((*shape[:2], 4), dtype=torch.float64)
+        self._vectors = ReferenceVectors(torch.empty(shape, dtype=torch.int64), norms)
         self._highest = torch.ones(len(captions), dtype=torch.float64)
         self._number = torch.zeros(len(captions), dtype=torch.int64)
         self._missing = np.ones(-(-len(captions) // _BLOCK), dtype=np.bool_)
         self._elsewhere: dict[torch.device, tuple[ReferenceVectors, Tensor, Tensor]] = {}
 
-    def _no_vectors(self) -> ReferenceVectors:
-        """Room for the vectors of all items, which costs nothing before it is written to."""
-        n, several, length = self._references.shape
-        words = torch.empty((n, several, length), dtype=torch.int64)
-        return ReferenceVectors(words, torch.empty((n, several, 4), dtype=torch.float64))
-
     def score(self, tokens: Tensor, length: Tensor | None, item: Tensor) -> Judgement:
-        """The utility of captions, finished or not.
+        """Returns the utility of captions, finished or not.
 
         Args:
             tokens: Token ids, (n, L) int64.
-            length: How many of them are words, (n,) int64; None: up to ``<eos>``.
+            length: The number of words, (n,) int64; None: up to ``<eos>``.
             item: The item of each, (n,) int64.
 
         Returns:
             The utility in [0, 1], (n,) float32, which is its only part.
         """
         highest = self._on(item)[1].index_select(0, item)
-        # Double precision, row by row, then rounded: the same bits whatever the batch.
+        # Double precision, then rounded: equal bit for bit in every batch.
         utility = (self.raw(tokens, length, item) / highest).clamp(max=1).to(torch.float32)
         return Judgement(utility, {"cider_d": utility})
 
     def raw(self, tokens: Tensor, length: Tensor | None, item: Tensor) -> Tensor:
-        """CIDEr-D over all references, 0 to 10, (n,) float64."""
-        words = answered(tokens.masked_fill(is_unknown(tokens), self._strange), length)
+        """Returns CIDEr-D over all references, 0 to 10, (n,) float64."""
+        words = answered(tokens.masked_fill(is_unknown(tokens), self._unknown), length)
         return score_words(words, self._on(item)[0][item], self._frequency, D)
 
     def best(self, item: Tensor, captions: Tensor) -> Tensor:
-        """The number of the reference with the highest utility of each item, (n,) int64."""
+        """Returns the index of the reference with the highest utility of each item, (n,) int64."""
         return self._on(item)[2].index_select(0, item)
 
     def _on(self, item: Tensor) -> tuple[ReferenceVectors, Tensor, Tensor]:
-        """The vectors of the references on the device of the items, the best scores and whose they are."""
+        """Returns vectors, best scores and best references of all items, on the device of ``item``."""
         if item.device.type == "cpu":
             wanted = np.zeros_like(self._missing)
             wanted[item.numpy() // _BLOCK] = True
@@ -217,15 +208,13 @@ class ReferenceGrader:
             return self._vectors, self._highest, self._number
         if item.device not in self._elsewhere:
             self._prepare(self._missing.nonzero()[0].tolist())
-            self._elsewhere[item.device] = self._copied(item.device)
+            tables = (self._vectors.words, self._vectors.norms, self._highest, self._number)
+            words, norms, highest, number = (table.to(item.device) for table in tables)
+            self._elsewhere[item.device] = ReferenceVectors(words, norms), highest, number
         return self._elsewhere[item.device]
 
-    def _copied(self, device: torch.device) -> tuple[ReferenceVectors, Tensor, Tensor]:
-        vectors = ReferenceVectors(self._vectors.words.to(device), self._vectors.norms.to(device))
-        return vectors, self._highest.to(device), self._number.to(device)
-
     def _prepare(self, blocks: Sequence[int]) -> None:
-        """Fills in the vectors of blocks of items that are asked for the first time."""
+        """Computes the vectors of blocks of items on first use."""
         for block in blocks:
             rows = slice(block * _BLOCK, min((block + 1) * _BLOCK, len(self._references)))
             made = ReferenceVectors.of(self._references[rows], self._frequency, D)
@@ -234,5 +223,5 @@ class ReferenceGrader:
             self._missing[block] = False
             items = torch.arange(rows.start, rows.stop)
             highest, self._number[rows] = _best(self, items, self._captions[rows])
-            # References without a word that can be said: nothing is close to them.
+            # References without a known word have no similar answer.
             self._highest[rows] = highest.where(highest > 0, 1.0)

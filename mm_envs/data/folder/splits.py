@@ -1,15 +1,15 @@
-"""Which split each item is in: by a column, or by a hash so that nothing lies in two."""
+"""The split of each item: by a column, or by a hash so that no content is in two splits."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.folder.columns import SPLIT_NAMES, composed, plain, split_name
-from mm_envs.data.folder.faults import Faults
+from mm_envs.data.faults import Faults
+from mm_envs.data.layouts.columns import SPLIT_NAMES, composed, plain, split_name
 from mm_envs.data.records import Record
 
 # "auto", "hash", a column, or a column with the splits of its values.
@@ -21,10 +21,10 @@ _EIGHTHS = ("train",) * 6 + ("validation", "test")
 
 @dataclass(frozen=True)
 class Content:
-    """What an item is made of.
+    """What an item consists of.
 
     Attributes:
-        parts: Digest of each file (of the values, where there is none) -> the name it goes by in messages.
+        parts: Digest of each file (of the values, if there is none) -> its name in messages.
         group: The value of the column of groups; None without one.
     """
 
@@ -32,28 +32,50 @@ class Content:
     group: str | None = None
 
     def tied(self) -> list[str]:
-        """What must lie in one split: every file, and the group."""
+        """Returns what must be in one split: every file, and the group."""
         return [*self.parts, *([] if self.group is None else [f"group {self.group}"])]
 
 
-def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[str | None]:
-    """The split that each item names; None for those that are left out.
+def split_records(
+    records: Sequence[Record], contents: Sequence[Content], split_by: SplitBy, faults: Faults
+) -> list[str | None]:
+    """Returns the split of each item; None for those that are left out.
 
-    Args:
-        records: The items.
-        split_by: The column, or ``"auto"`` for the split that the source says.
-        faults: What to do with an item that names none.
+    Raises:
+        ValueError: ``split_by`` does not fit, no item is for training, or content is in two splits.
     """
+    if split_by == "hash":
+        found, notes = by_hash(contents)
+        faults.notes += notes
+        return list(found)
+    if isinstance(split_by, Mapping):
+        splits = by_values(records, split_by, faults)
+    elif split_by == "auto" or any(split_by in one.columns for one in records):
+        splits = by_column(records, split_by, faults)
+    else:
+        raise ValueError(
+            f"split_by={split_by!r} is neither auto, hash nor a column: there are {columns_of(records)}"
+        )
+    refuse_shared(records, contents, splits, faults)
+    if "train" not in splits:
+        raise ValueError(
+            f"none of {len(records)} items is for training: write 'train' into the column of the split, or "
+            "give split_by='hash'"
+        )
+    return splits
+
+
+def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[str | None]:
+    """Returns the split in a column of each item; None if there is none."""
+    column = "split" if split_by == "auto" else split_by
     found: list[str | None] = []
     for one in records:
         value = one.split if split_by == "auto" else one.columns.get(split_by)
         split = None if value is None else split_name(value)
         if split is None:
-            column = "split" if split_by == "auto" else split_by
-            said = one.columns.get(column)
             faults.add(
                 "split",
-                f"{one.place}: {column}={said!r} names no split: write one of "
+                f"{one.location}: {column}={one.columns.get(column)!r} names no split: write one of "
                 f"{', '.join(SPLIT_NAMES)}, or give split_by='hash'",
             )
         found.append(split)
@@ -63,30 +85,23 @@ def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[
 def by_values(
     records: Sequence[Record], split_by: Mapping[str, Mapping[str, str]], faults: Faults
 ) -> list[str | None]:
-    """The split that the value of a column stands for; training for values that are not listed.
-
-    Args:
-        records: The items.
-        split_by: One column -> its values -> the split of each: ``{"fold": {"5": "test"}}``.
-        faults: What to do with an item that has no value.
+    """Returns the split of the value of a column, as in ``{"fold": {"5": "test"}}``; training if not listed.
 
     Raises:
-        ValueError: It is no such mapping, or names a column, a value or a split that there is not.
+        ValueError: It is no such mapping, or a column, a value or a split does not exist.
     """
     column, splits = _value_splits(split_by)
     if not any(column in one.columns for one in records):
         raise ValueError(f"split_by: {column!r} is no column: there are {columns_of(records)}")
     values: list[str | None] = []
     for one in records:
+        what = f"it has no {column}, which tells the split"
         try:
-            value, what = (
-                plain(column, one.columns.get(column)),
-                f"it has no {column}, which tells the split",
-            )
+            value = plain(column, one.columns.get(column))
         except ValueError as error:
             value, what = None, str(error)
         if value is None:
-            faults.add("split", f"{one.place}: {what}: fill it in")
+            faults.add("split", f"{one.location}: {what}: fill it in")
         values.append(value)
     known = dict.fromkeys(value for value in values if value is not None)
     for value in splits:
@@ -111,16 +126,16 @@ def _value_splits(split_by: Mapping[str, Mapping[str, str]]) -> tuple[str, dict[
 
 
 def columns_of(records: Sequence[Record]) -> str:
-    """The columns that the first items have, for messages."""
+    """Lists the columns of the first items, for messages."""
     return ", ".join(dict.fromkeys(name for one in records[:100] for name in one.columns)) or "none"
 
 
 def refuse_shared(
     records: Sequence[Record], contents: Sequence[Content], splits: list[str | None], faults: Faults
 ) -> None:
-    """Refuses what lies in two splits, found by content; with ``on_error="skip"`` the later split keeps it.
+    """Refuses content in two splits; if faults are skipped, the later split keeps it.
 
-    Test items stay comparable: it is the training item that is left out.
+    Test items stay comparable: the training item is left out.
     """
     first: dict[str, int] = {}
     # Test first, training last.
@@ -128,13 +143,12 @@ def refuse_shared(
     for i in order:
         if splits[i] is None:
             continue
-        clash = next((key for key in contents[i].tied() if splits[first.get(key, i)] != splits[i]), None)
+        keys = contents[i].tied()
+        clash = next((key for key in keys if splits[first.get(key, i)] != splits[i]), None)
         if clash is None:
-            for key in contents[i].tied():
-                first.setdefault(key, i)
+            first |= {key: first.get(key, i) for key in keys}
             continue
-        other = first[clash]
-        faults.add("split", _shared(clash, records, contents, splits, i, other))
+        faults.add("split", _shared(clash, records, contents, splits, i, first[clash]))
         splits[i] = None
 
 
@@ -146,22 +160,22 @@ def _shared(
     one: int,
     other: int,
 ) -> str:
-    place, there = records[one].place, records[other].place
+    here, there = records[one].location, records[other].location
     both = f"{splits[one]} and {splits[other]}"
     if clash not in contents[one].parts:
         cure = "give all of a group one split, or split_by='hash'"
-        return f"{place}: {clash} is in two splits, {both} ({there}): {cure}"
+        return f"{here}: {clash} is in two splits, {both} ({there}): {cure}"
     names = f"{contents[one].parts[clash]} has the content of {contents[other].parts[clash]}"
-    return f"{place}: {names} ({there}), and they are in two splits, {both}: keep one of them"
+    return f"{here}: {names} ({there}), and they are in two splits, {both}: keep one of them"
 
 
 def by_hash(contents: Sequence[Content]) -> tuple[list[str], list[str]]:
-    """Splits of 75, 12.5 and 12.5 %, decided by the hash of the content (or of the group).
+    """Splits into 75, 12.5 and 12.5 % by the hash of the content (or of the group).
 
-    Items that share a file or a group fall together, and so do those that share one with these. An item keeps
-    its split when others are added, unless they tie it to something else. Where that leaves a split empty
-    such components are counted off in the order of their hashes instead, so that none is (of two components
-    there is no test split, of one only that for training).
+    Items that share a file or a group, directly or through other items, are one component in one split. An
+    item keeps its split when others are added, unless they connect it to another component. If a split is
+    empty, components are assigned in the order of their hashes instead (of two components none is for the
+    test, of one only that for training).
 
     Returns:
         The split of each item, and notes for the report.
@@ -180,11 +194,8 @@ def by_hash(contents: Sequence[Content]) -> tuple[list[str], list[str]]:
             f"{largest} of {len(contents)} items hang together through files (or groups) that they share, "
             "so they are in one split: give a column with the split, or pair files that are used once"
         )
-    found = [""] * len(contents)
-    for root, (_, items) in members.items():
-        for item in items:
-            found[item] = split[root]
-    return found, notes
+    of_item = {item: split[root] for root, (_, items) in members.items() for item in items}
+    return [of_item[item] for item in range(len(contents))], notes
 
 
 def _counted_off(roots: Sequence[int]) -> dict[int, str]:
@@ -199,7 +210,7 @@ def _hash(key: str) -> int:
 
 
 def _components(contents: Sequence[Content]) -> dict[int, tuple[set[str], list[int]]]:
-    """The sets of items that hang together: a representative -> all that they are made of, and the items."""
+    """Returns the connected components: a representative -> what decides their split, and their items."""
     parent = list(range(len(contents)))
 
     def find(i: int) -> int:
@@ -208,14 +219,14 @@ def _components(contents: Sequence[Content]) -> dict[int, tuple[set[str], list[i
             i = parent[i]
         return i
 
-    seen: dict[Hashable, int] = {}
+    seen: dict[str, int] = {}
     for i, content in enumerate(contents):
         for key in content.tied():
             parent[find(i)] = find(seen.setdefault(key, i))
     members: dict[int, tuple[set[str], list[int]]] = defaultdict(lambda: (set(), []))
     for i, content in enumerate(contents):
         keys, items = members[find(i)]
-        # With a group its name alone decides, so that it stays where it is when files come and go.
+        # With a group only its name decides, so that the split stays when files are added or removed.
         keys.update(content.parts if content.group is None else [f"group {content.group}"])
         items.append(i)
     return members

@@ -1,4 +1,4 @@
-"""Decoded files as tables, one row an item: in memory, or in a file that is mapped into it."""
+"""Decoded files as tables with one row an item, in memory or in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from time import time
+from typing import TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -26,19 +27,18 @@ from mm_envs.data.media import read_audio, read_image, read_video
 from mm_envs.data.media.files import read_bytes
 from mm_envs.data.records import Media, Record
 
-_FORMAT = 2  # of the cache, and of what decoding gives: another number is another cache
-_STALE = 24 * 3600.0  # seconds after which what a killed process left is removed
-_CHUNK = 2**26
+_FORMAT = 3  # of the cache and of decoding: another number is another cache
+_STALE = 24 * 3600.0  # seconds after which the files of a killed process are removed
 _GB = 1e9
 _AT_ONCE = 10**9  # bytes of all files that are decoded at the same time
-_PACKED = 16  # how much larger a JPEG or an OGG usually becomes
+_PACKED = 16  # the usual ratio of decoded size and size of a JPEG or an OGG
 
-Decoder = Callable[[Media], "tuple[Tensor, int]"]
+Argument = TypeVar("Argument")
 
 
 @dataclass(frozen=True)
 class Form:
-    """What every file of one field becomes.
+    """The form of the decoded files of one field.
 
     Attributes:
         kind: "image", "video" or "audio".
@@ -63,11 +63,11 @@ class Form:
         return prod(self.shape) * self.dtype.itemsize
 
     def decode(self, media: Media) -> tuple[Tensor, int]:
-        """One row, and how many samples of it are sound (0 for pictures).
+        """Returns one row, and the number of samples before the padding (0 for pictures).
 
         Raises:
             ValueError: The file is damaged, or of another kind.
-            FileNotFoundError: It is gone.
+            FileNotFoundError: There is no such file.
         """
         if self.kind == "image":
             channels, height, width = self.shape
@@ -92,38 +92,38 @@ class Tables:
     """
 
     fields: dict[str, Tensor]
-    bad: list[int] = field(default_factory=list)
+    bad: list[int]
     path: Path | None = None
 
 
-# Environments of one process share what they decode.
+# Environments of one process share decoded files.
 _shared: WeakValueDictionary[str, Tables] = WeakValueDictionary()
 
 
 def digest_of(media: Media) -> str:
-    """The SHA-256 of the bytes of a file, or of the pixels of a picture that is handed over decoded.
+    """Returns the SHA-256 of the bytes of a file, or of the pixels of an array.
 
     Raises:
         FileNotFoundError: There is no such file.
-        MediaError: It cannot be read, or is larger than any that is: a small archive may hold huge files.
+        MediaError: It cannot be read, or is larger than any file of this kind.
     """
     if isinstance(media, Path):
         return hashlib.sha256(read_bytes(media)).hexdigest()
     return hashlib.sha256(f"{media.shape}".encode() + np.ascontiguousarray(media).tobytes()).hexdigest()
 
 
-def in_threads(job: Callable[[int], object], count: int) -> Iterator[object]:
-    """The results of ``job(0)`` to ``job(count - 1)`` in this order; an exception is a result."""
+def in_threads(job: Callable[[Argument], object], arguments: Sequence[Argument]) -> Iterator[object]:
+    """Yields the results of ``job`` for all arguments in their order; an exception is a result."""
 
-    def tried(number: int) -> object:
+    def tried(argument: Argument) -> object:
         try:
-            return job(number)
+            return job(argument)
         except (ValueError, OSError) as error:
             return error
 
     workers = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:
-        yield from workers.map(tried, range(count))
+        yield from workers.map(tried, arguments)
     finally:
         workers.shutdown(cancel_futures=True)
 
@@ -141,13 +141,13 @@ def decoded(
     Args:
         records: The items.
         digests: The digest of each file of each item, by field.
-        forms: What the files of each field become.
-        memory_gb: Beyond so many gigabytes (10**9 bytes) the tables are kept in a file.
-        cache: The folder for such files.
-        fault: Called with a row and a sentence for each that cannot be decoded; may raise.
+        forms: The form of each field.
+        memory_gb: The gigabytes (10**9 bytes) above which the tables are kept in files.
+        cache: The folder of such files.
+        fault: Called with row and sentence of each item that cannot be decoded; may raise.
 
     Raises:
-        ValueError: The tables fit neither into the memory that they may take nor onto the disk.
+        ValueError: The tables fit neither into the allowed memory nor onto the disk.
     """
     key = _key(digests, forms)
     if key in _shared:
@@ -155,12 +155,10 @@ def decoded(
     size = len(records) * sum(form.row_bytes for form in forms.values())
     if size <= memory_gb * _GB:
         fields = {
-            name: torch.zeros((len(records), *form.shape), dtype=form.dtype) for name, form in forms.items()
+            name: torch.zeros(shape, dtype=dtype) for name, shape, dtype in _tables(forms, len(records))
         }
-        tables = _filled(records, digests, forms, fields, fault)
-        tables.fields = {
-            name: table[: len(records) - len(tables.bad)] for name, table in tables.fields.items()
-        }
+        bad = _filled(records, digests, forms, fields, fault)
+        tables = Tables({name: table[: len(records) - len(bad)] for name, table in fields.items()}, bad)
     else:
         tables = _on_disk(records, digests, forms, cache or default_cache(), key, size, memory_gb, fault)
     if not tables.bad:
@@ -169,69 +167,74 @@ def decoded(
 
 
 def default_cache() -> Path:
-    """The folder for decoded files under the user's own cache directory."""
+    """Returns the folder for decoded files in the cache directory of the user."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
     return Path(base) / "mm-envs"
 
 
 def _key(digests: Sequence[Mapping[str, str]], forms: Mapping[str, Form]) -> str:
-    said = json.dumps([_FORMAT, {name: repr(form) for name, form in forms.items()}], sort_keys=True)
-    digest = hashlib.sha256(said.encode())
+    text = json.dumps([_FORMAT, {name: repr(form) for name, form in forms.items()}], sort_keys=True)
+    digest = hashlib.sha256(text.encode())
     for files in digests:
         digest.update(json.dumps(files, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _tables(forms: Mapping[str, Form], rows: int) -> Iterator[tuple[str, tuple[int, ...], torch.dtype]]:
+    """Yields name, shape and type of every table."""
+    for name, form in forms.items():
+        yield name, (rows, *form.shape), form.dtype
+    if "audio" in forms:
+        yield "audio_length", (rows, 1), torch.int64
 
 
 def _filled(
     records: Sequence[Record],
     digests: Sequence[Mapping[str, str]],
     forms: Mapping[str, Form],
-    fields: dict[str, Tensor],
+    fields: Mapping[str, Tensor],
     fault: Callable[[int, str], None],
-) -> Tables:
-    """Writes every file into its rows, then closes the gaps of those that cannot be decoded."""
-    lengths = torch.zeros((len(records), 1), dtype=torch.int64)
-    jobs: dict[tuple[str, str], list[int]] = {}
+) -> list[int]:
+    """Writes every file into its rows, closes the gaps of bad rows, and returns these."""
+    jobs: dict[tuple[str, str], list[int]] = {}  # equal files are decoded once
     for row, files in enumerate(digests):
         for name, digest in files.items():
             jobs.setdefault((name, digest), []).append(row)
-    todo, budget = list(jobs.items()), Budget(_AT_ONCE)
+    budget = Budget(_AT_ONCE)
 
-    def decode(number: int) -> None:
-        # Equal files are decoded once.
-        (name, _), rows = todo[number]
+    def decode(job: tuple[tuple[str, str], list[int]]) -> None:
+        (name, _), rows = job
         media = records[rows[0]].media[name]
         with budget.part(_needed(media, forms[name])):
             value, length = forms[name].decode(media)
         for row in rows:
             fields[name][row] = value
             if name == "audio":
-                lengths[row] = length
+                fields["audio_length"][row] = length
 
     bad: set[int] = set()
-    for ((_, _), rows), result in zip(todo, in_threads(decode, len(todo)), strict=True):
+    todo = list(jobs.items())
+    for (_, rows), result in zip(todo, in_threads(decode, todo), strict=True):
         if isinstance(result, Exception):
             for row in rows:
                 if row not in bad:
-                    fault(row, f"{records[row].place}: {result}")
-                bad.add(row)
-    if "audio" in fields:
-        fields = {**fields, "audio_length": lengths}
+                    fault(row, f"{records[row].location}: {result}")
+            bad.update(rows)
     kept = torch.tensor([row for row in range(len(records)) if row not in bad], dtype=torch.int64)
     if bad:
         for table in fields.values():
-            for at in range(0, len(kept), 256):
-                part = kept[at : at + 256]
-                table[at : at + len(part)] = table[part]
-    return Tables(fields, sorted(bad))
+            for start in range(0, len(kept), 256):
+                part = kept[start : start + 256]
+                table[start : start + len(part)] = table[part]
+    return sorted(bad)
 
 
 def _needed(media: Media, form: Form) -> int:
-    """About how many bytes are in memory while a file is decoded."""
+    """Estimates the bytes in memory while a file is decoded."""
     try:
         size = media.stat().st_size if isinstance(media, Path) else media.nbytes
     except OSError:
-        size = 0  # who decodes it says what is wrong with it
+        size = 0  # decoding reports the fault
     return size * (1 + _PACKED) + form.row_bytes
 
 
@@ -248,38 +251,36 @@ def _on_disk(
     memory_gb: float,
     fault: Callable[[int, str], None],
 ) -> Tables:
-    """The tables in files of the cache; written to a folder of another name, which is renamed when whole."""
+    """Returns tables in files of the cache, written to a temporary folder that is renamed when complete."""
     target = cache / key[:32]
     if target.is_dir():
-        tables = _mapped(target, forms, len(records))
+        tables = _mapped(target, forms)
         for row in tables.bad:
-            fault(row, f"{records[row].place}: {_why(records[row], forms)}")
+            fault(row, f"{records[row].location}: {_why(records[row], forms)}")
         return tables
     work = _make_room(cache, key, size, memory_gb)
     try:
-        fields = {name: _new(work / f"{name}.bin", form, len(records)) for name, form in forms.items()}
-        made = _filled(records, digests, forms, fields, fault)
-        about = {
-            "bad": made.bad,
-            "lengths": made.fields.get("audio_length", torch.zeros(0)).flatten().tolist(),
+        fields = {
+            name: _new(work / f"{name}.npy", shape, dtype)
+            for name, shape, dtype in _tables(forms, len(records))
         }
-        del fields, made
-        (work / "about.json").write_text(json.dumps(about))
+        bad = _filled(records, digests, forms, fields, fault)
+        del fields
+        np.save(work / "bad.npy", np.array(bad, np.int64))
         try:
             work.rename(target)
         except OSError:
-            if not target.is_dir():
+            if not target.is_dir():  # else another process has written the same first
                 raise
-            # Another process was quicker: it has written the same.
     except OSError as error:
         raise _cannot_write(cache, error, size) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return _mapped(target, forms, len(records))
+    return _mapped(target, forms)
 
 
 def _make_room(cache: Path, key: str, size: int, memory_gb: float) -> Path:
-    """A new folder in the cache, to be renamed when it is whole."""
+    """Returns a new temporary folder in the cache."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for left in cache.glob("*.part"):
@@ -287,7 +288,7 @@ def _make_room(cache: Path, key: str, size: int, memory_gb: float) -> Path:
                 if time() - left.stat().st_mtime > _STALE:
                     shutil.rmtree(left, ignore_errors=True)
         _refuse_full(cache, size, memory_gb)
-        # Not by tempfile, whose folders nobody else may read: several users may share a cache.
+        # Not by tempfile, whose folders no other user may read: several users can share a cache.
         (work := cache / f"{key[:32]}.{uuid4().hex}.part").mkdir()
         return work
     except OSError as error:
@@ -305,54 +306,45 @@ def _refuse_full(cache: Path, size: int, memory_gb: float) -> None:
     free = shutil.disk_usage(cache).free
     if size > free:
         raise ValueError(
-            f"decoded, this folder takes {_read(size)}, more than memory_gb={memory_gb:g} and than the "
-            f"{_read(free)} that are free in {cache}: lower size, frames or seconds, or name a folder "
+            f"decoded, this folder takes {_readable(size)}, more than memory_gb={memory_gb:g} and than the "
+            f"{_readable(free)} that are free in {cache}: lower size, frames or seconds, or name a folder "
             "on a larger disk with cache="
         )
 
 
-def _read(size: float) -> str:
-    """A number of bytes as people read it."""
+def _readable(size: float) -> str:
     return f"{size / _GB:.1f} GB" if size >= _GB else f"{size / 1e6:.1f} MB"
 
 
-def _new(path: Path, form: Form, rows: int) -> Tensor:
-    with path.open("wb") as file:
-        _reserve(file.fileno(), rows * form.row_bytes)
-    shape = (rows, *form.shape)
-    return torch.from_numpy(np.memmap(path, dtype=_numpy(form), mode="r+", shape=shape))
+def _new(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    kind = {torch.float32: np.float32, torch.uint8: np.uint8, torch.int64: np.int64}[dtype]
+    table = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    _reserve(path)
+    return torch.from_numpy(table)
 
 
-def _reserve(file: int, size: int) -> None:
-    """Takes the room of a file on the disk: a mapped file that finds none later kills the process."""
-    if hasattr(os, "posix_fallocate") and size:
+def _reserve(path: Path) -> None:
+    """Allocates a file on the disk: writing to a mapped file on a full disk crashes the process."""
+    if hasattr(os, "posix_fallocate") and (size := path.stat().st_size):
         try:
-            os.posix_fallocate(file, 0, size)
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # some disks cannot reserve
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # some file systems cannot
                 raise
 
 
-def _mapped(folder: Path, forms: Mapping[str, Form], rows: int) -> Tables:
+def _mapped(folder: Path, forms: Mapping[str, Form]) -> Tables:
     try:
-        about = json.loads((folder / "about.json").read_text())
-        bad = [int(row) for row in about["bad"]]
+        bad = np.load(folder / "bad.npy").tolist()
         fields = {}
-        for name, form in forms.items():
-            # Copy on write: torch wants to be able to write, and the file stays as it is.
-            shape = (rows, *form.shape)
-            table = np.memmap(folder / f"{name}.bin", dtype=_numpy(form), mode="c", shape=shape)
-            fields[name] = torch.from_numpy(table)[: rows - len(bad)]
-        if "audio" in forms:
-            lengths = torch.tensor(about["lengths"], dtype=torch.int64)
-            fields["audio_length"] = lengths[: rows - len(bad), None]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for name, _, _ in _tables(forms, 0):
+            # Copy on write: torch requires writable memory, and the file must not change.
+            table = np.load(folder / f"{name}.npy", mmap_mode="c")
+            fields[name] = torch.from_numpy(table)[: len(table) - len(bad)]
+    except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{folder} is damaged ({error}): remove it, it is made again") from None
     return Tables(fields, bad, folder)
-
-
-def _numpy(form: Form) -> type[np.generic]:
-    return np.float32 if form.kind == "audio" else np.uint8
 
 
 def _why(record: Record, forms: Mapping[str, Form]) -> str:

@@ -1,4 +1,4 @@
-"""Words of texts that people wrote, their vocabulary, and tables of token ids."""
+"""Words of free texts, their vocabulary, and tables of token ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mm_envs.data.folder.columns import composed
+from mm_envs.data.layouts.columns import composed
 from mm_envs.tokenizers import Vocabulary, pad_rows
 
 Pinned = str | Path | Sequence[str]
@@ -21,7 +21,7 @@ _WITHIN_WORDS = {"'": "'", "\u2019": "'", "-": "-", "\u2010": "-", "\u2011": "-"
 
 
 class _Borders(dict[int, str]):
-    """What each character becomes before a text is split at white space; filled as characters are met."""
+    """The replacement of each character before a text is split at white space, computed on first use."""
 
     def __missing__(self, code: int) -> str:
         sign = chr(code)
@@ -29,10 +29,10 @@ class _Borders(dict[int, str]):
         if sign in _WITHIN_WORDS:
             self[code] = _WITHIN_WORDS[sign]
         elif kind in "LMN":
-            # Scripts without spaces between words: every sign is a word.
+            # Scripts without spaces between words: every character is a word.
             self[code] = f" {sign} " if unicodedata.name(sign, "").startswith(("CJK", "HIRAGANA")) else sign
         else:
-            # A symbol (+, $, an emoji) is a word; punctuation and white space only part words.
+            # A symbol (+, $, an emoji) is a word; punctuation and white space separate words.
             self[code] = f" {sign} " if kind == "S" else " "
         return self[code]
 
@@ -41,7 +41,7 @@ _BORDERS = _Borders()
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text: lower case, without punctuation; hyphens and apostrophes within a word stay.
+    """Returns the words of a text in lower case; of punctuation only hyphens and apostrophes in a word stay.
 
     Example:
         >>> words_of("A dog's T-shirt, (2 + 2) – “not bad”!")
@@ -53,7 +53,7 @@ def words_of(text: str) -> list[str]:
 
 
 def vocabulary_of(texts: Iterable[Sequence[str]]) -> Vocabulary:
-    """All words of some texts, the most frequent first and equally frequent ones by the alphabet.
+    """Returns all words of some texts, the most frequent first, equally frequent ones in alphabetical order.
 
     Example:
         >>> vocabulary_of([["a", "red", "dog"], ["a", "cat"]]).words[3:]
@@ -64,51 +64,48 @@ def vocabulary_of(texts: Iterable[Sequence[str]]) -> Vocabulary:
 
 
 def pinned_vocabulary(pinned: Pinned) -> Vocabulary:
-    """A vocabulary that is given: its words in their order, or the path of a JSON list of them.
+    """Returns the vocabulary of a list of words, or of the path of a JSON list of them.
 
     The list may begin with the three special words, as ``Vocabulary.to_json`` writes them.
 
     Raises:
-        ValueError: The file holds no list of words, or a word stands twice or is none.
+        ValueError: The file holds no list of words, or a word occurs twice or is invalid.
     """
-    if not isinstance(pinned, str | Path):
-        return _vocabulary(pinned)
-    try:
-        words: object = json.loads(Path(pinned).read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise ValueError(
-            f"vocabulary={str(pinned)!r} cannot be read ({error.strerror}): name a file"
-        ) from None
-    except (ValueError, RecursionError):
-        raise ValueError(f"vocabulary={str(pinned)!r} holds no JSON: write a JSON list of words") from None
+    words, name = pinned, f"vocabulary={str(pinned)!r}"
+    if isinstance(pinned, str | Path):
+        try:
+            words = json.loads(Path(pinned).read_bytes().decode("utf-8-sig"))
+        except OSError as error:
+            raise ValueError(f"{name} cannot be read ({error.strerror}): name a file") from None
+        except (ValueError, RecursionError):
+            raise ValueError(f"{name} holds no JSON: write a JSON list of words") from None
     try:
         return _vocabulary(words)
     except ValueError as error:
-        raise ValueError(f"vocabulary={str(pinned)!r}: {error}") from None
+        raise ValueError(f"{name}: {error}" if isinstance(pinned, str | Path) else str(error)) from None
 
 
 def _vocabulary(words: object) -> Vocabulary:
-    """The vocabulary of a list of words, which may begin with the special ones."""
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise ValueError(f"{words!r:.60} is no list of words: give a list of strings")
     return Vocabulary.of_list([composed(word) for word in words])
 
 
 def pinned_for(field: str, vocabulary: Pinned | Mapping[str, Pinned] | None) -> Vocabulary | None:
-    """The vocabulary that is pinned for a field, if one is; one that names no field is for all of them."""
+    """Returns the pinned vocabulary of a field, or None; a vocabulary without a field is for all of them."""
     if vocabulary is None or (isinstance(vocabulary, Mapping) and field not in vocabulary):
         return None
     return pinned_vocabulary(vocabulary[field] if isinstance(vocabulary, Mapping) else vocabulary)
 
 
 def token_table(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, length: int, eos: bool) -> Tensor:
-    """Token ids of texts, (n, length) int64, cut or padded.
+    """Returns token ids of texts, (n, length) int64, cut or padded.
 
     Args:
-        texts: The words of each; without any the row is padding.
-        vocabulary: Words that it does not have become ``<unk>``.
+        texts: The words of each; a row without words is padding.
+        vocabulary: The vocabulary; other words become ``<unk>``.
         length: The number of columns.
-        eos: Whether ``<eos>`` follows the last word, where there is room for it.
+        eos: Whether ``<eos>`` follows the last word, if it fits.
     """
     ids, unk, end = vocabulary.ids, vocabulary.unk, [vocabulary.eos] * eos
     return pad_rows(

@@ -9,27 +9,27 @@ from math import prod
 import torch
 from torch import Tensor
 
-from mm_envs.data.folder.columns import composed
-from mm_envs.data.folder.faults import Faults
+from mm_envs.data.faults import Faults
 from mm_envs.data.folder.items import Item
 from mm_envs.data.folder.texts import Pinned, pinned_for, token_table, vocabulary_of, words_of
+from mm_envs.data.layouts.columns import composed
 from mm_envs.names import at_least, whole
 from mm_envs.tokenizers import Vocabulary, sizes
 
 CLASS_FIELDS = ("label", "answer")
-LONGEST_TEXT = 64
-LONGEST_CAPTION = 40
+MAX_TEXT = 64
+MAX_CAPTION = 40
 _ONE_KIND = "question"
-_MOST_BYTES = 4 * 10**9  # of one table of words or facts, which is always in memory
+_MAX_BYTES = 4 * 10**9  # of one table of words or facts, which is always in memory
 
 
 def pinned_classes(
     classes: Sequence[str] | Mapping[str, Sequence[str]] | None, items: Iterable[Item]
 ) -> dict[str, tuple[str, ...]]:
-    """The names that are given, by field; without a field they are of labels, else of answers.
+    """Returns the given class names by field; names without a field are those of labels, else of answers.
 
     Raises:
-        ValueError: A name stands twice, or a field has no classes.
+        ValueError: A name occurs twice, or a field has no classes.
     """
     if classes is None:
         return {}
@@ -48,10 +48,10 @@ def pinned_classes(
 
 
 def named_labels(items: Sequence[Item], pinned: Mapping[str, tuple[str, ...]]) -> list[Item]:
-    """The items with names for labels, where all labels are numbers of the classes that are given.
+    """Returns the items with labels by name, if all labels are numbers of the given classes.
 
-    A table that was saved from a set of Hugging Face holds the numbers of a ``ClassLabel``, from 0. Labels
-    stay as they are where one of them is the name of a class, or no number of one.
+    A table exported from a Hugging Face data set holds the numbers of a ``ClassLabel``, from 0. Labels stay
+    as they are if one of them is the name of a class, or not the number of one.
     """
     names = pinned.get("label", ())
     number = {str(i): name for i, name in enumerate(names)}
@@ -69,21 +69,19 @@ def _with_label(item: Item, number: Mapping[str, str]) -> Item:
 def drop_unknown_classes(
     items: Iterable[Item], pinned: Mapping[str, tuple[str, ...]], faults: Faults
 ) -> list[Item]:
-    """The items whose classes are among those that are given."""
-    made = []
-    for item in items:
+    """Returns the items whose classes are among the given ones."""
+
+    def fault(item: Item) -> str:
         values = item.record.values
-        wrong = [field for field, names in pinned.items() if field in values and values[field] not in names]
-        if wrong:
-            field = wrong[0]
-            faults.add(
-                "value",
-                f"{item.record.place}: {field}={values[field]!r} is not one of the classes "
-                f"{_some(pinned[field])}: correct it, or add it to classes",
-            )
-        else:
-            made.append(item)
-    return made
+        for field, names in pinned.items():
+            if field in values and values[field] not in names:
+                return (
+                    f"{item.record.location}: {field}={values[field]!r} is not one of the classes "
+                    f"{_some(names)}: correct it, or add it to classes"
+                )
+        return ""
+
+    return faults.keep("value", items, fault)
 
 
 def _some(names: Sequence[str], shown: int = 12) -> str:
@@ -92,10 +90,6 @@ def _some(names: Sequence[str], shown: int = 12) -> str:
 
 class Classes:
     """Labels, answers and kinds of questions as numbers.
-
-    Args:
-        items: The items.
-        pinned: The names that are given, by field.
 
     Attributes:
         names: The names of each field in the order of their numbers.
@@ -118,7 +112,7 @@ class Classes:
 
 
 def _natural(name: str) -> tuple[bool, int, str]:
-    """Whole numbers by their value and before all others."""
+    """Sorts whole numbers by value, before all other names."""
     number = name.isascii() and name.isdigit() and len(name) < 19
     return (not number, int(name) if number else 0, name)
 
@@ -128,8 +122,8 @@ class Words:
 
     Args:
         items: The items, training items first.
-        vocabulary: The words that are given.
-        max_tokens: The length of captions.
+        vocabulary: The given words.
+        max_tokens: The length of captions; None for the longest.
         faults: Where cut captions are noted.
 
     Attributes:
@@ -137,7 +131,7 @@ class Words:
         tables: ``text`` and ``question`` (n, length) with their ``_length`` (n, 1); ``captions``
             (n, references, max_tokens), int64; ``facts`` (n, all facts) bool.
         facts: All facts, each as its words.
-        max_tokens: The length of captions; 0 where there are none.
+        max_tokens: The length of captions; 0 without captions.
     """
 
     def __init__(
@@ -164,7 +158,7 @@ class Words:
 
     def _set_text(self, field: str, texts: Sequence[Sequence[str]]) -> None:
         longest = max(map(len, texts))
-        length = min(longest, LONGEST_TEXT)
+        length = min(longest, MAX_TEXT)
         self._note_cut(field, [len(words) for words in texts], length)
         self.vocabularies[field] = self._vocabulary(field, texts)
         table = token_table(texts, self.vocabularies[field], length, eos=False)
@@ -183,10 +177,10 @@ class Words:
             self.tables["facts"] = torch.zeros((len(facts), len(self.facts)), dtype=torch.bool)
             for row, known in enumerate(facts):
                 self.tables["facts"][row, [number[fact] for fact in known]] = True
-            said = [(tuple(word for fact in row for word in fact),) for row in facts]
-            captions = captions if any(captions) else said
+            if not any(captions):
+                captions = [(tuple(word for fact in row for word in fact),) for row in facts]
         longest = max(len(words) for row in captions for words in row) + 1
-        self.max_tokens = min(longest, LONGEST_CAPTION) if max_tokens is None else max_tokens
+        self.max_tokens = min(longest, MAX_CAPTION) if max_tokens is None else max_tokens
         whole("max_tokens", self.max_tokens)
         at_least("max_tokens", self.max_tokens, 1, "leave it out for the longest caption and <eos>")
         self._note_cut("caption", [len(words) for row in captions for words in row], self.max_tokens)
@@ -205,23 +199,23 @@ class Words:
         training = [words for words, use in zip(texts, self._training, strict=True) if use]
         return vocabulary_of([words for row in training for words in row] if nested else training)
 
-    def _note_cut(self, field: str, lengths: Sequence[int], most: int) -> None:
-        cut = sum(length > most for length in lengths)
+    def _note_cut(self, field: str, lengths: Sequence[int], limit: int) -> None:
+        cut = sum(length > limit for length in lengths)
         if cut:
-            self._faults.notes.append(f"{cut} of {len(lengths)} {field}s are cut to {most} words")
+            self._faults.notes.append(f"{cut} of {len(lengths)} {field}s are cut to {limit} words")
 
 
 def _fits(name: str, shape: tuple[int, ...], itemsize: int) -> None:
-    """Refuses a table before it fills the memory."""
+    """Refuses a table that would fill the memory."""
     size = prod(shape) * itemsize
-    if size > _MOST_BYTES:
+    if size > _MAX_BYTES:
         raise ValueError(
             f"{name} of {' x '.join(map(str, shape))} entries take {size / 1e9:.1f} GB, more than "
-            f"{_MOST_BYTES / 1e9:.0f}: give the items fewer of them, or use fewer items"
+            f"{_MAX_BYTES / 1e9:.0f}: give the items fewer of them, or use fewer items"
         )
 
 
 def _phrases(item: Item, field: str) -> list[tuple[str, ...]]:
-    """The words of each caption or fact of an item; those without a word left out."""
+    """Returns the words of each caption or fact of an item, without those that have no word."""
     found = (tuple(words_of(text)) for text in item.record.values.get(field, ()))
     return [words for words in found if words]

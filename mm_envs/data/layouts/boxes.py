@@ -19,17 +19,14 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def boxes_of(path: Path) -> tuple[list[Box], int]:
-    """The boxes of a photo, and how many empty ones were left out.
-
-    Args:
-        path: A file of annotations.
+    """Reads the boxes of a photo, and counts the empty ones that are left out.
 
     Returns:
-        (class, left, top, right, bottom) in pixels, as they stand there, and a count.
+        (class, left, top, right, bottom) in the pixels of the file, and a count.
 
     Raises:
-        ValueError: It is no XML of this kind, is not UTF-8, or declares types or entities, which could make a
-            small file a huge one.
+        ValueError: The file is no XML of this kind, is not UTF-8, or declares types or entities, which can
+            expand a small file to a huge one.
         FileNotFoundError: There is no such file.
     """
     boxes, empty = [], 0
@@ -64,7 +61,7 @@ def _is_number(text: str | None) -> bool:
 def _parsed(path: Path) -> Element:
     from xml.etree import ElementTree
 
-    # The text is decoded here, so that no encoding that the file claims can hide a declaration.
+    # Decoded first, so that no encoding in the header can hide a declaration.
     text = text_of(path, _MAX_XML)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError(f"{path}: declares types or entities, which no annotation needs: take them out")

@@ -1,9 +1,8 @@
 """COCO captions: ``annotations/captions_{subset}.json`` with the pictures in ``{subset}/``.
 
 Chen, Fang, Lin, Vedantam, Gupta, Dollar and Zitnick, Microsoft COCO Captions, 2015, arXiv:1504.00325.
-
-``torchvision.datasets.CocoCaptions`` reads the same file through pycocotools, which it needs installed, and
-takes what stands in it on trust; the tests compare with it.
+``torchvision.datasets.CocoCaptions`` reads the same file through pycocotools, which it needs installed,
+without checks; the tests compare with it.
 """
 
 from __future__ import annotations
@@ -12,43 +11,50 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from mm_envs.data.folder.columns import split_name
-from mm_envs.data.layouts.entries import Entry, json_of
+from mm_envs.data.faults import Faults
+from mm_envs.data.layouts.columns import split_name
 from mm_envs.data.layouts.files import Files, listed, relative
-from mm_envs.data.layouts.reading import Gatherer, shown
-from mm_envs.data.records import Record, Source
+from mm_envs.data.layouts.reading import Entry, json_of, shown
+from mm_envs.data.records import Record
 
-_PLACES = ("annotations", ".")
+SIGN = "annotations/captions_*.json"
+GROUP = None
 
 
 def recognise(root: Path) -> str | None:
-    """Which files of captions there are."""
+    """Lists the files of captions."""
     names = ", ".join(path.name for path in _annotations(root))
     return f"pictures with several captions, in the JSON of COCO ({names})" if names else None
 
 
-def read(root: Path, on_error: str) -> Source:
-    """One item for each picture, with its ``captions`` in the order of the file.
+def read(root: Path, faults: Faults) -> list[Record]:
+    """Reads one item for each picture, with its ``captions`` in the order of the file.
 
-    Records have the columns ``image_id`` and ``file_name``; their split is that of the file name
-    (``captions_train2017.json``), where there is more than one file.
+    Columns: ``image_id`` and ``file_name``. The split is that of the name of the file
+    (``captions_train2017.json``), if there are several.
 
     Raises:
         ValueError: A file is no JSON, a value is missing or wrong, or a picture has no caption.
         FileNotFoundError: A picture is missing.
     """
-    gatherer, files = Gatherer(on_error), _annotations(root)
-    if not files:
-        raise FileNotFoundError(f"{root}: no annotations/captions_*.json: put one there")
+    records, files = [], _annotations(root)
     for path in files:
         subset = path.stem.partition("_")[2]
         split = subset_split(subset) if len(files) > 1 else None
-        _gather(json_of(path, root), pictures_of(path, root, subset), split, gatherer)
-    return gatherer.source("coco", root, recognise(root) or "")
+        file, pictures = json_of(path, root), pictures_of(path, root, subset)
+        captions, seen = _captions(file, faults), set()
+        for image in file.entries("images", faults):
+            with faults:
+                number = image.get("id", int)
+                if number in seen:
+                    raise image.fault(f"id={shown(number)} is used twice: keep one of them")
+                seen.add(number)
+                records.append(_record(image, number, captions, pictures, split))
+    return records
 
 
 def subset_split(subset: str) -> str | None:
-    """The split that the name of a part of COCO means.
+    """Returns the split of a part of COCO by its name.
 
     Example:
         >>> subset_split("val2017"), subset_split("mine")
@@ -58,21 +64,9 @@ def subset_split(subset: str) -> str | None:
 
 
 def pictures_of(annotations: Path, root: Path, subset: str) -> Files:
-    """The pictures of a part of COCO, wherever people unpack them."""
-    beside = relative(annotations.parent, root)
-    return Files(root, (subset, f"images/{subset}", "images", beside, "."))
-
-
-def _gather(file: Entry, pictures: Files, split: str | None, gatherer: Gatherer) -> None:
-    captions = _captions(file, gatherer)
-    seen: set[int] = set()
-    for image in file.entries("images", gatherer):
-        with gatherer.item():
-            number = image.get("id", int)
-            if number in seen:
-                raise image.fault(f"id={shown(number)} stands twice: keep one of them")
-            seen.add(number)
-            gatherer.records.append(_record(image, number, captions, pictures, split))
+    """Returns the pictures of a part of COCO, in any of the usual directories."""
+    own = relative(annotations.parent, root)
+    return Files(root, (subset, f"images/{subset}", "images", own, "."))
 
 
 def _record(
@@ -82,14 +76,14 @@ def _record(
     if number not in captions:
         raise image.fault(f"picture {shown(number)} has no caption: add one, or use on_error='skip'")
     columns = {"image_id": number, "file_name": name}
-    picture = pictures.take(name, image.place)
-    return Record(image.place, {"image": picture}, {"captions": captions[number]}, split, columns)
+    picture = pictures.take(name, image.location)
+    return Record(image.location, {"image": picture}, {"captions": captions[number]}, split, columns)
 
 
-def _captions(file: Entry, gatherer: Gatherer) -> Mapping[int, list[str]]:
+def _captions(file: Entry, faults: Faults) -> Mapping[int, list[str]]:
     captions: dict[int, list[str]] = defaultdict(list)
-    for one in file.entries("annotations", gatherer):
-        with gatherer.item():
+    for one in file.entries("annotations", faults):
+        with faults:
             caption = one.get("caption", str).strip()
             if not caption:
                 raise one.fault("caption is empty: write one, or use on_error='skip'")
@@ -98,5 +92,5 @@ def _captions(file: Entry, gatherer: Gatherer) -> Mapping[int, list[str]]:
 
 
 def _annotations(root: Path) -> list[Path]:
-    files = [path for place in _PLACES for path in listed(root, place, [".json"])]
+    files = [path for directory in ("annotations", ".") for path in listed(root, directory, [".json"])]
     return [path for path in files if path.name.startswith("captions_")]

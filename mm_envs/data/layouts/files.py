@@ -1,4 +1,4 @@
-"""The files of a folder: what annotations name is looked up in lists of what is there, and nowhere else."""
+"""The files of a folder: names in annotations are looked up in lists of the files that exist."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from mm_envs.data.layouts.reading import shown
 
 
 def relative(path: Path, root: Path) -> str:
-    """The name of a file as a place says it: from the root on, with ``/``."""
+    """Returns the name of a file relative to the folder, with ``/``."""
     return path.relative_to(root).as_posix()
 
 
-def listed(root: Path, place: str = ".", suffixes: Collection[str] = ()) -> list[Path]:
-    """The visible files of a directory, sorted by name, those with some suffixes only if there are any.
+def listed(root: Path, directory: str = ".", suffixes: Collection[str] = ()) -> list[Path]:
+    """Returns the visible files of a directory, sorted by name.
 
     Args:
-        root: The folder, or any directory that ``folders`` gave.
-        place: A directory in it.
-        suffixes: Endings in lower case, with the dot.
+        root: The folder, or any directory that ``folders`` returned.
+        directory: A directory in it.
+        suffixes: Endings in lower case, with the dot; empty for all files.
 
     Returns:
         Their paths; none if there is no such directory in the folder. Links are left out, and so is a
-        directory that a link puts elsewhere: they may lead anywhere.
+        directory that is a link out of the folder.
     """
-    return [root / place / name for name in _names(root, place, "file", suffixes)]
+    return [root / directory / name for name in _names(root, directory, "file", suffixes)]
 
 
-def folders(root: Path, place: str = ".") -> list[Path]:
-    """The visible directories of a directory, sorted by name, without links."""
-    return [root / place / name for name in _names(root, place, "folder")]
+def folders(root: Path, directory: str = ".") -> list[Path]:
+    """Returns the visible directories of a directory, sorted by name, without links."""
+    return [root / directory / name for name in _names(root, directory, "folder")]
 
 
 def links_passed_over(root: Path) -> str:
-    """How many links a folder and the two levels of directories in it have, with the cure; empty for none.
+    """Counts the links in a folder and the two levels of directories below, with the cure; empty for none.
 
-    All are passed over, those to files of the folder itself, too: what they lead to may change.
+    Links to files of the folder are not followed either: their targets may change.
     """
     below = folders(root)
-    places = (root, *below, *(folder for above in below for folder in folders(above)))
-    links = [path for place in places for path in place.iterdir() if path.is_symlink()]
+    every = (root, *below, *(folder for above in below for folder in folders(above)))
+    links = [path for folder in every for path in folder.iterdir() if path.is_symlink()]
     if not links:
         return ""
     many = "1 link is" if len(links) == 1 else f"{len(links):,} links are"
     return f"{many} passed over, such as {relative(links[0], root)}: copy it with links followed (cp -rL)"
 
 
-def leads_out(root: Path, place: str) -> bool:
-    """Whether a directory of the folder is, by a link, somewhere else."""
-    top, real = os.path.realpath(root), os.path.realpath(root / place)
+def leads_out(root: Path, directory: str) -> bool:
+    """Returns whether a directory of the folder is a link out of it."""
+    top, real = os.path.realpath(root), os.path.realpath(root / directory)
     return os.path.commonpath([top, real]) != top
 
 
-def _names(root: Path, place: str, kind: str, suffixes: Collection[str] = ()) -> list[str]:
+def _names(root: Path, directory: str, kind: str, suffixes: Collection[str] = ()) -> list[str]:
     try:
-        if leads_out(root, place):
+        if leads_out(root, directory):
             return []
-        with os.scandir(root / place) as entries:
+        with os.scandir(root / directory) as entries:
             return sorted(
                 entry.name
                 for entry in entries
@@ -70,64 +70,51 @@ def _names(root: Path, place: str, kind: str, suffixes: Collection[str] = ()) ->
         return []
     except OSError as error:
         raise ValueError(
-            f"{root / place}: cannot be read ({error.strerror}): check its permissions"
+            f"{root / directory}: cannot be read ({error.strerror}): check its permissions"
         ) from None
 
 
 class Files:
-    """The files of some directories, listed once: what annotations name is looked up and nothing else.
+    """The files of some directories, listed once: ``paths`` by their names.
 
     Args:
         root: The folder.
-        places: Directories, relative to the folder; where a name is in several, the first counts.
-        suffixes: The endings of the files that matter.
+        directories: Directories relative to the folder; of equal names the first counts.
+        suffixes: The endings of the files to list; empty for all.
 
     Raises:
-        ValueError: A directory is a link that leads out of the folder.
+        ValueError: A directory is a link out of the folder.
     """
 
-    def __init__(self, root: Path, places: Sequence[str], suffixes: Collection[str] = ()) -> None:
+    def __init__(self, root: Path, directories: Sequence[str], suffixes: Collection[str] = ()) -> None:
         self.root = root
-        self.places = places
-        for place in places:
-            if leads_out(root, place):
-                raise ValueError(f"{root / place}: a link that leads out of {root}: put the files there")
-        found = [{path.name: path for path in listed(root, place, suffixes)} for place in places]
+        self.directories = directories
+        for directory in directories:
+            if leads_out(root, directory):
+                raise ValueError(f"{root / directory}: a link that leads out of {root}: put the files there")
+        found = [{path.name: path for path in listed(root, one, suffixes)} for one in directories]
         self.paths = {name: path for files in reversed(found) for name, path in files.items()}
 
-    def find(self, name: str) -> Path | None:
-        """The file of a name; None if there is none."""
-        return self.paths.get(name)
-
-    def take(self, name: str, place: str) -> Path:
-        """The file of a name, which may lead into directories of the folder.
-
-        Args:
-            name: The name as it is written in the annotations.
-            place: Who names it, for messages.
+    def take(self, name: str, location: str) -> Path:
+        """Returns the file of a name in the annotations at ``location``, which may contain directories.
 
         Raises:
             ValueError: The name leaves the folder.
             FileNotFoundError: There is no such file.
         """
-        found = self.find(name)
+        found = self.paths.get(name)
         if found is None and "/" in name:
-            found = inside(self.root, name, place)
+            found = inside(self.root, name, location)
         if found is None:
             raise FileNotFoundError(
-                f"{self.root / place}: file {shown(name)} is not in {' or '.join(self.places)}: "
+                f"{self.root / location}: file {shown(name)} is not in {' or '.join(self.directories)}: "
                 "put it there, or leave it out with on_error='skip'"
             )
         return found
 
 
-def inside(root: Path, name: str, place: str) -> Path:
-    """A file of the folder that a text of somebody else names.
-
-    Args:
-        root: The folder.
-        name: The name, relative to the folder.
-        place: Who names it, for messages.
+def inside(root: Path, name: str, location: str) -> Path:
+    """Returns a file of the folder that untrusted input at ``location`` names.
 
     Raises:
         ValueError: The name leaves the folder, or cannot be the name of a file.
@@ -143,7 +130,8 @@ def inside(root: Path, name: str, place: str) -> Path:
         pass
     except (ValueError, OSError) as error:
         reason = str(error) if isinstance(error, ValueError) else "it cannot be the name of a file: mend it"
-        raise ValueError(f"{root / place}: file {shown(name)}: {reason}") from None
+        raise ValueError(f"{root / location}: file {shown(name)}: {reason}") from None
     raise FileNotFoundError(
-        f"{root / place}: file {shown(name)} is missing: put it there, or leave it out with on_error='skip'"
+        f"{root / location}: file {shown(name)} is missing: put it there, or leave it out with "
+        "on_error='skip'"
     )

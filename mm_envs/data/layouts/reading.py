@@ -1,48 +1,26 @@
-"""What the readers of layouts share: items that are gathered or counted, and text read with care."""
+"""Untrusted text and JSON: read within limits, or refused in one sentence."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
+from typing import Any, TypeVar
 
-from mm_envs.data.records import Record, Source
+from mm_envs.data.faults import Faults
 
-# The questions of VQA v2, the largest file of all published layouts here, have 80 MB of text.
+# The questions of VQA v2, the largest file of all layouts here, have 80 MB of text.
 MAX_TEXT = 2**30
 
+_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
-class Gatherer:
-    """Collects the items of a source; a bad one is raised, or left out and counted.
-
-    Args:
-        on_error: "raise" or "skip".
-    """
-
-    def __init__(self, on_error: str) -> None:
-        self.on_error = on_error
-        self.records: list[Record] = []
-        self.skipped: list[str] = []
-
-    def item(self) -> Gatherer:
-        """Around all that makes one item: ``with gatherer.item():``."""
-        return self
-
-    def __enter__(self) -> None:
-        """Nothing: what counts is how the item ends."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        """Counts what is wrong with the item, if that is to be skipped."""
-        skips = self.on_error == "skip" and isinstance(error, (ValueError, FileNotFoundError))
-        if skips:
-            self.skipped.append(str(error))
-        return skips
-
-    def source(self, layout: str, root: Path, says: str, group: str | None = None) -> Source:
-        """What was gathered."""
-        return Source(layout, root, self.records, tuple(self.skipped), says, group)
+Kind = TypeVar("Kind", str, int, list, dict)
 
 
 def shown(value: object) -> str:
-    r"""A value in a message: on one line, and not longer than that.
+    r"""Returns a value for a message, on one line of at most 60 characters.
 
     Example:
         >>> shown("two\nlines"), len(shown("x" * 1000)), shown([3, 4])
@@ -50,33 +28,15 @@ def shown(value: object) -> str:
     """
     if isinstance(value, (list, dict)):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    said = ascii(value[:80]) if isinstance(value, str) else ascii(value)
-    return said if len(said) <= 60 else f"{said[:57]}..."
+    text = ascii(value[:80]) if isinstance(value, str) else ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def text_of(path: Path, limit: int = MAX_TEXT) -> str:
-    """The text of a file in UTF-8 (a byte order mark is left out).
+    """Reads a text file in UTF-8, without its byte order mark.
 
     Raises:
-        ValueError: It is in another encoding, or larger than ``limit`` bytes.
-        FileNotFoundError: There is no such file.
-    """
-    data = bytes_of(path, limit)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        byte = data[error.start]
-        raise ValueError(
-            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8: save the file in the encoding UTF-8"
-        ) from None
-
-
-def bytes_of(path: Path, limit: int = MAX_TEXT) -> bytes:
-    """The content of a file.
-
-    Raises:
-        ValueError: It is larger than ``limit`` bytes, or cannot be read.
+        ValueError: It has another encoding, has more than ``limit`` bytes, or cannot be read.
         FileNotFoundError: There is no such file.
     """
     if not path.is_file():
@@ -84,15 +44,165 @@ def bytes_of(path: Path, limit: int = MAX_TEXT) -> bytes:
     try:
         if path.stat().st_size > limit:
             raise ValueError(f"{path}: larger than {limit:,} bytes, which no file of this kind is: split it")
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}): check its permissions") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise ValueError(
+            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8: save the file in the encoding UTF-8"
+        ) from None
 
 
 def first_line(path: Path, limit: int = 2**16) -> str:
-    """The beginning of the first line of a file, to recognise it by; bytes that are no text are replaced."""
+    """Returns the beginning of the first line of a file; invalid bytes are replaced."""
     try:
         with path.open("rb") as file:
             return file.readline(limit).decode("utf-8-sig", "replace")
     except OSError:
         return ""
+
+
+def listed_splits(lists: Mapping[str, Path]) -> dict[str, str]:
+    """Reads the split of each name from a file of names for each split; some may be missing.
+
+    Raises:
+        ValueError: A name is in two lists.
+    """
+    splits: dict[str, str] = {}
+    for split, path in lists.items():
+        for name in text_of(path).split() if path.is_file() else ():
+            if splits.setdefault(name, split) != split:
+                raise ValueError(
+                    f"{path}: {shown(name)} is in {lists[splits[name]].name}, too: keep it in one of them"
+                )
+    return splits
+
+
+# JSON -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A JSON object of an untrusted file, with checked access to its values.
+
+    Attributes:
+        root: The folder.
+        location: Where the object is, as in a ``Record``.
+        values: The object.
+    """
+
+    root: Path
+    location: str
+    values: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, root: Path, location: str, value: object) -> Entry:
+        """Returns the entry of a value.
+
+        Raises:
+            ValueError: It is not an object.
+        """
+        if not isinstance(value, dict):
+            raise ValueError(
+                f"{root / location}: {shown(value)} is not an object with names and values: mend it"
+            )
+        return cls(root, location, value)
+
+    def get(self, key: str, kind: type[Kind]) -> Kind:
+        """Returns the value of a key.
+
+        Raises:
+            ValueError: It is missing, of another kind, or text that cannot be encoded as UTF-8.
+        """
+        if key not in self.values:
+            raise self.fault(f"{key!r} is missing: add it")
+        value = self.values[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.fault(f"{key}={shown(value)} is not {_KINDS[kind]}: mend it")
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise self.fault(f"{key}={shown(value)} holds half a character: save it as UTF-8") from None
+        return value
+
+    def entries(self, key: str, faults: Faults) -> Iterator[Entry]:
+        """Yields the objects of a list; what is no object is added to ``faults``.
+
+        Raises:
+            ValueError: The list is missing, or holds something else and faults are not skipped.
+        """
+        for i, value in enumerate(self.get(key, list)):
+            entry = None
+            with faults:
+                entry = Entry.of(self.root, f"{self.location}, {key}[{i}]", value)
+            if entry is not None:
+                yield entry
+
+    def fault(self, what: str) -> ValueError:
+        """Returns the error for a fault of this object."""
+        return ValueError(f"{self.root / self.location}: {what}")
+
+
+def json_of(path: Path, root: Path) -> Entry:
+    """Reads the object of a JSON file.
+
+    Raises:
+        ValueError: The file is no JSON, or holds something else than an object.
+    """
+    return Entry.of(root, path.relative_to(root).as_posix(), _parsed(text_of(path), str(path)))
+
+
+def json_lines(path: Path, root: Path, faults: Faults) -> Iterator[Entry]:
+    """Yields the objects of a file of JSON lines, without empty lines.
+
+    Raises:
+        ValueError: A line is no JSON or no object, and faults are not skipped.
+    """
+    name = path.relative_to(root).as_posix()
+    # Only \n separates lines: JSON allows the other separators of str.splitlines within texts.
+    for number, line in enumerate(text_of(path).split("\n"), 1):
+        entry = None
+        if line.strip():
+            with faults:
+                location = f"{name}, line {number}"
+                entry = Entry.of(root, location, _parsed(line, str(root / location), lines=False))
+        if entry is not None:
+            yield entry
+
+
+def no_number(name: str) -> Any:
+    """Refuses NaN and Infinity, as ``parse_constant`` of ``json.loads``: they are no JSON.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(f"{name} is not a number")
+
+
+def finite(digits: str) -> float:
+    """Returns a finite number, as ``parse_float`` of ``json.loads``, which reads 1e999 as infinity.
+
+    Raises:
+        ValueError: It is larger than any float.
+    """
+    if not isfinite(number := float(digits)):
+        raise ValueError(f"{digits:.40} is too large a number")
+    return number
+
+
+def _parsed(text: str, where: str, lines: bool = True) -> Any:
+    try:
+        return json.loads(text, parse_constant=no_number, parse_float=finite)
+    except json.JSONDecodeError as error:
+        line = f", line {error.lineno}" if lines else ""
+        raise ValueError(
+            f"{where}{line}, column {error.colno}: not JSON ({error.msg}): mend it or get the file anew"
+        ) from None
+    except (ValueError, RecursionError):
+        raise ValueError(
+            f"{where}: no JSON of a data set (too deep, or a number that is none or too large): mend it"
+        ) from None

@@ -1,4 +1,4 @@
-"""Procedural scenes: pictures and sounds of which the whole truth is known."""
+"""Procedural scenes: pictures and sounds with a known scene graph."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS, Dataset
-from mm_envs.data.scenes import captions, questions, render, sound
+from mm_envs.data.scenes import captions, questions, render
 from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, boxes, scene
+from mm_envs.data.scenes.sound import SAMPLE_RATE, SAMPLES, synthesise
 from mm_envs.names import at_least, one_of, refuse_unknown, whole
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Image, UniformBox
@@ -23,7 +25,7 @@ _SHARES = (1, 4, 4)  # the train split is that many times a held-out one
 
 
 class Scenes(Dataset):
-    """Pictures of one to four objects, with sound; each a pure function of the index.
+    """Pictures of one to four objects, optionally with sound; each a pure function of the index.
 
     The fields are ``image`` (uint8), ``audio`` (float32, with sound), ``boxes`` (float32, around the objects)
     and those of ``graph_fields``: the scene graph, from which tasks make captions, questions and names. No
@@ -31,9 +33,9 @@ class Scenes(Dataset):
 
     Args:
         items: The number of items of the train split; validation and test have a quarter of it each.
-        sound: ``"none"``; ``"agree"``: one hears colour and shape of each object; ``"complement"``: the
-            picture is grey and only the sound says the colours, and no two objects have the same shape, so
-            that one can tell which sound is whose.
+        sound: ``"none"``; ``"agree"``: colour and shape of each object can be heard; ``"complement"``: the
+            picture is grey, colours can only be heard, and no two objects have the same shape, so that each
+            sound belongs to one object.
         seed: Seeds all items.
         config: Arguments of SceneConfig: ``objects``, ``colours``, ``shapes``, ``sizes``, ``textures``,
             ``pixels``, ``noise``.
@@ -52,13 +54,7 @@ class Scenes(Dataset):
     further_arguments = tuple(field.name for field in fields(SceneConfig))
     graph_fields = ("present", "shape", "colour", "size", "texture", "quadrant", "x", "y")
 
-    def __init__(
-        self,
-        items: int = 8192,
-        sound: str = "none",
-        seed: int = 0,
-        **config: Any,
-    ) -> None:
+    def __init__(self, items: int = 8192, sound: str = "none", seed: int = 0, **config: Any) -> None:
         if sound not in SOUNDS:
             raise ValueError(one_of("sound", sound, SOUNDS))
         whole("items", items)
@@ -67,35 +63,30 @@ class Scenes(Dataset):
         refuse_unknown("dataset 'scenes'", config, self.further_arguments)
         self.config = SceneConfig(**{**complement, **config})
         self.sound, self.seed, self.items = sound, seed, items
-        ends = [0]
-        for share in _SHARES:
-            ends.append(ends[-1] + items // share)
-        self.splits = {name: range(ends[i], ends[i + 1]) for i, name in enumerate(SPLITS)}
-        self._bounds = ends
-        self._set_spaces()
-
-    def _set_spaces(self) -> None:
+        ends = list(accumulate((items // share for share in _SHARES), initial=0))
+        self.splits = {name: range(*ends[i : i + 2]) for i, name in enumerate(SPLITS)}
+        self._bounds = ends[1:-1]
         side = self.config.pixels
         self.vocabularies, self.classes = {}, {}
         self.spaces: dict[str, UniformBox] = {"image": Image(side, side)}
-        if self.sound != "none":
-            self.spaces["audio"] = Audio(sound.SAMPLES, sound.SAMPLE_RATE)
+        if sound != "none":
+            self.spaces["audio"] = Audio(SAMPLES, SAMPLE_RATE)
 
     def word_classes(self) -> tuple[tuple[str, ...], ...]:
-        """The words of each attribute, opposite relations, yes and no, and numbers."""
+        """Returns the words of each attribute, opposite relations, yes and no, and numbers."""
         numbers = tuple(map(str, range(self.config.maximum + 1)))
         relations = (("left", "right"), ("above", "below"))
         return (*captions.attribute_words(self.config).values(), *relations, ("yes", "no"), numbers)
 
     def graph(self, indices: Tensor) -> SceneGraph:
-        """The scene graphs of some items."""
+        """Returns the scene graphs of some items."""
         split = torch.zeros_like(indices)
-        for bound in self._bounds[1:-1]:
+        for bound in self._bounds:
             split = split + (indices >= bound).to(torch.int64)
         return scene(self.config, split, self.hashes(indices))
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """The asked fields of some items.
+        """Returns some fields of some items.
 
         Raises:
             ValueError: There is no such field.
@@ -105,7 +96,7 @@ class Scenes(Dataset):
             if field == "image":
                 made[field] = render.render(graph, self.config, self.hashes(indices))
             elif field == "audio":
-                made[field] = sound.synthesise(graph, self.config, self.hashes(indices))
+                made[field] = synthesise(graph, self.config, self.hashes(indices))
             elif field == "boxes":
                 made[field] = boxes(graph, self.config)
             elif field in self.graph_fields:
@@ -115,12 +106,8 @@ class Scenes(Dataset):
         return made
 
     def fingerprint(self, kinds: Sequence[str] | None = None) -> str:
-        """The SHA-256 of the configuration: it decides every item.
-
-        Args:
-            kinds: The kinds of questions that are asked; None for all that have an unambiguous answer.
-        """
-        # Lengths and kinds are those that tasks use by default: tickets of the v0 ids name this digest.
+        """Returns the SHA-256 of the configuration, which decides every item."""
+        # Lengths and kinds are the defaults of tasks: tickets of the v0 ids contain this digest.
         config = {
             **asdict(self.config),
             "items": self.items,
@@ -132,5 +119,5 @@ class Scenes(Dataset):
         return hashlib.sha256(f"scenes 0 {json.dumps(config, sort_keys=True)}".encode()).hexdigest()
 
     def hashes(self, indices: Tensor) -> Tensor:
-        """One hash for each item, (n,) int64."""
+        """Returns one hash for each item, (n,) int64."""
         return fold(stream(self.seed, "scene item", indices.device), indices)

@@ -1,13 +1,13 @@
-"""Captions of scenes: their vocabulary, reference captions, and the true utility of any caption.
+"""Captions of scenes: vocabulary, reference captions, and the true utility of any caption.
 
-The grammar, where brackets mean "may be left out":
+The grammar, with optional parts in brackets:
 
     CAPTION  := OBJECT (RELATION OBJECT)*
     OBJECT   := "a" [size] [colour] [texture] shape
     RELATION := "left of" | "right of" | "above" | "below"
 
-Each RELATION holds between the object before it and the one behind it. The grammar is a bigram grammar: a
-caption is grammatical exactly if each of its pairs of neighbours is.
+Each RELATION is between the object before it and the one after it. The grammar is a bigram grammar: a
+caption is grammatical if and only if each pair of neighbouring words is.
 """
 
 from __future__ import annotations
@@ -25,20 +25,18 @@ from mm_envs.episodes import Judgement
 from mm_envs.tokenizers import Vocabulary, compact
 
 RELATIONS = ("left", "right", "above", "below")
-LONGEST = 30  # words of a caption, so that all counts of one caption fit into one 64-bit number
+MAX_WORDS = 30  # of a caption, so that all counts of one caption fit into one 64-bit number
 
 # Weights in twentieths of a fact: a right one, an invented one, a grammar fault.
 RIGHT, INVENTED, FAULT = 20, -5, -2
 
-# How references tell their scene: the place of the first object, the step to the next one, and whether all
-# attributes are said. The first reference is the full caption in canonical order.
-_TELLINGS = ((0, 1, True), (1, 1, False), (-1, -1, True), (0, -1, False))
+# The forms of references: the first object, the step to the next one, and whether all attributes are named.
+# The first reference is the full caption in canonical order.
+_FORMS = ((0, 1, True), (1, 1, False), (-1, -1, True), (0, -1, False))
 
 
 def attribute_words(config: SceneConfig) -> dict[str, tuple[str, ...]]:
-    """The words of each attribute of an object; an attribute with one value is not spoken of.
-
-    Shape and colour are always there.
+    """Returns the words of each attribute; size and texture only if they have several values.
 
     Example:
         >>> attribute_words(SceneConfig(sizes=1, colours=2))
@@ -54,7 +52,7 @@ def attribute_words(config: SceneConfig) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=64)
 def caption_vocabulary(config: SceneConfig) -> Vocabulary:
-    """The words of captions; the values of an attribute have ids in a row.
+    """Returns the words of captions; the values of an attribute have consecutive ids.
 
     Example:
         >>> len(caption_vocabulary(SceneConfig()))
@@ -66,7 +64,7 @@ def caption_vocabulary(config: SceneConfig) -> Vocabulary:
 
 
 def default_max_tokens(config: SceneConfig) -> int:
-    """The length of the longest true caption, ``<eos>`` included, and one word to spare.
+    """Returns the length of the longest true caption with ``<eos>``, plus one.
 
     Example:
         >>> default_max_tokens(SceneConfig())
@@ -77,12 +75,7 @@ def default_max_tokens(config: SceneConfig) -> int:
 
 
 def part_modalities(config: SceneConfig, audio: bool = False) -> dict[str, tuple[str, ...]]:
-    """Which modalities carry each part of the utility of a caption.
-
-    Args:
-        config: The configuration of the scenes.
-        audio: Whether the scenes are heard too; sounds tell colour and shape.
-    """
+    """Returns the modalities that carry each part of the utility of a caption."""
     both: tuple[str, ...] = ("image", "audio") if audio else ("image",)
     parts: dict[str, tuple[str, ...]] = {
         kind: both if kind == "shape" else ("image",) for kind in attribute_words(config)
@@ -95,22 +88,22 @@ def part_modalities(config: SceneConfig, audio: bool = False) -> dict[str, tuple
 
 
 def references(graph: SceneGraph, config: SceneConfig, length: int) -> Tensor:
-    """Captions as several people might give them, all of them true.
+    """Returns several true captions of each scene.
 
-    The first says everything in canonical order: its utility is 1. Others begin with another object, or say
+    The first names everything in canonical order: its utility is 1. Others begin with another object, or name
     colour and shape only.
 
     Args:
         graph: n scenes.
         config: Their configuration.
-        length: The length to which captions are padded or cut.
+        length: The length that captions are padded or cut to.
 
     Returns:
         Token ids of shape (n, R, length), int64, where R is 4, or 2 if scenes have one object only. Each
         caption ends with ``<eos>`` if it is shorter than ``length``.
 
     Example:
-        Of a small white square beside a small red circle, four people might say
+        The captions of a small white square to the left of a small red circle:
 
             a small white square left of a small red circle
             a red circle right of a white square
@@ -121,30 +114,29 @@ def references(graph: SceneGraph, config: SceneConfig, length: int) -> Tensor:
         >>> tuple(references(decode(SceneConfig(), torch.arange(5)), SceneConfig(), 12).shape)
         (5, 4, 12)
     """
-    tellings = _TELLINGS[: 4 if config.maximum > 1 else 2]
-    captions = [_tell(graph, config, *telling) for telling in tellings]
-    return compact(torch.stack(captions, 1), length)
+    forms = _FORMS[: 4 if config.maximum > 1 else 2]
+    return compact(torch.stack([_caption(graph, config, *form) for form in forms], 1), length)
 
 
-def _tell(graph: SceneGraph, config: SceneConfig, start: int, step: int, full: bool) -> Tensor:
-    """One caption of each scene with ``<pad>`` between its words, (n, K * 7 + 1)."""
+def _caption(graph: SceneGraph, config: SceneConfig, start: int, step: int, full: bool) -> Tensor:
+    """Returns one caption of each scene with ``<pad>`` between its words, (n, K * 7 + 1)."""
     vocabulary, words = caption_vocabulary(config), attribute_words(config)
     ids, (n, k) = vocabulary.ids, graph.present.shape
-    places = torch.arange(k, device=graph.shape.device)
-    order = (start + step * places) % graph.count[:, None]
+    position = torch.arange(k, device=graph.shape.device)
+    order = (start + step * position) % graph.count[:, None]
     nothing = torch.full_like(order, vocabulary.pad)
     spoken = [*_relation(graph, vocabulary, order), torch.full_like(order, ids["a"])]
     for kind in ("size", "colour", "texture", "shape"):
         silent = kind not in words or not (full or kind in ("colour", "shape"))
         value = getattr(graph, kind).gather(1, order)
         spoken.append(nothing if silent else value + ids[words[kind][0]])
-    mentioned = (places < graph.count[:, None])[:, :, None]
+    mentioned = (position < graph.count[:, None])[:, :, None]
     mentions = torch.where(mentioned, torch.stack(spoken, 2), vocabulary.pad)
     return pad(mentions.view(n, -1), (0, 1), value=vocabulary.eos)
 
 
 def _relation(graph: SceneGraph, vocabulary: Vocabulary, order: Tensor) -> list[Tensor]:
-    """The words between each mention and the one before it: relation and "of", each (n, K)."""
+    """Returns the words between each mention and the one before it: relation and "of", each (n, K)."""
     ids, (n, k) = vocabulary.ids, order.shape
     pair = order.roll(1, 1) * k + order
     left, above = (holds.view(n, -1).gather(1, pair) for holds in (graph.left_of(), graph.above()))
@@ -157,7 +149,7 @@ def _relation(graph: SceneGraph, vocabulary: Vocabulary, order: Tensor) -> list[
 
 
 def legal_successors(config: SceneConfig) -> dict[str, tuple[str, ...]]:
-    """The bigram grammar: which words may follow a word; ``<eos>`` stands for the border of a caption.
+    """Returns the words that can follow each word, with ``<eos>`` as the border of a caption.
 
     The empty caption is grammatical. ``<pad>`` and ``<unk>`` are never legal.
     """
@@ -174,57 +166,57 @@ def legal_successors(config: SceneConfig) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class _Field:
-    """Some bits of a 64-bit number in which something is counted or summed."""
+    """A range of bits of a 64-bit number that holds a count or a sum."""
 
-    place: int
+    shift: int
     width: int
 
     @property
     def mask(self) -> int:
-        return ((1 << self.width) - 1) << self.place
+        return ((1 << self.width) - 1) << self.shift
 
 
 def _fields(config: SceneConfig) -> dict[str, _Field]:
-    """The layout of the packed numbers: each kind of fact, then counters.
+    """Returns the fields of the packed numbers: each kind of fact, then counters.
 
-    A word with value v of V adds V + v to the field of its kind. A sum of several words is at least 2 V and
-    so is never taken for one word.
+    A word with value v of V adds V + v to the field of its kind. The sum of several words is at least 2 V, so
+    it differs from that of any single word.
     """
     values = {**{kind: len(words) for kind, words in attribute_words(config).items()}, "relation": 4}
-    largest = {kind: LONGEST * (2 * number - 1) for kind, number in values.items()}
-    for counter in ("noun", "fault", "said", "past"):
-        largest[counter] = LONGEST + 1
-    fields, place = {}, 0
+    largest = {kind: MAX_WORDS * (2 * number - 1) for kind, number in values.items()}
+    for counter in ("noun", "fault", "claim", "past"):
+        largest[counter] = MAX_WORDS + 1
+    fields, shift = {}, 0
     for name, bound in largest.items():
-        fields[name] = _Field(place, bound.bit_length())
-        place += bound.bit_length()
-    assert place <= 63
+        fields[name] = _Field(shift, bound.bit_length())
+        shift += bound.bit_length()
+    assert shift <= 63
     return fields
 
 
 @dataclass(frozen=True)
 class _Constants:
-    """What the grader looks up, on one device. A is the number of attributes, P that of assignments."""
+    """The tables of the grader on one device. A is the number of attributes, P that of assignments."""
 
-    places: Tensor  # (LONGEST,): 0, 1, 2, ...
-    bigrams: Tensor  # (words * words,): what a pair of neighbours adds to the packed sums
+    positions: Tensor  # (MAX_WORDS,): 0, 1, 2, ...
+    bigrams: Tensor  # (words * words,): the packed summand of a pair of neighbours
     assignments: Tensor  # (P * K * (A + 2),): the column of the facts for each part of a mention
     masks: Tensor  # (A + 2,): the fields of a mention that are compared
-    gains: Tensor  # (A + 2,): what a match is worth, packed
+    gains: Tensor  # (A + 2,): the packed gain of a match
     nothing: Tensor  # (): zero
     totals: int  # the counters of the whole caption
-    shifts: Tensor  # (A + 3,): where the counts of the parts lie
+    shifts: Tensor  # (A + 3,): the shifts of the counts of the parts
     widths: Tensor  # (A + 3,)
     weights: Tensor  # (A + 3,) float32
 
 
 class CaptionGrader:
-    """The true utility of captions: facts right, minus facts invented, minus grammar faults.
+    """The true utility of captions: right facts, minus invented facts, minus grammar faults.
 
     A scene of m objects with A attributes each has A * m + m - 1 facts: each attribute of each object, and
     one relation for each pair of neighbours in the chain of mentions. A mention ends with its noun. Mentions
     are matched with objects one to one so that as many facts as possible are right (ties favour shape, then
-    colour, size and texture); so any order of naming is as good as any other. Then
+    colour, size and texture), so the order of mentions does not matter. Then
 
         utility = clamp(sum of parts, 0, 1),
 
@@ -238,16 +230,16 @@ class CaptionGrader:
     grammar    -0.1 for each pair of neighbouring words (borders included) that the grammar forbids
     ========== =====================================================================================
 
-    Saying two values of one attribute in one mention makes none of them right, and nothing is right in a
-    mention that has no noun. All mentions after the first K are invented, K being the largest number of
-    objects. Everything is counted in integers and divided once, so the result is the same in every batch.
+    Two values of one attribute in one mention are both wrong, and so is everything in a mention without a
+    noun. All mentions after the first K are invented, K being the largest number of objects. Everything is
+    counted in integers and divided once, so the result is the same in every batch.
 
     Args:
         config: The configuration of the scenes.
 
     Attributes:
         parts: The names of the parts, in the order above.
-        field: The field of the dataset that captions are held against.
+        field: The field of the dataset that captions are compared with.
 
     Example:
         >>> from mm_envs.data.scenes.layout import decode
@@ -271,7 +263,7 @@ class CaptionGrader:
         self._constants: dict[torch.device, _Constants] = {}
 
     def facts(self, graph: SceneGraph) -> Tensor:
-        """What captions of some scenes are held against: an opaque table, to be computed once per scene.
+        """Returns what captions of some scenes are compared with: an opaque table, computed once per scene.
 
         Returns:
             int64 of shape (n, F): the packed value of each attribute of each object, of each relation of each
@@ -290,43 +282,43 @@ class CaptionGrader:
         return torch.cat(columns, 1)
 
     def _pack(self, kind: str, value: Tensor) -> Tensor:
-        """The packed sum of a mention with a noun and this value, among the fields compared; -1 for none."""
+        """Returns the packed sum of a mention with a noun and this value; -1 for no value."""
         base = 4 if kind == "relation" else len(attribute_words(self.config)[kind])
-        packed = ((value + base) << self._fields[kind].place) + (1 << self._fields["noun"].place)
+        packed = ((value + base) << self._fields[kind].shift) + (1 << self._fields["noun"].shift)
         return torch.where(value >= 0, packed, -1)
 
     def best(self, facts: Tensor, captions: Tensor) -> Tensor:
-        """The number of the best reference of each item, (n,) int64: the full caption is the first."""
+        """Returns the index of the best reference of each item, (n,) int64: the first is the full caption."""
         return torch.zeros(len(captions), dtype=torch.int64, device=captions.device)
 
     def score(self, tokens: Tensor, length: Tensor, facts: Tensor) -> Judgement:
-        """The utility of captions, finished or not.
+        """Returns the utility of captions, finished or not.
 
         Args:
             tokens: Token ids of shape (n, L), int64; L is at most 30.
-            length: How many of them are words of the caption, int64 of shape (n,).
-            facts: What ``facts`` returned for these scenes.
+            length: The number of words of the caption, int64 of shape (n,).
+            facts: The result of ``facts`` for these scenes.
 
         Returns:
-            The utility, in [0, 1], and its parts; all float32 of shape (n,). The parts add up to the utility
+            The utility, in [0, 1], and its parts; all float32 of shape (n,). The parts sum to the utility
             before it is clamped.
 
         Raises:
             ValueError: L is above 30.
         """
         n, width = tokens.shape
-        if width > LONGEST:
-            raise ValueError(f"captions of {width} words are above {LONGEST}: lower max_tokens")
+        if width > MAX_WORDS:
+            raise ValueError(f"captions of {width} words are above {MAX_WORDS}: lower max_tokens")
         table, k = self._on(tokens.device), self.config.maximum
-        border = table.places[:width] >= length[:, None]
+        border = table.positions[:width] >= length[:, None]
         eos = self.vocabulary.eos
         words = pad(tokens.masked_fill(border, eos), (1, 1), value=eos)
         pairs = torch.add(words[:, 1:], words[:, :-1], alpha=len(self.vocabulary))
-        # Not take(): it asks a second thread for help with a few hundred rows, which may cost milliseconds.
+        # Not take(): it uses a second thread for a few hundred rows, which can cost milliseconds.
         adds = table.bigrams.index_select(0, pairs.flatten()).view_as(pairs)
-        # One running sum counts everything; its highest field says how many nouns lie behind.
+        # One running sum counts everything; its highest field is the number of nouns so far.
         running = adds.cumsum(1)
-        mention = (running >> self._fields["past"].place).clamp_(max=k)
+        mention = (running >> self._fields["past"].shift).clamp_(max=k)
         sums = adds.new_zeros((n, k + 1)).scatter_add_(1, mention, adds)
         found = sums[:, None, :k, None] & table.masks
         known = facts.index_select(1, table.assignments).view(n, -1, k, len(table.masks))
@@ -345,52 +337,48 @@ class CaptionGrader:
     def _build(self, device: torch.device) -> _Constants:
         fields = self._fields
         kinds = (*self._kinds, "relation")
-        compared = (
-            *kinds,
-            "relation",
-        )  # once for the horizontal one that may be known, once for the vertical
-        said = 1 << fields["said"].place
-        shown = [fields[name] for name in (*kinds, "said", "fault")]
+        compared = (*kinds, "relation")  # the horizontal relation, then the vertical one
+        claim = 1 << fields["claim"].shift
+        shown = [fields[name] for name in (*kinds, "claim", "fault")]
         weights = [RIGHT] * len(kinds) + [INVENTED, FAULT]
 
         def table(numbers: list[int], dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.tensor(numbers, dtype=dtype).to(device)
 
         return _Constants(
-            places=torch.arange(LONGEST, device=device),
+            positions=torch.arange(MAX_WORDS, device=device),
             bigrams=table(self._bigrams()),
             assignments=table(self._assignments()),
             masks=table([fields[kind].mask | fields["noun"].mask for kind in compared]),
-            # What is right is not invented: taking the best gain from the counts of the caption moves one
-            # from "said" to its kind.
-            gains=table([said - (1 << fields[kind].place) for kind in compared]),
+            # A right fact is not invented: subtracting the gain moves one from "claim" to its kind.
+            gains=table([claim - (1 << fields[kind].shift) for kind in compared]),
             nothing=table([0])[0],
-            totals=fields["said"].mask | fields["fault"].mask,
-            shifts=table([field.place for field in shown]),
+            totals=fields["claim"].mask | fields["fault"].mask,
+            shifts=table([field.shift for field in shown]),
             widths=table([(1 << field.width) - 1 for field in shown]),
             weights=table(weights, torch.float32),
         )
 
     def _bigrams(self) -> list[int]:
-        """For each pair of words: the facts that the second one says, a fault, and whether a noun is past."""
+        """Packs for each pair of words the claim of the second, a fault, and whether the first is a noun."""
         fields, words = self._fields, self.vocabulary.words
         kinds = {**attribute_words(self.config), "relation": RELATIONS}
-        saying = dict.fromkeys(words, 0)
+        claims = dict.fromkeys(words, 0)
         for kind, values in kinds.items():
             for value, word in enumerate(values):
-                saying[word] = ((len(values) + value) << fields[kind].place) + (1 << fields["said"].place)
-                saying[word] += (kind == "shape") << fields["noun"].place
+                claims[word] = ((len(values) + value) << fields[kind].shift) + (1 << fields["claim"].shift)
+                claims[word] += (kind == "shape") << fields["noun"].shift
         legal = legal_successors(self.config)
         return [
-            saying[second]
-            + ((second not in legal.get(first, ())) << fields["fault"].place)
-            + ((first in kinds["shape"]) << fields["past"].place)
+            claims[second]
+            + ((second not in legal.get(first, ())) << fields["fault"].shift)
+            + ((first in kinds["shape"]) << fields["past"].shift)
             for first in words
             for second in words
         ]
 
     def _assignments(self) -> list[int]:
-        """The columns of the facts in the order of (assignment, mention, part of a mention)."""
+        """Returns the columns of the facts in the order of (assignment, mention, part of a mention)."""
         k, size = self.config.maximum, len(self._kinds)
         nothing = k * size + k * k * 2
         columns = []

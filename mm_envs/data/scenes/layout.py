@@ -1,25 +1,28 @@
-"""What is in a scene: its configuration, its graph, and the splits.
+"""Scene graphs: configuration, numbering, random graphs, and splits.
 
 A picture is a 2x2 grid of quadrants with at most one object in each. The distinct graphs of a configuration
-are numbered from 0, first by their number of objects; where in its quadrant an object lies is chance, and not
-part of its graph.
+are numbered from 0, first by their number of objects; the random position of an object within its quadrant is
+not part of its graph.
 
-The split of a graph is decided by two sums over its objects: the ranks of the colours, modulo the number of
+The split of a graph depends on two sums over its objects: the ranks of the colours, modulo the number of
 colours, and the ranks of the shapes, modulo the number of shapes (ranks are seeded permutations). So graphs
-that differ in order, placement, sizes or textures, or in which object has which of the colours, always share
-a split: no mirror image of a training scene is met in the test, and what was held out says nothing about the
-answer to a question. As any object can be solved for, given the others and a sum, every colour and shape is
-equally frequent in every split.
+that differ only in order, placement, sizes, textures, or the assignment of colours to objects share a split:
+no mirror image of a training scene is in the test, and the held-out set is independent of the answer to a
+question. As any object can be solved for, given the others and a sum, every colour and shape is equally
+frequent in every split.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import combinations, permutations, product
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mm_envs.data.dataset import SPLITS
 from mm_envs.names import whole
@@ -40,8 +43,8 @@ SHAPES = ("circle", "square", "triangle", "cross")
 SIZES = ("small", "large")
 TEXTURES = ("plain", "striped", "dotted")
 
-MAXIMUM_OBJECTS = 4
-_HELD_OUT = 8  # one in so many pairs of sums is for validation, one for the test
+MAX_OBJECTS = 4
+_HELD_OUT = 8  # one of 8 pairs of sums is for validation, one for the test
 
 # The quadrants are numbered in reading order, so that sorted tuples are in canonical order. With two objects
 # only the pairs along an axis are used: exactly one relation, left of or above, holds between them.
@@ -55,20 +58,20 @@ _PLACEMENTS: dict[int, tuple[tuple[int, ...], ...]] = {
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What scenes may hold. All fields are plain values, as JSON can say them.
+    """The configuration of scenes; all fields are JSON values.
 
     Attributes:
         objects: The smallest and the largest number of objects, 1 to 4; each count is equally frequent.
-        colours: How many of COLOURS are used, 1 to 8.
-        shapes: How many of SHAPES are used, 1 to 4.
-        sizes: How many of SIZES are used, 1 or 2; with one, every object is large.
-        textures: How many of TEXTURES are used, 1 to 3.
+        colours: The number of COLOURS that are used, 1 to 8.
+        shapes: The number of SHAPES that are used, 1 to 4.
+        sizes: The number of SIZES that are used, 1 or 2; with one, every object is large.
+        textures: The number of TEXTURES that are used, 1 to 3.
         pixels: The side of the picture, even, 36 to 256.
-        hide_colour: Whether pictures show every object in grey, so that the sound alone says its colour.
-        distinct_shapes: Whether no two objects of a scene have the same shape, so that a shape, seen or
-            heard, says which object is meant.
+        hide_colour: Whether all objects are grey, so that only the sound tells the colour.
+        distinct_shapes: Whether no two objects of a scene have the same shape, so that the shape identifies
+            an object.
         noise: The largest deviation of the noise added to sounds, 0 to 0.1.
-        split_seed: The seed of the ranks of colours and shapes, which decide the splits.
+        split_seed: The seed of the ranks of colours and shapes, which define the splits.
 
     Raises:
         ValueError: A field is outside its range, or there are too few colours and shapes to be split.
@@ -90,12 +93,10 @@ class SceneConfig:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "objects", _pair(self.objects))  # JSON knows lists only
+        object.__setattr__(self, "objects", _pair(self.objects))  # a list in JSON
         low, high = self.objects
-        if not 1 <= low <= high <= MAXIMUM_OBJECTS:
-            raise ValueError(
-                f"objects={self.objects} is not an increasing pair within 1 to {MAXIMUM_OBJECTS}"
-            )
+        if not 1 <= low <= high <= MAX_OBJECTS:
+            raise ValueError(f"objects={self.objects} is not an increasing pair within 1 to {MAX_OBJECTS}")
         names = {"colours": COLOURS, "shapes": SHAPES, "sizes": SIZES, "textures": TEXTURES}
         for name, known in names.items():
             whole(name, getattr(self, name))
@@ -126,12 +127,12 @@ class SceneConfig:
         return self.colours * self.sizes * self.textures
 
     def arrangements(self, count: int) -> tuple[tuple[int, ...], ...]:
-        """All ways to give that many objects their shapes."""
+        """Returns all assignments of shapes to ``count`` objects."""
         shapes = range(self.shapes)
         return tuple(permutations(shapes, count) if self.distinct_shapes else product(shapes, repeat=count))
 
     def graphs_of(self, count: int) -> int:
-        """The number of distinct graphs with that many objects."""
+        """Returns the number of distinct graphs with ``count`` objects."""
         return len(_PLACEMENTS[count]) * len(self.arrangements(count)) * int(self.looks**count)
 
     @property
@@ -150,16 +151,16 @@ def _pair(objects: object) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class SceneGraph:
-    """What is in some scenes: n scenes of up to K objects, in reading order of their quadrants.
+    """The graphs of n scenes of up to K objects, in reading order of their quadrants.
 
-    Objects that are present come first. Every attribute is int64 of shape (n, K), -1 where no object is.
+    Objects that are present come first. Every attribute is int64 of shape (n, K), -1 for absent objects.
 
     Attributes:
         present: Whether there is an object, bool of shape (n, K).
-        shape: Its number in SHAPES.
-        colour: Its number in COLOURS.
-        size: Its number in SIZES.
-        texture: Its number in TEXTURES.
+        shape: Its index in SHAPES.
+        colour: Its index in COLOURS.
+        size: Its index in SIZES.
+        texture: Its index in TEXTURES.
         quadrant: Its quadrant: 0 top left, 1 top right, 2 bottom left, 3 bottom right.
         x: The column of its centre, in pixels from the left.
         y: The row of its centre, in pixels from the top.
@@ -183,39 +184,38 @@ class SceneGraph:
         return self.present.sum(1)
 
     def left_of(self) -> Tensor:
-        """Whether object i is in a column to the left of object j's, bool of shape (n, K, K) at [:, i, j]."""
+        """Returns whether object i is in a column left of object j, bool of shape (n, K, K) at [:, i, j]."""
         return self._before(self.quadrant & 1)
 
     def above(self) -> Tensor:
-        """Whether object i is in a row above object j's, bool of shape (n, K, K) at [:, i, j]."""
+        """Returns whether object i is in a row above object j, bool of shape (n, K, K) at [:, i, j]."""
         return self._before(self.quadrant >> 1)
 
-    def _before(self, place: Tensor) -> Tensor:
+    def _before(self, position: Tensor) -> Tensor:
         both = self.present[:, :, None] & self.present[:, None, :]
-        return (place[:, :, None] < place[:, None, :]) & both
+        return (position[:, :, None] < position[:, None, :]) & both
 
     def select(self, rows: Tensor | slice) -> SceneGraph:
-        """The graphs of some rows: numbers, a mask or a slice."""
+        """Returns the graphs of some rows: indices, a mask or a slice."""
         return SceneGraph(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def to(self, device: torch.device | str) -> SceneGraph:
-        """The same graphs on another device."""
+        """Returns the graphs on another device."""
         return SceneGraph(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 @lru_cache(maxsize=256)
 def _ranks(config: SceneConfig, name: str, number: int) -> tuple[int, ...]:
-    """A seeded permutation of the values of an attribute."""
+    """Returns a seeded permutation of the values of an attribute."""
     draws = fold(stream(config.split_seed, f"rank of {name}"), torch.arange(number))
     return tuple(draws.argsort().argsort().tolist())
 
 
 def _splits(config: SceneConfig) -> list[list[int]]:
-    """The split of each sum of ranks of shapes and, therein, of ranks of colours.
+    """Returns the split of each sum of ranks of shapes and, therein, of ranks of colours.
 
-    The pairs that are held out lie on a staircase, so that they take equally much from every sum, be it even
-    or odd (two equal ranks have an even sum). Validation and test share them in Thue-Morse order, for the
-    same reason.
+    Held-out pairs form a staircase, so that every sum, even or odd, loses the same share (two equal ranks
+    have an even sum). Validation and test alternate in Thue-Morse order, for the same reason.
     """
     colours, shapes = config.colours, config.shapes
     splits = [[0] * colours for _ in range(shapes)]
@@ -227,7 +227,7 @@ def _splits(config: SceneConfig) -> list[list[int]]:
 
 @lru_cache(maxsize=256)
 def _cells(config: SceneConfig, count: int) -> tuple[list[int], ...]:
-    """For each split the numbers arrangement * colours + sum of ranks of colours, of that many objects."""
+    """Returns the cells of each split, ``arrangement * colours + sum of ranks of colours``."""
     splits, ranks = _splits(config), _ranks(config, "shape", config.shapes)
     cells: tuple[list[int], ...] = tuple([] for _ in SPLITS)
     for number, arrangement in enumerate(config.arrangements(count)):
@@ -239,15 +239,15 @@ def _cells(config: SceneConfig, count: int) -> tuple[list[int], ...]:
 
 @dataclass(frozen=True)
 class _Tables:
-    """The numbers of a configuration on a device; rows are counts 0 to 4 where there are five."""
+    """The tables of a configuration on a device; a dimension of five is the number of objects, 0 to 4."""
 
     first: Tensor  # (counts + 1,): the first number of each count, then the number of all graphs
-    placements: Tensor  # (5,): how many ways there are to place that many objects
-    quadrants: Tensor  # (5, 4, K): the quadrants of a placement, -1 behind the last
-    arrangements: Tensor  # (5,): how many ways there are to give that many objects their shapes
-    shapes: Tensor  # (5, most arrangements, K): the shapes of an arrangement, -1 behind the last
-    cell_counts: Tensor  # (3, 5): how many cells a split has
-    cells: Tensor  # (3, 5, most cells): arrangement * colours + sum of ranks of colours
+    placements: Tensor  # (5,): the number of placements
+    quadrants: Tensor  # (5, 4, K): the quadrants of a placement, padded with -1
+    arrangements: Tensor  # (5,): the number of assignments of shapes
+    shapes: Tensor  # (5, max arrangements, K): the shapes of an arrangement, padded with -1
+    cell_counts: Tensor  # (3, 5): the number of cells of a split
+    cells: Tensor  # (3, 5, max cells): arrangement * colours + sum of ranks of colours
     splits: Tensor  # (shapes, colours): the split of each pair of sums
     colour_rank: Tensor  # (colours,)
     colour_of_rank: Tensor  # (colours,)
@@ -255,61 +255,46 @@ class _Tables:
     weights: Tensor  # (K,): powers of the number of looks
 
 
-def _padded(choices: dict[int, tuple[tuple[int, ...], ...]], width: int) -> tuple[Tensor, Tensor]:
-    """How many choices each count has, (5,), and the choices, (5, most choices, width), padded with -1."""
-    sizes = torch.ones(5, dtype=torch.int64)
-    table = torch.full((5, max(map(len, choices.values())), width), -1)
-    for count, rows in choices.items():
-        sizes[count] = len(rows)
-        table[count, : len(rows), :count] = torch.tensor(rows)
-    return sizes, table
-
-
-def _padded_cells(config: SceneConfig) -> tuple[Tensor, Tensor]:
-    """How many cells each split and count has, (3, 5), and the cells, (3, 5, most cells), padded with 0."""
-    low, high = config.objects
-    cells = {count: _cells(config, count) for count in range(low, high + 1)}
-    sizes = torch.ones(len(SPLITS), 5, dtype=torch.int64)
-    table = torch.zeros(len(SPLITS), 5, max(len(row) for rows in cells.values() for row in rows)).long()
-    for count, rows in cells.items():
-        for split, row in enumerate(rows):
-            sizes[split, count] = len(row)
-            table[split, count, : len(row)] = torch.tensor(row)
-    return sizes, table
+def _padded(rows: Iterable[Sequence[Any]], fill: int) -> tuple[Tensor, Tensor]:
+    """Returns the lengths of some rows, and the rows as one tensor."""
+    tensors = [torch.tensor(row) for row in rows]
+    return torch.tensor([len(row) for row in tensors]), pad_sequence(tensors, True, fill)
 
 
 @lru_cache(maxsize=64)
 def _tables(config: SceneConfig, device: torch.device) -> _Tables:
     low, high = config.objects
     used = range(low, high + 1)
-    placements, quadrants = _padded({count: _PLACEMENTS[count] for count in used}, high)
-    arrangements, shapes = _padded({count: config.arrangements(count) for count in used}, high)
-    cell_counts, cells = _padded_cells(config)
+
+    def choices(of: Callable[[int], Iterable[tuple[int, ...]]]) -> tuple[Tensor, Tensor]:
+        rows = {count: [(*one, *[-1] * (high - count)) for one in of(count)] for count in used}
+        return _padded((rows.get(count, [[-1] * high]) for count in range(5)), -1)
+
+    cells = [_cells(config, count) if count in used else ([0],) * len(SPLITS) for count in range(5)]
+    cell_counts, cell_table = _padded((row for split in zip(*cells, strict=True) for row in split), 0)
     colour_rank = torch.tensor(_ranks(config, "colour", config.colours))
-    columns = {
-        "first": torch.tensor([sum(map(config.graphs_of, range(low, end))) for end in range(low, high + 2)]),
-        "placements": placements,
-        "quadrants": quadrants,
-        "arrangements": arrangements,
-        "shapes": shapes,
-        "cell_counts": cell_counts,
-        "cells": cells,
-        "splits": torch.tensor(_splits(config)),
-        "colour_rank": colour_rank,
-        "colour_of_rank": colour_rank.argsort(),
-        "shape_rank": torch.tensor(_ranks(config, "shape", config.shapes)),
-        "weights": torch.tensor([config.looks**k for k in range(high)]),
-    }
-    return _Tables(**{name: table.to(device) for name, table in columns.items()})
+    tables = (
+        torch.tensor([sum(map(config.graphs_of, range(low, end))) for end in range(low, high + 2)]),
+        *choices(_PLACEMENTS.__getitem__),
+        *choices(config.arrangements),
+        cell_counts.view(len(SPLITS), 5),
+        cell_table.view(len(SPLITS), 5, -1),
+        torch.tensor(_splits(config)),
+        colour_rank,
+        colour_rank.argsort(),
+        torch.tensor(_ranks(config, "shape", config.shapes)),
+        torch.tensor([config.looks**k for k in range(high)]),
+    )
+    return _Tables(*(table.to(device) for table in tables))
 
 
 def radii(config: SceneConfig) -> tuple[int, int]:
-    """The radius in pixels of a small and of a large object."""
+    """Returns the radius in pixels of a small and of a large object."""
     return config.pixels * 7 // 64, config.pixels * 12 // 64
 
 
 _BOX_STEPS = 4096
-# How far a shape reaches from its centre to the left, up, right and down, in radii.
+# The distances from the centre of a shape to its left, top, right and bottom, in radii.
 _EXTENTS = {
     "circle": (1.0, 1.0, 1.0, 1.0),
     "square": (0.85, 0.85, 0.85, 0.85),
@@ -319,11 +304,11 @@ _EXTENTS = {
 
 
 def boxes(graph: SceneGraph, config: SceneConfig) -> Tensor:
-    """The boxes around the objects of some scenes, in shares of the picture.
+    """Returns the boxes around the objects of some scenes, relative to the size of the picture.
 
     Returns:
-        (left, top, right, bottom), float32 of shape (n, K, 4) in [0, 1], in steps of 1/4096; all 0 where no
-        object is.
+        (left, top, right, bottom), float32 of shape (n, K, 4) in [0, 1], in steps of 1/4096; 0 for absent
+        objects.
 
     Example:
         >>> boxes(decode(SceneConfig(), torch.tensor([0])), SceneConfig())[0, 0].tolist()
@@ -339,19 +324,18 @@ def boxes(graph: SceneGraph, config: SceneConfig) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _measures(pixels: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Signed extents of all shapes (shapes, 4), and the radii in pixels (sizes,)."""
+    """Returns signed extents of all shapes (shapes, 4), and the radii in pixels (sizes,)."""
     signed = [[-left, -up, right, down] for left, up, right, down in _EXTENTS.values()]
     radius = torch.tensor(radii(SceneConfig(pixels=pixels)), dtype=torch.float32)
     return torch.tensor(signed).to(device), radius.to(device)
 
 
 def decode(config: SceneConfig, number: Tensor) -> SceneGraph:
-    """The graphs of some numbers, with every object in the middle of its quadrant.
+    """Returns the graphs of some numbers, with every object in the middle of its quadrant.
 
     Args:
         config: The configuration.
-        number: Numbers in [0, ``config.graphs``), int64 of shape (n,); equal numbers mean equal graphs and
-            different numbers mean different graphs.
+        number: Numbers in [0, ``config.graphs``), int64 of shape (n,); a one-to-one mapping.
     """
     tables = _tables(config, number.device)
     block = (number[:, None] >= tables.first[1:]).sum(1)
@@ -368,7 +352,7 @@ def decode(config: SceneConfig, number: Tensor) -> SceneGraph:
 def _graph(
     config: SceneConfig, quadrant: Tensor, shape: Tensor, colour: Tensor, size: Tensor, texture: Tensor
 ) -> SceneGraph:
-    """Puts graphs together; colour, size and texture may be anything where no object is."""
+    """Returns graphs; colour, size and texture of absent objects are replaced by -1."""
     present, half = quadrant >= 0, config.pixels // 2
     if config.sizes == 1:
         size = torch.ones_like(size)
@@ -378,7 +362,7 @@ def _graph(
 
 
 def split_of(config: SceneConfig, graph: SceneGraph) -> Tensor:
-    """The split that graphs belong to: its number in SPLITS, int64 of shape (n,).
+    """Returns the split of graphs: its index in SPLITS, int64 of shape (n,).
 
     Example:
         Three quarters of all graphs are for training, one eighth for validation and one for the test.
@@ -396,14 +380,14 @@ def split_of(config: SceneConfig, graph: SceneGraph) -> Tensor:
 
 
 def scene(config: SceneConfig, split: Tensor | int, hashes: Tensor) -> SceneGraph:
-    """Random graphs of a split: every count is equally likely, and so is every graph of a count in the split.
+    """Returns random graphs of a split; every count, and every graph of a count, is equally likely.
 
-    Shapes and the sum of the ranks of colours are drawn from a table of those that fit the split; all colours
-    but the first are free, and the first one is what makes the sum right.
+    Shapes and the sum of the ranks of colours are drawn from a table of those of the split; all colours but
+    the first are drawn freely, and the first follows from the sum.
 
     Args:
         config: The configuration.
-        split: The number of the split in SPLITS (0 train, 1 validation, 2 test), or int64 of shape (n,).
+        split: The index of the split in SPLITS (0 train, 1 validation, 2 test), or int64 of shape (n,).
         hashes: One hash for each scene, int64 of shape (n,); the graph is a function of it.
 
     Example:
@@ -433,7 +417,7 @@ def scene(config: SceneConfig, split: Tensor | int, hashes: Tensor) -> SceneGrap
 
 
 def _jitter(config: SceneConfig, graph: SceneGraph, hashes: Tensor) -> SceneGraph:
-    """Move objects within their quadrants, leaving a margin of one pixel."""
+    """Moves objects within their quadrants, leaving a margin of one pixel."""
     reach = reaches(config)
     slots = torch.arange(config.maximum, device=hashes.device)
     state = fold(hashes, purpose("jitter"))[:, None]
@@ -443,12 +427,10 @@ def _jitter(config: SceneConfig, graph: SceneGraph, hashes: Tensor) -> SceneGrap
         torch.where(graph.present, centre + move, -1)
         for centre, move in zip((graph.x, graph.y), moves, strict=True)
     )
-    return SceneGraph(
-        graph.present, graph.shape, graph.colour, graph.size, graph.texture, graph.quadrant, x, y
-    )
+    return replace(graph, x=x, y=y)
 
 
 def reaches(config: SceneConfig) -> tuple[int, int]:
-    """How far from the middle of its quadrant the centre of a small and of a large object may lie."""
+    """Returns the largest distance of a small and of a large object from the centre of its quadrant."""
     small, large = (config.pixels // 4 - radius - 1 for radius in radii(config))
     return small, large

@@ -1,4 +1,4 @@
-"""Texts that name one object of a scene, for tasks that ask for something about the object that is named."""
+"""Texts that name one object of a scene, for tasks about the named object."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ NAME_LENGTH = 2
 
 @lru_cache(maxsize=64)
 def name_vocabulary(config: SceneConfig) -> Vocabulary:
-    """The words of names: places and shapes."""
+    """Returns the words of names: quadrants and shapes."""
     return Vocabulary.of(["top", "bottom", "left", "right", *SHAPES[: config.shapes]])
 
 
-def name_by_place(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tuple[Tensor, Tensor]:
-    """Names a random object of each scene by the quadrant that it is in, as in "top left".
+def name_by_quadrant(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tuple[Tensor, Tensor]:
+    """Names a random object of each scene by its quadrant, as in "top left".
 
     Args:
         graph: n scenes.
@@ -35,7 +35,7 @@ def name_by_place(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tup
     Example:
         >>> from mm_envs.data.scenes.layout import decode
         >>> config = SceneConfig()
-        >>> text, index = name_by_place(decode(config, torch.tensor([0])), config, torch.tensor([3]))
+        >>> text, index = name_by_quadrant(decode(config, torch.tensor([0])), config, torch.tensor([3]))
         >>> name_vocabulary(config).decode(text[0])
         'top right'
     """
@@ -48,13 +48,14 @@ def name_by_place(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tup
 def name_by_shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tuple[Tensor, Tensor]:
     """Names a random object of those that are the only one of their shape, as in "circle".
 
-    Scenes without such an object are named by place. Arguments and results are those of ``name_by_place``.
+    In scenes without such an object, one is named by its quadrant. Arguments and results are those of
+    ``name_by_quadrant``.
     """
     alike = (graph.shape[:, :, None] == graph.shape[:, None, :]) & graph.present[:, None, :]
     alone = graph.present & (alike.sum(2) == 1)
     index = pick(alone, hashes)
     shape = graph.shape.gather(1, index[:, None])[:, 0] + name_vocabulary(config).ids[SHAPES[0]]
-    place, placed = name_by_place(graph, config, fold(hashes, 1))
+    words, other = name_by_quadrant(graph, config, fold(hashes, 1))
     named = alone.any(1)
-    text = torch.where(named[:, None], pad_to(shape[:, None], NAME_LENGTH), place)
-    return text, torch.where(named, index, placed)
+    text = torch.where(named[:, None], pad_to(shape[:, None], NAME_LENGTH), words)
+    return text, torch.where(named, index, other)

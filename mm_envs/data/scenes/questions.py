@@ -1,18 +1,17 @@
-"""Questions about scenes, six kinds of them, balanced so that neither question nor picture alone helps.
+"""Six kinds of questions about scenes, balanced so that neither question nor picture alone helps.
 
-Balance for two objects whose attributes are uniform and independent, with three colours and three shapes at
-least: per kind, the best guess from the exact question alone and the best guess from the exact scene and the
-kind alone are right as often as chance, one in ``choices(config)[kind]``. It comes from symmetry (the two
-objects change places; a coin decides between yes and no) and, for counting, from the thinning that ``_count``
-explains. Splits keep mirror images together, so that the balance holds in them, too: over the train split of
-the default, guesses from exact questions stay within 1.5 points of chance. (A held-out split is too small to
-hold equal pairs of all colours: a guess that was fitted on it, rather than on the train split, would be 14
-points above chance about counts, and 3 about existence.)
+For two objects with uniform and independent attributes, at least three colours and three shapes, the best
+guesses from the question alone, and from the scene and the kind alone, are at chance:
+``1 / choices(config)[kind]``. The balance follows from symmetry (the two objects are exchangeable; a coin
+decides between yes and no) and, for counting, from the thinning in ``_count``. Splits keep mirror images
+together, so it holds in them, too: in the default train split, guesses from questions are within 1.5 points
+of chance. (A guess fitted on a held-out split, which is too small to have equal pairs of all colours, would
+be 14 points above chance for counts, and 3 for existence.)
 
-For other numbers of objects the same code runs with two objects in focus. With one to four of them, guesses
-stay within two points of chance, except those of a count (0.44 from the question and 0.40 from the picture,
-where chance is 0.2) and, in a split, of existence (0.55 from the question: the kind of a single object
-decides its split).
+For other numbers of objects the same code uses two of the objects. With one to four objects, guesses are
+within two points of chance, except those of a count (0.44 from the question and 0.40 from the picture, where
+chance is 0.2) and, in a split, of existence (0.55 from the question: the kind of a single object decides its
+split).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -42,6 +42,7 @@ COMPARISONS = ("larger", "smaller")
 YES, NO, ZERO = 0, 1, 2  # indices of answers
 
 _SLOTS = 6
+_Attribute = tuple[Tensor, str]  # the values of all objects, and the word of value 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Questions:
 
 
 def plural(shape: str) -> str:
-    """Several of a shape.
+    """Returns the plural of a shape.
 
     Example:
         >>> plural("circle"), plural("cross")
@@ -71,7 +72,7 @@ def plural(shape: str) -> str:
 
 @lru_cache(maxsize=64)
 def question_vocabulary(config: SceneConfig) -> Vocabulary:
-    """The words of questions; colours, shapes and their plurals have ids in a row, in this order."""
+    """Returns the words of questions; colours, shapes and their plurals have consecutive ids."""
     shapes = SHAPES[: config.shapes]
     names = (*COLOURS[: config.colours], *shapes, *map(plural, shapes), *RELATIONS, *COMPARISONS)
     fixed = [word for template in TEMPLATES.values() for word in template.split() if word != "{}"]
@@ -79,12 +80,12 @@ def question_vocabulary(config: SceneConfig) -> Vocabulary:
 
 
 def question_length(config: SceneConfig) -> int:
-    """The number of words of the longest question."""
+    """Returns the number of words of the longest question."""
     return max(len(template.split()) for template in TEMPLATES.values())
 
 
 def answers(config: SceneConfig) -> tuple[str, ...]:
-    """All answers to any question: yes, no, numbers, colours, shapes.
+    """Returns all answers to any question: yes, no, numbers, colours, shapes.
 
     Example:
         >>> answers(SceneConfig(colours=2, shapes=2))
@@ -95,10 +96,10 @@ def answers(config: SceneConfig) -> tuple[str, ...]:
 
 
 def askable(sound: str) -> tuple[str, ...]:
-    """The kinds of questions that scenes have an unambiguous answer to, in the order of QUESTION_KINDS.
+    """Returns the kinds of questions with an unambiguous answer that needs all modalities.
 
-    Where the sound alone tells the colours no two objects have one shape, so "how many red objects" would
-    give its answer away, and the sound alone would tell whether there is a red circle.
+    With ``sound="complement"`` no two objects have the same shape, so that "how many red objects" would
+    reveal its answer, and the sound alone would answer whether there is a red circle.
 
     Example:
         >>> askable("complement")
@@ -109,7 +110,7 @@ def askable(sound: str) -> tuple[str, ...]:
 
 
 def choices(config: SceneConfig) -> dict[str, int]:
-    """How many answers a question of each kind offers; chance is one divided by it."""
+    """Returns the number of possible answers to a question of each kind; chance is one divided by it."""
     return {kind: config.maximum + 1 if kind == "count" else 2 for kind in QUESTION_KINDS}
 
 
@@ -120,16 +121,16 @@ def ask(
     kind: Tensor | None = None,
     allowed: Collection[int] | None = None,
 ) -> Questions:
-    """One question about each scene, whose answer the scene decides.
+    """Returns one question about each scene, with an answer that the scene decides.
 
     Args:
         graph: n scenes.
         config: Their configuration.
         hashes: One hash for each scene, int64 of shape (n,).
-        kind: The index in QUESTION_KINDS of the kind to ask, int64 of shape (n,). By default the kind is
-            drawn uniformly from those that are available for the scene. A scene without an unambiguous
-            question of its kind is asked for existence instead.
-        allowed: The indices of the kinds to draw from; by default all.
+        kind: The index in QUESTION_KINDS of the kind, int64 of shape (n,). None: drawn uniformly from those
+            that are available for the scene. A scene without an unambiguous question of its kind gets one
+            about existence instead.
+        allowed: The indices of the kinds to draw from; None: all.
 
     Example:
         >>> from mm_envs.data.scenes.layout import decode
@@ -142,11 +143,9 @@ def ask(
     drafts = [make(graph, config, fold(hashes, number)) for number, make in enumerate(_MAKERS)]
     available = torch.stack([draft.available for draft in drafts], 1)
     if kind is None:
-        usable = [draft.available for draft in drafts]
         if allowed is not None:
-            usable = [flag if number in allowed else flag & False for number, flag in enumerate(usable)]
-        kind = pick(torch.stack(usable, 1), fold(hashes, len(drafts)))
-        available = torch.stack(usable, 1)
+            available[:, [number not in allowed for number in range(len(drafts))]] = False
+        kind = pick(available, fold(hashes, len(drafts)))
     asked = available.gather(1, kind[:, None])[:, 0]
     kind = torch.where(asked, kind, QUESTION_KINDS.index("existence"))
     answer = torch.stack([draft.answer for draft in drafts], 1).gather(1, kind[:, None])[:, 0]
@@ -155,7 +154,7 @@ def ask(
 
 @dataclass(frozen=True)
 class _Draft:
-    """A question of one kind about each scene: what fills its template, its answer, whether it is fair."""
+    """A question of one kind about each scene: words for its template, answer, and whether it is fair."""
 
     fill: list[Tensor]
     answer: Tensor
@@ -163,7 +162,7 @@ class _Draft:
 
 
 def _write(config: SceneConfig, drafts: list[_Draft], kind: Tensor) -> Tensor:
-    """The words of the drafts of the chosen kinds."""
+    """Returns the words of the drafts of the chosen kinds."""
     empty = blank(kind.shape, kind.device)
     fills = [torch.stack(draft.fill + [empty] * (_SLOTS - len(draft.fill)), 1) for draft in drafts]
     fill = torch.stack(fills, 1)[torch.arange(len(kind), device=kind.device), kind]
@@ -174,13 +173,11 @@ def _write(config: SceneConfig, drafts: list[_Draft], kind: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _templates(config: SceneConfig, device: torch.device) -> Tensor:
-    """Token ids of the templates, int64 of shape (kinds, question_length); gap i is -1 - i."""
+    """Returns token ids of the templates, int64 of shape (kinds, question_length); gap i is -1 - i."""
     ids, rows = question_vocabulary(config).ids, []
     for template in TEMPLATES.values():
-        row: list[int] = []
-        for word in template.split():
-            row.append(-1 - sum(i < 0 for i in row) if word == "{}" else ids[word])
-        rows.append(row)
+        gaps = count(-1, -1)
+        rows.append([next(gaps) if word == "{}" else ids[word] for word in template.split()])
     return pad_rows(rows, question_length(config)).to(device)
 
 
@@ -188,10 +185,10 @@ def _templates(config: SceneConfig, device: torch.device) -> Tensor:
 
 
 def pick(possible: Tensor, hashes: Tensor) -> Tensor:
-    """The index of a random True of each row, all equally likely; the last index where there is none.
+    """Returns the index of a random True of each row, all equally likely; the last index if there is none.
 
     Args:
-        possible: What may be picked, bool of shape (n, choices).
+        possible: The choices, bool of shape (n, choices).
         hashes: One hash for each row, int64 of shape (n,).
 
     Example:
@@ -208,14 +205,14 @@ def _coin(hashes: Tensor) -> Tensor:
 
 
 def _two(possible: Tensor, hashes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Two objects in focus, of the pairs that are possible (n, K, K), and whether there is one."""
+    """Returns the objects of a random possible pair (n, K, K), and whether there is one."""
     k, flat = possible.shape[1], possible.flatten(1)
     chosen = pick(flat, hashes)
     return chosen // k, chosen % k, flat.any(1)
 
 
 def _unique(graph: SceneGraph, *attributes: Tensor) -> Tensor:
-    """Whether an object is the only one with its values of some attributes, bool of shape (n, K)."""
+    """Returns whether an object is the only one with its values of some attributes, bool of shape (n, K)."""
     same = graph.present[:, :, None] & graph.present[:, None, :]
     for value in attributes:
         same = same & (value[:, :, None] == value[:, None, :])
@@ -238,7 +235,7 @@ def _at(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _existence(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """Yes: colour and shape of a random object. No: a random absent pair of colour and shape."""
+    """Asks about colour and shape of a random object (yes), or a random absent pair (no)."""
     ids = question_vocabulary(config).ids
     pairs = torch.where(graph.present, graph.colour * config.shapes + graph.shape, -1)
     every = torch.arange(config.colours * config.shapes, device=hashes.device)
@@ -251,12 +248,12 @@ def _existence(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft
 
 
 def _count(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """The answer is drawn first, then whether to count a shape or a colour, then which one.
+    """Draws the answer first, then whether to count a shape or a colour, then which one.
 
-    Two objects offer all of the answers 0, 1 and 2 if they share exactly one of colour and shape: the shared
-    value counts 2, and the two values of the other attribute count 1. So a question about a shape gets 2 from
-    scenes that share the shape and 1 from those that share the colour, and both must be equally frequent.
-    They occur as 1/shapes * (1 - 1/colours) to 1/colours * (1 - 1/shapes), or colours - 1 to shapes - 1: the
+    Two objects allow the answers 0, 1 and 2 if they share exactly one of colour and shape: the shared value
+    counts 2, and the two values of the other attribute count 1. So the answer to a question about a shape is
+    2 in scenes that share the shape and 1 in those that share the colour, and both must be equally frequent.
+    Their ratio is 1/shapes * (1 - 1/colours) to 1/colours * (1 - 1/shapes), or colours - 1 to shapes - 1: the
     more frequent ones are thinned by this ratio.
     """
     vocabulary, s, k = question_vocabulary(config), config.shapes, config.maximum
@@ -283,7 +280,7 @@ def _count(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
 
 
 def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, hashes: Tensor) -> Tensor:
-    """The thinning of ``_count``, given how often each shape and each colour occurs."""
+    """Applies the thinning of ``_count`` to the counts of each shape and each colour."""
     s, c = config.shapes, config.colours
     shared = [(times >= 2).any(1) for times in (shapes, colours)]
     frequent, rare = shared if s <= c else reversed(shared)
@@ -291,40 +288,37 @@ def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, hashes: Tensor) 
     return ~(frequent & ~rare) | chance
 
 
-def _choice(graph: SceneGraph, hashes: Tensor, asked: Tensor, known: Tensor) -> tuple[Tensor, ...]:
-    """One attribute of the first of two objects, told apart by another: known, true, two options, fair."""
-    possible = _both(_unique(graph, known)) & _differ(asked)
+def _choice(
+    graph: SceneGraph, config: SceneConfig, hashes: Tensor, asked: _Attribute, known: _Attribute
+) -> _Draft:
+    """Asks for an attribute of an object that another attribute identifies; offers a wrong value, too."""
+    (asked_value, asked_word), (known_value, known_word) = asked, known
+    possible = _both(_unique(graph, known_value)) & _differ(asked_value)
     a, b, available = _two(possible, fold(hashes, 0))
-    true, other = _at(asked, a), _at(asked, b)
+    true, other = _at(asked_value, a), _at(asked_value, b)
     first = _coin(fold(hashes, 1))
     options = torch.where(first, true, other), torch.where(first, other, true)
-    return (_at(known, a), true, *options, available)
+    ids = question_vocabulary(config).ids
+    fill = [_at(known_value, a) + ids[known_word], *(option + ids[asked_word] for option in options)]
+    return _Draft(fill, true + answers(config).index(asked_word), available)
 
 
 def _colour(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """The true colour or that of the other object."""
-    ids, first = question_vocabulary(config).ids, answers(config).index(COLOURS[0])
-    shape, true, one, two, available = _choice(graph, hashes, graph.colour, graph.shape)
-    fill = [shape + ids[SHAPES[0]], one + ids[COLOURS[0]], two + ids[COLOURS[0]]]
-    return _Draft(fill, true + first, available)
+    return _choice(graph, config, hashes, (graph.colour, COLOURS[0]), (graph.shape, SHAPES[0]))
 
 
 def _shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """The true shape or that of the other object."""
-    ids, first = question_vocabulary(config).ids, answers(config).index(SHAPES[0])
-    colour, true, one, two, available = _choice(graph, hashes, graph.shape, graph.colour)
-    fill = [colour + ids[COLOURS[0]], one + ids[SHAPES[0]], two + ids[SHAPES[0]]]
-    return _Draft(fill, true + first, available)
+    return _choice(graph, config, hashes, (graph.shape, SHAPES[0]), (graph.colour, COLOURS[0]))
 
 
 def _referred(graph: SceneGraph, config: SceneConfig, index: Tensor) -> list[Tensor]:
-    """The words for an object: its colour and its shape."""
+    """Returns the words for an object: its colour and its shape."""
     ids = question_vocabulary(config).ids
     return [_at(graph.colour, index) + ids[COLOURS[0]], _at(graph.shape, index) + ids[SHAPES[0]]]
 
 
 def _relation(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """The true relation or its opposite, along an axis on which the two objects differ."""
+    """Asks about the true relation or its opposite, along an axis on which the two objects differ."""
     vocabulary, k = question_vocabulary(config), config.maximum
     ids, left, above = vocabulary.ids, graph.left_of(), graph.above()
     objects = torch.arange(k, device=hashes.device)[None]
@@ -337,13 +331,13 @@ def _relation(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
     true = torch.where(across, right_of.long(), 2 + under.long())
     yes = _coin(fold(hashes, 2))
     word = torch.where(yes, true, true ^ 1)
-    said = [word + ids[RELATIONS[0]], torch.where(across, ids["of"], vocabulary.pad)]
-    fill = [*_referred(graph, config, a), *said, *_referred(graph, config, b)]
+    relation = [word + ids[RELATIONS[0]], torch.where(across, ids["of"], vocabulary.pad)]
+    fill = [*_referred(graph, config, a), *relation, *_referred(graph, config, b)]
     return _Draft(fill, torch.where(yes, YES, NO), available)
 
 
 def _comparison(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    """Whether one of two objects of different size is the larger, or the smaller, one."""
+    """Asks whether one of two objects of different size is the larger, or the smaller, one."""
     ids = question_vocabulary(config).ids
     possible = _both(_unique(graph, graph.colour, graph.shape)) & _differ(graph.size)
     a, b, available = _two(possible, fold(hashes, 0))

@@ -1,12 +1,13 @@
-"""Pictures of scenes: every quadrant is a patch looked up in a table of shapes, then coloured.
+"""Pictures of scenes: every quadrant is a coloured patch from a table of shapes.
 
-Everything is integer arithmetic on tables that are made once on the CPU, hence the same pixels on every
-device and at every batch size.
+Batches use integer arithmetic on tables computed once on the CPU, hence the same pixels on every device and
+at every batch size.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 import torch
@@ -22,17 +23,17 @@ _CHUNK = 128  # pictures whose intermediate results stay in the cache of a CPU c
 _FINE = 8  # samples per pixel and axis for smooth edges
 _EMPTY = len(SIZES) * len(SHAPES) * len(TEXTURES)  # the number of the sprite of an empty quadrant
 _DARKEST, _DARK_LEVELS = 14, 24
-_STEEPEST = 12  # how many levels a background may change from edge to edge, along each axis
+_MAX_GRADIENT = 12  # levels that a background changes from edge to edge, along each axis
 
 
 def render(graph: SceneGraph, config: SceneConfig, hashes: Tensor | None = None) -> Tensor:
-    """The pictures of some scenes.
+    """Returns the pictures of some scenes.
 
     Args:
         graph: n scenes.
         config: Their configuration.
-        hashes: One hash for each scene, int64 of shape (n,), that decides its background: a dark tone with a
-            faint gradient. Without, every background is the same plain one.
+        hashes: One hash for each scene, int64 of shape (n,), for its background: a dark tone with a faint
+            gradient. None: every background is the same plain one.
 
     Returns:
         Pixels, uint8 of shape (n, 3, pixels, pixels).
@@ -64,16 +65,15 @@ def _draw(graph: SceneGraph, config: SceneConfig, hashes: Tensor | None, out: Te
 
 
 def _quadrants(graph: SceneGraph) -> tuple[Tensor, Tensor]:
-    """Which object is in each quadrant, and the number of its sprite: two int64 of shape (n, 4)."""
-    places = torch.arange(4, device=graph.x.device)
-    here = graph.quadrant[:, None, :] == places[:, None]
+    """Returns the object in each quadrant, and the number of its sprite: two int64 of shape (n, 4)."""
+    here = graph.quadrant[:, None, :] == torch.arange(4, device=graph.x.device)[:, None]
     slot = here.to(torch.uint8).argmax(2)
     sprites = (graph.size * len(SHAPES) + graph.shape) * len(TEXTURES) + graph.texture
     return slot, torch.where(here.any(2), sprites.gather(1, slot), _EMPTY)
 
 
 def _patches(graph: SceneGraph, config: SceneConfig, slot: Tensor, sprite: Tensor) -> Tensor:
-    """The coverage of every pixel of every quadrant, int16 of shape (n * 4 * half, half), 0 to 128."""
+    """Returns the coverage of every pixel of all quadrants, int16 of shape (n * 4 * half, half), 0 to 128."""
     half = config.pixels // 2
     reach = reaches(config)[0]
     empty = sprite == _EMPTY
@@ -89,30 +89,25 @@ def _patches(graph: SceneGraph, config: SceneConfig, slot: Tensor, sprite: Tenso
 
 @lru_cache(maxsize=8)
 def _sprites(pixels: int, device: torch.device) -> Tensor:
-    """The coverage of all sprites at all horizontal shifts, int16 rows of shape (.., half).
+    """Returns the coverage of all sprites at all horizontal shifts, int16 rows of shape (.., half).
 
-    A sprite at one shift is a tall picture; a quadrant is a window of it, and the vertical shift says where
-    the window begins. The last sprite is the empty one.
+    A sprite at one shift is a tall picture; a quadrant is a window of it that begins at the vertical shift.
+    The last sprite is the empty one.
     """
     config = SceneConfig(pixels=pixels)
     half, reach = pixels // 2, reaches(config)[0]
     shifts, height = 2 * reach + 1, half + 2 * reach
     table = np.zeros((_EMPTY + 1, shifts, height, half + 2 * reach), np.int16)
-    number = 0
-    for radius in radii(config):
-        for shape in SHAPES:
-            for texture in TEXTURES:
-                sprite = _coverage(shape, texture, radius, pixels)
-                middle = slice(reach + half // 2 - radius - 1, reach + half // 2 + radius + 1)
-                table[number, :, middle, middle] = sprite
-                number += 1
+    for number, (radius, shape, texture) in enumerate(product(radii(config), SHAPES, TEXTURES)):
+        middle = slice(reach + half // 2 - radius - 1, reach + half // 2 + radius + 1)
+        table[number, :, middle, middle] = _coverage(shape, texture, radius, pixels)
     windows = [table[:, shift, :, 2 * reach - shift :][..., :half] for shift in range(shifts)]
     rows = np.stack(windows, axis=1).reshape(-1, half)
     return torch.from_numpy(rows).to(device)
 
 
 def _coverage(shape: str, texture: str, radius: int, pixels: int) -> NDArray[np.int16]:
-    """How much of each pixel around the centre an object covers, 0 to 128, of side 2 * radius + 2."""
+    """Returns the coverage of the pixels around the centre, 0 to 128, of side 2 * radius + 2."""
     count = (2 * radius + 2) * _FINE
     axis = (2 * np.arange(count) + 1 - count) / (2 * _FINE)  # in pixels from the centre
     y, x = np.meshgrid(axis / radius, axis / radius, indexing="ij")
@@ -122,7 +117,7 @@ def _coverage(shape: str, texture: str, radius: int, pixels: int) -> NDArray[np.
 
 
 def _inside(shape: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether points are inside a shape of radius 1; y points down."""
+    """Returns whether points are inside a shape of radius 1; y points down."""
     if shape == "circle":
         return x * x + y * y <= 1
     if shape == "square":
@@ -134,7 +129,7 @@ def _inside(shape: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArr
 
 
 def _ink(texture: str, axis: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much of the colour is left by a texture at points (row, column): 1 where it is plain."""
+    """Returns the share of the colour of a texture at points (row, column): 1 where it is plain."""
     turns = axis * 64 / 5  # five pixels from stripe to stripe, or dot to dot, in a picture of 64
     if texture == "striped":
         return np.where((turns + 0.25) % 1 < 0.5, 1.0, 0.2)[:, None] * np.ones_like(axis)
@@ -151,13 +146,13 @@ def _palette(hide: bool, device: torch.device) -> Tensor:
 
 
 def _background(config: SceneConfig, hashes: Tensor | None, n: int, device: torch.device) -> Tensor:
-    """Dark tones with a faint gradient, int16 of shape (n, 3, pixels, pixels)."""
+    """Returns dark tones with a faint gradient, int16 of shape (n, 3, pixels, pixels)."""
     side = config.pixels
     if hashes is None:
         return torch.full((), _DARKEST, dtype=torch.int16, device=device).expand(n, 3, side, side)
     state = fold(hashes, purpose("background"))
     level = _DARKEST + integers(fold(state[:, None], torch.arange(3, device=device)), _DARK_LEVELS)
-    steepest = 128 * _STEEPEST // side  # in 128ths of a level per pixel
+    steepest = 128 * _MAX_GRADIENT // side  # in 128ths of a level per pixel
     slope = integers(fold(state[:, None], torch.arange(3, 5, device=device)), 2 * steepest + 1) - steepest
     ramp = torch.arange(side, device=device) - side // 2
     across, down = ((slope[:, axis, None] * ramp).to(torch.int16) for axis in range(2))

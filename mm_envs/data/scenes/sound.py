@@ -1,8 +1,8 @@
-"""Sounds of scenes: every object is a tone, whose pitch says its colour and whose timbre says its shape.
+"""Sounds of scenes: every object is a tone; its pitch encodes the colour and its timbre the shape.
 
-The tones follow one another in an order that is chance, so that the order says nothing about positions. All
-tables are computed once on the CPU and rounded to 16 bits; what is done in batches is integer arithmetic,
-look-ups, and single products and sums of floats, hence the same samples at every batch size.
+The tones are in random order, so that the order is independent of positions. All tables are computed once on
+the CPU and rounded to 16 bits; batches use integer arithmetic, look-ups, and single products and sums of
+floats, hence the same samples at every batch size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import exp, pi, sin
 import torch
 from torch import Tensor
 
-from mm_envs.data.scenes.layout import SHAPES, SceneConfig, SceneGraph
+from mm_envs.data.scenes.layout import SceneConfig, SceneGraph
 from mm_envs.random import fold, integers, purpose, stream, uniform
 
 SAMPLE_RATE = 8000
@@ -28,22 +28,22 @@ HARMONICS = ((1.0, 0.0, 0.0), (1.0, 0.0, 0.7), (1.0, 0.7, 0.0), (1.0, 0.6, 0.6))
 
 _CHUNK = 64  # sounds whose intermediate results stay in the cache of a CPU core
 _WAVE_BITS, _PHASE_BITS = 12, 32  # samples of one period; resolution of the phase accumulator
-_STARTS = 1024  # how many samples later than the beginning of the table a tone may start
-_ATTACK = 80  # samples until a tone is loudest
+_STARTS = 1024  # number of samples of the table that a tone can start at
+_ATTACK = 80  # samples until the maximum of a tone
 _NOISE_BITS = 16
-_QUIETEST = 0.5
+_MIN_VOLUME = 0.5
 
 
 def synthesise(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> Tensor:
-    """The sounds of some scenes.
+    """Returns the sounds of some scenes.
 
-    The sound is cut into K slots of equal length, one for each object that a scene may hold; slots without an
-    object hold noise only.
+    A sound has K slots of equal length, one for each possible object of a scene; slots without an object
+    contain only noise.
 
     Args:
         graph: n scenes.
         config: Their configuration; ``noise`` is the largest deviation of the noise.
-        hashes: One hash for each scene, int64 of shape (n,), that decides order, phase, volume and noise.
+        hashes: One hash for each scene, int64 of shape (n,), for order, phase, volume and noise.
 
     Returns:
         Samples at 8,000 per second, float32 of shape (n, 4096), in [-1, 1].
@@ -67,7 +67,7 @@ def _play(graph: SceneGraph, config: SceneConfig, hashes: Tensor, out: Tensor) -
     state = fold(hashes, purpose("sound"))[:, None]
     order = slot_order(slots, hashes)
     tone = (graph.shape * len(PITCHES) + graph.colour).gather(1, order)
-    volume = _QUIETEST + uniform(fold(state, 0, order)) * (0.9 - _QUIETEST)
+    volume = _MIN_VOLUME + uniform(fold(state, 0, order)) * (0.9 - _MIN_VOLUME)
     volume = torch.where(graph.present.gather(1, order), volume, 0.0)
     start = tone.clamp(min=0) * (SAMPLES + _STARTS) + integers(fold(state, 1, order), _STARTS)
     index = start[:, :, None] + torch.arange(length, device=hashes.device)
@@ -80,7 +80,7 @@ def _play(graph: SceneGraph, config: SceneConfig, hashes: Tensor, out: Tensor) -
 
 
 def slot_order(slots: int, hashes: Tensor) -> Tensor:
-    """Which object sounds in each slot: random permutations, int64 of shape (n, slots)."""
+    """Returns the object of each slot: random permutations, int64 of shape (n, slots)."""
     orders = _orders(slots, hashes.device)
     return orders[integers(fold(hashes, purpose("sound order")), len(orders))]
 
@@ -91,12 +91,12 @@ def _orders(slots: int, device: torch.device) -> Tensor:
 
 
 def _rounded(values: Tensor) -> Tensor:
-    """To 16 bits, so that the last digits of the machine's sines cannot be heard."""
+    """Rounds to 16 bits, since sines differ between machines in the last digits."""
     return ((values * 2**15).round() / 2**15).to(torch.float32)
 
 
 def _wave(harmonics: tuple[float, ...]) -> Tensor:
-    """One period of a timbre with peak 1, float64 of shape (2**_WAVE_BITS,)."""
+    """Returns one period of a timbre with peak 1, float64 of shape (2**_WAVE_BITS,)."""
     size = 2**_WAVE_BITS
     wave = torch.tensor(
         [
@@ -110,11 +110,11 @@ def _wave(harmonics: tuple[float, ...]) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _tones(device: torch.device) -> Tensor:
-    """All tones one after the other, by shape, then by pitch, float32, long enough for any start."""
+    """Returns all tones in a row, by shape, then by pitch, float32, long enough for any start."""
     ticks = torch.arange(SAMPLES + _STARTS)
     tones = []
-    for shape in range(len(SHAPES)):
-        wave = _rounded(_wave(HARMONICS[shape]))
+    for harmonics in HARMONICS:
+        wave = _rounded(_wave(harmonics))
         for pitch in PITCHES:
             step = round(pitch / SAMPLE_RATE * 2**_PHASE_BITS)
             phase = (ticks * step) % 2**_PHASE_BITS
@@ -124,7 +124,7 @@ def _tones(device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _envelope(length: int, device: torch.device) -> Tensor:
-    """The loudness of a tone over its slot: a linear attack, then an exponential decay to silence."""
+    """Returns the loudness of a tone over its slot: a linear attack, then an exponential decay to silence."""
     last = length - 1
     values = [min(t / _ATTACK, 1.0, (last - t) / _ATTACK) * exp(-1.5 * t / length) for t in range(length)]
     return _rounded(torch.tensor(values, dtype=torch.float64)).to(device)
@@ -132,6 +132,6 @@ def _envelope(length: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _noise(device: torch.device) -> Tensor:
-    """White noise in [-1, 1), of which every sound hears its own section."""
+    """Returns white noise in [-1, 1); every sound uses its own section."""
     state = fold(stream(0, "sound noise"), torch.arange(2**_NOISE_BITS))
     return (uniform(state) * 2 - 1).to(device)

@@ -164,25 +164,25 @@ def test_check_one_id(capsys: pytest.CaptureFixture[str]) -> None:
 def test_check_counts_warnings_as_failures() -> None:
     import warnings
 
-    from mm_envs.cli.check import _strictly
+    from mm_envs.engine.check.registered import strictly
 
-    assert not _strictly("a checker", lambda: warnings.warn("odd", stacklevel=1)).holds
-    assert not _strictly("a checker", lambda: 1 / 0).holds
-    assert _strictly("a checker", lambda: None).holds
+    assert not strictly("a checker", lambda: warnings.warn("odd", stacklevel=1)).holds
+    assert not strictly("a checker", lambda: 1 / 0).holds
+    assert strictly("a checker", lambda: None).holds
 
 
 def test_what_a_command_sets_for_itself_is_put_back(tmp_path: Path) -> None:
     import gymnasium as gym
     import torch
 
-    from mm_envs.cli.check import _strictly
     from mm_envs.cli.threads import torch_threads
+    from mm_envs.engine.check.registered import strictly
 
     before, level = torch.get_num_threads(), gym.logger.min_level
     gym.logger.min_level = gym.logger.ERROR
     try:
-        assert not _strictly("a checker", lambda: gym.logger.warn("odd")).holds
-        assert not _strictly("a checker", lambda: 1 / 0).holds
+        assert not strictly("a checker", lambda: gym.logger.warn("odd")).holds
+        assert not strictly("a checker", lambda: 1 / 0).holds
         assert gym.logger.min_level == gym.logger.ERROR
         with torch_threads(before + 1):
             # Training and checking have threads of their own choice.

@@ -20,7 +20,7 @@ from mm_envs.cli.sheet import spectrogram
 Capture = pytest.CaptureFixture[str]
 
 # The smallest folder of every layout is made where the layouts are tested.
-_spec = util.spec_from_file_location("trees", Path(__file__).parents[1] / "data" / "layouts" / "conftest.py")
+_spec = util.spec_from_file_location("trees", Path(__file__).parents[1] / "data" / "conftest.py")
 assert _spec is not None
 assert _spec.loader is not None
 trees = util.module_from_spec(_spec)

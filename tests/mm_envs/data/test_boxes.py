@@ -21,9 +21,9 @@ def test_boxes_enclose_what_is_drawn_within_a_pixel() -> None:
             if not graph.present[row, one]:
                 assert not bool(found[row, one].any())
                 continue
-            place = int(graph.quadrant[row, one])
+            quadrant = int(graph.quadrant[row, one])
             half = side // 2
-            top, left = place // 2 * half, place % 2 * half
+            top, left = quadrant // 2 * half, quadrant % 2 * half
             drawn = ink[row, top : top + half, left : left + half].nonzero()
             first, last = drawn.amin(0), drawn.amax(0) + 1
             seen = torch.tensor([left + first[1], top + first[0], left + last[1], top + last[0]])

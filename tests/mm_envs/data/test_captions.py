@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.baselines.plain_caption import plain_scene, plain_utility
 from mm_envs.data.scenes.captions import (
-    LONGEST,
+    MAX_WORDS,
     CaptionGrader,
     caption_vocabulary,
     default_max_tokens,
@@ -39,21 +39,21 @@ def lengths(tokens: Tensor) -> Tensor:
 
 def mutated(captions: Tensor, words: int, hashes: Tensor) -> Tensor:
     """Captions with some words replaced by random ones, cut out, or swapped with a neighbour."""
-    places = torch.arange(captions.shape[1])
-    coins, drawn = fold(hashes[:, None], places, 1), integers(fold(hashes[:, None], places, 2), words - 2) + 2
+    at = torch.arange(captions.shape[1])
+    coins, drawn = (fold(hashes[:, None], at, 1), integers(fold(hashes[:, None], at, 2), words - 2) + 2)
     strength = integers(fold(hashes, 3), 4)[:, None] * 5
     replaced = torch.where(integers(coins, 100) < strength, drawn, captions)
-    dropped = compact(torch.where(integers(fold(coins, 4), 100) < strength // 3, PAD, replaced), len(places))
-    turn = integers(fold(hashes, 5), len(places))[:, None]
-    swapped = dropped.gather(1, torch.where(places == turn, (places + 1) % len(places), places))
+    dropped = compact(torch.where(integers(fold(coins, 4), 100) < strength // 3, PAD, replaced), len(at))
+    turn = integers(fold(hashes, 5), len(at))[:, None]
+    swapped = dropped.gather(1, torch.where(at == turn, (at + 1) % len(at), at))
     return torch.where(integers(fold(hashes, 6), 4)[:, None] == 0, swapped, dropped)
 
 
 def answers(config: SceneConfig, graph: SceneGraph) -> Tensor:
     """Three captions of each scene: random words, a changed reference of it, and one of another scene."""
     n, words, width = len(graph), len(caption_vocabulary(config)), default_max_tokens(config)
-    places, hashes = torch.arange(width), fold(torch.arange(n), 9)
-    noise = integers(fold(hashes[:, None], places), words)
+    at, hashes = torch.arange(width), fold(torch.arange(n), 9)
+    noise = integers(fold(hashes[:, None], at), words)
     known = references(graph, config, width)
     chosen = known[torch.arange(n), integers(fold(hashes, 1), known.shape[1])]
     return torch.cat(
@@ -79,7 +79,7 @@ def test_agrees_exactly_with_plain_python(config: SceneConfig) -> None:
 
 
 def lengths_to_eos(tokens: Tensor) -> Tensor:
-    """The length as an engine counts it: whatever stands before the first <eos>, <pad> included."""
+    """The length as an engine counts it: everything before the first <eos>, <pad> included."""
     return (tokens == EOS).long().cumsum(1).eq(0).sum(1)
 
 
@@ -110,7 +110,7 @@ def test_references_that_do_not_fit_are_cut() -> None:
 
 
 @pytest.mark.parametrize("config", [SceneConfig(), SceneConfig(objects=(2, 4), textures=3)], ids=str)
-def test_one_row_is_judged_as_among_many(config: SceneConfig) -> None:
+def test_one_row_is_scored_as_among_many(config: SceneConfig) -> None:
     graph, grader = graphs(config, 64), CaptionGrader(config)
     facts, tokens = grader.facts(graph), references(graph, config, 12).roll(1, 0)[:, 1]
     many = grader.score(tokens, lengths(tokens), facts)
@@ -163,7 +163,7 @@ def test_words_behind_the_length_do_not_count() -> None:
 def test_captions_beyond_the_counters_are_refused() -> None:
     config = SceneConfig()
     grader = CaptionGrader(config)
-    tokens = torch.zeros((1, LONGEST + 1), dtype=torch.int64)
+    tokens = torch.zeros((1, MAX_WORDS + 1), dtype=torch.int64)
     with pytest.raises(ValueError, match="lower max_tokens"):
         grader.score(tokens, torch.tensor([3]), grader.facts(graphs(config, 1)))
 
@@ -174,8 +174,8 @@ def test_counters_hold_the_longest_caption_of_one_word() -> None:
     graph, grader, vocabulary = graphs(config, 1), CaptionGrader(config), caption_vocabulary(config)
     scenes = plain_scene(graph, 0, config)
     for word in vocabulary.words[2:]:
-        tokens = vocabulary.encode([word] * LONGEST)[None]
-        judgement = grader.score(tokens, torch.tensor([LONGEST]), grader.facts(graph))
+        tokens = vocabulary.encode([word] * MAX_WORDS)[None]
+        judgement = grader.score(tokens, torch.tensor([MAX_WORDS]), grader.facts(graph))
         _, parts = plain_utility(tokens[0].tolist(), scenes, vocabulary)
         assert {name: part.item() for name, part in judgement.parts.items()} == {
             name: np.float32(part) for name, part in parts.items()

@@ -9,14 +9,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.scenes.layout import (
-    SceneConfig,
-    SceneGraph,
-    decode,
-    radii,
-    scene,
-    split_of,
-)
+from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, decode, radii, scene, split_of
 from mm_envs.random import fold, integers
 
 CONFIGS = [
@@ -37,7 +30,7 @@ def identity(graph: SceneGraph) -> Tensor:
     return (digits * 9 ** torch.arange(digits.shape[1])).sum(1)
 
 
-def some_hashes(n: int, seed: int = 0) -> Tensor:
+def draw_hashes(n: int, seed: int = 0) -> Tensor:
     return fold(torch.arange(n), seed)
 
 
@@ -51,7 +44,7 @@ def test_every_number_is_another_graph(config: SceneConfig) -> None:
 def test_no_graph_is_in_two_splits_and_all_are_reached(config: SceneConfig) -> None:
     seen = []
     for split in range(3):
-        graph = scene(config, split, some_hashes(60_000, split))
+        graph = scene(config, split, draw_hashes(60_000, split))
         assert (split_of(config, graph) == split).all()
         seen.append(set(identity(graph).unique().tolist()))
     assert not seen[0] & seen[1]
@@ -63,7 +56,7 @@ def test_no_graph_is_in_two_splits_and_all_are_reached(config: SceneConfig) -> N
 
 @pytest.mark.parametrize("config", [SceneConfig(), LARGE, SceneConfig(objects=(2, 4), distinct_shapes=True)])
 def test_a_split_has_three_quarters_or_an_eighth_of_each_count(config: SceneConfig) -> None:
-    graph = decode(config, integers(some_hashes(200_000), config.graphs))
+    graph = decode(config, integers(draw_hashes(200_000), config.graphs))
     for count in range(config.objects[0], config.objects[1] + 1):
         split = split_of(config, graph.select(graph.count == count))
         if len(split) > 5000:
@@ -73,7 +66,7 @@ def test_a_split_has_three_quarters_or_an_eighth_of_each_count(config: SceneConf
 
 @pytest.mark.parametrize("config", [SceneConfig(), LARGE, SceneConfig(distinct_shapes=True)])
 def test_mirror_images_share_a_split(config: SceneConfig) -> None:
-    graph = scene(config, torch.arange(3000) % 3, some_hashes(3000))
+    graph = scene(config, torch.arange(3000) % 3, draw_hashes(3000))
     split = split_of(config, graph)
 
     def reordered(value: Tensor, seed: int) -> Tensor:
@@ -96,7 +89,7 @@ def test_every_graph_of_a_split_is_equally_frequent(split: int) -> None:
     config = SceneConfig(colours=3, shapes=2, sizes=1)
     every = decode(config, torch.arange(config.graphs))
     numbers = identity(every)[split_of(config, every) == split]
-    drawn = identity(scene(config, split, some_hashes(1000 * len(numbers))))
+    drawn = identity(scene(config, split, draw_hashes(1000 * len(numbers))))
     found, counts = drawn.unique(return_counts=True)
     assert torch.equal(found, numbers.sort().values)
     assert (counts - 1000).abs().max() < 160  # five standard deviations
@@ -104,7 +97,7 @@ def test_every_graph_of_a_split_is_equally_frequent(split: int) -> None:
 
 @pytest.mark.parametrize("split", range(3))
 def test_objects_of_every_split_are_alike(split: int) -> None:
-    graph = scene(SceneConfig(), split, some_hashes(60_000))
+    graph = scene(SceneConfig(), split, draw_hashes(60_000))
     kinds = (graph.colour * 4 + graph.shape).flatten()
     assert torch.allclose(kinds.bincount() / len(kinds), torch.full((32,), 1 / 32), atol=0.003)
     colour, shape = graph.colour[:, 0] == graph.colour[:, 1], graph.shape[:, 0] == graph.shape[:, 1]
@@ -120,7 +113,7 @@ def test_another_split_seed_is_another_split() -> None:
 
 @pytest.mark.parametrize("config", [CONFIGS[0], LARGE])
 def test_a_scene_depends_on_its_own_row_only(config: SceneConfig) -> None:
-    hashes = some_hashes(257)
+    hashes = draw_hashes(257)
     split = torch.arange(257) % 3
     together = scene(config, split, hashes)
     order = torch.randperm(257, generator=torch.Generator().manual_seed(0))
@@ -134,7 +127,7 @@ def test_a_scene_depends_on_its_own_row_only(config: SceneConfig) -> None:
 
 @pytest.mark.parametrize("config", [SceneConfig(), LARGE, SceneConfig(pixels=36), SceneConfig(pixels=100)])
 def test_objects_are_in_canonical_order_within_their_quadrants(config: SceneConfig) -> None:
-    graph = scene(config, 0, some_hashes(4000))
+    graph = scene(config, 0, draw_hashes(4000))
     present = graph.present
     assert (present[:, :-1] | ~present[:, 1:]).all()  # present objects come first
     ordered = graph.quadrant[:, :-1] < graph.quadrant[:, 1:]
@@ -149,7 +142,7 @@ def test_objects_are_in_canonical_order_within_their_quadrants(config: SceneConf
 
 
 def test_exactly_one_relation_holds_between_two_objects() -> None:
-    graph = scene(SceneConfig(), 0, some_hashes(2000))
+    graph = scene(SceneConfig(), 0, draw_hashes(2000))
     left, above = graph.left_of(), graph.above()
     assert (left.sum((1, 2)) + above.sum((1, 2)) == 1).all()
     assert 0.4 < left.any(2).any(1).double().mean() < 0.6
@@ -157,7 +150,7 @@ def test_exactly_one_relation_holds_between_two_objects() -> None:
 
 
 def test_relations_follow_positions_and_spare_absent_objects() -> None:
-    graph = scene(LARGE, 0, some_hashes(3000))
+    graph = scene(LARGE, 0, draw_hashes(3000))
     half = LARGE.pixels // 2
     both = graph.present[:, :, None] & graph.present[:, None, :]
     for relation, centre in ((graph.left_of(), graph.x), (graph.above(), graph.y)):
@@ -167,7 +160,7 @@ def test_relations_follow_positions_and_spare_absent_objects() -> None:
 
 @pytest.mark.parametrize("objects", [(2, 2), (1, 4)])
 def test_distinct_shapes_are_distinct_and_equally_frequent(objects: tuple[int, int]) -> None:
-    graph = scene(SceneConfig(objects=objects, distinct_shapes=True), 0, some_hashes(20_000))
+    graph = scene(SceneConfig(objects=objects, distinct_shapes=True), 0, draw_hashes(20_000))
     same = (graph.shape[:, :, None] == graph.shape[:, None, :]) & graph.present[:, :, None]
     assert torch.equal(same.sum((1, 2)), graph.count)
     share = torch.bincount(graph.shape[graph.present]) / graph.present.sum()
@@ -175,19 +168,19 @@ def test_distinct_shapes_are_distinct_and_equally_frequent(objects: tuple[int, i
 
 
 def test_counts_are_equally_frequent() -> None:
-    counts = torch.bincount(scene(LARGE, 0, some_hashes(40_000)).count, minlength=5) / 40_000
+    counts = torch.bincount(scene(LARGE, 0, draw_hashes(40_000)).count, minlength=5) / 40_000
     assert torch.allclose(counts, torch.tensor([0, 0.25, 0.25, 0.25, 0.25]), atol=0.015)
 
 
 def test_every_attribute_is_equally_frequent() -> None:
-    graph = scene(SceneConfig(textures=3), 0, some_hashes(40_000))
+    graph = scene(SceneConfig(textures=3), 0, draw_hashes(40_000))
     for values, number in ((graph.shape, 4), (graph.colour, 8), (graph.size, 2), (graph.texture, 3)):
         share = torch.bincount(values.flatten(), minlength=number) / values.numel()
         assert torch.allclose(share, torch.full((number,), 1 / number), atol=0.015)
 
 
 def test_select_takes_rows() -> None:
-    graph = scene(LARGE, 0, some_hashes(10))
+    graph = scene(LARGE, 0, draw_hashes(10))
     assert torch.equal(graph.select(torch.tensor([3, 1])).x, graph.x[[3, 1]])
     assert len(graph.select(graph.count > 2)) == int((graph.count > 2).sum())
 

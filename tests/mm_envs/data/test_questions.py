@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SceneConfig, SceneGraph, decode, scene
-from mm_envs.data.scenes.naming import NAME_LENGTH, name_by_place, name_by_shape, name_vocabulary
+from mm_envs.data.scenes.naming import NAME_LENGTH, name_by_quadrant, name_by_shape, name_vocabulary
 from mm_envs.data.scenes.questions import (
     QUESTION_KINDS,
     Questions,
@@ -191,14 +191,14 @@ def test_question_and_picture_together_decide() -> None:
 def test_one_row_is_asked_as_among_many(config: SceneConfig) -> None:
     graph, hashes = graphs(config, 48), fold(torch.arange(48), 9)
     many = ask(graph, config, hashes)
-    names = [name(graph, config, hashes) for name in (name_by_place, name_by_shape)]
+    names = [name(graph, config, hashes) for name in (name_by_quadrant, name_by_shape)]
     for row in range(0, 48, 5):
         one, single = slice(row, row + 1), graph.select(slice(row, row + 1))
         alone = ask(single, config, hashes[one])
         assert torch.equal(alone.tokens, many.tokens[one])
         assert torch.equal(alone.answer, many.answer[one])
         assert torch.equal(alone.kind, many.kind[one])
-        for name, (text, index) in zip((name_by_place, name_by_shape), names, strict=True):
+        for name, (text, index) in zip((name_by_quadrant, name_by_shape), names, strict=True):
             alone_text, alone_index = name(single, config, hashes[one])
             assert torch.equal(alone_text, text[one])
             assert torch.equal(alone_index, index[one])
@@ -216,17 +216,22 @@ def test_names_fit_one_object_only(config: SceneConfig) -> None:
     n, words = 600, name_vocabulary(config)
     graph, hashes = graphs(config, n), fold(torch.arange(n), 11)
     kinds = set()
-    for name in (name_by_place, name_by_shape):
+    for name in (name_by_quadrant, name_by_shape):
         text, index = name(graph, config, hashes)
         assert text.shape == (n, NAME_LENGTH)
         for row in range(n):
-            said = words.decode(text[row]).split()
-            kinds.add(len(said))
-            places = {0: ["top", "left"], 1: ["top", "right"], 2: ["bottom", "left"], 3: ["bottom", "right"]}
+            name_words = words.decode(text[row]).split()
+            kinds.add(len(name_words))
+            corners = {
+                0: ["top", "left"],
+                1: ["top", "right"],
+                2: ["bottom", "left"],
+                3: ["bottom", "right"],
+            }
             fits = [
                 i
                 for i in range(int(graph.present[row].sum()))
-                if said in (places[int(graph.quadrant[row, i])], [SHAPES[int(graph.shape[row, i])]])
+                if name_words in (corners[int(graph.quadrant[row, i])], [SHAPES[int(graph.shape[row, i])]])
             ]
             assert fits == [int(index[row])]
     assert kinds == {1, 2}

@@ -15,7 +15,7 @@ MIXED = SceneConfig(objects=(1, 4), textures=3)
 COUNT = ONE.graphs  # 4 places, 4 shapes, 8 colours, 2 sizes, 3 textures
 
 
-def some_hashes(n: int) -> Tensor:
+def draw_hashes(n: int) -> Tensor:
     return fold(torch.arange(n), 1)
 
 
@@ -27,7 +27,7 @@ def centres(pictures: Tensor, graph: SceneGraph) -> Tensor:
 
 @pytest.mark.parametrize("config", [MIXED, SceneConfig(pixels=36), SceneConfig(pixels=50, hide_colour=True)])
 def test_a_picture_depends_on_its_own_row_only(config: SceneConfig) -> None:
-    hashes = some_hashes(300)
+    hashes = draw_hashes(300)
     graph = scene(config, 0, hashes)
     together = render(graph, config, hashes)
     assert together.shape == (300, 3, config.pixels, config.pixels)
@@ -61,7 +61,7 @@ def test_shapes_sizes_and_textures_differ_in_many_pixels() -> None:
 
 @pytest.mark.parametrize("config", [SceneConfig(), SceneConfig(objects=(1, 4))])
 def test_the_centre_of_an_object_has_its_colour(config: SceneConfig) -> None:
-    hashes = some_hashes(500)
+    hashes = draw_hashes(500)
     graph = scene(config, 0, hashes)
     seen = centres(render(graph, config, hashes), graph)
     expected = torch.tensor(RGB)[graph.colour]
@@ -70,13 +70,13 @@ def test_the_centre_of_an_object_has_its_colour(config: SceneConfig) -> None:
 
 def test_hidden_colours_are_grey_and_shapes_stay() -> None:
     hidden, shown = SceneConfig(hide_colour=True), SceneConfig()
-    graph = scene(shown, 0, some_hashes(200))
+    graph = scene(shown, 0, draw_hashes(200))
     pictures = render(graph, hidden)
     assert (centres(pictures, graph).int() == torch.tensor(GREY)).all()
     assert torch.equal((pictures > 14).any(1), (render(graph, shown) > 14).any(1))
 
 
-def test_hidden_colours_cannot_be_told_from_the_picture() -> None:
+def test_hidden_colours_are_not_in_the_picture() -> None:
     config = SceneConfig(objects=(1, 1), hide_colour=True)
     graph = decode(config, torch.arange(config.graphs))
     assert render(graph, config).flatten(1).unique(dim=0).shape[0] == config.graphs // 8
@@ -84,7 +84,7 @@ def test_hidden_colours_cannot_be_told_from_the_picture() -> None:
 
 def test_moving_an_object_moves_its_pixels() -> None:
     config = SceneConfig(objects=(1, 1))
-    graph = scene(config, 0, some_hashes(300))
+    graph = scene(config, 0, draw_hashes(300))
     ground = render(graph, config)[:, :, 0, 0].int()  # the plain background
     mask = (render(graph, config).int() - ground[:, :, None, None]).abs().sum(1) > 30
     axis = torch.arange(64)
@@ -96,7 +96,7 @@ def test_moving_an_object_moves_its_pixels() -> None:
 
 def test_backgrounds_are_dark_and_vary() -> None:
     config = SceneConfig(objects=(1, 1))
-    hashes = some_hashes(400)
+    hashes = draw_hashes(400)
     pictures = render(scene(config, 0, hashes), config, hashes).int()
     empty = pictures.unflatten(3, (2, 32)).unflatten(2, (2, 32)).amax((1, 3, 5)).flatten(1).amin(1)
     assert empty.max() < 60
@@ -106,7 +106,7 @@ def test_backgrounds_are_dark_and_vary() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_pictures_are_the_same_on_an_accelerator() -> None:
-    hashes = some_hashes(300)
+    hashes = draw_hashes(300)
     expected = render(scene(MIXED, 0, hashes), MIXED, hashes)
     there = hashes.to("cuda")
     assert torch.equal(render(scene(MIXED, 0, there), MIXED, there).cpu(), expected)

@@ -24,7 +24,7 @@ SMALL = {"size": 40, "frames": 2}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return everything(tmp_path_factory.mktemp("all"))
 
 
@@ -54,8 +54,8 @@ def equal(one: Any, other: Any) -> Any:
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_spaces_fields_and_classes(place: Path) -> None:
-    folder = opened(place)
+def test_spaces_fields_and_classes(root: Path) -> None:
+    folder = opened(root)
     kinds = {name: type(space) for name, space in folder.spaces.items()}
     assert kinds == {
         "image": Image, "video": Video, "audio": Audio, "text": Tokens, "question": Tokens,
@@ -73,7 +73,7 @@ def test_spaces_fields_and_classes(place: Path) -> None:
     for name, space in folder.spaces.items():
         assert all(space.contains(value) for value in fields[name].numpy())
     first = json.loads(
-        (place / "metadata.jsonl").read_text().splitlines()[int(folder.places[0].split()[-1]) - 1]
+        (root / "metadata.jsonl").read_text().splitlines()[int(folder.locations[0].split()[-1]) - 1]
     )
     assert folder.classes["label"][fields["label"][0]] == first["label"]
     assert folder.vocabularies["caption"].decode(fields["captions"][0, 0]) == first["captions"][0]
@@ -81,8 +81,8 @@ def test_spaces_fields_and_classes(place: Path) -> None:
     assert fields["audio_length"][0] == 1000
 
 
-def test_a_batch_is_its_rows_one_by_one(place: Path) -> None:
-    folder = opened(place)
+def test_a_batch_is_its_rows_one_by_one(root: Path) -> None:
+    folder = opened(root)
     fields, whole = sorted(folder._tables), everything_of(folder)
     order = torch.tensor([5, 0, 23, 5])
     batch = folder.batch(order, fields)
@@ -94,15 +94,15 @@ def test_a_batch_is_its_rows_one_by_one(place: Path) -> None:
         folder.batch(order, ["images"])
 
 
-def test_neither_the_order_nor_the_place_matters(place: Path, tmp_path: Path) -> None:
-    first = opened(place)
-    lines = (place / "metadata.jsonl").read_text().splitlines(keepends=True)
+def test_neither_the_order_nor_the_path_matters(root: Path, tmp_path: Path) -> None:
+    first = opened(root)
+    lines = (root / "metadata.jsonl").read_text().splitlines(keepends=True)
     other = tmp_path / "elsewhere"
     other.mkdir()
-    files = sorted(path for path in place.rglob("*") if path.is_file() and path.suffix != ".jsonl")
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix != ".jsonl")
     for path in reversed(files):
-        (other / path.relative_to(place)).parent.mkdir(exist_ok=True)
-        shutil.copy(path, other / path.relative_to(place))
+        (other / path.relative_to(root)).parent.mkdir(exist_ok=True)
+        shutil.copy(path, other / path.relative_to(root))
     (other / "metadata.jsonl").write_text("".join(reversed(lines)))
     second = opened(other)
     assert second.fingerprint() == first.fingerprint()
@@ -142,17 +142,17 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_any_change_changes_the_fingerprint(place: Path, tmp_path: Path, change: str) -> None:
-    other = shutil.copytree(place, tmp_path / "copy")
+def test_any_change_changes_the_fingerprint(root: Path, tmp_path: Path, change: str) -> None:
+    other = shutil.copytree(root, tmp_path / "copy")
     before = opened(other).fingerprint()
     CHANGES[change](other)
     assert opened(other).fingerprint() != before
 
 
-def test_any_option_changes_the_fingerprint(place: Path) -> None:
-    prints = [opened(place, **option).fingerprint() for option in [{}, *OPTIONS]]
+def test_any_option_changes_the_fingerprint(root: Path) -> None:
+    prints = [opened(root, **option).fingerprint() for option in [{}, *OPTIONS]]
     assert len(set(prints)) == len(prints)
-    assert opened(place, memory_gb=1.0, on_error="skip").fingerprint() == prints[0]
+    assert opened(root, memory_gb=1.0, on_error="skip").fingerprint() == prints[0]
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
@@ -179,7 +179,7 @@ def test_no_content_lies_in_two_splits(
     where = defaultdict(set)
     for split, indices in folder.splits.items():
         for index in indices:
-            row = rows[int(folder.places[index].split()[-1]) - 1]
+            row = rows[int(folder.locations[index].split()[-1]) - 1]
             for key in ("image_file_name", "audio_file_name"):
                 where[(root / row[key]).read_bytes()].add(split)
             if grouped:
@@ -197,7 +197,7 @@ def test_a_named_split_is_taken_and_checked(tmp_path: Path) -> None:
         "validation": 3,
         "test": 3,
     }
-    assert {folder.places[i] for i in folder.splits["test"]} == {
+    assert {folder.locations[i] for i in folder.splits["test"]} == {
         f"metadata.jsonl, line {n}" for n in (3, 6, 9)
     }
     shutil.copy(tmp_path / "0.png", tmp_path / "1.png")
@@ -225,7 +225,9 @@ def test_values_of_a_column_stand_for_splits(tmp_path: Path) -> None:
     write_rows(tmp_path, rows)
     split_by = json.loads('{"fold": {"5": "test", "4": "val"}}')  # as a file or the command line holds it
     folder = opened(tmp_path, split_by=split_by)
-    lines = {name: sorted(int(folder.places[i].split()[-1]) for i in s) for name, s in folder.splits.items()}
+    lines = {
+        name: sorted(int(folder.locations[i].split()[-1]) for i in s) for name, s in folder.splits.items()
+    }
     assert lines == {"train": [1, 2, 3, 7, 9], "validation": [4, 8], "test": [5, 6]}
     assert opened(tmp_path, split_by={"fold": {5: "test", 4: "val"}}).fingerprint() == folder.fingerprint()
     for wrong, says in [
@@ -268,13 +270,13 @@ def test_every_fault_is_found_when_the_folder_is_opened(tmp_path: Path) -> None:
     folder = opened(tmp_path, on_error="skip", classes=["0", "1", "2"])
     assert folder.report.faults == {"missing": 1, "media": 1, "value": 2}
     assert (folder.report.items, folder.report.skipped) == (6, 4)
-    assert len(folder.places) == 6
+    assert len(folder.locations) == 6
     assert str(folder.report).startswith("6 items, 4 left out (media 1, missing 1, value 2)")
-    said = "\n".join(folder.report.sentences)
-    assert "line 6: " in said
-    assert "5.png" in said
-    assert "line 8 has no label, as others do" in said
-    assert "line 9: label='9' is not one of the classes 0, 1, 2" in said
+    text = "\n".join(folder.report.sentences)
+    assert "line 6: " in text
+    assert "5.png" in text
+    assert "line 8 has no label, as others do" in text
+    assert "line 9: label='9' is not one of the classes 0, 1, 2" in text
     rest = [row for i, row in enumerate(rows) if i not in (2, 5, 7, 8)]
     kept = opened(write_rows(tmp_path, rest), classes=["0", "1", "2"])
     assert kept.fingerprint() == folder.fingerprint()
@@ -289,7 +291,7 @@ def test_a_sound_with_a_wrong_header(tmp_path: Path) -> None:
     assert opened(tmp_path, on_error="skip").report.faults == {"media": 1}
 
 
-def test_what_some_items_lack_is_said(tmp_path: Path) -> None:
+def test_missing_media_and_texts_are_marked(tmp_path: Path) -> None:
     rows = []
     for i in range(8):
         row = {"label": i % 2, "text": f"item {i}"} if i % 2 else {"label": i % 2}
@@ -299,7 +301,7 @@ def test_what_some_items_lack_is_said(tmp_path: Path) -> None:
         rows.append(row)
     folder = opened(write_rows(tmp_path, rows))
     fields = everything_of(folder)
-    number = torch.tensor([int(place.split()[-1]) - 1 for place in folder.places])
+    number = torch.tensor([int(one.split()[-1]) - 1 for one in folder.locations])
     assert torch.equal(fields["image_present"][:, 0], (number < 4).long())
     assert torch.equal(fields["audio_present"][:, 0], (number >= 4).long())
     assert torch.equal(fields["text_present"][:, 0], number % 2)
@@ -338,9 +340,9 @@ def test_words_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Mo
         for i in range(9)
     ]
     opened(write_rows(tmp_path, rows))
-    monkeypatch.setattr("mm_envs.data.folder.values._MOST_BYTES", 20_000)
+    monkeypatch.setattr("mm_envs.data.folder.values._MAX_BYTES", 20_000)
     assert "captions of 9 x 100 x 3 entries take 0.0 GB" in refused(tmp_path)
-    monkeypatch.setattr("mm_envs.data.folder.values._MOST_BYTES", 80)
+    monkeypatch.setattr("mm_envs.data.folder.values._MAX_BYTES", 80)
     assert "facts of 9 x 9 entries" in refused(tmp_path)
 
 
@@ -366,8 +368,8 @@ def test_pictures_that_are_handed_over_decoded(tmp_path: Path) -> None:
     assert len(everything_of(folder)["image"].unique(dim=0)) == 12
 
 
-def test_the_pool_reads_what_is_stored(place: Path) -> None:
-    folder = opened(place)
+def test_the_pool_reads_what_is_stored(root: Path) -> None:
+    folder = opened(root)
     pool = shared_pool(make_task("classify", dataset=folder, inputs="image"), "train", torch.device("cpu"))
     assert pool.tables["image"].data_ptr() == folder.stored("image").data_ptr()
     assert torch.equal(
@@ -413,24 +415,24 @@ def test_values_in_two_unicode_forms_are_one_and_names_of_files_stay(tmp_path: P
     rows += [{"file_name": picture(tmp_path / f"{i}.png", i), "label": "tea", "by": i} for i in range(4, 9)]
     folder = opened(write_rows(tmp_path, rows), group="by", classes=["tea", forms[1]])
     assert folder.classes["label"] == ("tea", forms[0])
-    assert len(folder.places) == 9
+    assert len(folder.locations) == 9
     tied = {split for split, rows in folder.splits.items() for row in rows
-            if int(folder.places[row].split()[-1]) <= 4}  # fmt: skip
+            if int(folder.locations[row].split()[-1]) <= 4}  # fmt: skip
     assert len(tied) == 1
 
 
 def test_numbers_of_classes_become_their_names(tmp_path: Path) -> None:
-    place, _ = labelled(tmp_path)  # labels 0, 1 and 2
-    plain, named = opened(place), opened(place, classes=["tern", "cat", "dog"])
+    root, _ = labelled(tmp_path)  # labels 0, 1 and 2
+    plain, named = opened(root), opened(root, classes=["tern", "cat", "dog"])
     assert named.classes["label"] == ("tern", "cat", "dog")
     rows = torch.arange(9)
-    assert named.places == plain.places
+    assert named.locations == plain.locations
     assert torch.equal(named.batch(rows, ["label"])["label"], plain.batch(rows, ["label"])["label"])
     # Names that are numbers themselves are names.
-    backwards = opened(place, classes=["2", "1", "0"]).batch(rows, ["label"])["label"]
+    backwards = opened(root, classes=["2", "1", "0"]).batch(rows, ["label"])["label"]
     assert torch.equal(backwards, 2 - plain.batch(rows, ["label"])["label"])
-    assert " is not one of the classes cat, 2, dog" in refused(place, classes=["cat", "2", "dog"])
-    assert "is not one of the classes cat, dog" in refused(place, classes=["cat", "dog"])
+    assert " is not one of the classes cat, 2, dog" in refused(root, classes=["cat", "2", "dog"])
+    assert "is not one of the classes cat, dog" in refused(root, classes=["cat", "dog"])
 
 
 def test_captions_without_a_word_are_refused(tmp_path: Path) -> None:
@@ -453,12 +455,12 @@ def test_a_folder_without_a_path_is_asked_for() -> None:
         make_dataset("folder")
 
 
-def test_mapped_folders_are_the_same_dataset(place: Path, tmp_path: Path) -> None:
-    whole = opened(place)
+def test_mapped_folders_are_the_same_dataset(root: Path, tmp_path: Path) -> None:
+    whole = opened(root)
     from mm_envs.data.folder import store
 
     store._shared.clear()
-    mapped = opened(place, memory_gb=0, cache=tmp_path / "cache")
+    mapped = opened(root, memory_gb=0, cache=tmp_path / "cache")
     assert mapped._store.path
     assert mapped.fingerprint() == whole.fingerprint()
     assert equal(everything_of(whole), everything_of(mapped))
@@ -501,8 +503,8 @@ def test_mapped_folders_are_the_same_dataset(place: Path, tmp_path: Path) -> Non
         ({"sample_rate": 1}, "sample_rate=1 is not between 1,000 and 384,000 hertz: give"),
     ],
 )
-def test_arguments_that_do_not_fit(place: Path, arguments: Any, says: str) -> None:
-    assert says in refused(**{"path": place, **arguments})
+def test_arguments_that_do_not_fit(root: Path, arguments: Any, says: str) -> None:
+    assert says in refused(**{"path": root, **arguments})
 
 
 def test_real_sounds_of_speakers() -> None:

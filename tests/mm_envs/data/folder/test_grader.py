@@ -28,14 +28,14 @@ def plainly(caption: Any, true: Any, facts: Any) -> Any:
         (fact, at) for fact in facts for at in range(len(words) - len(fact) + 1)
         if tuple(words[at : at + len(fact)]) == fact
     ]  # fmt: skip
-    places = {size: set() for size in range(1, 5)}
+    covered = {size: set() for size in range(1, 5)}
     for fact, at in found:
         for size in range(1, len(fact)):
-            places[size] |= set(range(at, at + len(fact)))
+            covered[size] |= set(range(at, at + len(fact)))
     right = {fact for fact, _ in found if fact in true}
     invented = {
         fact for fact, at in found
-        if fact not in true and not set(range(at, at + len(fact))) <= places[len(fact)]
+        if fact not in true and not set(range(at, at + len(fact))) <= covered[len(fact)]
     }  # fmt: skip
     return len(right), len(invented)
 
@@ -61,8 +61,8 @@ def random_captions(n: int, several: Any, length: Any, words: Any, seed: Any = 0
     generator = torch.Generator().manual_seed(seed)
     captions = torch.randint(2, words, (n, several, length), generator=generator)
     sizes = torch.randint(1, length + 1, (n, several, 1), generator=generator)
-    places = torch.arange(length)
-    captions = captions.masked_fill(places == sizes, EOS).masked_fill(places > sizes, PAD)
+    position = torch.arange(length)
+    captions = captions.masked_fill(position == sizes, EOS).masked_fill(position > sizes, PAD)
     captions[::3, -1] = PAD  # not all items have as many references
     return captions
 
@@ -122,8 +122,8 @@ def test_unknown_words_match_nothing() -> None:
     only_unknown = grader.score(torch.tensor([[UNK, UNK, 1]]), None, first).reward
     assert only_unknown == 0 < grader.score(torch.tensor([[3, 1, 0]]), None, first).reward
     grader = FactGrader([("strange",), ("a",)], WORDS)
-    said = grader.score(torch.tensor([[UNK, 3, 1]]), None, torch.tensor([[True, True]]))
-    assert said.reward == 0.5
+    judgement = grader.score(torch.tensor([[UNK, 3, 1]]), None, torch.tensor([[True, True]]))
+    assert judgement.reward == 0.5
 
 
 def test_words_in_every_caption_still_weigh_something() -> None:

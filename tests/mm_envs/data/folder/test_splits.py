@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.folder.faults import Faults
+from mm_envs.data.faults import Faults
 from mm_envs.data.folder.splits import Content, by_hash, refuse_shared
 from mm_envs.data.records import Record
 

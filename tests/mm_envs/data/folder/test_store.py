@@ -204,6 +204,6 @@ def test_large_files_are_decoded_one_at_a_time(
 
 def test_a_damaged_cache_is_named(items: Any, tmp_path: Path) -> None:
     tables = made(items, 0.0, tmp_path / "cache")
-    (tables.path / "image.bin").write_bytes(b"short")
+    (tables.path / "image.npy").write_bytes(b"short")
     with pytest.raises(ValueError, match=r"is damaged .* remove it"):
         made(items, 0.0, tmp_path / "cache")

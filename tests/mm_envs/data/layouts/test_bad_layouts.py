@@ -34,11 +34,11 @@ def annotations(root: Path, layout: str) -> list[Path]:
 
 def check(error: Exception, root: Path) -> None:
     """An error of ours: one line that names the file."""
-    said = str(error)
+    message = str(error)
     assert type(error) in (ValueError, FileNotFoundError) or type(error).__module__.startswith("mm_envs")
-    assert "\n" not in said
-    assert len(said) < 1200
-    assert str(root) in said or "metadata.csv" in said
+    assert "\n" not in message
+    assert len(message) < 1200
+    assert str(root) in message or "metadata.csv" in message
 
 
 def outcome(root: Path, layout: str, on_error: str) -> str:
@@ -148,7 +148,7 @@ def idx_bytes(kind: int, *shape: int, size: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "begins with nothing, an IDX file of bytes in 3 dimensions with 00000803"),
         (idx_bytes(8, 2, size=2), "begins with 00000801"),
@@ -161,10 +161,10 @@ def idx_bytes(kind: int, *shape: int, size: int) -> bytes:
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_idx_files_that_lie(data: bytes, said: str, packed: bool, tmp_path: Path) -> None:
+def test_idx_files_that_lie(data: bytes, message: str, packed: bool, tmp_path: Path) -> None:
     path = tmp_path / f"images{'.gz' * packed}"
     path.write_bytes(gzip.compress(data) if packed else data)
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises(ValueError, match=message) as error:
         read_idx(path, 3)
     assert str(path) in str(error.value)
 
@@ -195,9 +195,9 @@ COCO = "annotations/captions_train2017.json"
 QUESTIONS, ANSWERS = "v2_OpenEnded_mscoco_train2014_questions.json", "v2_mscoco_train2014_annotations.json"
 PHOTO, VAL = "Annotations/p0.xml", "ImageSets/Main/val.txt"
 
-# Layout, file, what is replaced by what there, and what is said of it.
+# Layout, file, what is replaced by what there, and the message.
 OF_ITEMS = [
-    ("coco", COCO, '"id": 2, "file_name"', '"id": 1, "file_name"', r"images\[1\]: id=1 stands twice"),
+    ("coco", COCO, '"id": 2, "file_name"', '"id": 1, "file_name"', r"images\[1\]: id=1 is used twice"),
     ("coco", COCO, "000000000001.jpg", "../../secret.jpg", r"images\[0\]: .*leaves its folder"),
     ("coco", COCO, '"image_id": 2', '"image_id": true', r"annotations\[2\]: image_id=True is not a whole"),
     ("coco", COCO, '"caption 0 of 1\\n"', '"  "', r"annotations\[0\]: caption is empty"),
@@ -215,7 +215,7 @@ OF_ITEMS = [
         ANSWERS,
         '"question_id": 71',
         '"question_id": 70',
-        r"annotations\[1\]: question_id=70 stands twice",
+        r"annotations\[1\]: question_id=70 is used twice",
     ),
     ("vqa", ANSWERS, '"yes/no"', "3", "answer_type=3 is not a text"),
     (
@@ -263,37 +263,37 @@ OF_FILES = [
     ("coco", COCO, '"images"', '"pictures"', "'images' is missing: add it"),
     ("coco", COCO, "{", "[", "line 1, column 10: not JSON"),
     ("flickr8k", "Flickr_8k.testImages.txt", "2_ab", "0_ab", "'0_ab.jpg' is in Flickr_8k.trainImages.txt"),
-    ("voc", VAL, "p1", "p1 p0", "'p0' is in two lists"),
+    ("voc", VAL, "p1", "p1 p0", "'p0' is in train.txt, too"),
 ]
 
 
-def refused(root: Path, layout: str, said: str) -> None:
-    with pytest.raises((ValueError, FileNotFoundError), match=said) as error:
+def refused(root: Path, layout: str, message: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
         read_source(root, layout)
     check(error.value, root)
 
 
-@pytest.mark.parametrize(("layout", "file", "old", "new", "said"), OF_ITEMS)
+@pytest.mark.parametrize(("layout", "file", "old", "new", "message"), OF_ITEMS)
 def test_a_bad_item_is_refused_or_counted(
-    layout: str, file: str, old: str, new: str, said: str, make: Make
+    layout: str, file: str, old: str, new: str, message: str, make: Make
 ) -> None:
     root = make(layout)
     whole = read_source(root).records
     change(root / file, old, new)
-    refused(root, layout, said)
+    refused(root, layout, message)
     source = read_source(root, layout, "skip")
     assert source.skipped
     assert 0 < len(source.records) <= len(whole)
 
 
-@pytest.mark.parametrize(("layout", "file", "old", "new", "said"), OF_FILES)
+@pytest.mark.parametrize(("layout", "file", "old", "new", "message"), OF_FILES)
 def test_a_bad_file_is_refused_whatever_may_be_skipped(
-    layout: str, file: str, old: str, new: str, said: str, make: Make
+    layout: str, file: str, old: str, new: str, message: str, make: Make
 ) -> None:
     root = make(layout)
     change(root / file, old, new)
-    refused(root, layout, said)
-    with pytest.raises(ValueError, match=said):
+    refused(root, layout, message)
+    with pytest.raises(ValueError, match=message):
         read_source(root, layout, "skip")
 
 

@@ -11,12 +11,12 @@ import pytest
 from shared_data import shared
 
 from mm_envs import CONFIGURATIONS
-from mm_envs.data.layouts import LAYOUTS, SIGNS, read_source, recognise
+from mm_envs.data.layouts import LAYOUTS, read_source, recognise
 from mm_envs.data.records import Record
 
 Make = Callable[[str], Path]
 
-# What the smallest folder of each layout holds, told apart by the names of the files.
+# What the smallest folder of each layout holds, in the order of the names of the files.
 EXPECTED: dict[str, list[tuple[str | None, dict[str, Any]]]] = {
     "metadata": [(None, {"label": "cat"}), (None, {"label": "dog"})],
     "idx": [("train", {"label": str(i)}) for i in range(5)] + [("test", {"label": str(i)}) for i in range(3)],
@@ -79,17 +79,17 @@ def same(one: Record, other: Record) -> bool:
         else value == other.media[key]
         for key, value in one.media.items()
     )
-    said = (one.place, one.values, one.split, one.columns) == (
-        other.place,
+    values = (one.location, one.values, one.split, one.columns) == (
+        other.location,
         other.values,
         other.split,
         other.columns,
     )
-    return media and said
+    return media and values
 
 
-def test_every_layout_says_what_it_looks_for_and_is_tested() -> None:
-    assert LAYOUTS.keys() == SIGNS.keys() == EXPECTED.keys()
+def test_every_layout_is_tested() -> None:
+    assert LAYOUTS.keys() == EXPECTED.keys()
 
 
 def test_a_layout_is_recognised_and_read(tree: tuple[str, Path]) -> None:
@@ -105,12 +105,12 @@ def test_a_layout_is_recognised_and_read(tree: tuple[str, Path]) -> None:
         assert values.items() <= record.values.items()
 
 
-def test_records_name_their_place_and_files_inside_the_folder(tree: tuple[str, Path]) -> None:
+def test_records_name_their_location_and_files_inside_the_folder(tree: tuple[str, Path]) -> None:
     _, root = tree
     source = read_source(root)
-    assert len({record.place for record in source.records}) == len(source.records)
+    assert len({record.location for record in source.records}) == len(source.records)
     for record in source.records:
-        assert (root / record.place.partition(",")[0]).is_file(), "a place begins with the name of a file"
+        assert (root / record.location.partition(",")[0]).is_file(), "it begins with the name of a file"
         for media in record.media.values():
             assert isinstance(media, np.ndarray) or (media.is_file() and media.is_relative_to(root))
         if source.group is not None:
@@ -140,8 +140,8 @@ def test_a_missing_file_is_named_or_counted(tree: tuple[str, Path]) -> None:
     assert victim.name in str(error.value)
     source = read_source(root, name, "skip")
     lost = [record for record in whole if victim in record.media.values()]
-    assert [record.place for record in source.records] == [
-        record.place for record in whole if record.place not in {one.place for one in lost}
+    assert [record.location for record in source.records] == [
+        record.location for record in whole if record.location not in {one.location for one in lost}
     ]
     assert len(source.skipped) >= 1
     assert victim.name in source.skipped[0]
@@ -156,14 +156,14 @@ def test_links_are_not_followed_out_of_the_folder(make: Make, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("layout", "place"), [("fsdd", "recordings"), ("coco", "annotations"), ("nlvr", "images")]
+    ("layout", "directory"), [("fsdd", "recordings"), ("coco", "annotations"), ("nlvr", "images")]
 )
 def test_directories_that_are_links_out_of_the_folder(
-    layout: str, place: str, make: Make, tmp_path: Path
+    layout: str, directory: str, make: Make, tmp_path: Path
 ) -> None:
     root = make(layout)
-    (root / place).rename(tmp_path / "elsewhere")
-    (root / place).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (root / directory).rename(tmp_path / "elsewhere")
+    (root / directory).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     with pytest.raises((ValueError, FileNotFoundError)):
         read_source(root, layout)
 
@@ -203,16 +203,16 @@ def test_unknown_folders_and_names_are_refused(tmp_path: Path, make: Make) -> No
         read_source(root, on_error="ignore")
 
 
-def test_a_folder_of_links_is_told_how_to_copy_it(tmp_path: Path, make: Make) -> None:
+def test_a_folder_of_links_is_refused_with_the_cure(tmp_path: Path, make: Make) -> None:
     root, linked = make("classes"), tmp_path / "linked"
     for file in files(root):
         link = linked / file.relative_to(root)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(file)
-    said = rf"{len(files(root))} links are passed over, such as train/.*\(cp -rL\)"
-    with pytest.raises(ValueError, match=f"no known layout .*{said}"):
+    message = rf"{len(files(root))} links are passed over, such as train/.*\(cp -rL\)"
+    with pytest.raises(ValueError, match=f"no known layout .*{message}"):
         read_source(linked)
-    with pytest.raises(FileNotFoundError, match=said):
+    with pytest.raises(FileNotFoundError, match=message):
         read_source(linked, "classes")
 
 
@@ -288,7 +288,7 @@ def test_every_layout_is_in_the_table_of_public_sets_and_no_other() -> None:
 
 
 def test_every_source_of_the_real_data_that_is_used_is_in_the_table() -> None:
-    said = SETS.read_text(encoding="utf-8")
+    table = SETS.read_text(encoding="utf-8")
     root = SETS.parent.parent
     code = "".join(
         file.read_text() for name in ("tests", "benchmarks") for file in (root / name).rglob("*.py")
@@ -298,7 +298,7 @@ def test_every_source_of_the_real_data_that_is_used_is_in_the_table() -> None:
     for source in sources:
         line = next(line for line in source.read_text().splitlines() if line.startswith("- **Source:**"))
         for repository in re.findall(r"https://github\.com/([\w.-]+/[\w.-]+)", line):
-            assert f"(https://github.com/{repository})" in said, source.parent.name
+            assert f"(https://github.com/{repository})" in table, source.parent.name
 
 
 # As a dataset -----------------------------------------------------------------------------------------------
@@ -316,12 +316,12 @@ def test_what_belongs_together_stays_in_one_split(layout: str, make: Make) -> No
         for copy in range(8)
         for i, record in enumerate(source.records)
     ]
-    groups = {record.place: record.columns[source.group] for record in records}
+    groups = {record.location: record.columns[source.group] for record in records}
     folder = Folder(replace(source, records=records), size=36)
     splits: dict[str, set[str]] = {}
     for split, indices in folder.splits.items():
         for i in indices:
-            splits.setdefault(groups[folder.places[i]], set()).add(split)
+            splits.setdefault(groups[folder.locations[i]], set()).add(split)
     assert all(len(found) == 1 for found in splits.values())
 
 

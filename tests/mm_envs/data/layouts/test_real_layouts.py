@@ -1,4 +1,4 @@
-"""The layouts on real data, and beside torchvision where it reads the same."""
+"""The layouts on real data, compared with torchvision where it reads them."""
 
 import gzip
 import json
@@ -12,6 +12,7 @@ import pytest
 import torch
 from shared_data import shared
 
+from mm_envs.data.faults import Faults
 from mm_envs.data.layouts import read_source, recognise
 from mm_envs.data.layouts.boxes import boxes_of
 from mm_envs.data.layouts.flickr8k import captions_of
@@ -88,7 +89,7 @@ def test_blood_cells() -> None:
 
 def test_flickr8k_tokens() -> None:
     root = shared("flickr8k_human_judgements")
-    captions = captions_of(root / "Flickr8k.token.txt")
+    captions = captions_of(root / "Flickr8k.token.txt", Faults())
     assert len(captions) == 8092
     assert {len(texts) for _, texts in captions.values()} == {5}
     with pytest.raises(FileNotFoundError, match=r"1000268201_693b08cb0e.jpg' is not in Flicker8k_Dataset or"):

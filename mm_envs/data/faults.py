@@ -1,27 +1,30 @@
-"""What to do with an item that cannot be used: one clear error, or a count of what was left out."""
+"""Items that cannot be used: one clear error, or a count of what was left out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from mm_envs.names import one_of
 
 ON_ERROR = ("raise", "skip")
 _SHOWN = 5
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the items of a folder.
+    """What was left out of a folder, and why.
 
     Attributes:
-        items: How many items there are.
-        skipped: How many were left out.
-        faults: Kind of fault ("line", "media", "missing", "value", "split") -> how many items had it.
-        sentences: What was wrong with the first few, each naming file and line.
-        notes: What was changed though nothing was wrong: captions cut, splits balanced.
+        items: The number of items that are left.
+        skipped: The number of items that were left out.
+        faults: Kind of fault ("line", "media", "missing", "value", "split") -> number of items.
+        sentences: The first few faults, each naming file and line.
+        notes: What was changed although nothing was wrong: captions cut, splits balanced.
 
     Example:
         >>> print(Report(3, 1, {"media": 1}, ("metadata.csv, line 2: a.png is cut off",)))
@@ -44,13 +47,22 @@ class Report:
 
 
 class Faults:
-    """Collects what is wrong with items, or raises at the first.
+    """Collects faults of items, or raises the first.
+
+    As a context manager it counts a ValueError or FileNotFoundError of the block as a fault of one line.
 
     Args:
         on_error: ``"raise"`` or ``"skip"``.
 
     Raises:
         ValueError: ``on_error`` is neither.
+
+    Example:
+        >>> faults = Faults("skip")
+        >>> with faults:
+        ...     raise ValueError("line 7: no number")
+        >>> faults.sentences
+        ['line 7: no number']
     """
 
     def __init__(self, on_error: str = "raise") -> None:
@@ -61,11 +73,21 @@ class Faults:
         self.sentences: list[str] = []
         self.notes: list[str] = []
 
+    def __enter__(self) -> None:
+        """Does nothing: only the end of the block counts."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        """Counts the fault, if faults are skipped."""
+        skips = self.skips and isinstance(error, (ValueError, FileNotFoundError))
+        if skips:
+            self.count("line", str(error))
+        return skips
+
     def add(self, kind: str, sentence: str) -> None:
         """Counts a fault, or raises it.
 
         Raises:
-            ValueError: Faults are not to be skipped.
+            ValueError: Faults are not skipped.
         """
         if not self.skips:
             raise ValueError(sentence) from None
@@ -76,7 +98,17 @@ class Faults:
         self.counts[kind] += 1
         self.sentences.append(sentence)
 
+    def keep(self, kind: str, items: Iterable[Item], fault: Callable[[Item], str]) -> list[Item]:
+        """Returns the items for which ``fault`` returns no sentence; adds the sentences of the others."""
+        kept = []
+        for item in items:
+            if sentence := fault(item):
+                self.add(kind, sentence)
+            else:
+                kept.append(item)
+        return kept
+
     def report(self, items: int) -> Report:
-        """The report on a folder of which so many items are left."""
+        """Returns the report on a folder with this number of items left."""
         shown = tuple(self.sentences[:_SHOWN])
         return Report(items, sum(self.counts.values()), dict(self.counts), shown, tuple(self.notes))

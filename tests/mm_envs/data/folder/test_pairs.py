@@ -16,8 +16,8 @@ from PIL import Image
 from shared_data import shared
 
 from mm_envs.data.folder import Folder
+from mm_envs.data.folder.pairs import Pairing, pair, write
 from mm_envs.data.layouts import read_source
-from mm_envs.data.layouts.pairs import Pairing, pair, write
 from mm_envs.data.records import Record, Source
 
 Make = Callable[[str], Path]
@@ -37,8 +37,8 @@ def made(media: str, items: list[tuple[str, Split]], root: str = "one") -> Sourc
     return Source("made", Path(root), records)
 
 
-def said(pairing: Pairing) -> list[tuple[str, str]]:
-    return [(one.record.place, other.record.place) for one, other in pairing.pairs]
+def locations(pairing: Pairing) -> list[tuple[str, str]]:
+    return [(one.record.location, other.record.location) for one, other in pairing.pairs]
 
 
 splits = st.sampled_from(["train", "validation", "test"])
@@ -63,13 +63,13 @@ def test_pairs_share_value_and_split_and_are_handed_out_evenly(
     for (first, second), value in zip(pairing.pairs, pairing.values, strict=True):
         assert first.split == second.split
         assert first.record.values["label"] == second.record.values["label"] == value
-    assert len(set(said(pairing))) == len(pairing.pairs), "no pair is there twice"
+    assert len(set(locations(pairing))) == len(pairing.pairs), "no pair is there twice"
     found = Counter((value, both[0].split) for both, value in zip(pairing.pairs, pairing.values, strict=True))
     assert found == expected
-    uses = Counter(second.record.place for _, second in pairing.pairs)
+    uses = Counter(second.record.location for _, second in pairing.pairs)
     for key in expected:
         inside = [
-            uses[record.place] for record in other.records if (record.values["label"], record.split) == key
+            uses[record.location] for record in other.records if (record.values["label"], record.split) == key
         ]
         assert max(inside) - min(inside) <= 1
     assert pairing.left_out()[0] == sum(key not in expected for key in left)
@@ -79,9 +79,9 @@ def test_the_seed_decides_and_the_order_does_not() -> None:
     one = made("image", [("a", "train")] * 12)
     other = made("audio", [("a", "train")] * 12)
     first = pair(one, other, seed=1)
-    assert said(first) == said(pair(one, other, seed=1)) != said(pair(one, other, seed=2))
+    assert locations(first) == locations(pair(one, other, seed=1)) != locations(pair(one, other, seed=2))
     shuffled = random.Random(0).sample(list(other.records), 12)
-    assert sorted(said(first)) == sorted(said(pair(one, replace(other, records=shuffled), seed=1)))
+    assert sorted(locations(first)) == sorted(locations(pair(one, replace(other, records=shuffled), seed=1)))
 
 
 @pytest.mark.parametrize("parts", [("train", "test"), ("train", "validation", "test"), ("train",)])
@@ -174,15 +174,15 @@ def test_a_folder_that_is_written_again(two: tuple[Source, Source], tmp_path: Pa
     pairing, roots = pair(one, other), (one.root, other.root)
     (out := tmp_path / "out").mkdir()
     write(pairing, roots, out, "hard")
-    place = next(path for path in out.rglob("*.wav"))
-    source = next(other.root.rglob(place.name))
-    assert place.samefile(source)
+    copied = next(path for path in out.rglob("*.wav"))
+    source = next(other.root.rglob(copied.name))
+    assert copied.samefile(source)
     content = source.read_bytes()
     first = rows(out)
     write(pairing, roots, out, link)
     assert rows(out) == first
-    assert place.samefile(source) == (link == "hard")
-    assert source.read_bytes() == place.read_bytes() == content
+    assert copied.samefile(source) == (link == "hard")
+    assert source.read_bytes() == copied.read_bytes() == content
 
 
 def test_numbers_without_an_end_are_neither_written_nor_read(

@@ -1,4 +1,4 @@
-"""One folder out of two: files of one kind with files of another that share a value."""
+"""Pairs of items of two folders that share a value, written as one folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mm_envs.data.folder.columns import FIELDS, composed
-from mm_envs.data.folder.faults import Faults
+from mm_envs.data.faults import Faults
 from mm_envs.data.folder.items import Item, items_of
+from mm_envs.data.layouts.columns import FIELDS, composed
 from mm_envs.data.records import Media, Source
 from mm_envs.names import at_least, one_of
 
@@ -27,15 +25,15 @@ _RESERVED = re.compile(r"(.*_)?file_name|split|captions?|caption_\d+")
 
 @dataclass(frozen=True)
 class Pairing:
-    """Which items of two sources go together.
+    """Pairs of items of two sources.
 
     Attributes:
         by: The field or column whose values they share.
-        pairs: Items of the one and of the other side.
+        pairs: An item of each side.
         values: The shared value of each pair.
-        items: How many usable items each side has.
-        used: How many of them are in a pair.
-        skipped: What was wrong with the others, one sentence each.
+        items: The number of usable items of each side.
+        used: The number of items of each side that are in a pair.
+        skipped: One sentence for each item that was left out.
     """
 
     by: str
@@ -46,11 +44,11 @@ class Pairing:
     skipped: Sequence[str] = field(default=(), repr=False)
 
     def splits(self) -> dict[str, int]:
-        """How many pairs each split has."""
+        """Counts the pairs of each split."""
         return dict(Counter(one.split for one, _ in self.pairs))
 
     def left_out(self) -> tuple[int, int]:
-        """How many items of each side are in no pair: their split has none of their value, or enough."""
+        """Counts the items of each side in no pair: their split has no partner, or too many items."""
         return self.items[0] - self.used[0], self.items[1] - self.used[1]
 
 
@@ -59,20 +57,20 @@ def pair(
 ) -> Pairing:
     """Pairs the items of two sources that have the same value.
 
-    Both items of a pair are in one split, so that no file is in two. A side that says no splits is split by
-    the content of its files, into the splits that the other one has. Partners are handed out evenly, in an
-    order that the seed and the contents decide: the order of the files plays no part in it.
+    Both items of a pair are in one split, so that no file is in two. A side without splits is split by the
+    content of its files, into the splits of the other one. Partners are used evenly, in an order that depends
+    on the seed and the contents, not on the order of the files.
 
     Args:
-        one: A source whose items hold one kind of media, each item of which gets partners.
+        one: A source whose items have one kind of media; each item gets partners.
         other: A source of another kind of media.
-        by: A field or a column that both have; values are compared as text.
-        seed: Decides who goes with whom.
-        per_item: Partners of each item of ``one``, all different; fewer where there are not so many.
-        on_error: "raise" or "skip", for files that are missing or lie in two splits.
+        by: A field or a column of both; values are compared as text.
+        seed: Seeds the order of partners.
+        per_item: The number of partners of each item of ``one``, all different, if there are enough.
+        on_error: "raise" or "skip", for files that are missing or in two splits.
 
     Raises:
-        ValueError: The sides hold the same kind of media, have no such column, or share no value.
+        ValueError: The sides have the same kind of media, no such column, or share no value.
     """
     at_least("per_item", per_item, 1)
     faults = Faults(on_error)
@@ -104,15 +102,15 @@ def pair(
 def write(pairing: Pairing, roots: tuple[Path, Path], out: Path, link: str = "copy") -> Path:
     """Writes pairs as a folder with ``metadata.jsonl``.
 
-    The files lie in a directory for each kind of media, under the names that they have in their own folder;
-    pictures that are arrays are written as PNG. Values and columns of both sides are carried over; where both
-    have one of a name, it becomes ``image_<name>``, ``audio_<name>`` and so on.
+    The files are in a directory for each kind of media, under the names in their own folder; arrays are
+    written as PNG. Values and columns of both sides are kept; a name that both have becomes ``image_<name>``,
+    ``audio_<name>`` and so on.
 
     Args:
         pairing: The pairs.
         roots: The folders of the two sides.
-        out: The folder to write into; it has to be empty.
-        link: "copy", or "hard" for hard links, which take no room and need both folders on one disk.
+        out: The empty folder to write into.
+        link: "copy", or "hard" for hard links, which need both folders on one disk.
 
     Returns:
         The path of ``metadata.jsonl``.
@@ -127,7 +125,6 @@ def write(pairing: Pairing, roots: tuple[Path, Path], out: Path, link: str = "co
     path = out / "metadata.jsonl"
     lines = []
     for both, value in zip(pairing.pairs, pairing.values, strict=True):
-        said = {pairing.by: value, "split": both[0].split, **_carried(both, pairing.by, clashes)}
         row: dict[str, Any] = {}
         for item, root in zip(both, roots, strict=True):
             for name, media in item.record.media.items():
@@ -135,7 +132,8 @@ def write(pairing: Pairing, roots: tuple[Path, Path], out: Path, link: str = "co
                 if key not in written:
                     written[key] = _put(media, name, root, out, len(written), link)
                 row[f"{name}_file_name"] = written[key]
-        lines.append(_line(row | said, both))
+        row |= {pairing.by: value, "split": both[0].split, **_carried(both, pairing.by, clashes)}
+        lines.append(_line(row, both))
     path.write_text("".join(lines), encoding="utf-8", newline="\n")
     return path
 
@@ -144,8 +142,10 @@ def _line(row: Mapping[str, Any], both: tuple[Item, Item]) -> str:
     try:
         return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False) + "\n"
     except ValueError:
-        places = " or ".join(item.record.place for item in both)
-        raise ValueError(f"{places}: a number is infinite or none (NaN): mend it or leave it out") from None
+        locations = " or ".join(item.record.location for item in both)
+        raise ValueError(
+            f"{locations}: a number is infinite or none (NaN): mend it or leave it out"
+        ) from None
 
 
 def _refuse_same_media(one: Source, other: Source) -> None:
@@ -158,11 +158,11 @@ def _refuse_same_media(one: Source, other: Source) -> None:
 
 def _items(source: Source, other: Source, faults: Faults) -> list[Item]:
     items = items_of(source.records, source.root, "auto", source.group, None, faults)
-    said = {record.split for record in other.records if record.split}
-    if any(record.split for record in source.records) or not said:
+    splits = {record.split for record in other.records if record.split}
+    if any(record.split for record in source.records) or not splits:
         return items
-    # Splits by hash have all three parts; what the other side does not have would find no partner.
-    return [item if item.split in said else replace(item, split="train") for item in items]
+    # Items in a split that the other side does not have would get no partner.
+    return [item if item.split in splits else replace(item, split="train") for item in items]
 
 
 def _value(item: Item, by: str, source: Source) -> str:
@@ -170,13 +170,13 @@ def _value(item: Item, by: str, source: Source) -> str:
     value = record.values.get(by, record.columns.get(by))
     if value is None or isinstance(value, (list, dict)):
         known = sorted({*record.values, *record.columns})
-        raise ValueError(f"{source.root / record.place}: {one_of('by', by, known)}")
+        raise ValueError(f"{source.root / record.location}: {one_of('by', by, known)}")
     return composed(str(value))
 
 
 def _order(seed: int, split: str, value: str, item: Item) -> bytes:
-    said = json.dumps([seed, split, value, sorted(item.digests.items()), item.record.place])
-    return sha256(said.encode()).digest()
+    key = json.dumps([seed, split, value, sorted(item.digests.items()), item.record.location])
+    return sha256(key.encode()).digest()
 
 
 def _some(items: Sequence[Item], by: str, source: Source) -> str:
@@ -185,34 +185,30 @@ def _some(items: Sequence[Item], by: str, source: Source) -> str:
 
 
 def _put(media: Media, name: str, root: Path, out: Path, number: int, link: str) -> str:
-    """Puts one file into the folder; returns its name there."""
-    if isinstance(media, np.ndarray):
-        from PIL import Image
-
-        made = f"{name}/{number:06}.png"
-        _clear(out / made)
-        Image.fromarray(media).save(out / made)
-        return made
-    made = f"{name}/{media.relative_to(root).as_posix()}"
-    _clear(out / made)
-    if link == "copy":
-        shutil.copyfile(media, out / made)
-        return made
+    """Writes one file into the folder; returns its name there."""
+    inside = media.relative_to(root).as_posix() if isinstance(media, Path) else f"{number:06}.png"
+    made = f"{name}/{inside}"
+    path = out / made
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # writing to a hard link would change its source
     try:
-        os.link(media, out / made)
+        if not isinstance(media, Path):
+            from PIL import Image
+
+            Image.fromarray(media).save(path)
+        elif link == "copy":
+            shutil.copyfile(media, path)
+        else:
+            os.link(media, path)
     except OSError as error:
+        if link == "copy":
+            raise
         raise ValueError(f"{media} cannot be linked to {out} ({error.strerror}): use link='copy'") from None
     return made
 
 
-def _clear(path: Path) -> None:
-    """Makes room for a file: one that is there may be a hard link, and writing would change what it is of."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-
-
 def _facts(item: Item, by: str) -> Iterator[tuple[str, Any]]:
-    """What an item says besides its files: columns that mean nothing else to a reader, then the values."""
+    """Yields columns without a meaning for a reader, then the values of an item."""
     for name, value in item.record.columns.items():
         if name != by and name not in FIELDS and not _RESERVED.fullmatch(name):
             yield name, value

@@ -1,24 +1,27 @@
-"""What a folder holds and what it would be good for, without decoding it."""
+"""A summary of a folder and of the environments that run on it, without decoding all of it."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from mm_envs.data.dataset import SPLITS
-from mm_envs.data.folder.faults import Faults
+from mm_envs.data.faults import Faults
+from mm_envs.data.folder import Folder
 from mm_envs.data.folder.forms import forms_of
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.layouts import read_source, recognise
 from mm_envs.data.media import probe
 from mm_envs.data.records import MEDIA_FIELDS, Record, Source
+from mm_envs.tasks import make_task
 
-# A task is tried on so many items, and headers of so many files are looked at: enough to see what there is.
+# The number of items that tasks are tried on, and of files whose headers are read.
 _TRIED, _PROBED = 24, 300
 _IDS = {"classify": "MMClassify-v0", "caption": "MMCaption-v0", "vqa": "MMVQA-v0"}
 _NO_GROUP = re.compile(r"split|kind|(.*_)?file_name")
@@ -27,23 +30,23 @@ _CLASSES = ("label", "answer", "kind")
 
 @dataclass(frozen=True)
 class Summary:
-    """What a folder holds.
+    """The content of a folder.
 
     Attributes:
         path: The folder.
-        layout: How it is read.
-        says: What was recognised, in a sentence.
-        others: Other layouts that would fit.
-        items: How many usable items each split has.
+        layout: Its layout.
+        says: What was recognised, in one sentence.
+        others: Other layouts that fit.
+        items: The number of usable items of each split.
         split_by: What decided the splits: "source" or "content".
-        media: Field -> how many files there are and what they are like.
-        fields: Field -> how many different values there are, and examples.
-        groups: Column -> how many different values it has: what can be kept within one split.
+        media: Field -> the number of files and the ranges of their sizes.
+        fields: Field -> the number of different values, and examples.
+        groups: Column -> the number of its values, for columns that can be kept within one split.
         group: The column that is kept within one split by default.
-        decoded_bytes: What the decoded files take in memory, at the default size.
+        decoded_bytes: The size of the decoded files, at the default size of pictures.
         environments: The ids that run on the folder: ``id``, ``sees``, the lines ``python`` and ``train``.
-        warnings: What a person should know before training on it.
-        faults: What is wrong with items, one sentence each.
+        warnings: What to know before training on it.
+        faults: One sentence for each item that was left out.
     """
 
     path: Path
@@ -63,7 +66,7 @@ class Summary:
 
 
 def summarise(path: Path, layout: str = "auto") -> Summary:
-    """What a folder holds; bad items are left out and reported.
+    """Summarises a folder; bad items are left out and reported.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -74,7 +77,8 @@ def summarise(path: Path, layout: str = "auto") -> Summary:
     forms, items = forms_of(items, (64, 64), 3, "pad", None, None, 8, faults)
     records = [item.record for item in items]
     counts = Counter(item.split for item in items)
-    fields = {name: _field(name, records) for name in _names(records)}
+    names = dict.fromkeys(name for record in records for name in record.values)
+    fields = {name: _field(name, records) for name in names}
     return Summary(
         path,
         source.layout,
@@ -96,37 +100,26 @@ def summarise(path: Path, layout: str = "auto") -> Summary:
 # Fields and columns -----------------------------------------------------------------------------------------
 
 
-def _names(records: Sequence[Record]) -> list[str]:
-    return list(dict.fromkeys(name for record in records for name in record.values))
-
-
 def _field(name: str, records: Sequence[Record]) -> dict[str, Any]:
     values = [record.values[name] for record in records if name in record.values]
-    said: dict[str, Any] = {"items": len(values)}
+    items: dict[str, Any] = {"items": len(values)}
     if isinstance(values[0], (list, tuple)):
         lengths = [len(value) for value in values]
-        said |= {"least": min(lengths), "most": max(lengths), "examples": list(values[0])[:3]}
-        return said
+        return items | {"least": min(lengths), "most": max(lengths), "examples": list(values[0])[:3]}
     counts = Counter(values)
-    said["different"] = len(counts)
-    if name in _CLASSES:
-        said["counts"] = dict(counts.most_common())
-    said["examples"] = list(counts)[:3]
-    return said
+    every = {"counts": dict(counts.most_common())} if name in _CLASSES else {}
+    return {**items, "different": len(counts), **every, "examples": list(counts)[:3]}
 
 
 def _media(name: str, records: Sequence[Record]) -> dict[str, Any]:
-    """How many files, and the range of their sizes among some of them."""
+    """Returns the number of files, and the range of the sizes of some of them."""
     media = [one.media[name] for one in records if name in one.media]
     files = list(dict.fromkeys(one for one in media if isinstance(one, Path)))
     arrays = [one.shape for one in media if not isinstance(one, Path)]
-    said: dict[str, Any] = {"files": len(files), "arrays": len(arrays)}
     found = []
     for path in files[:: -(-len(files) // _PROBED) or 1]:
-        try:
+        with suppress(ValueError, FileNotFoundError):  # reported when it is decoded
             found.append(probe(path))
-        except (ValueError, FileNotFoundError):
-            continue  # Decoding will say what is wrong with it; here it has no size.
     measured = {
         "width": [*(shape[1] for shape in arrays), *(one.width for one in found if one.width)],
         "height": [*(shape[0] for shape in arrays), *(one.height for one in found if one.height)],
@@ -134,11 +127,12 @@ def _media(name: str, records: Sequence[Record]) -> dict[str, Any]:
         "sample_rate": [one.sample_rate for one in found if one.sample_rate],
         "seconds": [one.samples / one.sample_rate for one in found if one.samples and one.sample_rate],
     }
-    return said | {key: (min(values), max(values)) for key, values in measured.items() if values}
+    ranges = {key: (min(values), max(values)) for key, values in measured.items() if values}
+    return {"files": len(files), "arrays": len(arrays), **ranges}
 
 
 def _groups(records: Sequence[Record]) -> dict[str, int]:
-    """Columns with several items to a value, but those that only say the label again."""
+    """Returns the columns with several items to a value, except those that repeat the label."""
     found = {}
     for name in dict.fromkeys(name for record in records for name in record.columns):
         values = [record.columns.get(name) for record in records]
@@ -146,8 +140,8 @@ def _groups(records: Sequence[Record]) -> dict[str, int]:
             continue
         different = len(set(values))
         answers = [str(record.values.get("label", record.values.get("answer"))) for record in records]
-        says_label = len(set(zip(values, answers, strict=True))) == len(set(answers)) == different
-        if 2 <= different <= len(records) / 2 and not says_label and not _NO_GROUP.fullmatch(name):
+        repeats_label = len(set(zip(values, answers, strict=True))) == len(set(answers)) == different
+        if 2 <= different <= len(records) / 2 and not repeats_label and not _NO_GROUP.fullmatch(name):
             found[name] = different
     return found
 
@@ -156,18 +150,20 @@ def _groups(records: Sequence[Record]) -> dict[str, int]:
 
 
 def _warnings(items: Sequence[Item], counts: Mapping[str, int]) -> list[str]:
-    said = [f"the {split} split is empty" for split in SPLITS if not counts.get(split)]
+    warnings = [f"the {split} split is empty" for split in SPLITS if not counts.get(split)]
     for name in ("label", "answer"):
-        said += _imbalance(name, items)
+        warnings += _imbalance(name, items)
     names: dict[str, set[str]] = {}
     for item in items:
         for field, digest in item.digests.items():
             media = item.record.media[field]
-            names.setdefault(digest, set()).add(str(media) if isinstance(media, Path) else item.record.place)
+            names.setdefault(digest, set()).add(
+                str(media) if isinstance(media, Path) else item.record.location
+            )
     if twice := [sorted(files) for files in names.values() if len(files) > 1]:
         example = " = ".join(twice[0][:2])
-        said.append(f"{len(twice)} files are there more than once under different names, e.g. {example}")
-    return said
+        warnings.append(f"{len(twice)} files are there more than once under different names, e.g. {example}")
+    return warnings
 
 
 def _imbalance(name: str, items: Sequence[Item]) -> list[str]:
@@ -175,27 +171,24 @@ def _imbalance(name: str, items: Sequence[Item]) -> list[str]:
     if not counts:
         return []
     (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
-    said = []
+    warnings = []
     if many >= 10 * few:
         share = f"{many / counts.total():.0%}"
-        said.append(f"{name}s are unbalanced: {most!r} {many} times ({share}), {least!r} {few} times")
+        warnings.append(f"{name}s are unbalanced: {most!r} {many} times ({share}), {least!r} {few} times")
     known = {item.record.values.get(name) for item in items if item.split == "train"}
     unknown = [value for value in counts if value not in known]
     if unknown:
-        said.append(
-            f"{len(unknown)} {name}s are in no training item, e.g. {unknown[0]!r}: nobody can learn them"
+        warnings.append(
+            f"{len(unknown)} {name}s are in no training item, e.g. {unknown[0]!r}: they cannot be learned"
         )
-    return said
+    return warnings
 
 
 # Environments -----------------------------------------------------------------------------------------------
 
 
 def _environments(source: Source, items: Sequence[Item], layout: str) -> list[dict[str, Any]]:
-    """The environments that can be made of some of the items, tried out."""
-    from mm_envs.data.folder import Folder
-    from mm_envs.tasks import make_task
-
+    """Returns the environments that run on some of the items."""
     training = [item.record for item in items if item.split == "train"]
     some = [replace(one, split="train") for one in training[:: -(-len(training) // _TRIED) or 1]]
     try:
@@ -214,11 +207,8 @@ def _environments(source: Source, items: Sequence[Item], layout: str) -> list[di
 
 
 def _lines(name: str, root: Path, layout: str) -> dict[str, str]:
-    further, option = "", ""
-    if layout != "auto":
-        further, option = f", layout={layout!r}", f" --layout {layout}"
-    python = f'gym.make("{name}", dataset="folder", path={str(root)!r}{further})'
+    further, option = ("", "") if layout == "auto" else (f", layout={layout!r}", f" --layout {layout}")
     return {
-        "python": python,
+        "python": f'gym.make("{name}", dataset="folder", path={str(root)!r}{further})',
         "train": f"mm-envs train {name} --data {quote(str(root))}{option} --out runs/{name}",
     }

@@ -1,7 +1,7 @@
-"""Which column of a table is what, and its values in one form.
+"""The columns of a table: which field each one is, and its values in one form.
 
-The names are those of the Hugging Face ``imagefolder`` and ``audiofolder``: files stand in ``file_name`` or
-in ``<kind>_file_name``; every other column is a value.
+The names are those of the Hugging Face ``imagefolder`` and ``audiofolder``: ``file_name`` and
+``<kind>_file_name`` hold files; every other column is a value.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from os.path import splitext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unicodedata import normalize
 
 from mm_envs.data.media import safe_path
@@ -40,7 +40,7 @@ Mapped = Mapping[str, "str | Sequence[str]"]
 
 
 def split_name(value: Any) -> str | None:
-    """The split that a value names, by the names in use; None for anything else.
+    """Returns the split of a name; None if it is no usual name of a split.
 
     Example:
         >>> split_name("Val"), split_name("fold 3")
@@ -50,9 +50,9 @@ def split_name(value: Any) -> str | None:
 
 
 def composed(text: str) -> str:
-    r"""A text in the Unicode form NFC: what looks the same is the same, whichever system wrote it.
+    r"""Returns a text in the Unicode form NFC, so that texts that look the same are equal.
 
-    Names of files are never changed: a disk tells the forms apart.
+    Not for names of files: file systems distinguish the forms.
 
     Example:
         >>> composed("cafe\u0301") == "caf\u00e9"
@@ -62,10 +62,10 @@ def composed(text: str) -> str:
 
 
 def plain(column: str, value: Any) -> str | None:
-    """A value as text, a whole number as its digits; None where it is missing.
+    """Returns a text or a whole number as text; None if it is missing.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is something else.
 
     Example:
         >>> plain("fold", 5.0), plain("fold", " a "), plain("fold", None)
@@ -75,7 +75,7 @@ def plain(column: str, value: Any) -> str | None:
 
 
 def kind_of(name: str) -> str:
-    """The field that holds a file, by the ending of its name; a GIF is a video.
+    """Returns the field of a file by the ending of its name; a GIF is a video.
 
     Raises:
         ValueError: The ending is not known.
@@ -95,13 +95,13 @@ def kind_of(name: str) -> str:
 
 
 class Columns:
-    """Which column is what: by its name, or as the user says.
+    """The fields of columns, by their names or by a mapping.
 
     Args:
-        mapped: Field -> the column (or columns) that hold it, where they are called otherwise.
+        mapped: Field -> the column (or columns) that hold it, where they have another name.
 
     Raises:
-        ValueError: A field is none of ours.
+        ValueError: There is no such field.
 
     Example:
         >>> columns = Columns({"label": "species"})
@@ -110,54 +110,52 @@ class Columns:
     """
 
     def __init__(self, mapped: Mapped | None = None) -> None:
-        self.mapped = {field: _listed(names) for field, names in (mapped or {}).items()}
+        self.mapped = {
+            field: [names] if isinstance(names, str) else list(names)
+            for field, names in (mapped or {}).items()
+        }
         for field in self.mapped:
             if field not in FIELDS:
                 raise ValueError(one_of("columns", field, FIELDS))
         self.taken = {name for names in self.mapped.values() for name in names}
-        self._plans: dict[tuple[str, ...], _Plan] = {}
+        self._plans: dict[tuple[str, ...], tuple[list[tuple[str, str, bool]], list[tuple[str, str]]]] = {}
 
-    def record(self, place: str, folder: Path, row: Mapping[str, Any]) -> Record:
-        """The item of one row of a table.
-
-        Args:
-            place: Where the row stands, for messages.
-            folder: What the names of files are relative to.
-            row: The values by column.
+    def record(self, location: str, folder: Path, row: Mapping[str, Any]) -> Record:
+        """Returns the item of one row of a table.
 
         Raises:
-            ValueError: A value cannot be what its column says; the message does not name the place.
+            ValueError: A value does not fit its column; the message does not name the location.
         """
         media: dict[str, Path] = {}
-        for field, column, many in self._plan(row).files:
+        for field, column, many in self._plan(row)[0]:
             for name in _entries(column, row[column], "answers" if many else "file"):
                 kind = field or kind_of(name)
                 if kind in media:
                     raise ValueError(f"there are two files for {kind}: give each item one")
                 media[kind] = safe_path(folder, name)
         split = split_name(row["split"]) if "split" in row and "split" not in self.taken else None
-        return Record(place, media, self.values(row), split, row)
+        return Record(location, media, self.values(row), split, row)
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a row by our fields: strings, and lists of strings, in the Unicode form NFC.
+        """Returns the values of a row by field: strings, and lists of strings, in the Unicode form NFC.
 
         Raises:
             ValueError: A value is of another kind, or a column that was named is missing.
         """
         made: dict[str, Any] = {}
-        for field, column in self._plan(row).values:
+        for field, column in self._plan(row)[1]:
             entries = [composed(entry) for entry in _entries(column, row[column], field)]
             if entries and field in MANY:
                 made.setdefault(field, []).extend(entries)
             elif entries:
                 made[field] = entries[0]
         if "answers" in made and "answer" not in made:
-            # The answer that most people gave; of several the one that was given first.
+            # The most frequent answer; of several the first.
             made["answer"] = Counter(made["answers"]).most_common(1)[0][0]
         return made
 
     def named(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of those fields that the user named columns for, whatever else stands in the row.
+        """Returns the values of the mapped fields only.
 
         Raises:
             ValueError: A column is missing, or holds a value of another kind.
@@ -167,13 +165,11 @@ class Columns:
             raise ValueError(f"there is no column {missing[0]!r}: it has {', '.join(row)}")
         return self.values({name: row[name] for name in row if name in self.taken})
 
-    def _plan(self, row: Mapping[str, Any]) -> _Plan:
+    def _plan(self, row: Mapping[str, Any]) -> tuple[list[tuple[str, str, bool]], list[tuple[str, str]]]:
+        """Returns the used columns: (field or "" for any kind, column, list) and (field, column)."""
         names = tuple(row)
-        if names not in self._plans:
-            self._plans[names] = self._planned(names)
-        return self._plans[names]
-
-    def _planned(self, names: tuple[str, ...]) -> _Plan:
+        if (plan := self._plans.get(names)) is not None:
+            return plan
         for field, wanted in self.mapped.items():
             for name in wanted:
                 if name not in names:
@@ -190,26 +186,16 @@ class Columns:
             for field in (*ONE, *MANY)
             for name in self.mapped.get(field, [plain for plain in free if _is(field, plain)])
         ]
-        return _Plan(tuple(files), tuple(values))
-
-
-class _Plan(NamedTuple):
-    """The columns of a table that are used: (field or "" for any kind, column, list), and (field, column)."""
-
-    files: tuple[tuple[str, str, bool], ...]
-    values: tuple[tuple[str, str], ...]
+        self._plans[names] = files, values
+        return files, values
 
 
 def _is(field: str, name: str) -> bool:
     return bool(_CAPTION.fullmatch(name)) if field == "captions" else field == name
 
 
-def _listed(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
-
-
 def _entries(column: str, value: Any, field: str) -> list[str]:
-    """The strings in a value; none where it is missing."""
+    """Returns the strings in a value; none if it is missing."""
     if field in MANY and isinstance(value, str):
         value = _parts(column, value, field)
     if isinstance(value, list) and field in MANY:
@@ -227,7 +213,7 @@ def _entries(column: str, value: Any, field: str) -> list[str]:
 
 
 def _parts(column: str, value: str, field: str) -> list[Any]:
-    """A list that stands in one cell of a table: as JSON, or (but for captions) parted by ; or |."""
+    """Returns the list in one cell of a table: JSON, or (except captions) separated by ; or |."""
     if value.lstrip().startswith("["):
         try:
             parts = json.loads(value)

@@ -8,14 +8,19 @@ from folders import picture, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_envs.data.folder.columns import Columns, kind_of, split_name
-from mm_envs.data.folder.manifest import read, read_rows, recognise
+from mm_envs.data.layouts import read_source
+from mm_envs.data.layouts.columns import Columns, kind_of, split_name
+from mm_envs.data.layouts.metadata import read_rows, recognise
 from mm_envs.data.records import Source
 
 WORDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12) | st.sampled_from(
     ["two\nlines", 'say "so"', "a,b", "a\r\nb", "ü", "", " "]
 )
 QUICK = settings(max_examples=60, deadline=None)
+
+
+def read(root: Path, on_error: str = "raise", columns: Any = None) -> Source:
+    return read_source(root, "metadata", on_error, columns)
 
 
 def fault(root: Path, **arguments: Any) -> str:
@@ -84,7 +89,7 @@ def test_encodings(tmp_path: Path, form: str) -> None:
     [
         ('{"text": "a"', "write one JSON object"),
         ('["a"]', "it is list"),
-        ('{"text": "a", "text": "b"}', "'text' stands twice"),
+        ('{"text": "a", "text": "b"}', "'text' occurs twice"),
         ('{"label": NaN}', "NaN is not a number"),
         ('{"text": "\\ud800"}', "surrogate"),
         ('{"text": ' + "[" * 100_000, "nested too deeply"),
@@ -112,7 +117,7 @@ def test_every_fault_names_its_line(tmp_path: Path, line: str, says: str) -> Non
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("text,text\na,b\n", "line 1: column 'text' stands twice"),
+        ("text,text\na,b\n", "line 1: column 'text' occurs twice"),
         ("text,label\na,b,c\n", "line 2: there are 3 cells for 2 columns"),
         ('text,label\n"a\nb",c\n"d,e\n', "line 4: a quote that begins here is not closed"),
         ("file_name;label\na.png;b\n", "line 2: there is one column, 'file_name;label': part columns"),
@@ -145,7 +150,7 @@ def test_split_folders(tmp_path: Path) -> None:
         ("train", tmp_path / "train" / "train.png"),
         ("validation", tmp_path / "val" / "val.png"),
     ]
-    assert source.records[0].place == "test/metadata.jsonl, line 1"
+    assert source.records[0].location == "test/metadata.jsonl, line 1"
     write_rows(tmp_path, [{"file_name": "a.png"}])
     assert "keep the one that is meant" in fault(tmp_path)
 
