@@ -26,6 +26,7 @@ def baseline_policy(envs: MultimodalVectorEnv, name: str) -> Policy:
         ValueError: The name is not one of these.
 
     Example:
+        >>> import torch
         >>> envs = MultimodalVectorEnv(2, "classify", dataset="digits")
         >>> observation, info = envs.reset(seed=1)
         >>> baseline_policy(envs, "oracle")(observation, torch.arange(2)).shape

@@ -136,7 +136,7 @@ def learn(
     Example:
         >>> from agents.trainers import make_trainer
         >>> from mm_envs.engine.vector import MultimodalVectorEnv
-        >>> envs = MultimodalVectorEnv(8, "classify", dataset="digits", feedback="truth")
+        >>> envs = MultimodalVectorEnv(8, "classify", dataset="digits", feedback="truth", group_size=4)
         >>> trainer = make_trainer("pg", envs, features=16)
         >>> learn(trainer, 32)
         >>> trainer.step, [point.step for point in trainer.curve.points]

@@ -176,8 +176,8 @@ def one_cycle(share: float) -> tuple[float, float]:
         The learning rate as a factor of the highest, and the first beta of Adam.
 
     Example:
-        >>> one_cycle(0.0), one_cycle(0.3)
-        ((0.04, 0.95), (1.0, 0.85))
+        >>> [round(one, 6) for one in (*one_cycle(0.0), *one_cycle(0.3))]
+        [0.04, 0.95, 1.0, 0.85]
     """
     rising = share < 0.3
     done = share / 0.3 if rising else (share - 0.3) / 0.7
