@@ -98,7 +98,7 @@ def load_run(folder: Path, device: str = "cpu", feedback: Mapping[str, Any] | No
 def with_moved_data(
     arguments: dict[str, Any], data: Path | None, layout: str | None = None
 ) -> dict[str, Any]:
-    """The arguments of a stored environment, with the place of its data as it is now.
+    """The arguments of a stored environment, with the path of its data as it is now.
 
     Args:
         arguments: As they were stored.

@@ -1,8 +1,8 @@
 """Encoders: one per kind of observation entry, each a batch of entries to a batch of tokens.
 
 An encoder is an ``Encoder`` made of a space, with ``encoder(entry, length=None) -> Encoded``. ``length`` is
-the ``<key>_length`` entry of shape (n, 1) where there is one. The table below is the one place that says
-which space is encoded by which: a new kind of entry is one file and one line.
+the ``<key>_length`` entry of shape (n, 1) where there is one. The table below is the only one that
+maps spaces to encoders: a new kind of entry is one file and one line.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ PERSON = "person"
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare two trained agents on the same held-out items, judged blindly.
+    """Compare two trained agents on the same held-out items, blindly.
 
     Which answer is displayed first is random, and nothing says whose it is. Prints how often the first agent
     wins (a tie counts half) with its 95 % interval, and the true utility of both.
@@ -33,11 +33,11 @@ class Compare:
     Attributes:
         a: A folder that mm-envs train wrote; or random, oracle or blind.
         b: Another one.
-        judge: Who says which answer is better: person (you, at the terminal), or annotators as in mm-envs
+        judge: Who votes which answer is better: person (you, at the terminal), or annotators as in mm-envs
             feedback collect: oracle, "7 good, 4 coin", a JSON file.
         items: How many items of the split, at most.
-        votes: How many annotators judge each item; by default one, or as the JSON file says.
-        db: Keep what is said in this store; a person goes on there with the same command.
+        votes: How many annotators vote on each item; by default one, or as the JSON file says.
+        db: Keep the votes in this store; a person goes on there with the same command.
         annotator: The name of the person in the store.
         pictures: Write picture and sound into this folder; see mm-envs label.
         split: Which items.
