@@ -99,7 +99,7 @@ def test_coordinates_are_two_more_channels() -> None:
     whole = nn.Conv2d(5, net.pixels.out_channels, 5, stride=3, padding=1)
     with torch.no_grad():
         whole.weight.copy_(torch.cat([net.pixels.weight, net.positions.weight], dim=1))
-        whole.bias.copy_(net.places.bias)
+        whole.bias.copy_(net.positions.bias)
     coordinates = net.coordinates.expand(4, -1, -1, -1)
     plain = net.pool(net.rest(whole(torch.cat([pictures / 255.0, coordinates], dim=1))))
     assert torch.allclose(net(pictures), plain.flatten(2).transpose(1, 2), atol=1e-5)
