@@ -28,8 +28,8 @@ class ContextEncoder(nn.Module):
 
     Example:
         >>> from mm_envs.spaces import Vector
-        >>> encoder = ContextEncoder({"place": Vector(2)}, features=8)
-        >>> encoded = encoder({"place": torch.zeros(3, 2)})
+        >>> encoder = ContextEncoder({"point": Vector(2)}, features=8)
+        >>> encoded = encoder({"point": torch.zeros(3, 2)})
         >>> encoder.pooled(encoded).shape, encoder.candidates(encoded)
         (torch.Size([3, 8]), None)
     """

@@ -43,9 +43,9 @@ class Decoder(nn.Module):
         self.out = nn.Linear(hidden, words)
 
     def hidden(self, context: Tensor, tokens: Tensor) -> Tensor:
-        """The state from which the word at each place is predicted, all places at once (teacher forcing).
+        """The state from which the word at each step is predicted, all steps at once (teacher forcing).
 
-        The state at a place depends on the context and the words before that place alone.
+        The state at a step depends on the context and the words before it alone.
 
         Args:
             context: (n, features).
@@ -59,7 +59,7 @@ class Decoder(nn.Module):
         return hidden
 
     def forward(self, context: Tensor, tokens: Tensor) -> Tensor:
-        """The logits of the word at each place, (n, L, words); the arguments are those of ``hidden``."""
+        """The logits of the word at each step, (n, L, words); the arguments are those of ``hidden``."""
         logits: Tensor = self.out(self.hidden(context, tokens))
         return logits
 
@@ -73,7 +73,7 @@ class Decoder(nn.Module):
 
         Args:
             context: (n, features).
-            before: The word before, (n,) int64; ``<pad>`` at the first place.
+            before: The word before, (n,) int64; ``<pad>`` at the first step.
             state: What ``start`` or the last step gave.
 
         Returns:

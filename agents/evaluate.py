@@ -1,11 +1,11 @@
-"""How good a policy is: reward and true utility over whole episodes, with an interval."""
+"""Evaluation of a policy: reward and true utility over whole episodes, with intervals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -14,12 +14,9 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.acting import EpisodeHashes, Policy
 from mm_envs.names import at_least
-
-if TYPE_CHECKING:
-    from stable_baselines3.common.base_class import BaseAlgorithm
-
-Policy = Callable[[Mapping[str, Tensor]], Tensor]
+from mm_envs.statistics import Interval, mean_interval
 
 
 @dataclass(frozen=True)
@@ -56,32 +53,34 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a policy reached, episode by episode.
+    """The scores of a policy, episode by episode.
 
     Attributes:
         reward: Return of each episode, (episodes,) float64: what the feedback gave.
-        utility: True utility of each episode, (episodes,) float64: what it deserved.
+        utility: True utility of each episode, (episodes,) float64.
         length: Steps of each episode, (episodes,) int64.
         item: The dataset item of each episode, (episodes,) int64.
+        response: The answer of each episode, (episodes, ...), as ``Episodes.response``.
     """
 
     reward: NDArray[np.float64]
     utility: NDArray[np.float64]
     length: NDArray[np.int64]
     item: NDArray[np.int64]
+    response: Tensor
 
     def __len__(self) -> int:
         return len(self.utility)
 
     @property
-    def mean_reward(self) -> Estimate:
+    def mean_reward(self) -> Interval:
         """Mean return with its 95 % interval."""
-        return Estimate.of(self.reward)
+        return mean_interval(self.reward)
 
     @property
-    def mean_utility(self) -> Estimate:
+    def mean_utility(self) -> Interval:
         """Mean true utility with its 95 % interval."""
-        return Estimate.of(self.utility)
+        return mean_interval(self.utility)
 
 
 def evaluate(
@@ -93,11 +92,11 @@ def evaluate(
 ) -> Evaluation:
     """Runs a policy over whole episodes, the same number in every row.
 
-    Every row counts its first ``ceil(episodes / num_envs)`` episodes and no more: counting whichever episodes
-    end first would favour short ones. So slightly more episodes than asked for may be counted.
+    Every row counts its first ``ceil(episodes / num_envs)`` episodes: counting the episodes that end first
+    would favour short ones. So slightly more episodes than asked for may be counted.
 
     Args:
-        policy: Observations (a dict of tensors) to actions; called without gradients.
+        policy: The policy, see ``agents.acting``; called without gradients.
         envs: A multimodal vector environment with SAME_STEP autoreset and torch output, made with the split
             to evaluate on (``split="test"``).
         episodes: How many episodes to count at least.
@@ -110,11 +109,12 @@ def evaluate(
     at_least("episodes", episodes, 1, "count at least one")
     _refuse_others(policy, envs)
     each = math.ceil(episodes / envs.num_envs) if items is None else 1
-    observation, _ = envs.reset(seed=seed, options=None if items is None else {"items": items})
+    observation, info = envs.reset(seed=seed, options=None if items is None else {"items": items})
     tally = _Tally(envs.num_envs, each)
+    hashes = EpisodeHashes(seed, envs.num_envs, getattr(envs.unwrapped, "device", "cpu"))
     with torch.no_grad():
         while not tally.complete:
-            observation, _, _, _, info = envs.step(policy(observation))
+            observation, _, _, _, info = envs.step(policy(observation, hashes(info)))
             if "final_info" in info:
                 tally.add(info["final_info"], info["_final_info"])
     return tally.evaluation()
@@ -123,9 +123,9 @@ def evaluate(
 def _refuse_others(policy: object, envs: gym.vector.VectorEnv[Any, Any, Any]) -> None:
     """Refuses what is no policy, and environments that it cannot be evaluated in."""
     if not callable(policy):
-        cure = "give a function of observations"
-        for attribute, model in (("policy", "sb3_policy(model)"), ("model", "sb3_policy(agent.model)")):
-            cure = f"give {model}" if hasattr(policy, attribute) else cure
+        cure = "give a function of observations and hashes"
+        for attribute, given in (("policy", "sb3_policy(model)"), ("curve", "trainer.policy()")):
+            cure = f"give {given}" if hasattr(policy, attribute) else cure
         raise ValueError(f"policy is of type {type(policy).__name__} and cannot be called: {cure}")
     if not isinstance(envs, gym.vector.VectorEnv):
         raise ValueError(f"envs is of type {type(envs).__name__}: make it with gym.make_vec(ID, num_envs=N)")
@@ -147,6 +147,7 @@ class _Tally:
             name: np.zeros((rows, each + 1), dtype=np.float64)
             for name in ("reward", "utility", "length", "item")
         }
+        self._responses: Tensor | None = None
 
     @property
     def complete(self) -> bool:
@@ -160,42 +161,18 @@ class _Tally:
             "item": final["item"],
         }
         rows = ended.cpu().numpy().nonzero()[0]
-        place = np.minimum(self._count[rows], self._each)
+        position = np.minimum(self._count[rows], self._each)
         for name, column in values.items():
-            self._columns[name][rows, place] = column.cpu().numpy()[rows]
+            self._columns[name][rows, position] = column.cpu().numpy()[rows]
+        responses = final["response"].cpu()
+        if self._responses is None:
+            self._responses = responses.new_zeros((len(self._count), self._each + 1, *responses.shape[1:]))
+        self._responses[rows, position] = responses[rows]
         self._count[rows] += 1
 
     def evaluation(self) -> Evaluation:
         kept = {name: column[:, : self._each].ravel() for name, column in self._columns.items()}
         length, item = kept["length"].astype(np.int64), kept["item"].astype(np.int64)
-        return Evaluation(kept["reward"], kept["utility"], length, item)
-
-
-def sb3_policy(model: BaseAlgorithm, deterministic: bool = True) -> Policy:
-    """A model of Stable-Baselines3 as a policy: tensors in, tensors out, on its device.
-
-    Args:
-        model: A trained model, for instance ``agent.model``.
-        deterministic: Take the likeliest action (the default) rather than draw one. Drawing uses torch's
-            process-wide generator.
-    """
-    policy: Any = model.policy
-    space = model.action_space
-    bounds: tuple[Tensor, Tensor] | None = None
-    if isinstance(space, gym.spaces.Box):
-        low, high = (
-            torch.as_tensor(np.array(bound), device=model.device) for bound in (space.low, space.high)
-        )
-        bounds = low, high
-
-    def act(observation: Mapping[str, Tensor]) -> Tensor:
-        policy.set_training_mode(False)
-        tensors = {key: value.to(model.device) for key, value in observation.items()}
-        with torch.no_grad():
-            actions: Tensor = policy._predict(tensors, deterministic=deterministic)
-        if bounds is None:
-            return actions
-        # A Gaussian policy may leave the bounds of its action space; Stable-Baselines3 clips in training too.
-        return actions.view(-1, *bounds[0].shape).clamp(*bounds)
-
-    return act
+        assert self._responses is not None
+        responses = self._responses[:, : self._each].flatten(0, 1)
+        return Evaluation(kept["reward"], kept["utility"], length, item, responses)

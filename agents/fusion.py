@@ -78,12 +78,12 @@ class Attention(nn.Module):
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int) -> None:
         super().__init__()
-        self.project, self.places = nn.ModuleDict(), nn.ModuleDict()
+        self.project, self.positions = nn.ModuleDict(), nn.ModuleDict()
         for key, encoder in encoders.items():
             self.project[key] = nn.Linear(encoder.width, width)
             if encoder.positions is not None:
                 # A hidden layer lets attention single out a position.
-                self.places[key] = nn.Sequential(
+                self.positions[key] = nn.Sequential(
                     nn.Linear(encoder.positions.shape[1], width), nn.ReLU(), nn.Linear(width, width)
                 )
         self.kinds = nn.Parameter(torch.randn(len(encoders), width) / width**0.5)
@@ -95,7 +95,7 @@ class Attention(nn.Module):
         embedded, masks = [], []
         for key, kind in zip(self.project, self.kinds, strict=True):
             entry = entries[key]
-            position = self.places[key](entry.positions) if key in self.places else 0
+            position = self.positions[key](entry.positions) if key in self.positions else 0
             embedded.append(self.project[key](entry.tokens) + (position + kind))
             masks.append(_exists(entry, present.get(key)))
         tokens, there = torch.cat(embedded, 1), torch.cat(masks, 1)[:, :, None]
@@ -135,9 +135,9 @@ class FusedEncoder(nn.Module):
 
     Example:
         >>> from mm_envs.spaces import Image, Vector
-        >>> space = gym.spaces.Dict({"image": Image(36, 36), "place": Vector(2)})
+        >>> space = gym.spaces.Dict({"image": Image(36, 36), "point": Vector(2)})
         >>> encoder = FusedEncoder(space, features=16, keep=("image",))
-        >>> observation = {"image": torch.zeros(4, 3, 36, 36), "place": torch.zeros(4, 2)}
+        >>> observation = {"image": torch.zeros(4, 3, 36, 36), "point": torch.zeros(4, 2)}
         >>> encoder(observation).shape, encoder.fused(observation).entries["image"].tokens.shape
         (torch.Size([4, 16]), torch.Size([4, 9, 64]))
     """

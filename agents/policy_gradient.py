@@ -1,155 +1,121 @@
-"""Policy gradients on whole answers: each against other answers to the same question."""
+"""Policy gradients on whole answers: each against other answers to the same context."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from agents.gradient import GradientTrainer
+from agents.losses import leave_one_out, policy_gradient_loss
 from agents.policy import ResponsePolicy
-from mm_envs.engine.vector import MultimodalVectorEnv
-from mm_envs.episodes import Prompts
+from agents.rollout import Rollout, draw_rollout, log_probs
+from agents.state import State, copy_tensors
 from mm_envs.names import at_least
-from mm_envs.random import fold, key_hashes, purpose
-from mm_envs.tasks.play import hearing
-from mm_envs.tasks.task import Task
-
-# Prompts (m), answers (m, k, ...) and their lengths (m, k) or None to rewards (m, k).
-Reward: TypeAlias = Callable[[Prompts, Tensor, "Tensor | None"], Tensor]
 
 
 @dataclass(frozen=True)
-class GradientConfig:
-    """How a policy is trained by policy gradients.
+class PGSettings:
+    """Settings of policy gradients.
 
     Attributes:
-        steps: Updates.
-        prompts: Questions an update.
-        answers: k, answers to each of them, at least 2.
+        answers: k, answers to each context, at least 2; neighbouring rows of the environment.
         learning_rate: Of Adam (Kingma and Ba, 2014, arXiv 1412.6980).
         kl: beta, the price of each nat away from the reference policy; 0 for none.
-        seed: Decides questions and answers.
 
     Raises:
         ValueError: A value is out of its range.
     """
 
-    steps: int = 200
-    prompts: int = 32
     answers: int = 4
     learning_rate: float = 3e-4
     kl: float = 0.05
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 0), ("prompts", 1), ("answers", 2), ("learning_rate", 0), ("kl", 0)):
+        for name, least in (("answers", 2), ("learning_rate", 0), ("kl", 0)):
             at_least(name, getattr(self, name), least)
 
 
-@dataclass(frozen=True)
-class Update:
-    """What was seen at one update, before it.
+class PolicyGradient(GradientTrainer):
+    """REINFORCE with a leave-one-out baseline; the reward is that of the environment's feedback.
 
-    Attributes:
-        reward: The mean reward, without the price of the divergence.
-        kl: The mean of log p(answer) - log p_reference(answer), in nats an answer.
-    """
-
-    reward: float
-    kl: float
-
-
-def policy_gradient(
-    policy: ResponsePolicy,
-    task: Task,
-    reward: Reward,
-    config: GradientConfig | None = None,
-    reference: ResponsePolicy | None = None,
-) -> list[Update]:
-    """Trains a policy in place on the rewards of its own answers, drawn at temperature 1.
-
-    REINFORCE with a leave-one-out baseline (Kool et al., 2019; Ahmadian et al., 2024, arXiv 2402.14740): the
-    loss is the mean over answers of ``-A log p(answer)``, where A is the advantage of ``leave_one_out`` on
-    ``reward - kl * (log p(answer) - log p_reference(answer))``; one update a batch.
+    Kool et al., 2019; Ahmadian et al., 2024, arXiv 2402.14740. The loss is ``policy_gradient_loss`` with the
+    advantage of ``leave_one_out`` on ``reward - kl * (log p(answer) - log p_reference(answer))``, where the
+    reference is the policy before the training. An update takes one answer of every row, drawn at
+    temperature 1.
 
     Args:
-        policy: The policy.
-        task: Whose training items it answers.
-        reward: Judges answers; called without gradients.
-        config: How.
-        reference: From what the divergence is counted; None for the policy as it is now.
-
-    Returns:
-        What was seen at each update.
-    """
-    config = config or GradientConfig()
-    device = next(policy.parameters()).device
-    reference = (copy.deepcopy(policy) if reference is None else reference).requires_grad_(False)
-    optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate, fused=True)
-    envs = MultimodalVectorEnv(config.prompts, task, feedback="truth", device=device)
-    envs.reset(seed=config.seed)
-    updates = []
-    for _ in range(config.steps):
-        loss, update = _surrogate(policy, reference, task, envs.prompts(), reward, config)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimizer.step()
-        updates.append(update)
-        envs.reset()
-    return updates
-
-
-def _surrogate(
-    policy: ResponsePolicy,
-    reference: ResponsePolicy,
-    task: Task,
-    prompts: Prompts,
-    reward: Reward,
-    config: GradientConfig,
-) -> tuple[Tensor, Update]:
-    """The loss whose gradient is that of the expected reward, and what was seen."""
-    m, k = len(prompts), config.answers
-    encoded = policy.encode(prompts.context).repeat_interleave(k, 0)
-    hashes = fold(
-        key_hashes(prompts.key, purpose("policy gradient"))[:, None], torch.arange(k).to(encoded.device)
-    )
-    several = prompts.take(torch.arange(m, device=prompts.key.device).repeat_interleave(k))
-    hear = hearing(task, several)
-    response, length = policy.sample(encoded, hashes.flatten(), hear=hear)
-    turns = None if hear is None else hear(response)
-    log_prob = policy.log_prob(encoded, response, length, turns)
-    with torch.no_grad():
-        before = reference.encode(prompts.context).repeat_interleave(k, 0)
-        kl = (log_prob - reference.log_prob(before, response, length, turns)).view(m, k)
-        judged = reward(
-            prompts, response.view(m, k, *response.shape[1:]), None if length is None else length.view(m, k)
-        )
-        advantage = leave_one_out(judged - config.kl * kl)
-    update = Update(float(judged.mean()), float(kl.mean()))
-    return -(advantage * log_prob.view(m, k)).mean(), update
-
-
-def leave_one_out(rewards: Tensor) -> Tensor:
-    """The advantage of each answer over the mean of the others to the same question.
-
-    ``A_i = r_i - sum over j != i of r_j / (k - 1)`` (Kool, van Hoof and Welling, "Buy 4 REINFORCE samples,
-    get a baseline for free", 2019). The baseline does not depend on the answer, so it biases nothing.
-
-    Args:
-        rewards: (m, k) of k answers to each of m questions.
+        algo: "pg".
+        envs: An environment whose ``group_size`` is ``settings.answers``, as ``environment_arguments`` says.
+        settings: How.
+        policy_arguments: See ``GradientTrainer``.
+        seed: Decides weights, episodes and draws.
+        device: Where the policy lives.
+        model: A policy to train in place.
 
     Raises:
-        ValueError: k is below 2.
-
-    Example:
-        >>> leave_one_out(torch.tensor([[1.0, 0.0, 0.5]]))
-        tensor([[ 0.7500, -0.7500,  0.0000]])
+        ValueError: The rows of the environment are not groups of ``settings.answers``.
     """
-    k = rewards.shape[1]
-    at_least("answers", k, 2, "one answer alone is compared with nothing")
-    return (rewards - rewards.mean(1, keepdim=True)) * (k / (k - 1))
+
+    Settings = PGSettings
+    settings: PGSettings
+
+    def __init__(
+        self,
+        algo: str,
+        envs: Any,
+        settings: PGSettings | None = None,
+        policy_arguments: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+        model: ResponsePolicy | None = None,
+    ) -> None:
+        super().__init__(algo, envs, settings, policy_arguments, seed, device, model)
+        self.reference = copy.deepcopy(self.model).requires_grad_(False)
+
+    @classmethod
+    def environment_arguments(cls, settings: PGSettings) -> dict[str, Any]:
+        """The rows of an environment come in groups with the same item, one row an answer."""
+        return {"group_size": settings.answers}
+
+    def begin(self, steps: int) -> None:
+        """Sets the end of the training.
+
+        Raises:
+            ValueError: The rows of the environment are not groups of ``settings.answers``.
+        """
+        if self.engine.group_size % self.settings.answers:
+            raise ValueError(
+                f"group_size={self.engine.group_size} of the environment does not fit answers="
+                f"{self.settings.answers}: make it with group_size={self.settings.answers}"
+            )
+        super().begin(steps)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.model.parameters(), self.settings.learning_rate, fused=True)
+
+    def collect(self) -> Rollout:
+        """One answer of every row of the environment."""
+        return draw_rollout(self.model, self.engine, self.settings.answers)
+
+    def loss(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
+        """The loss whose gradient is that of the expected reward; ``kl`` is in nats an answer."""
+        assert rollout.reward is not None
+        log_prob = log_probs(self.model, rollout)
+        with torch.no_grad():
+            kl = log_prob - log_probs(self.reference, rollout)
+            advantage = leave_one_out(rollout.reward.to(kl.device) - self.settings.kl * kl)
+        return policy_gradient_loss(log_prob, advantage), {"kl": kl.mean().item()}
+
+    def state_dict(self) -> State:
+        """What every gradient trainer keeps, and the reference policy."""
+        return State.join(trainer=super().state_dict(), reference=State(tensors=self.reference.state_dict()))
+
+    def load_state_dict(self, state: State) -> None:
+        """Goes on from a state."""
+        super().load_state_dict(state.part("trainer"))
+        copy_tensors(self.reference.state_dict(), state.part("reference").tensors, "reference policy")

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from agents.evaluate import evaluate, sb3_policy
+from agents.evaluate import evaluate
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
 from mm_envs.statistics import mean_interval
@@ -26,7 +26,7 @@ def trained(
         context: Not used.
         seed: Of the agent and its episodes.
         id: The environment.
-        algo: "ppo", "a2c" or "dqn".
+        algo: A name of ``agents.trainers.TRAINERS``.
         feedback: The source of the reward in training.
         steps: Environment steps of the training.
         num_envs: Rows.
@@ -34,14 +34,15 @@ def trained(
     Returns:
         "utility": the mean over the test items; "items": their number.
     """
-    from agents.sb3.train import learn, make_agent
+    from agents.learning import learn
+    from agents.trainers import make_trainer
 
-    agent = make_agent(algo, gym.make_vec(id, num_envs=num_envs, feedback=feedback), seed=seed)
-    learn(agent, steps)
+    trainer = make_trainer(algo, gym.make_vec(id, num_envs=num_envs, feedback=feedback), seed=seed)
+    learn(trainer, steps)
     envs: Any = gym.make_vec(id, num_envs=1)
     items = torch.tensor(envs.unwrapped.task.dataset.range("test"))
     envs = gym.make_vec(id, num_envs=len(items), split="test", feedback="truth")
-    found = evaluate(sb3_policy(agent.model), envs, items=items)
+    found = evaluate(trainer.policy(), envs, items=items)
     return {"utility": float(found.utility.mean()), "items": len(items)}
 
 

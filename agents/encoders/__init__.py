@@ -1,8 +1,8 @@
 """Encoders: one per kind of observation entry, each a batch of entries to a batch of tokens.
 
 An encoder is an ``Encoder`` made of a space, with ``encoder(entry, length=None) -> Encoded``. ``length`` is
-the ``<key>_length`` entry of shape (n, 1) where there is one. The table below is the one place that says
-which space is encoded by which: a new kind of entry is one file and one line.
+the ``<key>_length`` entry of shape (n, 1) where there is one. The table below is the only one that
+maps spaces to encoders: a new kind of entry is one file and one line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import gymnasium as gym
 from torch import Tensor, nn
 
 from agents.encoders.audio import AudioEncoder
-from agents.encoders.candidates import CandidatesEncoder
+from agents.encoders.candidates import WIDTH, CandidatesEncoder
 from agents.encoders.encoded import Encoded, Encoder
 from agents.encoders.image import ImageEncoder
 from agents.encoders.number import ChoiceEncoder, CountEncoder
@@ -29,7 +29,7 @@ ENCODERS: dict[type[gym.Space[Any]], Callable[[Any], Encoder]] = {
     Video: VideoEncoder,
     Audio: AudioEncoder,
     Tokens: TokensEncoder,
-    Candidates: CandidatesEncoder,
+    Candidates: lambda space: _candidates_encoder(space),
     Count: CountEncoder,
     gym.spaces.Discrete: ChoiceEncoder,
     gym.spaces.Box: VectorEncoder,
@@ -80,6 +80,10 @@ class PooledEncoder(nn.Module):
         """Vectors (n, features) of entries (n, ...); the arguments are those of the encoder."""
         pooled: Tensor = self.pool(self.encoder(entry, length))
         return pooled
+
+
+def _candidates_encoder(space: Candidates) -> CandidatesEncoder:
+    return CandidatesEncoder(space, PooledEncoder(space.single, WIDTH))
 
 
 __all__ = ["ENCODERS", "Encoded", "Encoder", "PooledEncoder", "make_encoder"]

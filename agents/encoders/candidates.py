@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.encoders.encoded import Encoded, Encoder, within
 from mm_envs.spaces import Candidates
 
-_WIDTH = 128
+WIDTH = 128
 
 
 class CandidatesEncoder(Encoder):
@@ -18,6 +18,7 @@ class CandidatesEncoder(Encoder):
 
     Args:
         space: The space of all candidates.
+        single: Encodes candidates (n, ...) as vectors (n, WIDTH).
 
     Attributes:
         width: Numbers per token.
@@ -26,17 +27,15 @@ class CandidatesEncoder(Encoder):
     Example:
         >>> import torch
         >>> from mm_envs.spaces import Image
-        >>> encoder = CandidatesEncoder(Candidates(Image(36, 36), 8))
+        >>> from agents.encoders import make_encoder
+        >>> encoder = make_encoder(Candidates(Image(36, 36), 8))
         >>> encoder(torch.zeros(2, 8, 3, 36, 36, dtype=torch.uint8)).tokens.shape
         torch.Size([2, 8, 128])
     """
 
-    def __init__(self, space: Candidates) -> None:
-        # The table of encoders holds this class.
-        from agents.encoders import PooledEncoder
-
-        super().__init__(_WIDTH, int(space.shape[0]))
-        self.single = PooledEncoder(space.single, _WIDTH)
+    def __init__(self, space: Candidates, single: nn.Module) -> None:
+        super().__init__(WIDTH, int(space.shape[0]))
+        self.single = single
 
     def forward(self, candidates: Tensor, length: Tensor | None = None) -> Encoded:
         """Tokens of candidates (n, count, ...), of which the first ``length`` (n, 1) exist."""

@@ -18,7 +18,7 @@ class Encoded(Batch):
         tokens: Vectors, (n, s, d) float32; 0 where there is no token.
         mask: Which tokens there are, (n, s) bool; None for all.
         positions: Where each token comes from, (s, p) float32 in -1 to 1: row and column in a picture, row,
-            column and moment in a clip, pitch and moment in a sound, place in a text. None where tokens have
+            column and moment in a clip, pitch and moment in a sound, index in a text. None where tokens have
             no order, such as candidates.
     """
 

@@ -37,7 +37,7 @@ class Pictures(nn.Module):
         first, second, third = _CHANNELS
         self.width = third
         self.pixels = nn.Conv2d(channels, first, 5, stride=3, padding=1, bias=False)
-        self.places = nn.Conv2d(2, first, 5, stride=3, padding=1)
+        self.positions = nn.Conv2d(2, first, 5, stride=3, padding=1)
         self.rest = nn.Sequential(
             nn.ReLU(),
             nn.Conv2d(first, second, 3, stride=2, padding=1),
@@ -49,7 +49,7 @@ class Pictures(nn.Module):
         coordinates = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
         self.register_buffer("coordinates", coordinates[None], persistent=False)
         with torch.no_grad():
-            made = self.rest(self.places(self.coordinates)).shape[-2:]
+            made = self.rest(self.positions(self.coordinates)).shape[-2:]
         self.shape = min(made[0], largest), min(made[1], largest)
         self.pool = nn.Identity() if self.shape == tuple(made) else nn.AdaptiveAvgPool2d(self.shape)
 
@@ -58,7 +58,7 @@ class Pictures(nn.Module):
         # Channels last makes convolutions of so few channels twice as fast on a CPU.
         pixels = pictures.to(torch.float32, memory_format=torch.channels_last)
         # Dividing by 255 after the convolution is the same as before it, on fewer numbers.
-        seen = self.pixels(pixels) / 255.0 + self.places(self.coordinates)
+        seen = self.pixels(pixels) / 255.0 + self.positions(self.coordinates)
         cells: Tensor = self.pool(self.rest(seen)).flatten(2).transpose(1, 2)
         # Linear layers choose their kernel by the layout of what they are given: always the same one.
         return cells.contiguous()

@@ -12,7 +12,7 @@ from mm_envs.answers import Answered, Boxes, Vector
 from mm_envs.random import fold, normal
 
 _FIRST_LOG_DEVIATION = -1.0
-_LEAST_LOG_DEVIATION = -4.0
+MIN_LOG_DEVIATION = -4.0
 
 
 class GaussianHead(AnswerHead):
@@ -42,7 +42,7 @@ class GaussianHead(AnswerHead):
 
     def _distribution(self, context: Context) -> tuple[Tensor, Tensor]:
         mean = self.low + self.reach * torch.sigmoid(self.mean(context.pooled))
-        return mean, self.reach * self.log_deviation.clamp(min=_LEAST_LOG_DEVIATION).exp()
+        return mean, self.reach * self.log_deviation.clamp(min=MIN_LOG_DEVIATION).exp()
 
     def log_probs(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Turns | None

@@ -11,7 +11,7 @@ from mm_envs.random import fold
 
 
 class RankingHead(ScoredHead):
-    """The Plackett-Luce model: each place is a softmax over the candidates that are left.
+    """The Plackett-Luce model: each position is a softmax over the candidates that are left.
 
     Luce, "Individual choice behavior" (1959); Plackett, "The analysis of permutations" (1975). A draw sorts
     the scores after Gumbel noise (Yellott, 1977).
@@ -22,10 +22,10 @@ class RankingHead(ScoredHead):
     def log_probs(
         self, context: Context, response: Tensor, length: Tensor | None, turns: Turns | None
     ) -> Tensor:
-        """The log-probability of each place given those before it, (n, top)."""
+        """The log-probability of each position given those before it, (n, top)."""
         logits = self.logits(context)
-        places = nn.functional.one_hot(response, self.kind.count).to(torch.bool)
-        before = (places.cumsum(1) - places.to(torch.int64)) > 0
+        chosen = nn.functional.one_hot(response, self.kind.count).to(torch.bool)
+        before = (chosen.cumsum(1) - chosen.to(torch.int64)) > 0
         left = logits[:, None].masked_fill(before, -torch.inf)
         return left.log_softmax(2).gather(2, response[:, :, None])[:, :, 0]
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import DictReplayBuffer
 
-from agents.sb3.store import StoredFile, load_tensors, write_tensors
+from agents.store import StoredFile, load_tensors, write_tensors
 
-_MOST_FILES = 64
+MAX_FILES = 64
 _NAME = re.compile(r"replay-(\d+)-(\d+)\.safetensors")
 
 
@@ -37,13 +37,13 @@ def write_new(
     """
     oldest = max(0, steps - buffer.buffer_size)
     needed = [one for one in before if _range(one)[1] > oldest]
-    if len(needed) >= _MOST_FILES:
+    if len(needed) >= MAX_FILES:
         needed = []
     first = max(oldest, _range(needed[-1])[1]) if needed else oldest
     if first == steps:
         return needed
-    places = torch.arange(first, steps) % buffer.buffer_size
-    tensors = {name: torch.from_numpy(array)[places] for name, array in _arrays(buffer).items()}
+    positions = torch.arange(first, steps) % buffer.buffer_size
+    tensors = {name: torch.from_numpy(array)[positions] for name, array in _arrays(buffer).items()}
     return [*needed, write_tensors(folder / f"replay-{first:012}-{steps:012}.safetensors", tensors)]
 
 
@@ -77,12 +77,12 @@ def _fill(
 ) -> None:
     """Copies the steps of a file from ``start`` on into the ring."""
     first, last = _range(file)
-    places = np.arange(start, last) % size
+    positions = np.arange(start, last) % size
     for name, array in arrays.items():
         rows = tensors[name].numpy() if name in tensors else None
         if rows is None or rows.dtype != array.dtype or rows.shape != (last - first, *array.shape[1:]):
             raise ValueError(f"entry {name!r} of {file.name} does not fit the replay buffer")
-        array[places] = rows[start - first :]
+        array[positions] = rows[start - first :]
 
 
 def _range(file: StoredFile) -> tuple[int, int]:

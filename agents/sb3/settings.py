@@ -157,10 +157,6 @@ class DQNSettings:
         }
 
 
-Settings = PPOSettings | A2CSettings | DQNSettings
-SETTINGS: dict[str, type[Settings]] = {"ppo": PPOSettings, "a2c": A2CSettings, "dqn": DQNSettings}
-
-
 def _steps(given: int | None, default: int) -> int:
     """The steps of a rollout.
 

@@ -55,7 +55,7 @@ class DeviceVecEnv(VecEnv):
       on-policy algorithms read it, else a mapping that cuts it out when asked),
     - ``TimeLimit.truncated``: whether it was cut off rather than ended,
     - ``episode``: return ``r``, length ``l`` and seconds ``t`` since the start, as ``Monitor`` gives them,
-    - ``utility``, ``utility_parts`` and ``reward_parts``: the truth beside the reward, as floats.
+    - ``utility``, ``utility_parts`` and ``reward_parts``: the true utility and parts of both, as floats.
 
     One seed seeds all rows, since a row draws from the hash of seed and row; options are the same for all.
 
@@ -123,9 +123,9 @@ class DeviceVecEnv(VecEnv):
     ) -> None:
         """Writes what there is to say about the rows that ended."""
         rows = dones.nonzero()[0].tolist()
-        said = {name: column[dones].tolist() for name, column in host.items()}
+        ended = {name: column[dones].tolist() for name, column in host.items()}
         cut = ((host["truncated"] > 0) & (host["terminated"] == 0))[dones].tolist()
-        reward_parts, utility_parts = (_parts(said, f"{kind}_parts/") for kind in ("reward", "utility"))
+        reward_parts, utility_parts = (_parts(ended, f"{kind}_parts/") for kind in ("reward", "utility"))
         seconds = round(time.monotonic() - self._started, 6)
         for i, row in enumerate(rows):
             as_dict = self.numpy or cut[i]
@@ -136,8 +136,8 @@ class DeviceVecEnv(VecEnv):
                     else LastObservation(last, row)
                 ),
                 "TimeLimit.truncated": cut[i],
-                "episode": {"r": said["r"][i], "l": int(said["l"][i]), "t": seconds},
-                "utility": said["utility"][i],
+                "episode": {"r": ended["r"][i], "l": int(ended["l"][i]), "t": seconds},
+                "utility": ended["utility"][i],
                 "reward_parts": reward_parts[i] if reward_parts else {},
                 "utility_parts": utility_parts[i] if utility_parts else {},
             }
@@ -210,7 +210,7 @@ def _numbers(info: Mapping[str, Any]) -> dict[str, Tensor]:
     return columns
 
 
-def _parts(said: Mapping[str, list[float]], prefix: str) -> list[dict[str, float]]:
+def _parts(columns: Mapping[str, list[float]], prefix: str) -> list[dict[str, float]]:
     """One dict of named parts per row, from one list per part."""
-    named = {name[len(prefix) :]: column for name, column in said.items() if name.startswith(prefix)}
+    named = {name[len(prefix) :]: column for name, column in columns.items() if name.startswith(prefix)}
     return [dict(zip(named, values, strict=True)) for values in zip(*named.values(), strict=True)]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.evaluate import evaluate, sb3_policy
+from agents.evaluate import evaluate
 from agents.sb3.settings import PPOSettings
 from mm_envs.data import Dataset
 from mm_envs.random import fold, stream
@@ -51,15 +51,16 @@ def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> 
     Returns:
         Utility of the likeliest answer, (test items,) float64.
     """
-    from agents.sb3.train import learn, make_agent
+    from agents.learning import learn
+    from agents.trainers import make_trainer
 
     envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="annotator", **arguments)
-    agent = make_agent("ppo", envs, seed=training.seed, settings=training.settings)
-    learn(agent, training.steps)
+    trainer = make_trainer("ppo", envs, seed=training.seed, settings=training.settings)
+    learn(trainer, training.steps)
     items = torch.tensor(dataset.range("test"))
     held_out: dict[str, Any] = {"dataset": dataset, "split": "test", "feedback": "truth", **arguments}
     envs = gym.make_vec(id, num_envs=len(items), **held_out)
-    return evaluate(sb3_policy(agent.model), envs, items=items).utility
+    return evaluate(trainer.policy(), envs, items=items).utility
 
 
 def unlearned(id: str, dataset: Dataset, **arguments: Any) -> Mapping[str, NDArray[np.float64]]:

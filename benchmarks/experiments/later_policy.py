@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.imitation import fine_tune
+from agents.learning import learn
 from agents.policy import ResponsePolicy
-from agents.policy_gradient import GradientConfig, Reward, policy_gradient
+from agents.policy_gradient import PGSettings, PolicyGradient
+from agents.sft import sft
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, Answers, Labelled, Pairs
 from feedback.responses import Edits, Mixture, PairAccuracy, PolicySamples, Sampler, pair_accuracy
-from feedback.reward_models import Ensemble, FitConfig, ModelConfig, fit
+from feedback.reward_models import Ensemble, FitConfig, LearnedReward, ModelConfig, fit
+from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
 from mm_envs.statistics import difference_interval, mean_interval
 from mm_envs.tasks import CONFIGURATIONS, Task, make_task
@@ -67,15 +69,14 @@ def trained(
     )
     bench = _Bench(seed, items, answers, held_out, config)
     context.progress("supervised training of a policy")
-    policy = fine_tune(bench.task, epochs=epochs, items=items, seed=seed)
+    policy = sft(bench.task, epochs=epochs, items=items, seed=seed)
     edits, samples = Edits(bench.task), PolicySamples(policy, policy_name="the first policy")
     own = Mixture([edits, samples])
     context.progress("fitting a reward model")
     model = bench.fitted(own, policy)
     context.progress("training the policy on the model")
     later = copy.deepcopy(policy)
-    gradient = GradientConfig(steps=gradient_steps, kl=0.1, prompts=prompts, seed=seed)
-    updates = policy_gradient(later, bench.task, reward_of(model), gradient)
+    kl = bench.train_on(later, model, gradient_steps, prompts)
     after = PolicySamples(later, policy_name="the later policy")
     context.progress("fitting another model on answers of the later policy")
     control = bench.fitted(after, policy)
@@ -91,7 +92,7 @@ def trained(
         "utility": [utility for utility, _ in before_after],
         "reward": [reward for _, reward in before_after],
         "greedy": [bench.mean(model, PolicySamples(one, 0))[0] for one in (policy, later)],
-        "kl": float(np.mean([update.kl for update in updates[-10:]])),
+        "kl": float(np.mean(kl[-10:])),
     }
 
 
@@ -120,10 +121,19 @@ class _Bench:
         )
         return fit(labelled, self.task, self.config, initial=policy).model
 
+    def train_on(self, policy: ResponsePolicy, model: Ensemble, updates: int, prompts: int) -> list[float]:
+        """Trains a policy in place on the scores of a model; returns the divergence at each update."""
+        settings, feedback = PGSettings(kl=0.1), LearnedReward(self.task, model=model)
+        rows = prompts * settings.answers
+        envs = MultimodalVectorEnv(rows, self.task, feedback=feedback, group_size=settings.answers)
+        trainer = PolicyGradient("pg", envs, settings, seed=self.seed, model=policy)
+        learn(trainer, updates * rows)
+        return [point.metrics["kl"] for point in trainer.curve.points]
+
     def accuracy(self, model: Ensemble, sampler: Sampler) -> PairAccuracy:
         """How often the model prefers the better of two held-out answers."""
         response, length = sampler.sample(self.test, 2, self.seed)
-        scores = reward_of(model)(self.test, response, length)
+        scores = scores_of(model, self.test, response, length)
         utility = self.utility(self.test, response, length)
         scored, worth = scores.unbind(1), utility.unbind(1)
         return pair_accuracy(scored[0], scored[1], worth[0], worth[1], sampler.name, self.test.item)
@@ -131,7 +141,7 @@ class _Bench:
     def mean(self, model: Ensemble, sampler: Sampler) -> tuple[float, float]:
         """The mean utility and the mean score of held-out answers."""
         response, length = sampler.sample(self.test, 2, self.seed + 1)
-        scores = reward_of(model)(self.test, response, length)
+        scores = scores_of(model, self.test, response, length)
         return float(self.utility(self.test, response, length).mean()), float(scores.mean())
 
     def utility(self, prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
@@ -142,14 +152,10 @@ class _Bench:
         return self.task.utility(response.flatten(0, 1), size, reference).reward.view(n, k)
 
 
-def reward_of(model: Ensemble) -> Reward:
-    """The scores of a model as the reward of a training."""
-
-    def reward(prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
-        scores = model.aggregate(model.predict(Answers.of(prompts.context, response, length)))
-        return scores.view(response.shape[:2])
-
-    return reward
+def scores_of(model: Ensemble, prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
+    """The scores of a model for several answers (n, k, ...) to each prompt, (n, k)."""
+    scores = model.aggregate(model.predict(Answers.of(prompts.context, response, length)))
+    return scores.view(response.shape[:2])
 
 
 def labels(answers: Answers, utility: Tensor) -> Labelled:
@@ -221,7 +227,7 @@ EXPERIMENT = Experiment(
                 "epochs": 8,
                 "fit_epochs": 4,
                 "gradient_steps": 200,
-                "prompts": GradientConfig().prompts,
+                "prompts": 32,
             },
             seeds=range(4),
             quick={

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from agents.imitation import fine_tune
 from agents.policy import ResponsePolicy
+from agents.sft import sft
 from mm_envs.tasks import CONFIGURATIONS, Task, make_task
 
 
@@ -22,5 +22,5 @@ def trained_policy(
         features: Numbers per context.
     """
     task = make_task(**CONFIGURATIONS[id])
-    policy = fine_tune(task, epochs=epochs, items=items, features=features)
+    policy = sft(task, epochs=epochs, items=items, features=features)
     return task, policy.eval().requires_grad_(False)

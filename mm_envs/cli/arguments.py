@@ -37,7 +37,7 @@ def known_id(name: str) -> str:
     raise ValueError(f"id {name!r} is unknown: {advice}")
 
 
-def key_values(pairs: Iterable[str]) -> dict[str, Any]:
+def key_values(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
     """Arguments from ``key=value`` pairs; values are JSON or else strings. Lists become tuples.
 
     Raises:
@@ -51,12 +51,14 @@ def key_values(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key.isidentifier():
-            raise ValueError(f"--set {pair} is not key=value: write for instance --set sound=complement")
+            raise ValueError(
+                f"{option} {pair} is not key=value: write for instance {option} sound=complement"
+            )
         try:
             arguments[key] = tuples(json.loads(text))
         except json.JSONDecodeError as error:
             if text[:1] in ("{", "[", '"'):
-                raise ValueError(f"--set {pair} is not JSON after the '=': {error}") from None
+                raise ValueError(f"{option} {pair} is not JSON after the '=': {error}") from None
             arguments[key] = text
     return arguments
 

@@ -1,4 +1,4 @@
-"""``mm-envs compare``: two agents side by side on the same items, judged by a person or by annotators."""
+"""``mm-envs compare``: two agents on the same items, compared by a person or by annotators."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from mm_envs.cli.output import console, print_json, shown, with_interval
-from mm_envs.cli.runs import Setting, setting_of
+from mm_envs.cli.output import console, print_json, shown
+from mm_envs.cli.settings import setting_of
 from mm_envs.cli.threads import torch_threads
 from mm_envs.names import at_least, one_of
 
 if TYPE_CHECKING:
+    from agents.run_folder import Setting
     from feedback.active_learning import CandidatePairs
+    from feedback.duel import Duel
     from feedback.preferences import Pairwise
-    from mm_envs.cli.duel import Duel
     from mm_envs.tasks.task import Task
 
 PERSON = "person"
@@ -24,7 +25,7 @@ PERSON = "person"
 
 @dataclass(frozen=True)
 class Compare:
-    """Compare two trained agents on the same held-out items, judged blindly.
+    """Compare two trained agents on the same held-out items, blindly.
 
     Which answer is displayed first is random, and nothing says whose it is. Prints how often the first agent
     wins (a tie counts half) with its 95 % interval, and the true utility of both.
@@ -32,11 +33,11 @@ class Compare:
     Attributes:
         a: A folder that mm-envs train wrote; or random, oracle or blind.
         b: Another one.
-        judge: Who says which answer is better: person (you, at the terminal), or annotators as in mm-envs
+        judge: Who votes which answer is better: person (you, at the terminal), or annotators as in mm-envs
             feedback collect: oracle, "7 good, 4 coin", a JSON file.
         items: How many items of the split, at most.
-        votes: How many annotators judge each item; by default one, or as the JSON file says.
-        db: Keep what is said in this store; a person goes on there with the same command.
+        votes: How many annotators vote on each item; by default one, or as the JSON file says.
+        db: Keep the votes in this store; a person goes on there with the same command.
         annotator: The name of the person in the store.
         pictures: Write picture and sound into this folder; see mm-envs label.
         split: Which items.
@@ -80,15 +81,15 @@ class Compare:
             f"{found.losses} lost, {found.ties} tied, {found.skips} skipped",
             soft_wrap=True,
         )
-        out.print(f"  win rate            {with_interval(*rate)}" if rate else "  nothing was judged")
+        out.print(f"  win rate            {rate}" if rate else "  no votes")
         for name, one in ((self.a, found.utility_a), (self.b, found.utility_b)):
-            out.print(f"  utility {shown(Path(name).name):11} {with_interval(one.mean, one.low, one.high)}")
-        out.print(f"  difference          {with_interval(gap.mean, gap.low, gap.high)}")
+            out.print(f"  utility {shown(Path(name).name):11} {one}")
+        out.print(f"  difference          {gap}")
         return 0
 
 
 def compare(options: Compare) -> Duel:
-    """Lets both answer, and somebody judge.
+    """Has both answer the same items, and a person or annotators vote.
 
     Raises:
         ValueError: The agents do not answer the same questions, or an option does not fit.
@@ -97,17 +98,18 @@ def compare(options: Compare) -> Duel:
     at_least("--items", options.items, 1, "compare on at least one")
     at_least("--seed", options.seed, 0)
     sides = _sides(options)
-    from mm_envs.cli.duel import Duel, played
+    from feedback.duel import Duel, play_duel
 
-    pairs, task = played(sides, options.items, options.split, options.seed)
+    pairs, task = play_duel(sides, options.items, options.split, options.seed)
     differ = pairs.take(pairs.differ)
-    records = _judged(options, task, differ) if len(differ) else []
+    records = _votes(options, task, differ) if len(differ) else []
     return Duel.of(task, pairs, records)
 
 
 def _sides(options: Compare) -> list[tuple[str, Setting]]:
-    """The policy ("agent", or one that needs no learning) and the environment of both."""
-    from mm_envs.cli.policies import NAMES
+    """The policy ("agent", or a baseline policy) and the environment of both."""
+    from agents.baselines import NAMES
+    from agents.run_folder import Setting
 
     named = {
         text: setting_of(text, data=options.data, layout=options.layout)
@@ -119,7 +121,7 @@ def _sides(options: Compare) -> list[tuple[str, Setting]]:
             raise ValueError(f"{one_of('agent', text, NAMES)}, nor a folder that `mm-envs train` wrote")
     if not named:
         if options.id is None:
-            raise ValueError("neither is a folder of an agent: say with --id which environment")
+            raise ValueError("neither is a folder of an agent: give --id, the environment")
         named[""] = setting_of(options.id, data=options.data, layout=options.layout)
     common = next(iter(named.values()))
     return [
@@ -128,17 +130,17 @@ def _sides(options: Compare) -> list[tuple[str, Setting]]:
     ]
 
 
-def _judged(options: Compare, task: Task, pairs: CandidatePairs) -> list[Pairwise]:
+def _votes(options: Compare, task: Task, pairs: CandidatePairs) -> list[Pairwise]:
     from feedback.active_learning import items_of, queries_of
     from feedback.annotators import make_pool
+    from feedback.duel import votes_of
     from feedback.store import PreferenceStore
     from mm_envs.cli.asking import ask, person_at_terminal
-    from mm_envs.cli.duel import judged
 
     with PreferenceStore(options.db or "sqlite://") as store:
         if options.judge == PERSON:
             with person_at_terminal(options.pictures, options.json) as person:
                 return ask(person, options.annotator, task, pairs, store)[0]
-        records = judged(make_pool(options.judge, task, options.votes, options.seed), task, pairs)
+        records = votes_of(make_pool(options.judge, task, options.votes, options.seed), task, pairs)
         store.submit(records, items_of(task, pairs), queries_of(task, pairs))
     return records

@@ -129,7 +129,7 @@ class Pair:
 
     def run(self) -> int:
         """Pairs, writes and prints."""
-        from mm_envs.cli.runs import fresh_folder
+        from agents.run_folder import fresh_folder
         from mm_envs.data.folder.pairs import pair, write
         from mm_envs.data.layouts import read_source
 

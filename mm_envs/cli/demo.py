@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mm_envs.cli import play, runs
-from mm_envs.cli.comparison import ORDER
-from mm_envs.cli.output import console, duration, with_interval
-from mm_envs.cli.train import Train, Trained, train
+from mm_envs.cli import play
+from mm_envs.cli.output import console, duration
+from mm_envs.cli.settings import setting_of
+from mm_envs.cli.train import Train, train
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from agents.run import Trained
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Demo:
 def _pictures(result: Trained) -> dict[str, Path]:
     from mm_envs.cli.gallery import gallery
 
-    setting = runs.setting_of(str(result.plan.out))
+    setting = setting_of(str(result.plan.out))
     episodes = gallery(setting, "agent", 12, seed=result.plan.seed)
     return play.write(episodes, result.plan.out / "play", setting, "agent", "test")
 
@@ -100,6 +102,8 @@ def _pictures(result: Trained) -> dict[str, Path]:
 def _table(done: list[Trained]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+
+    from agents.comparison import ORDER
 
     title = "Trained on the noisy annotator, evaluated on the test split: mean [95 %]"
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
@@ -109,7 +113,7 @@ def _table(done: list[Trained]) -> Table:
         assert result.comparison is not None
         for i, name in enumerate(ORDER):
             one = result.comparison.evaluations[name]
-            numbers = (with_interval(e.mean, e.low, e.high) for e in (one.mean_utility, one.mean_reward))
+            numbers = (str(one.mean_utility), str(one.mean_reward))
             last = name == ORDER[-1]
             table.add_row(
                 result.plan.setting.id if i == 0 else "",

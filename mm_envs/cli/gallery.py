@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
     from torch import Tensor
 
-    from agents.evaluate import Policy
+    from agents.acting import Policy
+    from agents.run_folder import Setting
     from mm_envs.answers import AnswerKind
-    from mm_envs.cli.runs import Setting
     from mm_envs.engine.render import Result
     from mm_envs.engine.vector import MultimodalVectorEnv
 
@@ -54,19 +54,13 @@ def play(envs: MultimodalVectorEnv, policy: Policy, seed: int = 0) -> list[Playe
         policy: Who answers.
         seed: Decides the items and the noise of the feedback.
     """
-    import torch
-
+    from agents.comparison import play_once
     from mm_envs.engine.issue import ticket
     from mm_envs.engine.render import results_of
 
-    observation, info = envs.reset(seed=seed)
-    items, reference = info["item"].tolist(), envs.reference()
-    found: dict[int, Result] = {}
-    with torch.no_grad():
-        while len(found) < envs.num_envs:
-            observation, _, _, _, info = envs.step(policy(observation))
-            if "final_info" in info:
-                found |= results_of(envs.task, info["final_info"], info["_final_info"], reference)
+    observation, final = play_once(policy, envs, seed)
+    items = final["item"].tolist()
+    found = results_of(envs.task, final, final["judged"] | True, envs.reference())
     context = {key: observation[key].cpu() for key in envs.context_keys}
     spaces = envs.task.context_spaces
     rows = range(envs.num_envs)
@@ -77,7 +71,7 @@ def play(envs: MultimodalVectorEnv, policy: Policy, seed: int = 0) -> list[Playe
 
 
 def gallery(setting: Setting, policy: str, episodes: int, split: str = "test", seed: int = 0) -> list[Played]:
-    """Episodes of a trained agent ("agent"), or of a policy that needs no learning.
+    """Episodes of a trained agent ("agent"), or of a baseline policy.
 
     Args:
         setting: The environment, and the agent if it has one.
@@ -86,7 +80,7 @@ def gallery(setting: Setting, policy: str, episodes: int, split: str = "test", s
         split: Which items.
         seed: Decides the items and the noise of the feedback.
     """
-    from mm_envs.cli.policies import yardstick
+    from agents.comparison import make_policy
 
     envs = setting.make(episodes, split=split, autoreset_mode="Disabled")
-    return play(envs, setting.policy() if policy == "agent" else yardstick(envs, policy, seed), seed)
+    return play(envs, make_policy(policy, setting, envs), seed)

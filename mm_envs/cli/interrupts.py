@@ -13,14 +13,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stopped_by_interrupts(stop: Callable[[], None], said: str) -> Iterator[None]:
+def stopped_by_interrupts(stop: Callable[[], None], message: str) -> Iterator[None]:
     """While it lasts, the first interrupt (Ctrl-C, or SIGTERM) asks for an end, the second one ends at once.
 
     Signals reach the main thread only; in another one nothing is changed.
 
     Args:
         stop: Asks for the end.
-        said: What to say then, on standard error.
+        message: Written to standard error then.
 
     Raises:
         KeyboardInterrupt: At the second interrupt.
@@ -36,7 +36,7 @@ def stopped_by_interrupts(stop: Callable[[], None], said: str) -> Iterator[None]
         asked.append(number)
         stop()
         # Printing could wait for a lock that the interrupted code holds.
-        os.write(2, f"\n{said}\n".encode())
+        os.write(2, f"\n{message}\n".encode())
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from mm_envs.cli.output import console, print_json
-from mm_envs.cli.runs import Setting, setting_of
+from mm_envs.cli.settings import setting_of
 from mm_envs.names import at_least
 
 if TYPE_CHECKING:
+    from agents.run_folder import Setting
     from mm_envs.cli.gallery import Played
 
 SHEET, PAGE = "episodes.png", "episodes.html"
@@ -26,7 +27,7 @@ class Play:
         target: A folder that mm-envs train wrote; or an id, with --policy random, oracle or blind.
         episodes: How many.
         out: The folder to write to; by default play in the folder of the agent, or play-ID.
-        policy: Who answers: the trained agent, or a policy that needs no learning. An id has random.
+        policy: Who answers: the trained agent, or a baseline policy. An id has random.
         split: Which items.
         seed: Decides the items and the noise of the feedback.
         feedback: Who gives the reward, instead of who gave it in training; see mm-envs evaluate.
@@ -59,14 +60,13 @@ class Play:
         utility = sum(one.result.utility for one in episodes) / len(episodes)
         reward = sum(one.result.reward for one in episodes) / len(episodes)
         if self.json:
-            said = {name: str(path) for name, path in files.items()}
             print_json(
                 {
                     "id": setting.id,
                     "policy": policy,
                     "utility": utility,
                     "reward": reward,
-                    "files": said,
+                    "files": {name: str(path) for name, path in files.items()},
                     "episodes": [{"ticket": one.ticket, **asdict(one.result)} for one in episodes],
                 }
             )

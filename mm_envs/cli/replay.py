@@ -10,6 +10,7 @@ import tyro
 
 from mm_envs.cli.arguments import key_values
 from mm_envs.cli.output import console, print_json, shown
+from mm_envs.cli.settings import setting_of
 
 if TYPE_CHECKING:
     from mm_envs.engine.replay import Replay as Replayed
@@ -22,6 +23,7 @@ class Replay:
     Attributes:
         ticket: The line that mm_envs.ticket wrote.
         response: What to answer: words, the name of a class, or numbers as [5, 3, 1].
+        policy: A folder that mm-envs train wrote, whose agent answers.
         data: The folder of the files, where the ticket was made on a folder.
         feedback: Who gives the reward, instead of who gave it the first time.
         set: Another argument that is no part of the ticket, as key=value; may be repeated.
@@ -31,6 +33,7 @@ class Replay:
 
     ticket: tyro.conf.Positional[str]
     response: str | None = None
+    policy: Path | None = None
     data: Path | None = None
     feedback: str | None = None
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -44,7 +47,10 @@ class Replay:
             arguments["path"] = str(self.data)
         from mm_envs.engine.replay import replay
 
-        again = replay(self.ticket, self.response, feedback=self.feedback, **arguments)
+        response: Any = self.response
+        if self.policy is not None:
+            response = self._answer(arguments)
+        again = replay(self.ticket, response, feedback=self.feedback, **arguments)
         if self.out is not None:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             again.card().save(self.out, format="PNG")
@@ -54,6 +60,14 @@ class Replay:
             _print(again, self.out)
         return 0
 
+    def _answer(self, arguments: dict[str, Any]) -> Any:
+        from agents.replaying import answer_ticket
+
+        if self.response is not None:
+            raise ValueError("--response and --policy exclude each other: give one")
+        agent = setting_of(str(self.policy), feedback=self.feedback, data=self.data).policy()
+        return answer_ticket(agent, self.ticket, feedback=self.feedback, **arguments)
+
 
 def _described(again: Replayed, out: Path | None) -> dict[str, Any]:
     """The episode as JSON values."""
@@ -61,8 +75,7 @@ def _described(again: Replayed, out: Path | None) -> dict[str, Any]:
 
     outcome = None
     if again.outcome is not None:
-        said = asdict(again.outcome)
-        outcome = {key: value for key, value in said.items() if key != "observation"}
+        outcome = {key: value for key, value in asdict(again.outcome).items() if key != "observation"}
     return {
         "ticket": str(again.ticket),
         **asdict(again.ticket),
@@ -74,13 +87,13 @@ def _described(again: Replayed, out: Path | None) -> dict[str, Any]:
 
 
 def _print(again: Replayed, out: Path | None) -> None:
-    said, page = again.ticket, console()
-    page.print(f"[bold]{shown(said.id)}[/], item {said.item} of {said.split}, dataset {shown(said.dataset)}")
-    page.print(f"seed {said.seed}, row {said.row}, episode {said.episode}", style="dim")
+    one, page = again.ticket, console()
+    page.print(f"[bold]{shown(one.id)}[/], item {one.item} of {one.split}, dataset {shown(one.dataset)}")
+    page.print(f"seed {one.seed}, row {one.row}, episode {one.episode}", style="dim")
     for name, text in again.lines():
         page.print(f"  {name:14} {shown(text)}", soft_wrap=True)
     if again.outcome is None:
-        page.print("  --response says how to answer", style="dim")
+        page.print("  answer with --response, or with --policy FOLDER", style="dim")
     else:
         for owner in ("reward_parts", "utility_parts"):
             for name, value in getattr(again.outcome, owner).items():

@@ -1,4 +1,4 @@
-"""Items of a folder drawn on one sheet, with what is said about them."""
+"""Items of a folder drawn on one sheet, with their values."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ def changed_beyond(entries: Tensor, length: int) -> Tensor:
 
 
 def test_every_kind_of_the_table_is_tested() -> None:
-    assert {type(make_encoder(space)) for space in SPACES.values()} == set(ENCODERS.values())
+    nearest = {next(kind for kind in type(one).__mro__ if kind in ENCODERS) for one in SPACES.values()}
+    assert nearest == set(ENCODERS)
 
 
 @pytest.mark.parametrize("key", SPACES)
@@ -97,8 +98,8 @@ def test_coordinates_are_two_more_channels() -> None:
     net, pictures = Pictures(3, 36, 40), batch(SPACES["image"], 4)
     whole = nn.Conv2d(5, net.pixels.out_channels, 5, stride=3, padding=1)
     with torch.no_grad():
-        whole.weight.copy_(torch.cat([net.pixels.weight, net.places.weight], dim=1))
-        whole.bias.copy_(net.places.bias)
+        whole.weight.copy_(torch.cat([net.pixels.weight, net.positions.weight], dim=1))
+        whole.bias.copy_(net.positions.bias)
     coordinates = net.coordinates.expand(4, -1, -1, -1)
     plain = net.pool(net.rest(whole(torch.cat([pictures / 255.0, coordinates], dim=1))))
     assert torch.allclose(net(pictures), plain.flatten(2).transpose(1, 2), atol=1e-5)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.imitation import fine_tune
 from agents.policy import ResponsePolicy
+from agents.sft import sft
 from feedback.active_learning import ask, draw_pairs, held_out_accuracy, labelled
 from feedback.annotators import SimulatedAnnotator
 from feedback.collection import draw_prompts
@@ -53,6 +53,6 @@ def test_a_new_task_is_learned(
     """Utility and pair accuracy when it was written: 0.90 and 0.97, 0.44 and 0.81, 0.44 and 0.96."""
     task = make_task(**CONFIGURATIONS[name])
     assert utility(ResponsePolicy(task, 128, 128), name) < blind + 0.08
-    policy = fine_tune(task, epochs=epochs, items=items, features=128, learning_rate=2e-3)
+    policy = sft(task, epochs=epochs, items=items, features=128, learning_rate=2e-3)
     assert utility(policy, name) > least
     assert accuracy(policy, task, name, pairs).low > least_accuracy

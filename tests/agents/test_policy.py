@@ -170,13 +170,8 @@ def test_a_policy_that_heard_other_words_is_refused(tmp_path: Path) -> None:
 
 def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
     task = make_task("caption")
-    with pytest.raises(FileNotFoundError, match=r"policy\.json does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"config\.json does not exist"):
         load_policy(tmp_path, task)
-    (tmp_path / "run" / "agent").mkdir(parents=True)
-    (tmp_path / "run" / "agent" / "config.json").write_text("{}")
-    for trained in ("run", "run/agent"):
-        with pytest.raises(FileNotFoundError, match=r"is a folder of `mm-envs train`: .*save_policy wrote"):
-            load_policy(tmp_path / trained, task)
     save_policy(small(task), task, tmp_path)
     with pytest.raises(ValueError, match="space 'answer'"):
         load_policy(tmp_path, make_task("caption", colours=3))
@@ -186,9 +181,16 @@ def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"policy\.safetensors is damaged"):
         load_policy(tmp_path, task)
-    for text in ("{", "[]", '{"format": 2}', '{"format": 1, "features": "many"}'):
-        (tmp_path / "policy.json").write_text(text)
-        with pytest.raises(ValueError, match=r"policy\.json is damaged"):
+    for text, expected in (
+        ("{", "is not JSON"),
+        ("[]", "format=None"),
+        ('{"format": 2}', "format=2"),
+        ('{"format": 1, "spaces": {}}', "is damaged"),
+        ('{"format": 1, "spaces": {}, "policy": {"features": "many", "hidden": 8}}', "is damaged"),
+        ('{"format": 1, "spaces": 3, "policy": {"features": 8, "hidden": 8}}', "is damaged"),
+    ):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"config\.json.*{expected}|{expected} of .*config\.json"):
             load_policy(tmp_path, task)
 
 
@@ -196,9 +198,10 @@ def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
 def test_sizes_that_the_weights_do_not_have_take_no_memory(features: int, tmp_path: Path) -> None:
     task = make_task("classify", dataset="digits")
     save_policy(small(task), task, tmp_path)
-    config = json.loads((tmp_path / "policy.json").read_text())
-    (tmp_path / "policy.json").write_text(json.dumps({**config, "features": features}))
-    with pytest.raises(ValueError, match=r"policy\.safetensors does not fit policy\.json"):
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["policy"]["features"] = features
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"policy\.safetensors does not fit config\.json"):
         load_policy(tmp_path, task)
 
 

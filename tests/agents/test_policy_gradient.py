@@ -13,18 +13,43 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agents.heads.choice import ChoiceHead
+from agents.learning import learn
+from agents.losses import leave_one_out
 from agents.policy import ResponsePolicy
-from agents.policy_gradient import GradientConfig, leave_one_out, policy_gradient
+from agents.policy_gradient import PGSettings, PolicyGradient
 from mm_envs.engine.vector import MultimodalVectorEnv
-from mm_envs.episodes import Prompts
-from mm_envs.tasks import make_task
-
-Rewarded = Callable[[Prompts, Tensor, "Tensor | None"], Tensor]
+from mm_envs.episodes import Episodes, Judgement
+from mm_envs.tasks import Task, make_task
 
 
-def of_the_answer(table: Tensor) -> Rewarded:
-    """A reward that does not look at the picture."""
-    return lambda prompts, response, length: table[response]
+class Given:
+    """Feedback that is a function of the episodes."""
+
+    sees_reference = deterministic = True
+    scores_prefix = False
+
+    def __init__(self, function: Callable[[Episodes], Tensor]) -> None:
+        self._function = function
+
+    def score(self, episodes: Episodes) -> Judgement:
+        assert not torch.is_grad_enabled()
+        return Judgement(self._function(episodes))
+
+
+def trained(
+    policy: ResponsePolicy, task: Task, reward: Given, updates: int, prompts: int, settings: PGSettings
+) -> PolicyGradient:
+    """Trains a policy in place."""
+    rows = prompts * settings.answers
+    envs = MultimodalVectorEnv(rows, task, feedback=reward, group_size=settings.answers)
+    trainer = PolicyGradient("pg", envs, settings, model=policy)
+    learn(trainer, updates * rows, window=rows)
+    return trainer
+
+
+def of_the_answer(table: Tensor) -> Given:
+    """A reward that does not depend on the picture."""
+    return Given(lambda episodes: table[episodes.response])
 
 
 @given(st.lists(st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3), min_size=1, max_size=5))
@@ -35,8 +60,8 @@ def test_each_answer_is_compared_with_the_mean_of_the_others(rewards: list[list[
     assert torch.allclose(leave_one_out(given), leave_one_out(given + 5))
 
 
-def test_one_answer_is_compared_with_nothing() -> None:
-    for refused in (lambda: leave_one_out(torch.zeros(3, 1)), lambda: GradientConfig(answers=1)):
+def test_one_answer_has_no_advantage() -> None:
+    for refused in (lambda: leave_one_out(torch.zeros(3, 1)), lambda: PGSettings(answers=1)):
         with pytest.raises(ValueError, match="answers=1 is below 2"):
             refused()
 
@@ -62,9 +87,9 @@ def test_the_regularised_optimum_is_the_reference_tilted_by_the_reward() -> None
         return float((best.exp() * (best - probabilities())).sum(1).mean())
 
     before = divergence()
-    config = GradientConfig(steps=120, prompts=16, answers=16, learning_rate=1e-2, kl=beta)
-    updates = policy_gradient(policy, task, of_the_answer(table), config)
-    assert updates[0].kl == pytest.approx(0, abs=1e-6)
+    settings = PGSettings(answers=16, learning_rate=1e-2, kl=beta)
+    points = trained(policy, task, of_the_answer(table), 120, 16, settings).curve.points
+    assert points[0].metrics["kl"] == pytest.approx(0, abs=1e-6)
     assert before > 0.1
     assert divergence() < 0.1 * before
 
@@ -72,29 +97,22 @@ def test_the_regularised_optimum_is_the_reference_tilted_by_the_reward() -> None
 def test_the_reward_is_learned_and_the_reference_stays() -> None:
     task = make_task("vqa", answer="tokens", items=256)
     policy = ResponsePolicy(task, features=16, hidden=16)
-    reference = copy.deepcopy(policy)
 
-    def short(prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
-        assert response.shape == (16, 4, 3)
-        assert length is not None
-        assert not torch.is_grad_enabled()
-        return -length.float()
+    def short(episodes: Episodes) -> Tensor:
+        assert episodes.response_length is not None
+        return -episodes.response_length.float()
 
-    config = GradientConfig(steps=60, prompts=16, learning_rate=1e-2, kl=0)
-    updates = policy_gradient(policy, task, short, config, reference)
-    assert updates[0].reward < -2
-    assert updates[-1].reward > -0.5
+    trainer = trained(policy, task, Given(short), 60, 16, PGSettings(learning_rate=1e-2, kl=0))
+    assert trainer.curve.points[0].reward < -2
+    assert trainer.curve.points[-1].reward > -0.5
     fresh = ResponsePolicy(task, features=16, hidden=16).state_dict()
-    assert all(torch.equal(value, fresh[name]) for name, value in reference.state_dict().items())
+    assert all(torch.equal(value, fresh[name]) for name, value in trainer.reference.state_dict().items())
 
 
-def test_the_same_seed_trains_the_same() -> None:
-    task, states = make_task("classify", dataset="digits"), []
-    for _ in range(2):
-        policy = ResponsePolicy(task, features=8)
-        policy_gradient(policy, task, of_the_answer(torch.arange(10.0)), GradientConfig(steps=2, prompts=4))
-        states.append(policy.state_dict())
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+def test_rows_that_are_no_groups_are_refused() -> None:
+    envs = MultimodalVectorEnv(8, "classify", dataset="digits")
+    with pytest.raises(ValueError, match="group_size=1 of the environment does not fit answers=4: make it"):
+        learn(PolicyGradient("pg", envs), 8)
 
 
 @pytest.mark.parametrize("name", KIND_TASKS)
@@ -104,16 +122,15 @@ def test_answers_of_every_kind_are_rewarded(name: str) -> None:
     policy = ResponsePolicy(task, features=16, hidden=16)
     before = copy.deepcopy(policy.state_dict())
 
-    def reward(prompts: Prompts, response: Tensor, length: Tensor | None) -> Tensor:
-        m, k = response.shape[:2]
-        several = prompts.take(torch.arange(m).repeat_interleave(k))
-        sizes = None if length is None else length.flatten()
+    def score(episodes: Episodes) -> Tensor:
         # The truth, and a little for the form of the answer: an untrained policy rarely hits the truth.
-        worth = task.utility(response.flatten(0, 1), sizes, several.reference).reward.view(m, k)
-        return worth + 0.1 * response.view(m, k, -1).to(torch.float32).mean(2)
+        assert episodes.truth is not None
+        form = episodes.response.reshape(len(episodes), -1).to(torch.float32).mean(1)
+        return episodes.truth.reward + 0.1 * form
 
-    updates = policy_gradient(policy, task, reward, GradientConfig(steps=2, prompts=4, answers=3))
-    assert updates[0].kl == pytest.approx(0, abs=1e-4)
-    assert all(torch.tensor([one.reward, one.kl]).isfinite().all() for one in updates)
+    points = trained(policy, task, Given(score), 2, 4, PGSettings(answers=3)).curve.points
+    assert points[0].metrics["kl"] == pytest.approx(0, abs=1e-4)
+    numbers = [value for point in points for value in (point.reward, point.metrics["kl"])]
+    assert torch.tensor(numbers).isfinite().all()
     head = [key for key in before if key.startswith("head.")]
     assert any(not torch.equal(before[key], policy.state_dict()[key]) for key in head)

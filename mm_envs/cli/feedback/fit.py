@@ -8,7 +8,6 @@ from shlex import quote
 from typing import Any, Literal
 
 from mm_envs.cli.output import console, print_json, shown, with_interval
-from mm_envs.cli.runs import fresh_folder
 from mm_envs.cli.threads import torch_threads
 from mm_envs.names import at_least, one_of
 
@@ -76,6 +75,7 @@ def fit(options: Fit) -> dict[str, Any]:
         FileNotFoundError: There is no store, or no policy.
         FileExistsError: The folder is not empty.
     """
+    from agents.run_folder import fresh_folder
     from feedback.reports import LOSSES, collected, fit_collected
     from feedback.reward_models import FitConfig
     from feedback.store import PreferenceStore

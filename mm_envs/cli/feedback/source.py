@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.run_folder import Setting
 from mm_envs.cli.arguments import key_values, known_id, with_data
-from mm_envs.cli.runs import Setting
 
 
 def setting_of(name: str, given: Sequence[str], data: Path | None, layout: str | None) -> Setting:

@@ -59,5 +59,5 @@ def test_what_is_not_understood_is_refused(spec: str, message: str, task: Task) 
 
 
 def test_a_folder_without_policy_is_named(tmp_path: Path, task: Task) -> None:
-    with pytest.raises(FileNotFoundError, match=r"policy\.json does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"config\.json does not exist"):
         make_sampler(f"policy:{tmp_path}", task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from agents.imitation import fine_tune
+from agents.sft import sft
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, TIE, Answers, Labelled, Pairs
 from feedback.responses import Edits
@@ -28,7 +28,7 @@ def pairs_of_edits(task: Task, n: int, split: str) -> Labelled:
 
 def test_captions_are_told_apart_on_pictures_never_seen() -> None:
     task = make_task("caption")
-    policy = fine_tune(task, epochs=2, items=1024, features=64)
+    policy = sft(task, epochs=2, items=1024, features=64)
     config = FitConfig(freeze="trunk", epochs=12)
     fitted = fit(pairs_of_edits(task, 600, "train"), task, config, initial=policy)
     test = pairs_of_edits(task, 500, "test")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mm_envs import CONFIGURATIONS
 from mm_envs.__main__ import main
-from mm_envs.cli import runs
+from mm_envs.cli.settings import setting_of
 from mm_envs.cli.train import Train
 
 DIGITS = "MMClassify-digits-v0"
@@ -70,7 +70,7 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--set", "split=test"], "--set split=test is not for --set: agents are trained on the train split"),
         (["--set", "feedback=truth"], "is not for --set: use --feedback"),
         (["--set", "output=numpy"], "is not for --set: training has it as it must be"),
-        (["--set", "task=vqa"], "is not for --set: make the agent in Python"),
+        (["--set", "task=vqa"], "is not for --set: train in Python"),
         (["--set", "answer=distribution", "--algo", "dqn"], "algo='dqn' needs Discrete actions"),
         (["--device", "gpu"], "--device gpu is not one of cpu"),
         (["--device", "cudaa"], "--device cudaa is not one of cpu"),
@@ -78,6 +78,9 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--device", "cpu:1"], "--device cpu:1: torch sees 1 of them, counted from 0"),
         (["--feedback", "hashlib:judge"], "module hashlib has no judge"),
         (["--feedback", "nobody"], "feedback='nobody' is not one of"),
+        (["--settings", "gama=1"], "PPOSettings has no argument 'gama' (did you mean gamma?)"),
+        (["--policy", "features"], "--policy features is not key=value"),
+        (["--algo", "pg", "--num-envs", "6"], "group_size=4 does not divide num_envs=6"),
         (["--set", "reward=dense"], "reward='dense' needs feedback"),
     ],
 )
@@ -197,7 +200,10 @@ def test_what_a_command_sets_for_itself_is_put_back(tmp_path: Path) -> None:
 
 def test_training_writes_its_folder(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
-    assert {"agent", "run.json", "curve.csv", "curve.png", "tensorboard"} <= names
+    assert {"agent", "options.json", "run.json", "metrics.jsonl", "episodes.jsonl"} <= names
+    assert {"curve.csv", "curve.png", "tensorboard"} <= names
+    metrics = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert all(isinstance(one["train/value_loss"], float) for one in metrics)
     with (trained / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     steps = [int(row["step"]) for row in rows]
@@ -220,28 +226,22 @@ def test_the_summary_is_what_json_prints(tmp_path: Path, capsys: pytest.CaptureF
     assert set(summary["evaluation"]["policies"]) == {"blind", "random", "trained", "oracle"}
     assert all(Path(path).exists() for path in summary["files"].values())
     # The argument of the environment was kept with the agent.
-    assert runs.setting_of(str(out)).make(1).single_observation_space["image"].shape == (1, 48, 48)
-
-
-def test_dqn_trains(tmp_path: Path) -> None:
-    options = Train(DIGITS, tmp_path / "dqn", algo="dqn", steps=256, num_envs=32, eval_episodes=0)
-    assert options.run() == 0
-    assert runs.setting_of(str(tmp_path / "dqn")).agent is not None
+    assert setting_of(str(out)).make(1).single_observation_space["image"].shape == (1, 48, 48)
 
 
 def test_an_interrupt_saves_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from agents.sb3 import train as sb3
+    from agents import run
 
     def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sb3, "learn", interrupted)
+    monkeypatch.setattr(run, "learn", interrupted)
     out = tmp_path / "run"
     assert main(["train", DIGITS, "--out", str(out), "--num-envs", "8", "--json"]) == 130
     assert _json(capsys)["interrupted"]
-    assert runs.setting_of(str(out)).policy() is not None
+    assert setting_of(str(out)).policy() is not None
 
 
 def test_evaluate_repeats_itself(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -250,7 +250,7 @@ def test_every_loss_learns_from_records_of_all_kinds(loss: str, db: Path, tmp_pa
     [
         (["--loss", "trust"], "--loss trust is not one of bradley_terry"),
         (["--id", "MMVQA-v0"], "holds no records on MMVQA-v0"),
-        (["--initial", "nowhere"], "policy.json does not exist"),
+        (["--initial", "nowhere"], "config.json does not exist"),
         (["--held-out", "-1"], "--held-out -1.0 is below 0"),
         (["--held-out", "1"], "--held-out 1.0 leaves nothing to fit"),
         (["--db", "nothing.db"], "nothing.db does not exist: collect or import feedback first"),

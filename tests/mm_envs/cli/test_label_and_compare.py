@@ -15,12 +15,12 @@ from rich.console import Console
 
 from feedback.active_learning import CandidatePairs, draw_pairs
 from feedback.annotators import make_pool
+from feedback.duel import win_rate
 from feedback.preferences import CHOICES, Pairwise
 from feedback.responses import make_sampler
 from feedback.store import PreferenceStore
 from mm_envs.__main__ import main
 from mm_envs.cli.asking import ask
-from mm_envs.cli.duel import win_rate
 from mm_envs.cli.person import Person, Question
 from mm_envs.tasks import make_task
 from mm_envs.tasks.task import Task
@@ -184,7 +184,7 @@ def test_labels_are_passed_over_and_counted(
         ([ID, "--pairs", "0"], "--pairs 0 is below 1"),
         (["MMDigits-v0"], "'MMDigits-v0' is unknown"),
         ([ID, "--annotator", " "], "--annotator is empty: give your name"),
-        ([ID, "--sampler", "policy:nowhere"], "policy.json does not exist"),
+        ([ID, "--sampler", "policy:nowhere"], "config.json does not exist"),
     ],
 )
 def test_a_label_that_cannot_be_is_refused(
@@ -217,7 +217,7 @@ def test_a_trained_agent_is_no_policy_to_sample_from(
 ) -> None:
     words = ["label", ID, "--annotator", "anna", "--db", str(tmp_path / "feedback.db")]
     assert main([*words, "--sampler", f"policy:{trained}"]) == 1
-    assert "is a folder of `mm-envs train`" in " ".join(capsys.readouterr().err.split())
+    assert "whose policy acts step by step" in " ".join(capsys.readouterr().err.split())
 
 
 def test_swapped_agents_have_swapped_results(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,7 +271,7 @@ def test_a_person_compares_blindly(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["oracle", "blind"], "say with --id which environment"),
+        (["oracle", "blind"], "give --id, the environment"),
         (["oracle", "nowhere/run"], "folder nowhere/run does not exist"),
         (["oracle", "docs"], "folder docs holds no agent: give one that `mm-envs train` wrote"),
         (["oracle", ID], f"agent {ID!r} is not one of random, oracle, blind, nor a folder"),
@@ -307,17 +307,17 @@ def test_agents_of_different_environments_are_refused(
 
 def test_a_win_rate_counts_items_once_and_ties_half(task: Task, pairs: CandidatePairs) -> None:
     pool = make_pool("3 good", task, votes=3)
-    from mm_envs.cli.duel import judged
+    from feedback.duel import votes_of
 
-    labels = judged(pool, task, pairs)
-    rate = win_rate(labels)
+    records = votes_of(pool, task, pairs)
+    rate = win_rate(records)
     assert rate is not None
-    votes = torch.tensor([[1.0, 0.0, 0.5][CHOICES.index(one.choice)] for one in labels]).view(40, 3)
-    assert rate[0] == pytest.approx(votes.mean(1).mean().item())
-    for end in rate[1:]:
+    votes = torch.tensor([[1.0, 0.0, 0.5][CHOICES.index(one.choice)] for one in records]).view(40, 3)
+    assert rate.value == pytest.approx(votes.mean(1).mean().item())
+    for end in (rate.low, rate.high):
         # The ends of Wilson's interval lie 1.96 standard errors of their own from the share.
-        assert abs(end - rate[0]) == pytest.approx(1.959964 * (end * (1 - end) / 40) ** 0.5)
-    with_ties = win_rate(labels, same=60)
+        assert abs(end - rate.value) == pytest.approx(1.959964 * (end * (1 - end) / 40) ** 0.5)
+    with_ties = win_rate(records, same=60)
     assert with_ties is not None
-    assert with_ties[0] == pytest.approx((40 * rate[0] + 30) / 100)
+    assert with_ties.value == pytest.approx((40 * rate.value + 30) / 100)
     assert win_rate([]) is None

@@ -65,7 +65,7 @@ def test_pictures_and_sounds_survive() -> None:
 def test_every_episode_that_was_played_can_be_replayed() -> None:
     import mm_envs
     from mm_envs.cli.gallery import gallery
-    from mm_envs.cli.runs import setting_of
+    from mm_envs.cli.settings import setting_of
 
     played = gallery(setting_of("MMVQA-tokens-v0"), "random", 3, seed=8)
     text = page(played, "title", "subtitle")

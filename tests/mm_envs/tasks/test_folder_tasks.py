@@ -229,16 +229,17 @@ def test_the_blind_search_is_cheap_with_many_words(tmp_path: Path, monkeypatch: 
 
 
 def test_agents_train_on_image_sound_text_and_video(folder_path: Path) -> None:
+    from agents.learning import learn
     from agents.sb3.settings import PPOSettings
-    from agents.sb3.train import learn, make_agent
+    from agents.trainers import make_trainer
 
     envs = made("classify", 8, folder_path)
-    agent = make_agent(
+    trainer = make_trainer(
         "ppo", envs, seed=1, settings=PPOSettings(n_steps=4, n_epochs=1), features=16, hidden=8
     )
-    before = torch.nn.utils.parameters_to_vector(agent.model.policy.parameters()).detach().clone()
-    learn(agent, 64)
-    after = torch.nn.utils.parameters_to_vector(agent.model.policy.parameters())
+    before = torch.nn.utils.parameters_to_vector(trainer.network.parameters()).detach().clone()
+    learn(trainer, 64)
+    after = torch.nn.utils.parameters_to_vector(trainer.network.parameters())
     assert bool(torch.isfinite(after).all())
     assert not torch.equal(before, after)
 

@@ -6,8 +6,8 @@ import gymnasium as gym
 import pytest
 import torch
 
+from agents.baselines import NAMES, baseline_policy
 from agents.evaluate import evaluate
-from mm_envs.cli.policies import NAMES, yardstick
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.tasks import make_task
 from mm_envs.tasks.scores import BASELINES, Baselines, Score, baseline_scores
@@ -27,7 +27,7 @@ def test_scores_are_those_of_episodes(name: str) -> None:
     scores = baseline_scores(_envs(name, 1).task, items=2000, split="test", fit=1000)
     for policy in BASELINES:
         envs = _envs(name, 64)
-        played = evaluate(yardstick(envs, policy), envs, 640)
+        played = evaluate(baseline_policy(envs, policy), envs, 640)
         deviation = float(played.utility.std()) / 640**0.5 + (scores[policy].high - scores[policy].low) / 4
         assert abs(float(played.utility.mean()) - scores[policy].mean) < 4 * deviation + 0.02, policy
 
@@ -66,7 +66,7 @@ def test_an_interval_lies_around_its_mean_and_shrinks() -> None:
     assert many.high - many.low == pytest.approx((few.high - few.low) / 10)
 
 
-def test_every_yardstick_can_act() -> None:
+def test_every_baseline_can_act() -> None:
     assert set(NAMES) == set(BASELINES)
     with pytest.raises(ValueError, match="is not one of"):
-        yardstick(_envs("MMClassify-v0", 2), "clever")
+        baseline_policy(_envs("MMClassify-v0", 2), "clever")

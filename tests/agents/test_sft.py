@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.imitation import TrainingItems, fine_tune
 from agents.policy import ResponsePolicy
+from agents.sft import Examples, one_cycle, sft
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task, make_task
@@ -27,7 +27,7 @@ def test_digits_are_learned() -> None:
     task = make_task("classify", dataset="digits")
     untrained = ResponsePolicy(task, 64, 64)
     assert utility(untrained, task, 300) < 0.3
-    policy = fine_tune(task, epochs=4, items=700, features=64)
+    policy = sft(task, epochs=4, items=700, features=64)
     assert utility(policy, task, 300) > 0.6
 
 
@@ -35,7 +35,7 @@ def test_digits_are_learned() -> None:
 def test_captions_are_learned() -> None:
     """A constant caption reaches 0.16 on these scenes, references of five of seven facts 0.71."""
     task = make_task("caption")
-    policy = fine_tune(task)
+    policy = sft(task)
     assert utility(policy, task, 1000) > 0.55
     assert utility(policy, task, 1000, temperature=1) > 0.42
 
@@ -43,12 +43,23 @@ def test_captions_are_learned() -> None:
 @pytest.mark.parametrize("name", ["caption", "vqa"])
 def test_every_item_is_taught_once_an_epoch(name: str) -> None:
     task = make_task(name, items=70)
-    taught = TrainingItems(task)
-    batches = list(taught.batches(32, torch.Generator().manual_seed(0)))
-    pictures = torch.cat([context["image"] for context, _, _ in batches]).flatten(1)
+    examples = Examples(task)
+    batches = [examples.batch(step, 32) for step in (0, 32, 64)]
+    pictures = torch.cat([batch.context["image"] for batch in batches]).flatten(1)
     whole = task.batch(torch.arange(70), ["image"])["image"].flatten(1)
-    assert [len(answer) for _, answer, _ in batches] == [32, 32, 6]
+    assert [len(batch) for batch in batches] == [32, 32, 6]
     assert torch.equal(pictures.unique(dim=0), whole.unique(dim=0))
+    assert not torch.equal(examples.batch(70, 32).context["image"], batches[0].context["image"])
+
+
+def test_the_schedule_is_that_of_torch() -> None:
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], 1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=1001)
+    for step in range(1000):
+        group, expected = optimizer.param_groups[0], one_cycle(step / 1000)
+        assert (group["lr"], group["betas"][0]) == pytest.approx(expected, abs=0.01)
+        optimizer.step()
+        schedule.step()
 
 
 def test_what_is_taught_is_a_good_answer_to_that_item() -> None:
@@ -77,14 +88,14 @@ def test_absent_references_are_passed_over_and_none_at_all_is_silence() -> None:
 
 def test_the_same_seed_learns_the_same_and_a_given_policy_learns_on() -> None:
     task = make_task("vqa", answer="tokens", items=64)
-    first, second = (fine_tune(task, epochs=1, features=16, seed=2).state_dict() for _ in range(2))
+    first, second = (sft(task, epochs=1, features=16, seed=2).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     policy = ResponsePolicy(task, 16, 16)
-    assert fine_tune(task, policy, epochs=1) is policy
+    assert sft(task, policy, epochs=1) is policy
     assert any(not torch.equal(policy.state_dict()[name], first[name]) for name in first)
 
 
 @pytest.mark.parametrize("arguments", [{"epochs": 0}, {"batch": 0}, {"items": 0}])
 def test_numbers_that_teach_nothing_are_refused(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(arguments))}=0 is below 1"):
-        fine_tune(make_task("vqa"), **arguments)
+        sft(make_task("vqa"), **arguments)

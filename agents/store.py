@@ -1,8 +1,8 @@
-"""A folder of checkpoints that is readable at every moment, whatever is killed when.
+"""A folder of checkpoints that is readable whenever a process is killed.
 
 A checkpoint is a JSON file that names files of tensors with their sizes and digests. Every file is written
-under another name, forced to the disk and renamed; the JSON file comes last, so that a checkpoint is there
-when it is whole. The two newest stay.
+under another name, flushed to the disk and renamed; the JSON file comes last, so a checkpoint exists when all
+of its files do. The two newest are kept.
 """
 
 from __future__ import annotations
@@ -50,18 +50,14 @@ class Stored:
         step: Environment steps that were done.
         values: Its JSON values.
         tensors: The file of its tensors.
-        replay: Files of the replay buffer, oldest first.
+        files: Further files, which later checkpoints share, oldest first.
     """
 
     folder: Path
     step: int
     values: dict[str, Any]
     tensors: StoredFile
-    replay: Sequence[StoredFile] = field(default_factory=tuple)
-
-    def files(self) -> list[StoredFile]:
-        """All files besides the JSON file."""
-        return [self.tensors, *self.replay]
+    files: Sequence[StoredFile] = field(default_factory=tuple)
 
     def load(self) -> dict[str, Tensor]:
         """The tensors, by name."""
@@ -69,11 +65,11 @@ class Stored:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> StoredFile:
-    """Writes a file of tensors; it is there under its name when it is whole.
+    """Writes a file of tensors under another name, flushes and renames it.
 
     Args:
         path: The file.
-        tensors: What shall be in it, on any device.
+        tensors: By name, on any device.
     """
     from safetensors.torch import save_file
 
@@ -99,24 +95,28 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} is damaged ({error}): take an earlier checkpoint") from None
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file under another name, flushes and renames it."""
+    partial = path.with_name(path.name + _PARTIAL)
+    partial.write_text(json.dumps(value, indent=1, default=str) + "\n", encoding="utf-8")
+    _put(partial, path)
+
+
 def write_checkpoint(checkpoint: Stored) -> None:
     """Writes the JSON file of a checkpoint whose other files are there; then the older ones may go.
 
     Args:
-        checkpoint: What to write.
+        checkpoint: The checkpoint.
     """
     folder = checkpoint.folder
     content = {
         "format": FORMAT,
         "step": checkpoint.step,
-        "files": {"tensors": vars(checkpoint.tensors), "replay": [vars(one) for one in checkpoint.replay]},
+        "files": {"tensors": vars(checkpoint.tensors), "shared": [vars(one) for one in checkpoint.files]},
         **checkpoint.values,
     }
-    path = folder / f"step-{checkpoint.step:012}.json"
-    partial = path.with_name(path.name + _PARTIAL)
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     _sync(folder)
-    _put(partial, path)
+    write_json(folder / f"step-{checkpoint.step:012}.json", content)
     _sync(folder)
     _clean(folder)
 
@@ -167,22 +167,22 @@ def _read(path: Path) -> Stored:
             raise ValueError(f"{path} is of another format")
         files, step = values.pop("files"), int(values.pop("step"))
         tensors = _file(path, files["tensors"])
-        replay = tuple(_file(path, one) for one in files["replay"])
+        shared = tuple(_file(path, one) for one in files["shared"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from None
-    checkpoint = Stored(path.parent, step, values, tensors, replay)
-    for one in checkpoint.files():
+    checkpoint = Stored(path.parent, step, values, tensors, shared)
+    for one in (tensors, *shared):
         there = path.with_name(one.name)
         if not there.is_file() or there.stat().st_size != one.size or _digest(there) != one.sha256:
             raise ValueError(f"{there} is not the file that {path.name} was written with")
     return checkpoint
 
 
-def _file(path: Path, said: Mapping[str, Any]) -> StoredFile:
-    name = said["name"]
+def _file(path: Path, entry: Mapping[str, Any]) -> StoredFile:
+    name = entry["name"]
     if not isinstance(name, str) or not _FILE.fullmatch(name):
         raise ValueError(f"{name!r} is no file of a checkpoint")
-    return StoredFile(name, int(said["size"]), str(said["sha256"]))
+    return StoredFile(name, int(entry["size"]), str(entry["sha256"]))
 
 
 def _clean(folder: Path) -> None:
@@ -194,7 +194,7 @@ def _clean(folder: Path) -> None:
     for path in names[:_KEPT]:
         try:
             files = json.loads(path.read_text(encoding="utf-8"))["files"]
-            needed |= {one["name"] for one in (files["tensors"], *files["replay"])}
+            needed |= {one["name"] for one in (files["tensors"], *files["shared"])}
         except (KeyError, TypeError, ValueError):
             continue
     for path in folder.iterdir():

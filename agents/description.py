@@ -1,4 +1,4 @@
-"""What an agent and its training are, as JSON values that can be compared later on."""
+"""A trainer and its environment as JSON values, which can be compared later."""
 
 from __future__ import annotations
 
@@ -7,83 +7,78 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 import torch
 
-from agents.sb3.environment import describe_environment
+from agents.environment import describe_environment
+from agents.trainer import Trainer
 from mm_envs.engine.snapshot import refuse_other
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.spaces import Tokens, to_json
 from mm_envs.tokenizers.table import from_plain
 
-if TYPE_CHECKING:
-    from agents.sb3.train import Agent
-
 _PACKAGES = ("mm-envs", "torch", "stable-baselines3", "gymnasium", "numpy")
-# Where the files of a dataset are may change; whether they are the same is said by its fingerprint.
+# The files of a dataset may move; its fingerprint tells whether they are the same.
 _PLACES = ("path", "cache")
 
 
-def describe(agent: Agent) -> dict[str, Any]:
-    """The algorithm with its settings, the policy, the environment with its spaces, and the packages.
-
-    Args:
-        agent: The agent.
-    """
+def describe(trainer: Trainer) -> dict[str, Any]:
+    """The algorithm with its settings, the policy, the environment with its spaces, and the packages."""
+    envs = trainer.envs
+    task = getattr(getattr(envs, "unwrapped", None), "task", None)
     return {
-        "algo": agent.algo,
-        "seed": agent.seed,
-        "settings": asdict(agent.settings),
-        "policy": agent.policy,
-        "environment": describe_environment(agent.model.env),
-        "dataset": _dataset(agent),
-        **describe_spaces(agent.model.observation_space, agent.model.action_space),
+        "algo": trainer.algo,
+        "seed": trainer.seed,
+        "settings": asdict(trainer.settings),
+        "policy": trainer.policy_arguments,
+        "environment": describe_environment(envs),
+        "dataset": {} if task is None else {"name": task.dataset.name, "fingerprint": task.fingerprint()},
+        **describe_spaces(*single_spaces(envs)),
         "versions": {package: _version(package) for package in _PACKAGES},
     }
 
 
-def describe_training(agent: Agent) -> dict[str, Any]:
+def describe_training(trainer: Trainer) -> dict[str, Any]:
     """``describe``, and what else decides how a training goes on: the engine, the device, the threads.
 
-    Args:
-        agent: The agent, in a ``MultimodalVectorEnv``.
+    Raises:
+        ValueError: The environment is not ours, or is wrapped.
     """
-    envs = engine_of(agent)
     whole = {
-        **describe(agent),
-        "engine": envs.configuration,
-        "device": str(agent.model.device),
+        **describe(trainer),
+        "engine": engine_of(trainer).configuration,
+        "device": str(trainer.device),
         "threads": torch.get_num_threads(),
     }
     return dict(json.loads(json.dumps(whole, default=repr)))
 
 
-def engine_of(agent: Agent) -> MultimodalVectorEnv:
-    """The environment of an agent, if its state can be kept.
+def engine_of(trainer: Trainer) -> MultimodalVectorEnv:
+    """The environment of a trainer, if its state can be kept.
 
     Raises:
-        ValueError: It is another one, or something is wrapped around it.
+        ValueError: It is not ours, or is wrapped.
     """
-    envs = getattr(agent.model.env, "envs", None)
+    envs = trainer.envs
     if not isinstance(envs, MultimodalVectorEnv):
         raise ValueError(
-            f"the state of an environment of type {type(envs or agent.model.env).__name__} cannot be kept: "
-            "give make_agent what gym.make_vec makes, without wrappers, or train without checkpoints"
+            f"the state of an environment of type {type(envs).__name__} cannot be kept: give make_trainer "
+            "what gym.make_vec makes, without wrappers, or train without checkpoints"
         )
     return envs
 
 
 def refuse_other_training(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuses an agent that is not the one whose training shall go on; other packages get a warning.
+    """Refuses a trainer that is not the one of a training to resume; other packages get a warning.
 
     Args:
         was: ``describe_training`` of the training.
-        now: That of the agent that shall go on with it.
+        now: That of the trainer that resumes it.
 
     Raises:
-        ValueError: Something differs; the sentence says what it was and what it is.
+        ValueError: Something differs; the message names both values.
     """
     for name in ("algo", "seed", "device"):
         refuse_other({name: was[name]}, {name: now[name]}, "the training")
@@ -96,13 +91,20 @@ def refuse_other_training(was: Mapping[str, Any], now: Mapping[str, Any]) -> Non
     refuse_other_spaces(was, now)
     refuse_other(was["engine"], now["engine"], "the environment")
     others = {"threads": "torch's threads", **{package: package for package in _PACKAGES}}
-    for name, said in others.items():
+    for name, label in others.items():
         old, new = (one.get(name, one["versions"].get(name)) for one in (was, now))
         if old != new:
             warnings.warn(
-                f"{said}: {old} when the training began and {new} now, so its last bits may differ",
+                f"{label}: {old} when the training began and {new} now, so its last bits may differ",
                 stacklevel=3,
             )
+
+
+def single_spaces(envs: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
+    """The spaces of one observation and one action of a vector environment, of ours or of a library."""
+    if isinstance(envs, gym.vector.VectorEnv):
+        return envs.single_observation_space, envs.single_action_space
+    return envs.observation_space, envs.action_space
 
 
 def describe_spaces(observation: gym.Space[Any], action: gym.Space[Any]) -> dict[str, Any]:
@@ -146,12 +148,6 @@ def _digests(training: Mapping[str, Any]) -> dict[str, Any]:
     return {f"vocabulary {key!r}": digest for key, digest in training["vocabularies"].items()}
 
 
-def _dataset(agent: Agent) -> dict[str, str]:
-    """The name and the fingerprint of the dataset, where there is one."""
-    task = getattr(getattr(agent.model.env, "envs", None), "task", None)
-    return {} if task is None else {"name": task.dataset.name, "fingerprint": task.fingerprint()}
-
-
 def _plain(space: gym.Space[Any]) -> Any:
     try:
         return json.loads(to_json(space))
@@ -163,10 +159,10 @@ def _short(space: Mapping[str, Any] | None) -> str:
     """A space in a few words, a vocabulary by its digest."""
     if space is None:
         return "missing"
-    said = {key: value for key, value in space.items() if key != "kind"}
-    if "vocabulary" in said:
-        said["vocabulary"] = from_plain(said["vocabulary"]).digest
-    return f"{space['kind']}({', '.join(f'{key}={value}' for key, value in said.items())})"
+    entries = {key: value for key, value in space.items() if key != "kind"}
+    if "vocabulary" in entries:
+        entries["vocabulary"] = from_plain(entries["vocabulary"]).digest
+    return f"{space['kind']}({', '.join(f'{key}={value}' for key, value in entries.items())})"
 
 
 def _version(package: str) -> str:

@@ -13,10 +13,10 @@ import gymnasium as gym
 import pytest
 import torch
 
-from agents.sb3.checkpoint import load, read_config, save
-from agents.sb3.environment import stored_environment
+from agents.agent_folder import load, read_config, save
+from agents.environment import stored_environment
 from agents.sb3.settings import PPOSettings
-from agents.sb3.train import make_agent
+from agents.trainers import make_trainer
 from mm_envs import Episodes, Judgement
 from mm_envs.__main__ import main
 
@@ -51,7 +51,7 @@ def sprung(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def saved(folder: Path, **arguments: Any) -> Path:
     envs = gym.make_vec("MMClassify-digits-v0", 2, **{"feedback": "truth", **arguments})
-    return save(make_agent("ppo", envs, features=8, hidden=0, settings=PPOSettings(n_steps=4)), folder)
+    return save(make_trainer("ppo", envs, features=8, hidden=0, settings=PPOSettings(n_steps=4)), folder)
 
 
 def tampered(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -1,4 +1,4 @@
-"""How the environment of an agent is written into a file, and read as what it is: words of a stranger."""
+"""The environment of an agent in a file, which is untrusted input when it is read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from stable_baselines3.common.vec_env.base_vec_env import VecEnv
-
-from agents.sb3.vec_env import DeviceVecEnv
 from mm_envs.feedback_sources import FEEDBACKS
 from mm_envs.names import one_of
 from mm_envs.tasks import CONFIGURATIONS
@@ -18,12 +15,12 @@ NOT_STORED = (*OF_THE_CALLER, *OF_THE_MACHINE)
 _IN_PYTHON = "make the environment yourself in Python and load the agent into it"
 
 
-def describe_environment(vec_env: VecEnv | None) -> dict[str, Any]:
+def describe_environment(envs: object) -> dict[str, Any]:
     """What makes an environment again, where it was made by its id: ``id``, ``kwargs`` and ``not_stored``.
 
-    ``not_stored`` names the arguments that JSON cannot hold (a judge that is an object, for instance).
+    ``not_stored`` names the arguments that JSON cannot hold (a feedback that is an object, for instance).
     """
-    spec = getattr(vec_env.envs.unwrapped, "spec", None) if isinstance(vec_env, DeviceVecEnv) else None
+    spec = getattr(getattr(envs, "unwrapped", None), "spec", None)
     if spec is None:
         return {}
     arguments = {name: value for name, value in spec.kwargs.items() if name not in NOT_STORED}
@@ -34,7 +31,7 @@ def describe_environment(vec_env: VecEnv | None) -> dict[str, Any]:
 def stored_environment(config: Mapping[str, Any], feedback: str | None = None) -> tuple[str, dict[str, Any]]:
     """The id and the arguments that make the environment of an agent again.
 
-    A file may come from anybody, and ``module:attribute`` strings run code. So only registered ids and the
+    A file is untrusted, and ``module:attribute`` strings run code. So only registered ids and the
     names of the tables of tasks, datasets and feedback are accepted from it.
 
     Args:
@@ -81,8 +78,8 @@ def _check(name: str, value: Any) -> None:
         raise ValueError(f"{_stored(wrong)}: {cure}")
 
 
-def _stored(said: str) -> str:
-    return f"config.json of the agent says {said}"
+def _stored(message: str) -> str:
+    return f"config.json of the agent says {message}"
 
 
 def _missing(name: str) -> str:

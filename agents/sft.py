@@ -1,0 +1,236 @@
+"""Supervised fine-tuning: a policy learns to answer as the references do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.gradient import GradientTrainer, scores
+from agents.learning import learn
+from agents.losses import imitation_loss
+from agents.policy import ResponsePolicy
+from agents.rollout import Rollout, draw_rollout, log_probs
+from agents.trainer import Update
+from mm_envs.engine.pool import shared_pool
+from mm_envs.engine.vector import MultimodalVectorEnv
+from mm_envs.names import at_least, whole
+from mm_envs.random import fold, stream
+from mm_envs.tasks.play import turns_of
+from mm_envs.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class SFTSettings:
+    """Settings of supervised fine-tuning.
+
+    Attributes:
+        items: How many of the training items are used; None for all.
+        batch: Items an update.
+        learning_rate: The highest of the schedule.
+        weight_decay: Of AdamW.
+        probes: How often answers of the policy are scored for the learning curve; 0 for never.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    items: int | None = None
+    batch: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    probes: int = 50
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch", self.batch), ("items", 1 if self.items is None else self.items)):
+            whole(name, value)
+            at_least(name, value, 1)
+        at_least("probes", self.probes, 0)
+
+
+class SFT(GradientTrainer):
+    """Cross-entropy on good answers to the training items; a step is one item.
+
+    The loss is ``imitation_loss``, all parts of an answer summed. Of items with several references each epoch
+    takes one at random, so the policy learns all of them. AdamW (Loshchilov and Hutter, 2017, arXiv
+    1711.05101) under the one-cycle schedule (Smith, 2018, arXiv 1803.09820). The feedback decides nothing:
+    it scores answers of the policy for the learning curve.
+    """
+
+    Settings = SFTSettings
+    settings: SFTSettings
+
+    def __init__(
+        self,
+        algo: str,
+        envs: Any,
+        settings: SFTSettings | None = None,
+        policy_arguments: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+        model: ResponsePolicy | None = None,
+    ) -> None:
+        super().__init__(algo, envs, settings, policy_arguments, seed, device, model)
+        self.examples = Examples(self.task, self.settings.items, self.engine.device, seed)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        return torch.optim.AdamW(self.model.parameters(), rate, weight_decay=decay, fused=True)
+
+    def schedule(self) -> None:
+        """One cycle of learning rate and momentum."""
+        factor, momentum = one_cycle(self._step / self.total)
+        for group in self.optimizer.param_groups:
+            group["lr"], group["betas"] = factor * self.settings.learning_rate, (momentum, 0.999)
+
+    def collect(self) -> Rollout:
+        """The next items of the epoch with one good answer each."""
+        batch = self.examples.batch(self._step, self.settings.batch)
+        return batch.take(torch.arange(min(len(batch), self.total - self._step)))
+
+    def loss(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
+        """The cross-entropy."""
+        return imitation_loss(log_probs(self.model, rollout.to(self.device))), {}
+
+    def update(self) -> Update:
+        """One update; sometimes answers of the policy are scored, too."""
+        before, probes = self._step, self.settings.probes
+        update = super().update()
+        if probes and self._step * probes // self.total > before * probes // self.total:
+            probe = draw_rollout(self.model, self.engine, temperature=0)
+            return Update(*scores(probe), update.metrics)
+        return update
+
+
+class Examples:
+    """Training items of a task with good answers to them.
+
+    Args:
+        task: The task.
+        items: How many items, at most; None for all of the train split.
+        device: Where they live.
+        seed: Decides the order of each epoch and, of several references, which one.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> examples = Examples(make_task("vqa", answer="tokens"), items=5)
+        >>> batch = examples.batch(step=0, size=4)
+        >>> len(examples), tuple(batch.response.shape)
+        (5, (4, 1, 3))
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        items: int | None = None,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        self._task, self._device, self._seed = task, torch.device(device), seed
+        self._pool = shared_pool(task, "train", self._device)
+        self._size = self._pool.size if items is None else min(items, self._pool.size)
+        self._order = lru_cache(maxsize=1)(self._order_of)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def _order_of(self, epoch: int) -> Tensor:
+        hashes = fold(stream(self._seed, "order of fine-tuning"), epoch, torch.arange(self._size))
+        return hashes.argsort().to(self._device)
+
+    def batch(self, step: int, size: int) -> Rollout:
+        """The items from a step on, with one good answer each; an epoch takes every item once.
+
+        Args:
+            step: Items taken before.
+            size: How many; fewer at the end of an epoch.
+        """
+        task, pool = self._task, self._pool
+        epoch, start = divmod(step, self._size)
+        rows = self._order(epoch)[start : start + size]
+        if self._device.type == "cpu":
+            pool.ensure(rows)
+        context = {key: pool.rows(field, rows) for key, field in task.context.items()}
+        reference = {field: pool.rows(field, rows) for field in task.reference}
+        hashes = fold(stream(self._seed, "references of fine-tuning", self._device), epoch, rows)
+        answer = task.good(reference, hashes)
+        fields = {**{task.context[key]: value for key, value in context.items()}, **reference}
+        key = torch.stack([torch.zeros_like(rows), rows, torch.zeros_like(rows)], 1)
+        turns = turns_of(task, answer, fields, key)
+        several = None if turns is None else {name: value[:, None] for name, value in turns.items()}
+        return Rollout(context, answer[:, None], turns=several)
+
+
+def one_cycle(share: float) -> tuple[float, float]:
+    """The one-cycle schedule with the defaults of ``torch.optim.lr_scheduler.OneCycleLR``.
+
+    Args:
+        share: The share of the training that is done, 0 to 1.
+
+    Returns:
+        The learning rate as a factor of the highest, and the first beta of Adam.
+
+    Example:
+        >>> [round(one, 6) for one in (*one_cycle(0.0), *one_cycle(0.3))]
+        [0.04, 0.95, 1.0, 0.85]
+    """
+    rising = share < 0.3
+    done = share / 0.3 if rising else (share - 0.3) / 0.7
+    weight = (1 + math.cos(math.pi * done)) / 2
+    first, last = ((1 / 25, 0.95), (1.0, 0.85)) if rising else ((1.0, 0.85), (1 / 250_000, 0.95))
+    rate, momentum = (end + (begin - end) * weight for begin, end in zip(first, last, strict=True))
+    return rate, momentum
+
+
+def sft(
+    task: Task,
+    policy: ResponsePolicy | None = None,
+    *,
+    epochs: int = 10,
+    items: int | None = None,
+    features: int = 128,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
+    weight_decay: float = 1e-2,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> ResponsePolicy:
+    """Trains a policy on a task with ``SFT``, without an environment.
+
+    Args:
+        task: The task whose references or right answers are learned.
+        policy: A policy to train in place; None makes a new one.
+        epochs: How often each item is seen.
+        items: How many of the training items; None for all.
+        features: Numbers per context and per hidden state of a new policy.
+        batch: Items an update.
+        learning_rate: The highest of the schedule.
+        weight_decay: Of AdamW.
+        seed: Decides the weights of a new policy, and the order.
+        device: Where it is trained.
+
+    Returns:
+        The policy that was trained: the one given, or a new one.
+
+    Raises:
+        ValueError: The kind of answers has no head, or a number is out of its range.
+
+    Example:
+        >>> from mm_envs.tasks import make_task
+        >>> policy = sft(make_task("classify", dataset="digits"), epochs=1, items=64, features=16)
+        >>> policy.features
+        16
+    """
+    whole("epochs", epochs)
+    at_least("epochs", epochs, 1)
+    settings = SFTSettings(items, batch, learning_rate, weight_decay, probes=0)
+    sizes = {"features": features, "hidden": features}
+    envs = MultimodalVectorEnv(1, task, feedback="truth", device=device)
+    trainer = SFT("sft", envs, settings, sizes, seed, model=policy)
+    learn(trainer, epochs * len(trainer.examples))
+    return trainer.model

@@ -1,0 +1,74 @@
+"""The table of trainers. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from agents.trainer import Trainer
+from mm_envs.names import one_of
+
+TRAINERS: dict[str, str] = {
+    "sft": "agents.sft:SFT",
+    "pg": "agents.policy_gradient:PolicyGradient",
+    "ppo": "agents.sb3.trainer:PPOTrainer",
+    "a2c": "agents.sb3.trainer:A2CTrainer",
+    "dqn": "agents.sb3.trainer:DQNTrainer",
+}
+
+
+def trainer_class(algo: str) -> type[Trainer]:
+    """The class of a trainer.
+
+    Raises:
+        ValueError: There is no such trainer.
+
+    Example:
+        >>> trainer_class("sft").Settings.__name__
+        'SFTSettings'
+    """
+    if algo not in TRAINERS:
+        raise ValueError(one_of("algo", algo, TRAINERS))
+    module, _, name = TRAINERS[algo].partition(":")
+    found: type[Trainer] = getattr(import_module(module), name)
+    return found
+
+
+def make_trainer(
+    algo: str,
+    envs: Any,
+    *,
+    seed: int = 0,
+    settings: Any = None,
+    device: Any = None,
+    **policy: Any,
+) -> Trainer:
+    """An untrained trainer. The process-wide generators are left as they were.
+
+    Args:
+        algo: A name of ``TRAINERS``.
+        envs: A vector environment of ``gym.make_vec``; ppo, a2c and dqn take a ``VecEnv`` of
+            Stable-Baselines3, too.
+        seed: Decides initial weights, exploration, episodes and draws.
+        settings: Of the algorithm, see ``trainer_class(algo).Settings``; None for the defaults.
+        device: Where the policy lives; None for the device of the environment.
+        policy: Arguments of the network, such as ``features`` and ``hidden``.
+
+    Raises:
+        ValueError: A name is unknown, or an argument does not fit.
+
+    Example:
+        >>> from mm_envs.engine.vector import MultimodalVectorEnv
+        >>> envs = MultimodalVectorEnv(8, "classify", dataset="digits", feedback="truth")
+        >>> make_trainer("pg", envs, features=16).step
+        0
+    """
+    kind: Any = trainer_class(algo)
+    made: Trainer = kind(algo, envs, settings=settings, policy_arguments=policy, seed=seed, device=device)
+    return made
+
+
+def make_settings(algo: str, given: Mapping[str, Any]) -> Any:
+    """Settings of an algorithm from names and numbers; see ``Trainer.make_settings``."""
+    return trainer_class(algo).make_settings(given)
