@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("mm_envs", "agents", "feedback", "benchmarks")
 
@@ -62,7 +60,6 @@ def test_circles_are_found() -> None:
     assert sorted(circles(imports)) == [["a", "b", "c"], ["f", "g"]]
 
 
-@pytest.mark.xfail(reason="some are still being removed", strict=False)
 def test_no_modules_import_each_other() -> None:
     known = modules()
     assert list(circles({name: imported(file, known) for name, file in known.items()})) == []
