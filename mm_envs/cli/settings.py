@@ -42,4 +42,6 @@ def setting_of(
         return Setting(run.id, with_moved_data(run.arguments, data, layout), run.agent, device)
     if target in CONFIGURATIONS or target.startswith("MM"):
         return Setting(known_id(target), with_data(given, data, layout), None, device)
-    raise FileNotFoundError(f"{target} is neither a folder that `mm-envs train` wrote nor an id of `mm-envs list`")
+    raise FileNotFoundError(
+        f"{target} is neither a folder that `mm-envs train` wrote nor an id of `mm-envs list`"
+    )
