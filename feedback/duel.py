@@ -15,6 +15,7 @@ from feedback.active_learning.pairs import heard
 from feedback.annotators import AnnotatorPool
 from feedback.collection import draw_prompts
 from feedback.preferences import Pairwise
+from mm_envs.engine.ticket import Ticket
 from mm_envs.statistics import Interval, mean_interval, wilson_interval
 from mm_envs.tasks.task import Task
 
@@ -139,7 +140,7 @@ def play_duel(
     names = " against ".join(
         policy if setting.agent is None else f"agent {setting.agent.parent.name}" for policy, setting in sides
     )
-    pairs = CandidatePairs(prompts, torch.stack(responses, 1), length, names, list(tickets))
+    pairs = CandidatePairs(prompts, torch.stack(responses, 1), length, names, Ticket.parse(tickets[0]))
     return heard(task, pairs), task
 
 

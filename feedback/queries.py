@@ -241,9 +241,6 @@ def divide(
     Returns:
         One number a round, never rising.
 
-    Raises:
-        ValueError: An argument is out of its range.
-
     Example:
         >>> divide(100, 4, "hyperbolic")
         (33, 26, 22, 19)

@@ -26,11 +26,7 @@ from mm_envs.names import at_least
 
 
 def check_feedback(feedback: Feedback) -> None:
-    """Refuses feedback that cannot score a foreign environment.
-
-    Raises:
-        ValueError: It is no feedback source, or one that sees the reference.
-    """
+    """Refuses feedback that cannot score a foreign environment."""
     if not hasattr(feedback, "sees_reference"):
         raise ValueError(
             f"{type(feedback).__name__} is no feedback source: give one, for instance "
@@ -44,11 +40,7 @@ def check_feedback(feedback: Feedback) -> None:
 
 
 def rewards_of(steps: Transitions, feedback: Feedback, adapter: Adapter) -> NDArray[np.float32]:
-    """The rewards of n steps, (n,) float32, in one call.
-
-    Raises:
-        ValueError: The adapter makes more or fewer episodes than steps, or a reward is not finite.
-    """
+    """The rewards of n steps, (n,) float32, in one call."""
     with torch.no_grad():
         episodes = adapter(steps)
         if len(episodes) != len(steps):

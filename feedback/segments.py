@@ -36,9 +36,6 @@ def collect_segments(
         seed: Seeds the environment.
         across: Whether a segment goes on with the next episode; otherwise it ends with the first.
 
-    Raises:
-        ValueError: ``steps`` is below 1.
-
     Example:
         >>> envs = gym.make_vec("MMCaption-v0", num_envs=3)
         >>> segments = collect_segments(envs, lambda seen: torch.ones(3, dtype=torch.int64), 4, seed=0)

@@ -147,7 +147,7 @@ def records(
     """
     return pairwise_records(
         task,
-        list(pairs.tickets),
+        pairs.tickets,
         pairs.response[:, 0],
         pairs.response[:, 1],
         votes.choice,

@@ -15,7 +15,6 @@ from feedback.active_learning.loop import Plan, Round, Scorer, collect
 from feedback.active_learning.pairs import CandidatePairs, draw_pairs, seed_of
 from feedback.annotators import AnnotatorPool, make_pool
 from feedback.collection import task_of
-from feedback.labelling import Labelling
 from feedback.preferences import CHOICES, Answers, Labelled, Pairwise
 from feedback.queries import divide
 from feedback.responses import Sampler, make_sampler
@@ -80,11 +79,7 @@ class Collection:
         split: str = "train",
         members: int = 3,
     ) -> Collection:
-        """The collection of an environment id and the names of annotators and sampler.
-
-        Raises:
-            ValueError: There is no such annotator, sampler or split, or more votes than annotators.
-        """
+        """The collection of an environment id and the names of annotators and sampler."""
         task = task_of(name, split=split, **arguments)
         pool = make_pool(annotators, task, votes, plan.seed)
         return cls(name, arguments, task, make_sampler(sampler, task), pool, plan, split, members)
@@ -106,14 +101,13 @@ class Collection:
         """
         earlier = self.stored(store)
         before, given = 0 if earlier is None else len(earlier), list[Pairwise]()
-        service = Labelling(store, overlap=self.pool.votes)
         for one in self.rounds(earlier):
             rows = (one.asked.round == one.number).nonzero()[:, 0]
             asked, pairs = one.asked.take(rows), one.pairs.take(rows)
             chooser = self._versions.get(one.number - 1, "")
             labels = records(self.task, pairs, asked, self.pool.names, chooser)
             queries = queries_of(self.task, pairs, chooser)
-            service.submit_all(labels, queries, items_of(self.task, pairs))
+            store.submit(labels, items_of(self.task, pairs), queries)
             given += labels
             progress(one.number, len(one.asked))
         pairs_asked = max(before, self.plan.budget) if given or before else 0

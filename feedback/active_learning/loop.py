@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from feedback.active_learning.asking import QueryLog, ask, labelled, names_of
-from feedback.active_learning.pairs import CandidatePairs, draw_pairs, joined, seed_of
+from feedback.active_learning.pairs import CandidatePairs, draw_pairs, seed_of
 from feedback.annotators import AnnotatorPool, Comparer
 from feedback.preferences import Answers, Labelled
 from feedback.queries import QUERIES, SCHEDULES, divide, pair_features, select
@@ -45,9 +45,6 @@ class Plan:
         schedule: How the budget is divided, a key of ``feedback.queries.SCHEDULES``.
         seed: Decides candidates and choices.
         sizes: How many queries each round has, where this is not what the schedule gives.
-
-    Raises:
-        ValueError: A value is out of its range.
     """
 
     budget: int = 180
@@ -174,7 +171,9 @@ class _Learner:
         """The ensemble after a round."""
         if self._last is None or self._last.number != number:
             rounds = sorted(set(asked.round.tolist()))
-            pairs = joined([self._asked_about(one, asked.row[asked.round == one]) for one in rounds])
+            pairs = CandidatePairs.join(
+                [self._asked_about(one, asked.row[asked.round == one]) for one in rounds]
+            )
             labels = labelled(pairs, asked, names_of(self.annotators))
             self._last = Round(number, pairs, asked, labels, self._learn(labels, number))
         return self._last

@@ -21,9 +21,6 @@ class Votes:
         items: How many items there are.
         annotators: How many annotators there are.
         classes: How many labels there are to choose from.
-
-    Raises:
-        ValueError: The tensors differ in length, or a number is out of its range.
     """
 
     item: Tensor
@@ -117,7 +114,6 @@ class DawidSkene:
     Attributes:
         prior: p, (classes,) float64, after ``fit``.
         confusion: pi, (annotators, classes, classes) float64: true label, then the label that is given.
-        steps_taken: After how many steps it converged.
 
     Example:
         >>> item, who = torch.arange(20).repeat_interleave(3), torch.arange(3).repeat(20)
@@ -133,7 +129,6 @@ class DawidSkene:
     tolerance: float = 1e-6
     prior: Tensor = field(init=False, repr=False)
     confusion: Tensor = field(init=False, repr=False)
-    steps_taken: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Checks the arguments."""
@@ -153,11 +148,10 @@ class DawidSkene:
         # An item without votes is left out of the prior.
         seen = share.sum(1) > 0
         chance = share
-        for taken in range(1, self.steps + 1):
+        for _ in range(self.steps):
             self.prior = chance[seen].mean(0)
             self.confusion = self._confusion(votes, chance)
             before, chance = chance, self.predict_proba(votes)
-            self.steps_taken = taken
             if float((chance - before)[seen].abs().max()) < self.tolerance:
                 break
         return self

@@ -29,9 +29,6 @@ class Bias(Protocol):
         Args:
             task: Whose answers are seen.
             perceive: What is seen without the bias.
-
-        Raises:
-            ValueError: The bias does not fit the task.
         """
         ...
 
@@ -177,9 +174,6 @@ def make_bias(bias: Bias | Mapping[str, Any]) -> Bias:
     Args:
         bias: ``{"kind": ..., argument: value, ...}`` with a kind of ``BIASES``.
 
-    Raises:
-        ValueError: There is no such bias, or it does not take such arguments.
-
     Example:
         >>> make_bias({"kind": "blind", "modalities": ["audio"]})
         Blind(modalities=('audio',))
@@ -200,11 +194,7 @@ def make_bias(bias: Bias | Mapping[str, Any]) -> Bias:
 
 
 def perceived_through(task: Task, biases: tuple[Bias, ...]) -> Perception:
-    """What is perceived of answers to a task through some biases, the first one nearest to the truth.
-
-    Raises:
-        ValueError: A bias does not fit the task, or ``Blind`` is not the first.
-    """
+    """What is perceived of answers to a task through some biases, the first one nearest to the truth."""
 
     def truth(episodes: Episodes) -> Tensor:
         return true_utility(task, episodes).reward

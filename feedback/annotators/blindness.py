@@ -59,10 +59,7 @@ def blind_perception(task: Task, missing: Collection[str]) -> Callable[[Episodes
 def _stripping(
     task: Task, unseen: Collection[str]
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """Leaves out the words about parts that are not perceived; None if the words are not known.
-
-    Only so is an invented fact that is not seen no fault, and does not decide which object is meant.
-    """
+    """Leaves out the words about parts that are not perceived; None if the words are not known."""
     if not isinstance(task, Caption) or not isinstance(task.grader, CaptionGrader):
         return None
     grader = task.grader

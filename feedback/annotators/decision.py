@@ -42,9 +42,6 @@ class Decision:
         fatigue: After how many labels half of the attention is gone; infinity never tires. Without attention
             half of the choices are turned round.
 
-    Raises:
-        ValueError: An argument is out of its range.
-
     Example:
         >>> differences = torch.tensor([0.0, 1.0]) * 2**0.5
         >>> Decision(rationality=2.0).probability(differences).tolist()

@@ -16,9 +16,6 @@ def answer_hashes(episodes: Episodes, word: int) -> Tensor:
     Args:
         episodes: n episodes with keys.
         word: Who draws what for, see ``mm_envs.random.purpose``.
-
-    Raises:
-        ValueError: The episodes carry no key.
     """
     return fold(
         key_hashes(_key(episodes), word), response_hashes(episodes.response, episodes.response_length)
@@ -33,9 +30,6 @@ def pair_hashes(first: Episodes, second: Episodes, word: int) -> tuple[Tensor, T
 
     Returns:
         Hashes (n,) int64, and 1 or -1, (n,) float32; 1 for two equal answers.
-
-    Raises:
-        ValueError: The episodes carry no key, or there are not as many of the one as of the other.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} answers cannot be compared with {len(second)}: give pairs")

@@ -32,9 +32,6 @@ class AnnotatorFeedback:
         scale: The standard deviation of ``log2(gain)`` and of ``offset`` among annotators.
         seed: Which annotator it is: decides gain, offset and noise.
 
-    Raises:
-        ValueError: An argument is out of its range.
-
     Example:
         >>> from mm_envs.tasks import make_task
         >>> annotator = AnnotatorFeedback(make_task("classify", dataset="digits"), scale=0.0)

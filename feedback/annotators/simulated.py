@@ -54,9 +54,6 @@ class SimulatedAnnotator:
         seconds: The median latency of an easy comparison; close ones take up to twice as long.
         seed: Which person it is: decides all draws.
 
-    Raises:
-        ValueError: An argument is out of its range, or a bias does not fit the task.
-
     Example:
         >>> from mm_envs.tasks import make_task
         >>> task = make_task("classify", dataset="digits")

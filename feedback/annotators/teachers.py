@@ -44,9 +44,6 @@ def make_annotator(kind: str, task: Task, /, **arguments: Any) -> SimulatedAnnot
         task: The task whose answers are judged.
         arguments: Other arguments of ``SimulatedAnnotator``; they win over those of the table.
 
-    Raises:
-        ValueError: The name or an argument is unknown, or a value is out of its range.
-
     Example:
         >>> from mm_envs.tasks import make_task
         >>> make_annotator("mistake", make_task("classify", dataset="digits")).decision.mistakes

@@ -67,11 +67,7 @@ def nearest_better(
 def remark(
     task: Task, episodes: Episodes, perceive: Perception, sharp: float, hashes: Tensor, turned: Tensor
 ) -> Remarks:
-    """Remarks on the word that matters most, see ``SimulatedAnnotator.critique``.
-
-    Raises:
-        ValueError: The answers are not words.
-    """
+    """Remarks on the word that matters most, see ``SimulatedAnnotator.critique``."""
     kind, seen, changes = task.answer, perceive(episodes), []
     response, length = episodes.response, episodes.response_length
 

@@ -16,7 +16,7 @@ from feedback.labelling.assignments import Assignment, held, lease, leases, open
 from feedback.preferences.items import Item
 from feedback.preferences.query import Query
 from feedback.preferences.records import KINDS, Pairwise, Record
-from feedback.store import Conflict, PreferenceStore, Receipt, schema
+from feedback.store import Conflict, PreferenceStore, schema
 from feedback.store.rows import described, form_of_row, stored
 from mm_envs.names import at_least, one_of
 
@@ -111,12 +111,6 @@ class Labelling:
             ValueError: There is no such query, or the answer is none.
         """
         return self._store(annotator, query, answer, revise=False)
-
-    def submit_all(
-        self, records: Iterable[Record], queries: Iterable[Query] = (), items: Iterable[Item] = ()
-    ) -> Receipt:
-        """Stores labels of many annotators, with queries and items, all or none; no leases are needed."""
-        return self.store.submit(records, items, queries)
 
     def revise(self, annotator: str, query: str, **answer: Any) -> Record:
         """Stores a new label that supersedes the earlier one of the annotator on the query.

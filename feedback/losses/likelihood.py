@@ -36,9 +36,6 @@ class PairLikelihood(nn.Module):
         amount: The margin, epsilon or eta of that loss.
         ties: "half_label" (target 0.5), or "rao_kupper" or "davidson", whose width or strength of ties is
             learnt; these two go with "bradley_terry".
-
-    Raises:
-        ValueError: There is no such loss, or it does not go with those ties.
     """
 
     def __init__(self, loss: str = "bradley_terry", amount: float = 0.1, ties: str = "half_label") -> None:
@@ -99,9 +96,6 @@ class Likelihood(nn.Module):
         annotators: How many annotators have a scale of their own: w sees e^(g_w) r + o_w when rating and
             approving; g and o have standard normal priors. 0: all share one scale.
         labels: How many labels there are in all, by which the priors are divided.
-
-    Raises:
-        ValueError: ``levels`` is below 2.
     """
 
     def __init__(

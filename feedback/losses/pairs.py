@@ -60,9 +60,6 @@ def label_smoothing(difference: Tensor, target: Tensor, epsilon: float) -> Tenso
         target: p, (n,) float in [0, 1].
         epsilon: e in [0, 0.5].
 
-    Raises:
-        ValueError: ``epsilon`` is out of its range.
-
     Example:
         >>> label_smoothing(torch.tensor([0.0]), torch.tensor([1.0]), 0.1)
         tensor([0.6931])
@@ -83,9 +80,6 @@ def noise_mix(difference: Tensor, target: Tensor, eta: float) -> Tensor:
         difference: d = r1 - r2, (n,) float.
         target: p, (n,) float in [0, 1].
         eta: How often the coin decides, in [0, 1).
-
-    Raises:
-        ValueError: ``eta`` is out of its range.
 
     Example:
         >>> noise_mix(torch.tensor([-1e4]), torch.tensor([1.0]), 0.5)
@@ -178,9 +172,6 @@ PAIR_LOSSES = {
 
 def pair_loss(name: str, difference: Tensor, target: Tensor, amount: float) -> Tensor:
     """A loss of pairs by its name; ``amount`` is its margin, epsilon or eta.
-
-    Raises:
-        ValueError: There is no such loss.
 
     Example:
         >>> pair_loss("noise_mix", torch.tensor([0.0]), torch.tensor([1.0]), 0.1)

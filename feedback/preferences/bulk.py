@@ -61,9 +61,6 @@ def pairwise_records(
         reward_model: The version of the reward model that chose the queries.
         at: When, in seconds since 1970; None: now.
 
-    Raises:
-        ValueError: A shape does not fit, or there is no such choice or annotator.
-
     Example:
         >>> from mm_envs.tasks import make_task
         >>> one, = pairwise_records(make_task("vqa"), ["mm1:..."], torch.tensor([0]), torch.tensor([1]),

@@ -29,11 +29,7 @@ def line_of(value: Mapping[str, Any]) -> str:
 
 
 def read_line(line: str) -> Any:
-    """The JSON value of a line.
-
-    Raises:
-        ValueError: It is none, or an object names a key twice.
-    """
+    """The JSON value of a line."""
     try:
         return json.loads(line, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -82,10 +78,6 @@ def read_lines(
 
     Returns:
         A sentence for each line that was left out; it names file and line.
-
-    Raises:
-        ValueError: A line is wrong.
-        OSError: The file cannot be read.
     """
     if on_error not in ON_ERROR:
         raise ValueError(one_of("on_error", on_error, ON_ERROR))
@@ -103,12 +95,7 @@ def read_lines(
 
 
 def first_line(path: str | Path) -> Any:
-    """The JSON value of the first line that is not empty; None for an empty file.
-
-    Raises:
-        ValueError: It is none.
-        OSError: The file cannot be read.
-    """
+    """The JSON value of the first line that is not empty; None for an empty file."""
     for number, line in _lines(Path(path)):
         try:
             return read_line(_text(line))

@@ -153,11 +153,7 @@ def _heard(
 
 
 class _Table:
-    """Answers to contexts, each once, numbered in the order in which they were asked for.
-
-    Args:
-        task: Parses the words.
-    """
+    """Answers to contexts, each once, numbered in the order in which they were asked for."""
 
     def __init__(self, task: Task) -> None:
         self._answer = task.answer
@@ -165,11 +161,7 @@ class _Table:
         self._parsed: dict[str, Tensor] = {}
 
     def row(self, context: int, words: str) -> int:
-        """The row of an answer to a context.
-
-        Raises:
-            ValueError: It is no answer to the task.
-        """
+        """The row of an answer to a context."""
         words = self._answer.normalise(words)
         if words not in self._parsed:
             self._parsed[words] = self._answer.parse(words)

@@ -215,12 +215,7 @@ def _annotators(all_of: Collected, folds: Scored, names: list[str]) -> tuple[Ann
 
 
 def _with_others(difference: Tensor, pairs: Pairs, votes: Votes, steps: int = 20) -> Tensor:
-    """Log odds that the first answer is better, by a model and by votes of others on the same pair, (n,).
-
-    Votes are independent given which one is better (Dawid and Skene, 1979, with one skill each), so the votes
-    of others add up to sum of s_u log(e_u / (1 - e_u)), where s is 1 for the first answer and -1 for the
-    second. Skills and log odds are found in turns.
-    """
+    """Log odds that the first answer is better, by a model and by votes of others on the same pair, (n,)."""
     sign = (pairs.choice == FIRST).to(difference.dtype) - (pairs.choice == SECOND).to(difference.dtype)
     found, people = difference, votes.annotators
     for _ in range(steps):

@@ -29,9 +29,6 @@ class Edits:
         edits: The least and the largest number of edits.
         kinds: The names of the kinds of edits; None for all.
 
-    Raises:
-        ValueError: A kind is unknown, the numbers are no range, or no answer is ever wrong.
-
     Example:
         >>> from feedback.collection import draw_prompts
         >>> prompts, tickets = draw_prompts("MMCaption-v0", 3)
@@ -130,8 +127,3 @@ class RightAndWrong:
             if size is not None and other[1] is not None:
                 size = size.index_put((rows,), other[1])
         return wrong, size
-
-
-def right_and_wrong(task: Task, prompts: Prompts, seed: int = 0) -> Tensor:
-    """Two answers to each of n prompts, exactly one of them right: (n, 2, ...); see ``RightAndWrong``."""
-    return RightAndWrong(task).sample(prompts, 2, seed)[0]

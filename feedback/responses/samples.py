@@ -30,9 +30,6 @@ class PolicySamples:
         policy_name: What the policy is called in ``name``.
         task: The task, which a conversation needs: it gives the replies.
 
-    Raises:
-        ValueError: The temperature is below 0.
-
     Example:
         >>> from feedback.collection import draw_prompts
         >>> prompts, tickets = draw_prompts("MMVQA-v0", 3)

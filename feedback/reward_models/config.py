@@ -21,9 +21,6 @@ class ModelConfig:
             the answer by itself and compares it with the context; "auto" is the decoder for words.
         hidden: H, numbers per word of the decoder.
         width: D, numbers per answer before the score.
-
-    Raises:
-        ValueError: A value is out of its range.
     """
 
     features: int = 256
@@ -63,9 +60,6 @@ class FitConfig:
         patience: Epochs without a better held-out loss until the fit stops.
         reference: How many training answers the scores are normalised on.
         seed: Decides weights, bags, minibatches and the split.
-
-    Raises:
-        ValueError: A value is out of its range.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)

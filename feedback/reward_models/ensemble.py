@@ -39,9 +39,6 @@ class Ensemble(nn.Module):
         reference_size: How many answers the reference set has; 0 before ``normalise_on``.
         reference_digest: The SHA-256 of the reference set.
 
-    Raises:
-        ValueError: There is no such aggregation, or no member.
-
     Example:
         >>> from feedback.reward_models import ModelConfig
         >>> from mm_envs.tasks import make_task
@@ -163,9 +160,6 @@ def aggregate(scores: Tensor, how: str = "mean", penalty: float = 0.5) -> Tensor
         how: "mean"; "min", the worst case; "uwo", the mean minus ``penalty`` times the variance among members
             (divided by their number; Coste et al., 2023, arXiv 2310.02743, equations 3 and 4).
         penalty: lambda of "uwo".
-
-    Raises:
-        ValueError: There is no such aggregation.
 
     Example:
         >>> scores = torch.tensor([[1.0, 0.0], [3.0, 0.0]])

@@ -24,9 +24,6 @@ class ContextBatches:
 
     Attributes:
         contexts: Those that have labels, (k,) int64, ascending.
-
-    Raises:
-        ValueError: There are no labels.
     """
 
     def __init__(self, labelled: Labelled) -> None:

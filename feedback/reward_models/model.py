@@ -70,7 +70,7 @@ class RewardModel(nn.Module):
             return answers.response
         rows, encoder = encoded[answers.context], self.context_encoder
         context = Context(encoder.pooled(rows), encoder.candidates(rows))
-        read: Tensor = self.reader(context, answers.response, answers.length, answers.turns)
+        read: Tensor = self.reader(context, answers)
         return read
 
     def features(self, answers: Answers) -> Tensor:

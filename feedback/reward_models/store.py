@@ -114,12 +114,7 @@ def describe(model: Ensemble) -> dict[str, Any]:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The JSON file of a saved model, checked to be one.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is something else, or of another format.
-    """
+    """The JSON file of a saved model, checked to be one."""
     path = Path(folder) / _CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no reward model ({_CONFIG}): give the folder of a saved one")
@@ -170,11 +165,7 @@ def _check_weights(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) ->
 
 
 def _check_numbers(model: Ensemble) -> None:
-    """Refuses a model that gives no scores, or probabilities the wrong way round.
-
-    Raises:
-        ValueError: A weight is not finite, a scale or the temperature is not above 0, or the penalty below 0.
-    """
+    """Refuses a model that gives no scores, or probabilities the wrong way round."""
     for name, tensor in model.state_dict().items():
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name!r} of the reward model is not finite")

@@ -26,9 +26,6 @@ def engine_of(url: URL, timeout: float) -> Engine:
     Args:
         url: As SQLAlchemy has it.
         timeout: How many seconds a writer waits.
-
-    Raises:
-        ValueError: It is of a database that is not known here, or whose driver is not installed.
     """
     name = url.get_backend_name()
     if name not in (SQLITE, POSTGRESQL):

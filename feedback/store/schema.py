@@ -103,11 +103,7 @@ def _by(record: sa.FromClause, until: int | None) -> list[sa.ColumnElement[bool]
 
 
 def reached(connection: sa.Connection, where: str) -> int:
-    """The version of the store in a database; 0 for an empty one.
-
-    Raises:
-        ValueError: It holds something else, or is a store of a version that is not known here.
-    """
+    """The version of the store in a database; 0 for an empty one."""
     names = set(sa.inspect(connection).get_table_names())
     if SCHEMA.name not in names:
         if names and not shared(connection):

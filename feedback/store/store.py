@@ -164,9 +164,6 @@ class PreferenceStore:
             until: Only those up to this number, as they counted then.
             environment: Only those on items of this environment.
             history: Records that were superseded or withdrawn, too.
-
-        Raises:
-            ValueError: There is no such kind, or a record is damaged.
         """
         query = self._chosen(select(schema.RECORDS), kind, annotator, environment)
         if until is not None:
