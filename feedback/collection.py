@@ -1,4 +1,4 @@
-"""What people are asked: questions of an environment, drawn before anybody has answered."""
+"""Prompts: questions of an environment, drawn before there are answers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tickets:
         return len(self._prompts)
 
     def __getitem__(self, row: int) -> str:
-        """The ticket of one prompt."""
+        """The ticket of one prompt; a ValueError if the task was not made by the id of an environment."""
         return _written(self._first, self._prompts.item[row].item(), self._prompts.key[row].tolist())
 
     def __iter__(self) -> Iterator[str]:
@@ -73,7 +73,7 @@ def draw_prompts(
     device: torch.device | str = "cpu",
     **arguments: Any,
 ) -> tuple[Prompts, Tickets]:
-    """What the first n rows of an environment are asked in their first episode.
+    """The contexts of the first episode of the first n rows of an environment.
 
     Row i depends on the seed and i alone, whatever n is. Items are drawn with replacement.
 
@@ -82,7 +82,7 @@ def draw_prompts(
         n: How many.
         split: Which items: "train", "validation" or "test".
         seed: Decides the items, and the key of each prompt.
-        about: The items to ask about instead, (n,) int64 indices of the dataset.
+        about: The items instead, (n,) int64 indices of the dataset.
         device: Where the tensors live.
         arguments: Further arguments of the environment, if ``task`` is an id.
 
@@ -120,10 +120,5 @@ def _environment(task: str | Task, arguments: dict[str, Any]) -> MultimodalVecto
 
 
 def task_of(name: str, **arguments: Any) -> Task:
-    """The task of a registered id.
-
-    Args:
-        name: The id.
-        arguments: Arguments of the environment.
-    """
+    """The task of a registered id, given arguments of the environment."""
     return _environment(name, {"num_envs": 1, "feedback": "truth", **arguments}).task

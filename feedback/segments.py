@@ -72,10 +72,7 @@ def transitions_of(segments: Segments) -> Answers:
 def segment_scores(model: RewardModel | Ensemble, segments: Segments) -> Tensor:
     """The scores of segments, (n,): those of their transitions, summed.
 
-    Args:
-        model: Scores an action in an observation; fitted on or for ``ModelSpaces(observation spaces, action
-            space)``.
-        segments: n segments.
+    The model scores an action in an observation: ``ModelSpaces(observation spaces, action space)``.
     """
     scores: Tensor = model(transitions_of(segments))
     return segments.total(scores)

@@ -1,4 +1,4 @@
-"""Collections of labels by simulated annotators, which go on from what a store holds of them."""
+"""Collections of labels by simulated annotators, resumed from what a store holds of them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Collection:
             progress: Called after each round with its number and how many pairs have labels.
 
         Returns:
-            What was done, as JSON values.
+            A summary, as JSON values.
 
         Raises:
             ValueError: The store holds other labels on the same questions.
@@ -140,11 +140,7 @@ class Collection:
         return collect(plan, lambda number: self._draw(number, sizes[number]), self.pool, learn, earlier)
 
     def stored(self, store: PreferenceStore) -> QueryLog | None:
-        """The queries of this collection in a store; None for none.
-
-        Raises:
-            ValueError: The same questions were asked with other answers, or to another number of annotators.
-        """
+        """The queries of this collection in a store; None for none."""
         by_seed = self._by_seed(store)
         found: QueryLog | None = None
         number = 0
@@ -229,7 +225,7 @@ def differing_pairs(
         name: The id of an environment.
         sampler: Answers the questions.
         count: How many pairs are needed.
-        questions: How many questions are drawn, at least; more where too many answers are equal.
+        questions: How many questions are drawn at least; more where many answers are equal.
         split: Which items.
         seed: Decides questions and answers.
         arguments: Further arguments of the environment.

@@ -21,7 +21,7 @@ from mm_envs.tasks.task import Task
 
 
 class Scorer(Protocol):
-    """What chooses queries: an ensemble of reward models, such as ``feedback.reward_models.Ensemble``."""
+    """An ensemble that chooses queries, such as ``feedback.reward_models.Ensemble``."""
 
     def predict(self, answers: Answers) -> Tensor:
         """The score of each answer by each member, (members, a), without gradients."""
@@ -34,13 +34,12 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked, how often, and how it is chosen.
+    """How many queries are asked, and how they are chosen.
 
     Attributes:
-        budget: How many queries; those that are skipped are spent, too.
+        budget: How many queries, skipped ones included.
         rounds: In how many rounds, after each of which the ensemble is fitted again.
-        query: How pairs are chosen, a key of ``feedback.queries.QUERIES``; in the first round, before
-            anything is known, they are drawn uniformly.
+        query: A key of ``feedback.queries.QUERIES``; in the first round pairs are drawn uniformly.
         pool: How many candidates there are for each query.
         schedule: How the budget is divided, a key of ``feedback.queries.SCHEDULES``.
         seed: Decides candidates and choices.
@@ -126,7 +125,7 @@ def collect(
         draw: The candidates of a round, a pure function of its number (``candidates_of`` makes one).
         annotators: Who is asked.
         learn: Fits an ensemble to all labels so far; a pure function of them and of the number of the round.
-        earlier: What was asked in an earlier run of the same plan, in that order.
+        earlier: The queries of an earlier run of the same plan.
 
     Yields:
         The state after each round in which something was asked; once if there is nothing left to ask.
@@ -202,14 +201,7 @@ def _asked(plan: Plan, number: int, learner: _Learner, asked: QueryLog | None) -
 
 @torch.no_grad()
 def choose(plan: Plan, number: int, pairs: CandidatePairs, last: Round | None) -> Tensor:
-    """The rows of the candidates that are asked about in a round, in that order.
-
-    Args:
-        plan: How to choose.
-        number: The round.
-        pairs: Its candidates.
-        last: The state after the round before; None before the first one.
-    """
+    """The rows of candidates to ask about in a round, in that order; ``last`` is the round before."""
     generator = torch.Generator().manual_seed(seed_of(plan.seed, f"choice of round {number}"))
     count = plan.counts[number]
     if last is None or QUERIES[plan.query] == QUERIES["uniform"]:
@@ -253,7 +245,7 @@ def held_out_accuracy(scorer: Scorer, pairs: CandidatePairs, task: Task) -> Pair
     Args:
         scorer: The ensemble.
         pairs: Pairs of another split than that which was asked about; exact ties of utility are left out.
-        task: Says what is true.
+        task: Gives the true utility.
     """
     scores = scorer.predict(pairs.answers).mean(0)
     first, second = (

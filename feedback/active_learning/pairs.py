@@ -75,12 +75,12 @@ class CandidatePairs(Batch):
 def draw_pairs(
     task: str | Task, sampler: Sampler, n: int, split: str = "train", seed: int = 0, **arguments: Any
 ) -> CandidatePairs:
-    """Two answers to each of n questions; nothing can be asked about equal answers: they are left out.
+    """Two different answers to each of n questions; questions with equal answers are left out.
 
     Args:
         task: The id of an environment, or a task.
         sampler: Answers the questions.
-        n: How many questions are drawn; there are at most so many pairs.
+        n: How many questions are drawn.
         split: The items that are asked about.
         seed: Decides questions and answers.
         arguments: Further arguments of the environment, if ``task`` is an id.
@@ -103,10 +103,5 @@ def heard(task: Task, pairs: CandidatePairs) -> CandidatePairs:
 
 
 def seed_of(seed: int, name: str) -> int:
-    """The seed of a part of something that has a seed itself, 63 bits.
-
-    Example:
-        >>> seed_of(0, "round 1") == seed_of(0, "round 2")
-        False
-    """
+    """The seed of a named part of something that has a seed, 63 bits."""
     return int(stream(seed, name)) & 0x7FFFFFFFFFFFFFFF

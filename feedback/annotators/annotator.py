@@ -1,4 +1,4 @@
-"""What every annotator can be asked, simulated or not."""
+"""The protocol of annotators, simulated or not."""
 
 from __future__ import annotations
 
@@ -24,21 +24,16 @@ class Comparison:
 
 
 class Comparer(Protocol):
-    """A pairwise judge.
-
-    Attributes:
-        name: Who it is, in records.
-    """
+    """Compares answers; ``name`` is that of the annotator in records."""
 
     name: str
 
     def compare(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Comparison:
-        """Says which of two answers to the same question is better.
+        """Chooses the better of two answers to the same question.
 
         Args:
             first: The answers that are displayed first, n episodes with reference and key.
             second: The answers that are displayed second: same contexts, references and keys.
-            label: How many labels the annotator has given before each one, (n,) int64 (fatigue depends on
-                it); None for 0.
+            label: How many labels the annotator has given before each one, (n,) int64; None for 0.
         """
         ...

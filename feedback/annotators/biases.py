@@ -1,4 +1,4 @@
-"""Biases: what lies between the true utility of an answer and the utility that a person perceives."""
+"""Biases: what lies between the true utility of an answer and its perceived utility."""
 
 from __future__ import annotations
 
@@ -21,24 +21,19 @@ Perception: TypeAlias = Callable[[Episodes], Tensor]
 
 
 class Bias(Protocol):
-    """Something that a person sees through: it turns one perceive into another."""
+    """Turns one perception of utility into another."""
 
     def bind(self, task: Task, perceive: Perception) -> Perception:
-        """The perceive through this bias.
-
-        Args:
-            task: Whose answers are seen.
-            perceive: What is seen without the bias.
-        """
+        """The perception through this bias; a ValueError if it does not fit the task."""
         ...
 
 
 @dataclass(frozen=True)
 class Blind:
-    """Cannot see, or hear, one modality: parts of the utility that only it carries are not perceived.
+    """Lacks one modality: parts of the utility that only it carries are not perceived.
 
-    On scenes, the words that speak of such parts are left out before the answer is judged, so that nothing of
-    the truth that is carried by that modality shows in any other part. It has to be the first bias.
+    On scenes, words about such parts are left out before the answer is judged, so that they show in no other
+    part. It has to be the first bias.
 
     Args:
         modalities: The observation key, or keys, that are not perceived.
@@ -66,15 +61,15 @@ class Blind:
 
 @dataclass(frozen=True)
 class Myopic:
-    """Has forgotten the beginning: the latest words count most.
+    """Forgets the beginning: the latest words count most.
 
-    The perceived utility is the sum of what each step has changed, step t of H weighted by gamma^(H-1-t), so
-    that the latest step has weight 1 (Lee et al., "B-Pref", 2021):
+    The perceived utility is the sum of the changes by each step, step t of H weighted by gamma^(H-1-t)
+    (Lee et al., "B-Pref", 2021):
 
         p = gamma^H u_0 + sum_t gamma^(H-1-t) (u_(t+1) - u_t)  =  u_H - (1 - gamma) sum_t gamma^(H-1-t) u_t,
 
     where u_t is the perceived utility of the first t words and H the number of words of the answer. Answers
-    without length, rankings and conversations among them, count whole: for them myopia changes nothing.
+    without length are perceived whole.
 
     Args:
         gamma: In (0, 1]; 1 forgets nothing.
@@ -112,7 +107,7 @@ class Length:
 
     Args:
         strength: In standard deviations of utility; shorter answers get their share of it, negative values
-            prefer them. Answers without words have no length.
+            prefer them.
     """
 
     kind: ClassVar[str] = "length"
@@ -169,10 +164,7 @@ BIASES: dict[str, type[Any]] = {bias.kind: bias for bias in (Blind, Myopic, Leng
 
 
 def make_bias(bias: Bias | Mapping[str, Any]) -> Bias:
-    """The bias that plain values describe, or the bias itself.
-
-    Args:
-        bias: ``{"kind": ..., argument: value, ...}`` with a kind of ``BIASES``.
+    """The bias that ``{"kind": ..., argument: value, ...}`` describes, or the bias itself.
 
     Example:
         >>> make_bias({"kind": "blind", "modalities": ["audio"]})

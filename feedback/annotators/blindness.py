@@ -76,13 +76,10 @@ def _stripping(
 
 
 def guessing(task: Task, missing: Collection[str]) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Turns true answers into those given without some modalities; None where nothing is missed.
+    """Maps true answers, with a hash for each, (n,) int64, to those given without some modalities.
 
-    On scenes the words of what is not perceived are left out. Who perceives no noun, or has nothing but what
-    is missing to answer from, answers at random.
-
-    Returns:
-        Maps answers as ``Task.oracle`` gives them, and a hash for each, (n,) int64, to such answers.
+    None where nothing is missed. On scenes the words of what is not perceived are left out. Without nouns, or
+    without anything else to answer from, the answer is random.
     """
     unseen = unseen_parts(task, missing)
     if not unseen:

@@ -1,4 +1,4 @@
-"""What an annotator draws: hashes of the episode, the answers and the annotator, whatever the batch."""
+"""Hashes that annotators draw from: of the episode, the answers and the annotator, whatever the batch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,17 @@ from mm_envs.random import fold, key_hashes
 
 
 def answer_hashes(episodes: Episodes, word: int) -> Tensor:
-    """One hash for each episode with its answer, (n,) int64.
-
-    Args:
-        episodes: n episodes with keys.
-        word: Who draws what for, see ``mm_envs.random.purpose``.
-    """
+    """One hash for each of n episodes with keys and its answer, (n,) int64; ``word`` is a ``purpose``."""
     return fold(
         key_hashes(_key(episodes), word), response_hashes(episodes.response, episodes.response_length)
     )
 
 
 def pair_hashes(first: Episodes, second: Episodes, word: int) -> tuple[Tensor, Tensor]:
-    """One hash for each pair of answers, the same in either order, and a sign that tells the orders apart.
+    """One hash for each pair of answers, the same in either order, (n,) int64, and a sign, (n,) float32.
 
-    Noise that favours one of the answers is multiplied by the sign; so it favours the same answer when they
-    change places.
-
-    Returns:
-        Hashes (n,) int64, and 1 or -1, (n,) float32; 1 for two equal answers.
+    The sign is 1 or -1 by the order of the answers, 1 for two equal ones: noise times the sign favours the
+    same answer when they change places.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} answers cannot be compared with {len(second)}: give pairs")

@@ -37,12 +37,7 @@ ANNOTATORS: dict[str, Mapping[str, Any]] = {**TEACHERS, **CHARACTERS}
 
 
 def make_annotator(kind: str, task: Task, /, **arguments: Any) -> SimulatedAnnotator:
-    """The annotator of a name of ``ANNOTATORS``.
-
-    Args:
-        kind: Whose traits it has.
-        task: The task whose answers are judged.
-        arguments: Other arguments of ``SimulatedAnnotator``; they win over those of the table.
+    """The annotator of a name of ``ANNOTATORS``; ``arguments`` win over those of the table.
 
     Example:
         >>> from mm_envs.tasks import make_task

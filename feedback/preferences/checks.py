@@ -15,7 +15,7 @@ _MEDIA = re.compile(r"sha256:([0-9a-f]{64})(\.[a-z0-9]{1,8})?")
 
 
 def text(name: str, value: Any, least: int = 0, most: int = LONGEST) -> None:
-    """Refuses what is no text that every file and database can hold.
+    """Refuses what is no string, too short or too long, or holds a NUL or half of a surrogate pair.
 
     Example:
         >>> text("query", "", least=1)
@@ -51,13 +51,7 @@ def texts(name: str, value: Any) -> None:
 
 
 def number(name: str, value: Any, least: float | None = 0.0) -> None:
-    """Refuses what is no finite number, or too small.
-
-    Example:
-        >>> number("latency", float("nan"))
-        Traceback (most recent call last):
-        ValueError: latency=nan is no finite number
-    """
+    """Refuses what is no finite number, or too small."""
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
     # Of whole numbers of any size, those that a float cannot hold are none, either.
     if not real or not abs(value) <= sys.float_info.max:
@@ -67,13 +61,7 @@ def number(name: str, value: Any, least: float | None = 0.0) -> None:
 
 
 def permutation(name: str, value: Any, count: int) -> None:
-    """Refuses what is not each of the places 0 to ``count - 1`` once.
-
-    Example:
-        >>> permutation("order", (0, 0), 2)
-        Traceback (most recent call last):
-        ValueError: order=(0, 0) does not name each of the places 0 to 1 once
-    """
+    """Refuses what is not each of the positions 0 to ``count - 1`` once."""
     whole = isinstance(value, tuple) and all(type(one) is int for one in value)
     if not whole or sorted(value) != list(range(count)):
         raise ValueError(f"{name}={value!r:.60} does not name each of the places 0 to {count - 1} once")
@@ -86,7 +74,7 @@ def member(name: str, value: Any, known: tuple[str, ...]) -> None:
 
 
 def item_id(name: str, value: Any) -> None:
-    """Refuses what is neither a ticket nor the digest of a content; a ticket is not read here.
+    """Refuses what is neither a ticket (which is not parsed) nor the digest of a content.
 
     Example:
         >>> item_id("item", "cat.png")

@@ -53,11 +53,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_lines(path: str | Path, values: Iterable[Mapping[str, Any]]) -> int:
-    """Writes a file, whole or not at all; one that is there is replaced.
-
-    Returns:
-        How many lines it has.
-    """
+    """Writes a file, whole or not at all; one that is there is replaced. Returns the number of lines."""
     count = 0
     with whole_file(Path(path)) as out:
         for value in values:
@@ -73,8 +69,8 @@ def read_lines(
 
     Args:
         path: The file.
-        take: Called with the number of a line, from 1, and its value; a ``ValueError`` says what is wrong.
-        on_error: "raise" refuses a file with a line that is wrong; "skip" leaves it out.
+        take: Called with the number of a line, from 1, and its value; raises ``ValueError`` for a wrong one.
+        on_error: "raise" refuses a file with a wrong line; "skip" leaves it out.
 
     Returns:
         A sentence for each line that was left out; it names file and line.

@@ -10,14 +10,7 @@ from mm_envs.random import fold, key_hashes, purpose, signed
 
 
 def answer_hashes(prompts: Prompts, answers: int, seed: int, name: str) -> Tensor:
-    """A hash for each answer to each prompt, (n, answers) int64, that depends on key, seed and name alone.
-
-    Args:
-        prompts: n prompts.
-        answers: How many answers each.
-        seed: Of the sampler.
-        name: What is drawn: different names share nothing.
-    """
+    """A hash for each of some answers to n prompts, (n, answers) int64, of key, seed and name alone."""
     row = fold(key_hashes(prompts.key, purpose(f"candidates {name}")), signed(seed))
     return fold(row[:, None], torch.arange(answers, device=row.device))
 

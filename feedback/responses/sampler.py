@@ -10,21 +10,13 @@ from mm_envs.episodes import Prompts
 
 
 class Sampler(Protocol):
-    """Samples several answers to each question.
-
-    Attributes:
-        name: What it does, with its arguments, as records and reports have it.
-    """
+    """Samples several answers to each question; ``name`` tells how, with its arguments."""
 
     name: str
 
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-        """Some answers to each of n questions.
+        """Responses (n, answers, ...) to n questions and, for words, lengths (n, answers) int64, else None.
 
         Row i depends on row i of the prompts and on the seed alone: draws are made from ``prompts.key``.
-
-        Returns:
-            Responses (n, answers, ...), as ``Episodes.response``, and for words their lengths (n, answers)
-            int64, else None.
         """
         ...

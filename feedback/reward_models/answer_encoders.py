@@ -1,4 +1,4 @@
-"""Answer encoders: what an answer is in its context, as numbers. A new kind is one line in ``ENCODERS``."""
+"""Answer encoders: an answer in its context as numbers. A new kind is one line in ``ENCODERS``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Spaces: TypeAlias = Mapping[str, gym.Space[Any]]
 
 
 class AnswerEncoder(nn.Module):
-    """Encodes an answer as one vector r and sets it against its context: [c, r, c * r].
+    """Encodes an answer as one vector r and compares it with its context c: [c, r, c * r].
 
     Args:
         features: F, numbers per context and per answer.
@@ -50,13 +50,7 @@ class AnswerEncoder(nn.Module):
 
 
 class SequenceLevelEncoder(AnswerEncoder):
-    """Encodes an answer by itself, as an entry of an observation is encoded.
-
-    Args:
-        kind: The kind of the answers.
-        config: The sizes.
-        turns: Not used: these kinds have no conversation.
-    """
+    """Encodes an answer by itself, as an entry of an observation is encoded."""
 
     def __init__(self, kind: AnswerKind, config: ModelConfig, turns: Spaces | None = None) -> None:
         super().__init__(config.features)
@@ -71,12 +65,7 @@ class SequenceLevelEncoder(AnswerEncoder):
 
 
 class CandidateEncoder(AnswerEncoder):
-    """The vector of the candidate that an answer refers to; of a ranking their sum, weighed by place.
-
-    Args:
-        kind: A choice or ranking of candidates.
-        config: The sizes.
-    """
+    """The vector of the candidate that an answer refers to; of a ranking their sum, weighed by position."""
 
     def __init__(self, kind: Choice | Ranking, config: ModelConfig) -> None:
         super().__init__(config.features)
@@ -92,13 +81,7 @@ class CandidateEncoder(AnswerEncoder):
 
 
 class ChoicesEncoder(AnswerEncoder):
-    """Choices one after another, each by an embedding of its own, with what was heard between them.
-
-    Args:
-        kind: A ranking or turns.
-        config: The sizes.
-        turns: The spaces of what is heard between turns.
-    """
+    """Choices one after another, each by an embedding of its own, with what was heard between them."""
 
     def __init__(self, kind: Ranking | Turns, config: ModelConfig, turns: Spaces | None = None) -> None:
         super().__init__(config.features)
@@ -124,13 +107,9 @@ class ChoicesEncoder(AnswerEncoder):
 class TokenLevelEncoder(nn.Module):
     """Encodes each word of an answer in the context and after the words before it.
 
-    Of each word it tells how it agrees with what the decoder expected (the state before it times its output
-    weights, the sum of which is its logit), how likely it was, and what it is. The state itself is left out:
-    few labels overfit with it.
-
-    Args:
-        kind: The kind of the answers.
-        config: The sizes.
+    Features of a word are its agreement with the decoder (the state before it times its output weights, the
+    sum of which is its logit), its log-probability, and its embedding; not the state, with which few labels
+    overfit.
     """
 
     def __init__(self, kind: Text, config: ModelConfig) -> None:
@@ -158,7 +137,7 @@ class TokenLevelEncoder(nn.Module):
 
 
 class Head(nn.Module):
-    """The score of what was read, by one hidden layer.
+    """The score of encoded answers, by one hidden layer.
 
     Of words the sum counts (the content, and how much) and the maximum (whether there is such a word).
 
@@ -209,13 +188,7 @@ DECODERS: dict[type[AnswerKind], Callable[..., TokenLevelEncoder]] = {Text: Toke
 def make_answer_encoder(
     kind: AnswerKind, config: ModelConfig, turns: Spaces | None = None
 ) -> TokenLevelEncoder | AnswerEncoder:
-    """The encoder of answers of a kind.
-
-    Args:
-        kind: The kind.
-        config: The sizes.
-        turns: The spaces of what is heard between turns.
-    """
+    """The encoder of answers of a kind; ``turns`` are the spaces of what is heard between turns."""
     if config.reader == "decoder" and type(kind) not in DECODERS:
         raise ValueError(f"reader='decoder' reads words, but answers are {kind.space}: use reader='encoder'")
     if type(kind) in DECODERS and config.reader != "encoder":

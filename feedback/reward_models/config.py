@@ -1,4 +1,4 @@
-"""What a reward model is made of, and how it is fitted."""
+"""Configurations of reward models and of their fits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ModelConfig:
 
     Attributes:
         features: F, numbers per context.
-        reader: How answers are read: "decoder" reads each word in the context (words only), "encoder" encodes
-            the answer by itself and compares it with the context; "auto" is the decoder for words.
+        reader: "decoder" encodes each word in the context (words only), "encoder" the answer by itself, then
+            compares it with the context; "auto" is the decoder for words.
         hidden: H, numbers per word of the decoder.
         width: D, numbers per answer before the score.
     """
@@ -38,17 +38,17 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How an ensemble of reward models is fitted.
+    """The fit of an ensemble of reward models.
 
     Attributes:
         model: The sizes of each member; those of the policy where the fit starts from one.
         members: How many members.
-        bagging: Whether each member sees its own bootstrap sample of the contexts (drawn with replacement).
-        aggregation: How scores of members become one: "mean"; "min" (WCO); "uwo", the mean minus ``penalty``
-            times the variance (Coste et al., 2023, arXiv 2310.02743).
+        bagging: Whether each member sees its own bootstrap sample of the contexts.
+        aggregation: "mean"; "min" (WCO); "uwo", the mean minus ``penalty`` times the variance (Coste et al.,
+            2023, arXiv 2310.02743).
         penalty: lambda of "uwo".
-        freeze: What is not trained and shared by all members: "nothing", the "context" encoder, or the whole
-            "trunk" (context encoder and reader of answers), so that members are heads alone.
+        freeze: What is not trained and shared by all members: "nothing", the "context" encoder, or the
+            "trunk" (both encoders).
         epochs: At most so many passes over the labels.
         batch: Contexts per minibatch; all labels of a context come together.
         learning_rate: Of AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101), for new weights.

@@ -1,4 +1,4 @@
-"""What a reward model is given: the spaces of the context and the kind of the answers."""
+"""The spaces of a reward model: those of the context, and the kind of the answers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from mm_envs.tasks.task import Task
 class ModelSpaces:
     """The spaces of one context and of one answer, without leading dimension.
 
-    A plain ``Box`` becomes the ``UniformBox`` of its least and its largest bound, which has a JSON form: so a
-    model that was saved encodes numbers on the same scale again.
+    A plain ``Box`` becomes the ``UniformBox`` of its least and its largest bound, which has a JSON form.
 
     Attributes:
         context: By observation key.
-        answer: The kind of the answers; of the actions of another environment their space will do.
-        turns: The spaces of what is heard between turns, by key; empty where there is no conversation.
+        answer: The kind of the answers, or the action space of another environment.
+        turns: The spaces of what is heard between turns, by key; empty without a conversation.
 
     Example:
         >>> from mm_envs.tasks import make_task

@@ -32,15 +32,12 @@ _WRONG = (AttributeError, KeyError, MemoryError, OverflowError, RuntimeError, Ty
 
 
 def save(model: Ensemble, folder: str | Path, records: str = "") -> Path:
-    """Writes an ensemble.
+    """Writes an ensemble; returns its folder.
 
     Args:
         model: The ensemble.
         folder: Where; made if it is missing. A reward model that is there is replaced.
-        records: The digest of the training records, as ``Fitted.records`` has it.
-
-    Returns:
-        The folder.
+        records: The digest of the training records, as ``Fitted.records``.
 
     Raises:
         ValueError: A space has no JSON form, or a number of the model is not finite.
@@ -65,7 +62,7 @@ def load(folder: str | Path, task: Task | ModelSpaces | None = None) -> Ensemble
 
     Args:
         folder: Where it is.
-        task: What it shall score; it has to have the spaces that the model was fitted with.
+        task: A task, or spaces, that the model has to fit.
 
     Raises:
         FileNotFoundError: There is no reward model.

@@ -13,9 +13,7 @@ LARGEST = 2**26
 
 
 class MediaFolder:
-    """A folder of content-addressed files: what is there never changes, and is there once.
-
-    A file is there whole or not at all. Its content is compared with its name when it is read.
+    """A folder of content-addressed files, each whole or not there; reading compares content with name.
 
     Args:
         root: The folder; made when the first file comes.
@@ -34,18 +32,10 @@ class MediaFolder:
         self.root, self.largest = Path(root), largest
 
     def put(self, content: bytes, suffix: str = "") -> str:
-        """Keeps a content.
-
-        Args:
-            content: The file as it is.
-            suffix: Its ending, as ".png": up to 8 small letters and digits.
-
-        Returns:
-            Its name: ``sha256:``, 64 hexadecimal digits and the ending.
+        """Keeps a content; returns its name: ``sha256:``, 64 hexadecimal digits and the ending.
 
         Raises:
-            ValueError: It is too large, or the ending is none.
-            OSError: It cannot be written.
+            ValueError: It is too large, or the ending is not a dot and up to 8 small letters and digits.
         """
         if len(content) > self.largest:
             raise ValueError(f"a file of {len(content):,} bytes is larger than {self.largest:,}")

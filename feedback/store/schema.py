@@ -74,12 +74,7 @@ TABLES = (SCHEMA, ITEMS, RECORDS, QUERIES, ASSIGNMENTS)
 
 
 def in_force(record: sa.FromClause, until: int | None = None) -> sa.ColumnElement[bool]:
-    """Whether a row of records counts, as ``feedback.preferences.in_force``: not superseded nor withdrawn.
-
-    Args:
-        record: ``RECORDS`` or an alias of it.
-        until: The state of the store when this was its last number; None for now.
-    """
+    """Whether a row of ``RECORDS`` counts: neither superseded nor withdrawn, as of number ``until``."""
     other = RECORDS.alias()
     label = sa.func.coalesce(sa.func.nullif(record.c.revises, ""), record.c.id)
     later = sa.and_(other.c.number > record.c.number, ~_superseded(other, until))
