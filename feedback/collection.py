@@ -23,14 +23,11 @@ _BLOCK = 1024
 
 
 class Tickets:
-    """The tickets of prompts, each written when it is asked for.
+    """The tickets of prompts of a ``task``, each written when it is asked for.
 
     Args:
         envs: An environment in which the first of the prompts was asked, made by its id.
         prompts: The prompts.
-
-    Attributes:
-        task: The task whose prompts they are.
     """
 
     def __init__(self, envs: MultimodalVectorEnv, prompts: Prompts) -> None:

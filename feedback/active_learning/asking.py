@@ -110,13 +110,7 @@ def _alone(
 
 
 def labelled(pairs: CandidatePairs, asked: QueryLog, annotators: Sequence[str]) -> Labelled:
-    """The labels of queries as tensors to learn from, skipped votes left out.
-
-    Args:
-        pairs: The pairs that were asked about, a row a query.
-        asked: The answers.
-        annotators: The names that ``asked.annotator`` refers to.
-    """
+    """The labels of queries, one a row of ``pairs``, as tensors; skipped votes are left out."""
     votes = asked.choice.shape[1]
     first = 2 * torch.arange(len(asked), device=asked.row.device).repeat_interleave(votes)
     choice = asked.choice.flatten()
@@ -133,14 +127,10 @@ def records(
     names: Sequence[str],
     reward_model: str = "",
 ) -> list[Pairwise]:
-    """Records of votes on pairs that have tickets, one a vote.
+    """Records of v votes on each of n pairs that have tickets, one a vote.
 
-    Args:
-        task: Formats the answers.
-        pairs: n pairs.
-        votes: The votes, v a pair.
-        names: The names that ``votes.annotator`` refers to.
-        reward_model: The version of the reward model that chose the pairs; empty if none did.
+    ``names`` are those that ``votes.annotator`` refers to, ``reward_model`` the version of the one that
+    chose.
     """
     return pairwise_records(
         task,

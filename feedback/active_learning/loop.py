@@ -242,10 +242,7 @@ def _refuse_other_plan(plan: Plan, earlier: QueryLog | None) -> None:
 def held_out_accuracy(scorer: Scorer, pairs: CandidatePairs, task: Task) -> PairAccuracy:
     """How often the mean score of the members is higher for the answer of higher true utility.
 
-    Args:
-        scorer: The ensemble.
-        pairs: Pairs of another split than that which was asked about; exact ties of utility are left out.
-        task: Gives the true utility.
+    Give pairs of another split than that which was asked about; exact ties of utility are left out.
     """
     scores = scorer.predict(pairs.answers).mean(0)
     first, second = (

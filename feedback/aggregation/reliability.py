@@ -183,11 +183,10 @@ class Reliability(PairLikelihood):
 
 
 def fit_reliability(difference: Tensor, pairs: Pairs, annotators: int, steps: int = 50) -> Reliability:
-    """The reliability of annotators whose pairs have known scores: expectation maximisation alone.
+    """The reliability of annotators, by expectation maximisation alone, given differences of scores.
 
     Args:
-        difference: The score of the first minus that of the second, (n,) float, from scores that did not see
-            these labels.
+        difference: The score of the first minus that of the second, (n,) float; not fitted to these labels.
         pairs: The labels.
         annotators: How many there are.
         steps: How many steps.

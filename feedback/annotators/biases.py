@@ -131,12 +131,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Favourite:
-    """Likes answers that hold a certain word, such as a colour.
-
-    Args:
-        word: A word of the answers.
-        strength: By how many standard deviations of utility such an answer seems better.
-    """
+    """Likes answers that hold a certain word: they seem better by ``strength`` deviations of utility."""
 
     kind: ClassVar[str] = "favourite"
     word: str

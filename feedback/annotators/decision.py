@@ -102,9 +102,7 @@ class Decision:
     def order(self, seen: Tensor, noise: Tensor) -> Tensor:
         """Positions in the order of preference, best first, (n, K) int64.
 
-        Args:
-            seen: Perceived utilities in standard deviations, (n, K) float32.
-            noise: Added to them, in log odds, (n, K) float32.
+        ``seen`` are utilities in standard deviations, ``noise`` is added in log odds, (n, K) float32 each.
         """
         if not isinf(self.rationality):
             return (self.sharpness * seen + noise).argsort(dim=1, descending=True, stable=True)

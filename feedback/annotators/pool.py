@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feedback.annotators.annotator import Comparer
-from feedback.annotators.draws import pair_hashes
+from feedback.annotators.annotator import Comparer, pair_hashes
 from feedback.annotators.simulated import SimulatedAnnotator
 from feedback.preferences import FIRST, SECOND
 from mm_envs.episodes import Episodes

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from feedback.annotators import writing
-from feedback.annotators.annotator import Comparison
+from feedback.annotators.annotator import Comparison, answer_hashes, pair_hashes
 from feedback.annotators.biases import Bias, Blind, Myopic, make_bias, perceived_through
 from feedback.annotators.blindness import guessing
 from feedback.annotators.decision import Decision
-from feedback.annotators.draws import answer_hashes, pair_hashes
 from feedback.annotators.writing import Remarks
 from mm_envs.episodes import Episodes, Judgement, Prompts
 from mm_envs.names import whole

@@ -108,11 +108,7 @@ class Labelling:
         return self._store(annotator, query, answer, revise=False)
 
     def revise(self, annotator: str, query: str, **answer: Any) -> Record:
-        """Stores a new label that supersedes the earlier one of the annotator on the query.
-
-        Raises:
-            ValueError: The annotator has not labelled the query, or the answer is none.
-        """
+        """Stores a label that supersedes that of the annotator on the query; a ValueError without one."""
         return self._store(annotator, query, answer, revise=True)
 
     def undo(self, annotator: str) -> Assignment | None:

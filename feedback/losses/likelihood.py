@@ -108,11 +108,7 @@ class Likelihood(nn.Module):
         return ordered_cuts(self.first_cut, self.log_widths)
 
     def forward(self, scores: Tensor, labels: Labels) -> Tensor:
-        """Minus the log-likelihood of each label of one kind, (n,) float, given scores of answers, (a,).
-
-        Raises:
-            TypeError: The kind of label is unknown.
-        """
+        """Minus the log-likelihood of each label of one kind, (n,) float, given scores of answers, (a,)."""
         if isinstance(labels, Pairs):
             each: Tensor = self.pairs(scores[labels.first] - scores[labels.second], labels)
             return each

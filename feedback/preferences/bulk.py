@@ -15,13 +15,7 @@ from mm_envs.tasks.task import Task
 
 
 def ticket_items(task: Task, tickets: Iterable[str], texts: Iterable[str] | None = None) -> list[Item]:
-    """The items of tickets, each once, which a store has to know before labels on them come.
-
-    Args:
-        task: Its answer kind gives the digest of the vocabulary.
-        tickets: Tickets of episodes.
-        texts: What is asked in each, in words.
-    """
+    """The items of tickets, each once, with what is asked in words, for a store."""
     digest = task.answer.digest
     asked = dict(zip(tickets, texts, strict=True)) if texts is not None else dict.fromkeys(tickets, "")
     return [Item.of_ticket(ticket, digest, text) for ticket, text in asked.items()]

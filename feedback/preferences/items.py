@@ -55,11 +55,7 @@ class Item:
 
     @classmethod
     def of_ticket(cls, ticket: str, vocabulary: str = "", text: str = "") -> Item:
-        """The item of an episode of an environment.
-
-        Raises:
-            ValueError: It is no ticket.
-        """
+        """The item of an episode of an environment; a ValueError if it is no ticket."""
         return cls(id=ticket, environment=Ticket.parse(ticket).id, vocabulary=vocabulary, text=text)
 
     @classmethod

@@ -84,10 +84,7 @@ def read_trl(path: str | Path, annotator: str = "trl", on_error: str = "raise") 
 
 
 def from_trl(row: Any, annotator: str = "trl") -> tuple[Item, Pairwise]:
-    """The item and the pair of one row.
-
-    Raises:
-        ValueError: A column is missing or is no text and no list of messages.
+    """The item and the pair of one row; a ValueError if a column is missing or of another form.
 
     Example:
         >>> item, pair = from_trl({"prompt": "1 + 1?", "chosen": "2", "rejected": "3"})

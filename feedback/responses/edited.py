@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from feedback.responses.draws import answer_hashes, grouped
+from feedback.responses.sampler import answer_hashes, grouped
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least, whole
 from mm_envs.random import fold, integers

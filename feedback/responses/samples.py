@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
-from feedback.responses.draws import answer_hashes, grouped
-from feedback.responses.sampler import Sampler
+from feedback.responses.sampler import Sampler, answer_hashes, grouped
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
 from mm_envs.random import fold, uniform

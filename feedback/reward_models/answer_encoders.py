@@ -26,14 +26,7 @@ Spaces: TypeAlias = Mapping[str, gym.Space[Any]]
 
 
 class AnswerEncoder(nn.Module):
-    """Encodes an answer as one vector r and compares it with its context c: [c, r, c * r].
-
-    Args:
-        features: F, numbers per context and per answer.
-
-    Attributes:
-        width: Numbers per answer.
-    """
+    """Encodes an answer as one vector r of F features and compares it with its context c: [c, r, c * r]."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -137,14 +130,9 @@ class TokenLevelEncoder(nn.Module):
 
 
 class Head(nn.Module):
-    """The score of encoded answers, by one hidden layer.
+    """The score of encoded answers, ``read`` numbers each, by one hidden layer of D = ``width`` numbers.
 
     Of words the sum counts (the content, and how much) and the maximum (whether there is such a word).
-
-    Args:
-        read: Numbers per answer or word.
-        width: D.
-        words: Whether there are words.
     """
 
     def __init__(self, read: int, width: int, words: bool) -> None:

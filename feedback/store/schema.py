@@ -12,26 +12,27 @@ from feedback.store.dialects import guard, lock_schema, shared
 VERSION = 3
 _METADATA = sa.MetaData()
 
+
+def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, _METADATA, sa.Column("number", sa.Integer, primary_key=True), *columns)
+
+
 SCHEMA = sa.Table(
     "feedback_schema",
     _METADATA,
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", sa.Float, nullable=False),
 )
-ITEMS = sa.Table(
+ITEMS = _table(
     "feedback_items",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("vocabulary", sa.Text, nullable=False, server_default=""),
 )
-RECORDS = sa.Table(
+RECORDS = _table(
     "feedback_records",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", sa.String(32), nullable=False, unique=True),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("query", sa.Text, nullable=False),
@@ -44,10 +45,8 @@ RECORDS = sa.Table(
     sa.Column("supersedes", sa.String(32), nullable=False, server_default=""),
     sa.Column("withdrawn", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-QUERIES = sa.Table(
+QUERIES = _table(
     "feedback_queries",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", sa.String(32), nullable=False, unique=True),
     sa.Column("asks", sa.String(32), nullable=False),
     sa.Column("item", sa.Text, sa.ForeignKey(ITEMS.c.id), nullable=False),
@@ -55,10 +54,8 @@ QUERIES = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
 )
 # The last row of a query and an annotator counts: leases are granted, renewed and released by new rows.
-ASSIGNMENTS = sa.Table(
+ASSIGNMENTS = _table(
     "feedback_assignments",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("query", sa.String(32), sa.ForeignKey(QUERIES.c.id), nullable=False),
     sa.Column("annotator", sa.Text, nullable=False),
     sa.Column("time", sa.Float, nullable=False),
