@@ -68,7 +68,7 @@ def pair_accuracy(
         >>> one, two = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 5.0, 1.0])
         >>> truth = torch.tensor([0.9, 0.5, 0.7]), torch.tensor([0.1, 0.5, 0.8])
         >>> print(pair_accuracy(one, two, *truth, sampler="by hand"))
-        0.500 [0.013, 0.987] of 2 pairs, ties 33.3% left out, by hand
+        0.500 [0.095, 0.905] of 2 pairs, ties 33.3% left out, by hand
     """
     for name, one in (("score", scores_first - scores_second), ("utility", utility_first - utility_second)):
         if bool(one.isnan().any()):

@@ -32,7 +32,7 @@ class MediaFolder:
         self.root, self.largest = Path(root), largest
 
     def put(self, content: bytes, suffix: str = "") -> str:
-        """Keeps a content; returns its name: ``sha256:``, 64 hexadecimal digits and the ending, as ``.png``."""
+        """Keeps a content; returns its name: ``sha256:``, 64 hexadecimal digits and the ending."""
         if len(content) > self.largest:
             raise ValueError(f"a file of {len(content):,} bytes is larger than {self.largest:,}")
         name = f"sha256:{hashlib.sha256(content).hexdigest()}{suffix}"
