@@ -211,8 +211,7 @@ def _coco_of_counts(counts: Counts) -> Tensor:
 def _counted(response: Response, references: References, orders: int, tokenizer: str) -> Counts:
     if not 1 <= orders <= ORDERS:
         raise ValueError(f"max_order={orders} is not one of 1, 2, 3, 4")
-    words, known, _ = as_words(response, references, tokenizer)
-    return count(words, known, orders)
+    return count(*as_words(response, references, tokenizer), orders)
 
 
 def _product(factors: Tensor) -> Tensor:

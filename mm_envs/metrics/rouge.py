@@ -31,8 +31,7 @@ def rouge_l_google(response: Response, references: References, *, tokenizer: str
         >>> rouge_l_google(["a red dog sits"], [["the dog sits here", "a dog"]]).tolist()
         [0.6666666666666666]
     """
-    words, known, _ = as_words(response, references, tokenizer)
-    return rouge_l_google_of_words(words, known)
+    return rouge_l_google_of_words(*as_words(response, references, tokenizer))
 
 
 def rouge_l_google_of_words(words: Tensor, references: Tensor) -> Tensor:
@@ -49,8 +48,7 @@ def rouge_l_coco(response: Response, references: References, *, tokenizer: str =
         >>> round(rouge_l_coco(["a red dog sits"], [["the dog sits here", "a dog"]]).item(), 4)
         0.7093
     """
-    words, known, _ = as_words(response, references, tokenizer)
-    return rouge_l_coco_of_words(words, known)
+    return rouge_l_coco_of_words(*as_words(response, references, tokenizer))
 
 
 def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:

@@ -135,17 +135,13 @@ def _listed(texts: Sequence[str], item: int) -> Sequence[str]:
 
 def as_words(
     response: Response, references: References, tokenizer: str = "whitespace"
-) -> tuple[Tensor, Tensor, bool]:
+) -> tuple[Tensor, Tensor]:
     """Answers and references with words at the beginning of their rows and zeros behind them.
 
     Args:
         response: (n, L) int64, or n strings.
         references: (n, R, any length) int64, or n lists of strings; also (n, any length) for one each.
         tokenizer: Splits strings.
-
-    Returns:
-        The words of answers and references, and whether all ids are below 2**16 (which waits for an
-        accelerator).
 
     Raises:
         ValueError: The two differ in the number of items or in kind.
@@ -166,12 +162,11 @@ def as_words(
                 f"response has shape {tuple(response.shape)} and references {tuple(references.shape)}: "
                 "give (n, L) and (n, R, any length) with R at least 1"
             )
-        exact = all(small_ids(tokens) for tokens in (response, references))
-        return words_first(response), words_first(references), exact
+        return words_first(response), words_first(references)
     numbering = Numbering(tokenizer)
     written = numbering.encode([[text] for text in response])
     known = numbering.encode(references)  # type: ignore[arg-type]
-    return written.flatten(1), known, len(numbering) <= EXACT_IDS
+    return written.flatten(1), known
 
 
 def small_ids(tokens: Tensor) -> bool:
