@@ -18,7 +18,7 @@ from mm_envs.answers.ranking import Ranking
 from mm_envs.answers.text import Text
 from mm_envs.answers.turns import Turns
 from mm_envs.answers.vector import Vector
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.spaces import Tokens
 from mm_envs.tokenizers.table import from_plain
 
@@ -44,8 +44,7 @@ def from_config(config: Mapping[str, Any]) -> AnswerKind:
     """
     arguments = dict(config)
     name = arguments.pop("kind", None)
-    if not isinstance(name, str) or name not in KINDS:
-        raise ValueError(one_of("kind", name, KINDS))
+    check_one_of("kind", name, tuple(KINDS))
     if name == Text.name:
         arguments["vocabulary"] = from_plain(arguments.get("vocabulary"))
     try:

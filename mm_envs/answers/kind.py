@@ -47,6 +47,7 @@ class AnswerKind(ABC):
         action_space: The space of one action.
         state_spaces: Spaces of the observed part of the state, by observation key.
         steps: The number of actions after which every answer has ended.
+        sequential: Whether a response has one entry a step, (n, steps).
         max_edits: The largest useful number of edits; None for any number.
         names: The names of the answers to choose from; empty where they have none.
         among: The observation key whose entries the answers refer to by index; None where they do not.
@@ -57,6 +58,7 @@ class AnswerKind(ABC):
     action_space: gym.Space[Any]
     state_spaces: Mapping[str, gym.Space[Any]] = {}
     steps: int = 1
+    sequential: ClassVar[bool] = False
     max_edits: int | None = None
     names: tuple[str, ...] = ()
     among: str | None = None
@@ -77,7 +79,7 @@ class AnswerKind(ABC):
 
     def action(self, response: Tensor, step: int | Tensor) -> Tensor:
         """The action that writes a response, at a step: one number, or one a row (n,) int64."""
-        return response
+        return entry_at(response, step) if self.sequential else response
 
     # Ends -------------------------------------------------------------------------------------------------
 
@@ -137,7 +139,8 @@ class AnswerKind(ABC):
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
         """How many changes turn one response into the other, (n,) int64; 0 if they are equal."""
-        return (response != other).reshape(len(response), -1).any(1).to(torch.int64)
+        differs = (response != other).reshape(len(response), -1)
+        return differs.sum(1) if self.sequential else differs.any(1).to(torch.int64)
 
     def same(self, response: Tensor, other: Tensor) -> Tensor:
         """Which responses are the same answer, (n,) bool."""

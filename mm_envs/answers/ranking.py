@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, Editor, State, as_tensor, entry_at, numbers_in
+from mm_envs.answers.kind import Answered, AnswerKind, Editor, State, as_tensor, numbers_in
 from mm_envs.names import at_least, check_one_of, whole
 from mm_envs.random import fold, integers
 from mm_envs.spaces import UniformBox
@@ -42,6 +42,7 @@ class Ranking(AnswerKind):
     """
 
     name: ClassVar[str] = "ranking"
+    sequential = True
 
     def __init__(self, count: int, top: int | None = None, among: str | None = None) -> None:
         whole("count", count)
@@ -74,10 +75,6 @@ class Ranking(AnswerKind):
         ranked = state["ranked"]
         return _sorted(torch.where(ranked > 0, ranked, self.count + 1))[:, : self.top], None
 
-    def action(self, response: Tensor, step: int | Tensor) -> Tensor:
-        """The candidate at a step."""
-        return entry_at(response, step)
-
     def random(self, hashes: Tensor) -> Tensor:
         """A uniform order."""
         index = torch.arange(self.count, device=hashes.device)
@@ -100,12 +97,6 @@ class Ranking(AnswerKind):
         # The first candidate is exchanged, since it counts most.
         index = 1 + integers(hashes, self.count - 1)[:, None]
         return _exchanged(self._whole(response), torch.zeros_like(index), index)[:, : self.top], None
-
-    def distance(
-        self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
-    ) -> Tensor:
-        """How many positions hold another candidate."""
-        return (response != other).sum(1)
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
         """The first positions as they are, the others as if nothing more had been ranked."""

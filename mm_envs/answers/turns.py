@@ -17,7 +17,6 @@ from mm_envs.answers.kind import (
     Editor,
     State,
     as_tensor,
-    entry_at,
     numbers_in,
     unknown,
 )
@@ -48,6 +47,7 @@ class Turns(AnswerKind):
     """
 
     name: ClassVar[str] = "turns"
+    sequential = True
 
     def __init__(self, options: Sequence[Sequence[str]]) -> None:
         self.options = tuple(tuple(names) for names in options)
@@ -73,10 +73,6 @@ class Turns(AnswerKind):
     def response(self, state: State, actions: Tensor) -> Answered:
         """The options chosen; turns that have not come yet have the first option."""
         return (state["chosen"] - 1).clamp(min=0), None
-
-    def action(self, response: Tensor, step: int | Tensor) -> Tensor:
-        """The choice at a turn."""
-        return entry_at(response, step)
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
         """The first choices; the others the first options."""
@@ -114,12 +110,6 @@ class Turns(AnswerKind):
         changed = response.clone()
         changed[:, turn] = (response[:, turn] + 1 + integers(hashes, options - 1)) % options
         return changed, None
-
-    def distance(
-        self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
-    ) -> Tensor:
-        """How many turns differ."""
-        return (response != other).sum(1)
 
     def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
         """Which answers hold a word in any turn."""

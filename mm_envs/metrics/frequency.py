@@ -30,11 +30,10 @@ _CHUNK = 4096
 class DocumentFrequency:
     """The number of documents that contain each n-gram of 1 to 4 words, frozen on a corpus. Immutable.
 
-    A document is an item with all its references. Keys are exact below 2**16 token ids (see
-    ``mm_envs.metrics.ngrams``). Look-ups run on the device of their argument.
+    A document is an item with all its references. Look-ups run on the device of their argument.
 
     Args:
-        keys: The n-grams, sorted, (G,) int64.
+        keys: The n-grams, sorted, (G,) int64; see ``mm_envs.metrics.ngrams.ngram_keys``.
         counts: The number of documents with each of them, (G,) int64.
         documents: The number of documents N.
         words: The words of the ids from 3 on, if built from strings.
@@ -89,11 +88,9 @@ class DocumentFrequency:
         return cls(torch.from_numpy(keys), torch.from_numpy(counts), documents, words, exact)
 
     def weights(self, keys: Tensor, unknown: bool) -> Tensor:
-        """The squared weights ln(N / df)^2 of n-grams, int64 in units of 2**-36.
+        """The squared weights ln(N / df)^2 of n-grams, int64 in units of 2**-36; the keys 0 and 1 are none.
 
-        Args:
-            keys: N-grams, int64 of any shape; 0 and 1 are none.
-            unknown: Whether an n-gram of no document weighs ln N (CIDEr-D), or 0 (CIDEr v0.1).
+        With ``unknown`` an n-gram of no document weighs ln N (CIDEr-D), else 0 (CIDEr v0.1).
         """
         return self._weights.find(keys, self._unknown if unknown else 0)
 
