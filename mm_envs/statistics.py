@@ -17,13 +17,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval.
-
-    Attributes:
-        value: The estimate.
-        low: Lower end; minus infinity where one value or cluster does not determine it.
-        high: Upper end; infinity in the same case.
-        level: The confidence level.
+    """An estimate with its confidence interval; the ends are infinite where there is one value or cluster.
 
     Example:
         >>> print(Interval(0.5, 0.25, 0.75))
@@ -55,12 +49,7 @@ class Spread:
 
 
 def spread(values: ArrayLike) -> Spread:
-    """Median and quartiles of at least one value.
-
-    Example:
-        >>> spread([1.0, 2.0, 3.0, 4.0, 5.0])
-        Spread(median=3.0, lower=2.0, upper=4.0, count=5)
-    """
+    """Median and quartiles of at least one value."""
     array = _array("values", values)
     lower, median, upper = np.quantile(array, (0.25, 0.5, 0.75))
     return Spread(float(median), float(lower), float(upper), len(array))
@@ -69,16 +58,11 @@ def spread(values: ArrayLike) -> Spread:
 def mean_interval(
     values: ArrayLike, clusters: Sequence[object] | None = None, level: float = LEVEL
 ) -> Interval:
-    """A mean with Student's t interval; items of one cluster (recording, photo) may be alike.
+    """A mean (n,) with Student's t interval; items of one cluster (recording, photo) may be alike.
 
     The variance is that of the summed deviations of whole clusters (Liang and Zeger, "Longitudinal data
     analysis using generalized linear models", Biometrika 73, 1986), with one degree of freedom less than
-    there are clusters. With one item a cluster it is the usual interval.
-
-    Args:
-        values: One value an item, (n,).
-        clusters: The cluster of each item; None for independent items.
-        level: The confidence level.
+    there are clusters. Without ``clusters`` it is the usual interval.
 
     Raises:
         ValueError: There is no value, or ``level`` is not between 0 and 1.
@@ -102,14 +86,9 @@ def mean_interval(
 
 
 def wilson_interval(share: float, n: float, level: float = LEVEL) -> Interval:
-    """A share of ``n`` independent trials with the interval of Wilson (JASA 22, 1927).
+    """A share, 0 to 1, of ``n`` independent trials with the interval of Wilson (JASA 22, 1927).
 
     ``scipy.stats.binomtest`` gives the same ends, but takes no fractions, which effective numbers are.
-
-    Args:
-        share: The share of successes, 0 to 1.
-        n: The number of trials, above 0.
-        level: The confidence level.
 
     Example:
         >>> print(wilson_interval(0.5, 10))
@@ -130,13 +109,11 @@ def share_interval(
 ) -> Interval:
     """The mean of outcomes in [0, 1] with Wilson's interval for their effective number.
 
-    Outcomes of one cluster may be alike, so that ``n`` of them tell less than ``n`` independent ones: the
-    effective number is ``share * (1 - share)`` over the cluster-robust variance of the mean, at most ``n``.
-    Where all outcomes are equal the number of clusters is taken.
+    Outcomes of one cluster may be alike: the effective number is ``share * (1 - share)`` over the
+    cluster-robust variance of the mean, at most ``n``; where all outcomes are equal it is the number of
+    clusters.
 
     Example:
-        >>> print(share_interval([1, 0] * 5))
-        0.500 [0.237, 0.763]
         >>> print(share_interval([1, 1, 0, 0], clusters=[1, 1, 2, 2]))
         0.500 [0.055, 0.945]
     """

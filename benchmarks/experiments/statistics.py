@@ -13,7 +13,9 @@ from mm_envs.statistics import LEVEL, Interval, mean_interval
 CORRELATIONS = ("pearson", "spearman", "tau-b", "tau-c")
 
 
-def difference_interval(first: ArrayLike, second: ArrayLike) -> Interval:
+def difference_interval(
+    first: ArrayLike, second: ArrayLike, clusters: Sequence[object] | None = None
+) -> Interval:
     """The mean of ``first - second`` on the same items (paired), as ``mean_interval`` of the differences.
 
     Example:
@@ -23,7 +25,7 @@ def difference_interval(first: ArrayLike, second: ArrayLike) -> Interval:
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != two.shape:
         raise ValueError(f"first has {len(one)} values and second {len(two)}: give both the same items")
-    return mean_interval(one - two)
+    return mean_interval(one - two, clusters)
 
 
 def cluster_resamples(

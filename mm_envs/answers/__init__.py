@@ -1,7 +1,6 @@
 """Answer kinds: how an answer is written, where it ends, and its text form.
 
-A new kind is one file and one line in ``KINDS``. Higher layers keep one table from kind to what they need,
-such as heads of policies or answer encoders of reward models.
+A new kind is one file and one line in ``KINDS``. Higher layers keep one table from kind to what they need.
 """
 
 from __future__ import annotations
@@ -37,10 +36,6 @@ def from_config(config: Mapping[str, Any]) -> AnswerKind:
 
     Raises:
         ValueError: There is no such kind, or its arguments are wrong.
-
-    Example:
-        >>> from_config(to_config(Choice(["yes", "no"]))) == Choice(["yes", "no"])
-        True
     """
     arguments = dict(config)
     name = arguments.pop("kind", None)
@@ -58,10 +53,6 @@ def kind_of(space: gym.Space[Any]) -> AnswerKind:
 
     Raises:
         ValueError: No kind has such actions.
-
-    Example:
-        >>> kind_of(gym.spaces.Discrete(3)).names
-        ('0', '1', '2')
     """
     if isinstance(space, gym.spaces.Discrete) and int(space.start) == 0:
         return Choice([str(i) for i in range(int(space.n))])

@@ -96,18 +96,13 @@ class AnswerKind(ABC):
         return self.steps
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
-        """Responses as if only the first ``steps`` steps had been taken.
-
-        Raises:
-            ValueError: The kind has one step only.
-        """
+        """Responses as if only the first ``steps`` steps had been taken; ValueError for kinds of one step."""
         raise ValueError(f"answers of kind {self.name!r} have one step: there is no beginning of one")
 
     def without(self, response: Tensor, length: Tensor | None, part: Tensor) -> Answered:
-        """Responses without one part each, (n,) int64; a part that does not exist removes nothing.
+        """Responses without one part each, (n,) int64; ValueError for kinds without parts.
 
-        Raises:
-            ValueError: The kind has no parts that can be left out.
+        A part that does not exist removes nothing.
         """
         raise ValueError(
             f"answers of kind {self.name!r} have no parts: ask for corrections, or use a task of words"
@@ -147,11 +142,7 @@ class AnswerKind(ABC):
         return (response == other).reshape(len(response), -1).all(1)
 
     def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
-        """Which responses hold a word, (n,) bool.
-
-        Raises:
-            ValueError: No answer of this kind can hold it.
-        """
+        """Which responses hold a word, (n,) bool; ValueError where no answer of this kind can."""
         having = torch.tensor([word in name.split() for name in self.names], dtype=torch.bool)
         if not self.names:
             raise ValueError(f"word {word!r} is in no answer: the answers to this task are numbers")
@@ -166,8 +157,7 @@ class AnswerKind(ABC):
     def parse(self, given: Any) -> Tensor:
         """One response (no leading dimension), ended, from text or from numbers.
 
-        Args:
-            given: The result of ``format``, numbers, or numbers as text (``"[5, 3, 1]"``).
+        Takes the result of ``format``, numbers, or numbers as text (``"[5, 3, 1]"``).
 
         Raises:
             ValueError: It is no answer of this kind.
@@ -216,11 +206,7 @@ def entry_at(response: Tensor, step: int | Tensor) -> Tensor:
 
 
 def response_hashes(response: Tensor, length: Tensor | None = None) -> Tensor:
-    """One hash for each response of any kind, (n,) int64; entries beyond the length do not matter.
-
-    Args:
-        response: (n, ...).
-        length: How many entries count, (n,) int64; None: all.
+    """One hash for each response of any kind, (n,) int64; entries beyond ``length`` (n,) do not matter.
 
     Example:
         >>> words = torch.tensor([[5, 6, 1], [5, 6, 0]])
@@ -252,11 +238,7 @@ def numbers_in(given: Any) -> Any:
 
 
 def as_tensor(given: Any) -> Tensor:
-    """Numbers as a tensor.
-
-    Raises:
-        ValueError: They are not numbers of one shape.
-    """
+    """Numbers of one shape as a tensor; ValueError for anything else."""
     if isinstance(given, Tensor):
         return given.cpu()
     try:

@@ -22,15 +22,8 @@ class Ranking(AnswerKind):
     """The best ``top`` of ``count`` candidates in order, best first, one a step: indices (n, top) int64.
 
     Ranking a candidate again ranks the first unranked one instead. The last position of a complete order is
-    left for the last candidate and needs no step.
-
-    Args:
-        count: The number of candidates.
-        top: How many are ranked; None: all.
-        among: The observation key of the ``Candidates`` entry that is ranked, if it is one.
-
-    Raises:
-        ValueError: There are fewer than two candidates, or ``top`` is not within 1 to ``count``.
+    left for the last candidate and needs no step. ``top`` is by default ``count``; ``among`` is the
+    observation key of the ``Candidates`` entry that is ranked, if it is one.
 
     Example:
         >>> kind = Ranking(4, top=2)

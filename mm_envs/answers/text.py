@@ -33,13 +33,6 @@ class Text(AnswerKind):
     An answer ends with ``<eos>`` or after ``max_tokens`` words; the length counts the words before the end,
     and padding follows it. Padding that was written before the end counts as a word, and never as a good one.
 
-    Args:
-        vocabulary: The words.
-        max_tokens: The number of steps, ``<eos>`` included.
-
-    Raises:
-        ValueError: ``max_tokens`` is below 1.
-
     Example:
         >>> from mm_envs.tokenizers import Vocabulary
         >>> kind = Text(Vocabulary.of(["red", "green"]), max_tokens=3)
@@ -120,14 +113,7 @@ class Text(AnswerKind):
         return tokens.masked_fill(there[:, None] & (index == length[:, None]), EOS), length
 
     def written(self, length: Tensor, width: int) -> Tensor:
-        """Which entries of responses were written, ``<eos>`` included: (n, width) bool.
-
-        Example:
-            >>> from mm_envs.tokenizers import Vocabulary
-            >>> kind = Text(Vocabulary.of(["red"]), 3)
-            >>> kind.written(torch.tensor([0, 2, 3]), 3).int().tolist()
-            [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
-        """
+        """Which entries of responses were written, ``<eos>`` included: (n, width) bool."""
         return torch.arange(width, device=length.device) <= length[:, None]
 
     def trimmed(self, response: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -202,15 +188,7 @@ class Text(AnswerKind):
     def distance(
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
-        """Levenshtein distance in words: changed, left out or inserted.
-
-        Example:
-            >>> from mm_envs.tokenizers import Vocabulary
-            >>> kind = Text(Vocabulary.of(["a", "b", "c"]), 3)
-            >>> a, b = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 5, 1]])
-            >>> kind.distance(a, torch.tensor([3]), b, torch.tensor([2])).tolist()
-            [1]
-        """
+        """Levenshtein distance in words: changed, left out or inserted."""
         index = torch.arange(other.shape[1] + 1, device=response.device)
         row = index.expand(len(response), -1)
         rows = [row]

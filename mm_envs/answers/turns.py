@@ -32,13 +32,7 @@ class Turns(AnswerKind):
     """One choice a turn: indices (n, turns) int64, entry t an option of turn t.
 
     All turns share one action space, that of the turn with most options; larger actions count modulo the
-    number of options. Replies between turns are part of the task, not of the answer.
-
-    Args:
-        options: The names of the options of each turn.
-
-    Raises:
-        ValueError: A turn has no options, or one of them twice.
+    number of ``options``. Replies between turns are part of the task, not of the answer.
 
     Example:
         >>> kind = Turns([("colour?", "shape?"), ("red circle", "green circle", "red cross")])

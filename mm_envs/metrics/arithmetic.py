@@ -31,7 +31,7 @@ def cube_root(values: Tensor) -> Tensor:
 
 
 def root(values: Tensor, degree: Tensor) -> Tensor:
-    """The root of degree 1 to 4 (int64) of non-negative numbers (float64); of another degree the number itself.
+    """The root of degree 1 to 4 (int64) of non-negative float64 numbers; of other degrees the number itself.
 
     Example:
         >>> root(torch.tensor([16.0, 16.0, 0.0], dtype=torch.float64), torch.tensor([2, 4, 3])).tolist()

@@ -12,15 +12,12 @@ from mm_envs.tokenizers import EOS, PAD
 
 
 def conditional_majority(condition: Tensor, answer: Tensor, seen: Tensor) -> Tensor:
-    """The most frequent answer among the items whose condition equals the seen one.
+    """The most frequent answer among the items whose condition equals the seen one, (m,) int64.
 
     Args:
         condition: What the answer may depend on, one row an item, (n, k) int64.
         answer: The right answers, (n,) int64.
-        seen: Conditions to answer for, (m, k) int64.
-
-    Returns:
-        Answers, (m,) int64; the overall majority where a condition never occurred.
+        seen: Conditions to answer for, (m, k) int64; one that never occurred gets the overall majority.
 
     Example:
         >>> condition, answer = torch.tensor([[0], [0], [1]]), torch.tensor([3, 3, 5])
@@ -47,19 +44,10 @@ def _keys(rows: Tensor) -> Tensor:
 def best_constant_words(
     mean_utility: Callable[[Tensor], Tensor], candidates: Tensor, vocabulary_size: int, sweeps: int = 4
 ) -> Tensor:
-    """The best answer in words that is the same for every item, by local search.
+    """The best answer in words that is the same for every item, (length,) int64, by local search.
 
-    Starts at the best candidate. At each position the word is replaced or left out if that improves the mean
-    utility, until a whole sweep improves nothing.
-
-    Args:
-        mean_utility: The mean utility of each of (m, length) answers.
-        candidates: Answers to start from, (c, length) int64.
-        vocabulary_size: The number of words.
-        sweeps: The largest number of sweeps.
-
-    Returns:
-        One answer, (length,) int64.
+    Starts at the best of ``candidates`` (c, length) int64. At each position the word is replaced or left out
+    if that improves ``mean_utility`` of answers (m, length), until a whole sweep improves nothing.
     """
     scores = mean_utility(candidates)
     best, score = candidates[scores.argmax()], scores.max()
