@@ -59,16 +59,9 @@ def _single_observations(batch: Mapping[str, Tensor], mask: NDArray[np.bool_]) -
 
 
 def decode(env: gym.Env[Any, Any] | gym.vector.VectorEnv, observation: Mapping[str, Any]) -> dict[str, Any]:
-    """The text of every Tokens entry of an observation.
+    """The text of every Tokens entry of an observation, or of a batch: then a list of strings an entry.
 
     A function, since wrappers of the environment would hide a method.
-
-    Args:
-        env: The environment, wrapped or not, single or vector.
-        observation: One observation, or a batch of them.
-
-    Returns:
-        One string an entry, or a list of strings for a batch.
     """
     space = getattr(env, "single_observation_space", None) or env.observation_space
     assert isinstance(space, gym.spaces.Dict)

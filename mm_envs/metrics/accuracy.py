@@ -80,7 +80,10 @@ def _of_one_kind(
 
 
 class Accuracy(TaskFeedback):
-    """1 where the answer is the reference answer, else 0; of vectors where both have one largest entry."""
+    """1 where the answer is the reference answer, else 0.
+
+    The kind of the answers decides which are the same: of vectors those with one largest entry.
+    """
 
     def score(self, episodes: Episodes) -> Judgement:
         """Whether each answer is right."""
@@ -91,7 +94,7 @@ class Accuracy(TaskFeedback):
 
 
 class TokenF1(TaskFeedback):
-    """Token F1 of the answer, in words, against one reference answer."""
+    """Token F1 of the answer against one reference answer."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
