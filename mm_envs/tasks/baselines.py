@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.random import fold
-from mm_envs.tokenizers import EOS, PAD
+from mm_envs.tokenizers import lengths, pad_to
 
 
 def conditional_majority(condition: Tensor, answer: Tensor, seen: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def best_constant_words(
             scores = mean_utility(near)
             if scores.max() > score:
                 best, score = near[scores.argmax()], scores.max()
-            if best[index] == EOS:
+            if lengths(best) <= index:
                 break
         if score <= before:
             break
@@ -69,5 +69,5 @@ def _neighbours(words: Tensor, index: int, vocabulary_size: int) -> Tensor:
     """All answers with another word at an index, and the one without a word there."""
     changed = words.repeat(vocabulary_size, 1)
     changed[:, index] = torch.arange(vocabulary_size, device=words.device)
-    shorter = torch.cat([words[:index], words[index + 1 :], words.new_full((1,), PAD)])
+    shorter = pad_to(torch.cat([words[:index], words[index + 1 :]]), len(words))
     return torch.cat([changed, shorter[None]])
