@@ -120,7 +120,7 @@ class RougeLCoco(TextFeedback):
 
 
 class Bleu(TextFeedback):
-    """Sentence BLEU (Papineni et al., 2002), divided by 100, as sacreBLEU computes it.
+    """Sentence BLEU (Papineni et al., 2002), divided by 100, as sacreBLEU computes it; see ``sentence_bleu``.
 
     Arguments are those of ``TextFeedback`` and ``sentence_bleu``.
     """
