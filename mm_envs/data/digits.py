@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS, Dataset
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.spaces import Image
 
 _SIDE = 8
@@ -58,8 +58,7 @@ class Digits(Dataset):
         """
         table = _table(self.scale, indices.device)
         for field in fields:
-            if field not in table:
-                raise ValueError(one_of("field", field, table))
+            check_one_of("field", field, table)
         return {field: table[field].index_select(0, indices) for field in fields}
 
     def fingerprint(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 ON_ERROR = ("raise", "skip")
 _SHOWN = 5
@@ -66,8 +66,7 @@ class Faults:
     """
 
     def __init__(self, on_error: str = "raise") -> None:
-        if on_error not in ON_ERROR:
-            raise ValueError(one_of("on_error", on_error, ON_ERROR))
+        check_one_of("on_error", on_error, ON_ERROR)
         self.skips = on_error == "skip"
         self.counts: Counter[str] = Counter()
         self.sentences: list[str] = []

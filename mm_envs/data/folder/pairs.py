@@ -17,7 +17,7 @@ from mm_envs.data.faults import Faults
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.layouts.columns import FIELDS, composed
 from mm_envs.data.records import Media, Source
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of, one_of
 
 LINKS = ("copy", "hard")
 _RESERVED = re.compile(r"(.*_)?file_name|split|captions?|caption_\d+")
@@ -118,8 +118,7 @@ def write(pairing: Pairing, roots: tuple[Path, Path], out: Path, link: str = "co
     Raises:
         ValueError: ``link`` is unknown, or the files cannot be linked.
     """
-    if link not in LINKS:
-        raise ValueError(one_of("link", link, LINKS))
+    check_one_of("link", link, LINKS)
     written: dict[Any, str] = {}
     clashes = _clashes(pairing)
     path = out / "metadata.jsonl"

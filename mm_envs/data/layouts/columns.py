@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 from mm_envs.data.media import safe_path
 from mm_envs.data.records import MEDIA_FIELDS, Record
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 ONE = ("label", "text", "question", "answer", "kind")
 MANY = ("captions", "answers", "facts")
@@ -115,8 +115,7 @@ class Columns:
             for field, names in (mapped or {}).items()
         }
         for field in self.mapped:
-            if field not in FIELDS:
-                raise ValueError(one_of("columns", field, FIELDS))
+            check_one_of("columns", field, FIELDS)
         self.taken = {name for names in self.mapped.values() for name in names}
         self._plans: dict[tuple[str, ...], tuple[list[tuple[str, str, bool]], list[tuple[str, str]]]] = {}
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from mm_envs.data.media.files import PICTURES, Fault, File
 from mm_envs.data.media.limits import MAX_PIXELS
 from mm_envs.data.media.structure import BREAKS_OFF, check_structure, small_enough
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 FITS = ("pad", "stretch", "crop")
 
@@ -129,8 +129,7 @@ def check_shape(height: int, width: int, channels: int, fit: str) -> None:
         raise ValueError(f"height={height}, width={width}: both have to be at least 1")
     if channels not in (1, 3):
         raise ValueError(f"channels={channels!r} is not one of 1 (grey), 3 (red, green, blue)")
-    if fit not in FITS:
-        raise ValueError(one_of("fit", fit, FITS))
+    check_one_of("fit", fit, FITS)
 
 
 def _resized(picture: Image.Image, height: int, width: int, fit: str) -> Image.Image:

@@ -16,7 +16,7 @@ from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.scenes import captions, questions, render
 from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, boxes, scene
 from mm_envs.data.scenes.sound import SAMPLE_RATE, SAMPLES, synthesise
-from mm_envs.names import at_least, one_of, refuse_unknown, whole
+from mm_envs.names import at_least, check_one_of, one_of, refuse_unknown, whole
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Image, UniformBox
 
@@ -55,8 +55,7 @@ class Scenes(Dataset):
     graph_fields = ("present", "shape", "colour", "size", "texture", "quadrant", "x", "y")
 
     def __init__(self, items: int = 8192, sound: str = "none", seed: int = 0, **config: Any) -> None:
-        if sound not in SOUNDS:
-            raise ValueError(one_of("sound", sound, SOUNDS))
+        check_one_of("sound", sound, SOUNDS)
         whole("items", items)
         at_least("items", items, _SHARES[1], "every split needs an item")
         complement = {"hide_colour": True, "distinct_shapes": True} if sound == "complement" else {}
