@@ -14,11 +14,7 @@ from mm_envs.tokenizers import Tokenizer
 
 
 class CaptionUtility(Protocol):
-    """The true utility of captions.
-
-    Attributes:
-        field: The field that captions are compared with.
-    """
+    """The true utility of captions; ``field`` is the field that they are compared with."""
 
     field: str
 

@@ -12,16 +12,7 @@ from mm_envs.data.records import Source
 
 
 def refuse_wrong_kinds(arguments: Mapping[str, object]) -> None:
-    """Refuses arguments of a wrong type.
-
-    Raises:
-        ValueError: An argument has another type; the sentence names it, its value and the cure.
-
-    Example:
-        >>> refuse_wrong_kinds({"memory_gb": "2"})
-        Traceback (most recent call last):
-        ValueError: memory_gb='2' is not a number from 0 on: give gigabytes, for instance 2.0
-    """
+    """Raises a ValueError for arguments of a wrong type; it names the argument, its value and the cure."""
     for name, (fits, what) in _KINDS.items():
         if name in arguments and not fits(arguments[name]):
             value = repr(arguments[name])

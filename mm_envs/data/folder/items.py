@@ -79,7 +79,7 @@ def items_of(
 
 
 def _names_split(one: Record, columns: Columns) -> bool:
-    """Returns whether an item has a value for its split, known or not."""
+    """Whether an item has a value for its split, known or not."""
     return "split" not in columns.taken and bool(str(one.columns.get("split") or "").strip())
 
 
@@ -89,7 +89,7 @@ def _digest(one: Record, digests: Mapping[str, str], root: Path) -> str:
 
 
 def _mapped(records: Iterable[Record], columns: Columns, faults: Faults) -> list[Record]:
-    """Returns the records with the values of the mapped columns."""
+    """The records with the values of the mapped columns."""
     if not columns.mapped:
         return list(records)
     made = []
@@ -103,7 +103,7 @@ def _mapped(records: Iterable[Record], columns: Columns, faults: Faults) -> list
 
 
 def _complete(records: Sequence[Record], faults: Faults) -> list[Record]:
-    """Returns the records that have all fields of others: label, question, answer, captions, facts."""
+    """The records that have all fields of others: label, question, answer, captions, facts."""
     needed = [field for field in _NEEDED if any(one.values.get(field) for one in records)]
 
     def fault(one: Record) -> str:
@@ -133,7 +133,7 @@ def _missing_file(one: Record) -> str:
 
 
 def _digested(records: Sequence[Record], faults: Faults) -> list[tuple[Record, dict[str, str]]]:
-    """Returns the records whose files can be read, with the digests of the files."""
+    """The records whose files can be read, with the digests of the files."""
     media = {_key(one): one for record in records for one in record.media.values()}
     digests = dict(zip(media, in_threads(digest_of, list(media.values())), strict=True))
     found = [
@@ -155,7 +155,7 @@ def _key(media: Media) -> Path | int:
 
 
 def _grouped(records: Sequence[Record], group: str | None, faults: Faults) -> list[Record]:
-    """Returns the records that have a value of the group."""
+    """The records that have a value of the group."""
     if group is None or not records:
         return list(records)
     if not any(group in one.columns for one in records):

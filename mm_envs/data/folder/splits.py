@@ -133,10 +133,7 @@ def columns_of(records: Sequence[Record]) -> str:
 def refuse_shared(
     records: Sequence[Record], contents: Sequence[Content], splits: list[str | None], faults: Faults
 ) -> None:
-    """Refuses content in two splits; if faults are skipped, the later split keeps it.
-
-    Test items stay comparable: the training item is left out.
-    """
+    """Refuses content in two splits; if faults are skipped, the later split keeps it, test after training."""
     first: dict[str, int] = {}
     # Test first, training last.
     order = sorted(range(len(records)), key=lambda i: -SPLITS.index(splits[i] or "train"))
@@ -210,7 +207,7 @@ def _hash(key: str) -> int:
 
 
 def _components(contents: Sequence[Content]) -> dict[int, tuple[set[str], list[int]]]:
-    """Returns the connected components: a representative -> what decides their split, and their items."""
+    """The connected components: a representative -> what decides their split, and their items."""
     parent = list(range(len(contents)))
 
     def find(i: int) -> int:

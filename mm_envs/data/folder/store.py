@@ -63,12 +63,7 @@ class Form:
         return prod(self.shape) * self.dtype.itemsize
 
     def decode(self, media: Media) -> tuple[Tensor, int]:
-        """Returns one row, and the number of samples before the padding (0 for pictures).
-
-        Raises:
-            ValueError: The file is damaged, or of another kind.
-            FileNotFoundError: There is no such file.
-        """
+        """Returns one row, and the number of samples before the padding (0 for pictures)."""
         if self.kind == "image":
             channels, height, width = self.shape
             return read_image(media, height, width, channels, self.fit), 0
@@ -101,12 +96,7 @@ _shared: WeakValueDictionary[str, Tables] = WeakValueDictionary()
 
 
 def digest_of(media: Media) -> str:
-    """Returns the SHA-256 of the bytes of a file, or of the pixels of an array.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        MediaError: It cannot be read, or is larger than any file of this kind.
-    """
+    """Returns the SHA-256 of the bytes of a file, or of the pixels of an array; as ``read_bytes`` fails."""
     if isinstance(media, Path):
         return hashlib.sha256(read_bytes(media)).hexdigest()
     return hashlib.sha256(f"{media.shape}".encode() + np.ascontiguousarray(media).tobytes()).hexdigest()
@@ -280,7 +270,7 @@ def _on_disk(
 
 
 def _make_room(cache: Path, key: str, size: int, memory_gb: float) -> Path:
-    """Returns a new temporary folder in the cache."""
+    """Creates a temporary folder in the cache."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         for left in cache.glob("*.part"):

@@ -26,11 +26,7 @@ _MAX_BYTES = 4 * 10**9  # of one table of words or facts, which is always in mem
 def pinned_classes(
     classes: Sequence[str] | Mapping[str, Sequence[str]] | None, items: Iterable[Item]
 ) -> dict[str, tuple[str, ...]]:
-    """Returns the given class names by field; names without a field are those of labels, else of answers.
-
-    Raises:
-        ValueError: A name occurs twice, or a field has no classes.
-    """
+    """Returns the given class names by field; names without a field are those of labels, else of answers."""
     if classes is None:
         return {}
     if not isinstance(classes, Mapping):
@@ -48,10 +44,9 @@ def pinned_classes(
 
 
 def named_labels(items: Sequence[Item], pinned: Mapping[str, tuple[str, ...]]) -> list[Item]:
-    """Returns the items with labels by name, if all labels are numbers of the given classes.
+    """Returns the items with labels by name, if all labels are numbers of the given classes, from 0.
 
-    A table exported from a Hugging Face data set holds the numbers of a ``ClassLabel``, from 0. Labels stay
-    as they are if one of them is the name of a class, or not the number of one.
+    Labels stay as they are if one of them is the name of a class, or not the number of one.
     """
     names = pinned.get("label", ())
     number = {str(i): name for i, name in enumerate(names)}
@@ -216,6 +211,6 @@ def _fits(name: str, shape: tuple[int, ...], itemsize: int) -> None:
 
 
 def _phrases(item: Item, field: str) -> list[tuple[str, ...]]:
-    """Returns the words of each caption or fact of an item, without those that have no word."""
+    """The words of each caption or fact of an item, without those that have no word."""
     found = (tuple(words_of(text)) for text in item.record.values.get(field, ()))
     return [words for words in found if words]

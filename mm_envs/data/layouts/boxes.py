@@ -19,10 +19,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def boxes_of(path: Path) -> tuple[list[Box], int]:
-    """Reads the boxes of a photo, and counts the empty ones that are left out.
-
-    Returns:
-        (class, left, top, right, bottom) in the pixels of the file, and a count.
+    """Returns the boxes (class, left, top, right, bottom) of a photo in pixels, and the number of empty ones.
 
     Raises:
         ValueError: The file is no XML of this kind, is not UTF-8, or declares types or entities, which can

@@ -52,10 +52,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
     ``boxes`` are all boxes of the photo as (class, left, top, right, bottom) in pixels; ``facts`` the classes
     in it; ``kind`` is "count". Empty boxes are left out and counted. Columns: ``photo`` and ``class``. The
     lists in ImageSets/Main are the splits where they exist, and photos in none of them are left out.
-
-    Raises:
-        ValueError: A file is no XML or has declarations, a box is invalid, or a photo is in two lists.
-        FileNotFoundError: A file is missing.
     """
     home = _home(root)
     if home is None:
@@ -76,12 +72,7 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
 
 def answer_of(count: int) -> str:
-    """Returns a count as an answer.
-
-    Example:
-        >>> answer_of(3), answer_of(20), answer_of(31)
-        ('3', '20+', '20+')
-    """
+    """Returns a count as an answer: "3", or "20+" from ``MAX_COUNT`` on."""
     return str(count) if count < MAX_COUNT else f"{MAX_COUNT}+"
 
 
@@ -104,7 +95,7 @@ def _records(photo: _Photo, classes: Sequence[str], split: str | None) -> list[R
 
 
 def _photo(name: str, home: Path, pictures: Files, annotations: Files) -> tuple[_Photo, int]:
-    """Returns a photo and the number of its empty boxes."""
+    """A photo and the number of its empty boxes."""
     root = pictures.root
     path = annotations.take(f"{name}.xml", relative(home / "ImageSets", root))
     boxes, empty = boxes_of(path)
@@ -115,7 +106,7 @@ def _photo(name: str, home: Path, pictures: Files, annotations: Files) -> tuple[
 
 
 def _home(root: Path) -> Path | None:
-    """Returns the directory with Annotations and JPEGImages: the folder, one in it, or VOCdevkit/VOC2007."""
+    """The directory with Annotations and JPEGImages: the folder, one in it, or VOCdevkit/VOC2007."""
     below = folders(root)
     for home in (root, *below, *(deeper for folder in below for deeper in folders(folder))):
         if (home / "JPEGImages").is_dir() and listed(home, "Annotations", [".xml"]):

@@ -54,11 +54,7 @@ def read_video(
 
 
 def sampled(count: int, frames: int) -> list[int]:
-    """The indices of the frames to show, evenly from the first to the last.
-
-    Args:
-        count: Frames of the clip.
-        frames: Frames to show.
+    """The indices of ``frames`` frames out of ``count``, evenly from the first to the last.
 
     Example:
         >>> sampled(9, 3), sampled(10, 4), sampled(2, 4), sampled(9, 1)
