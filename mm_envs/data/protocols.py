@@ -70,6 +70,3 @@ class SceneFacts(Protocol):
     def fingerprint(self, kinds: Sequence[str] | None = None) -> str:
         """Returns the digest of the dataset with some kinds of questions; None for all."""
         ...
-
-
-__all__ = ["CaptionUtility", "Captioned", "Captions", "SceneFacts"]

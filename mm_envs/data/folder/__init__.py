@@ -15,10 +15,9 @@ from torch import Tensor
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.faults import Faults, Report
 from mm_envs.data.folder.arguments import refuse_wrong_kinds
-from mm_envs.data.folder.copies import notes_on_copies
 from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
-from mm_envs.data.folder.items import Item, items_of
+from mm_envs.data.folder.items import Item, items_of, notes_on_copies
 from mm_envs.data.folder.splits import SplitBy
 from mm_envs.data.folder.store import Form, decoded
 from mm_envs.data.folder.texts import Pinned

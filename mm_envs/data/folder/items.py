@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from os.path import isfile
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS
 from mm_envs.data.faults import Faults
@@ -16,7 +18,7 @@ from mm_envs.data.folder.splits import Content, SplitBy, columns_of, split_recor
 from mm_envs.data.folder.store import digest_of, in_threads
 from mm_envs.data.folder.texts import words_of
 from mm_envs.data.layouts.columns import Columns, Mapped, composed
-from mm_envs.data.records import Media, Record
+from mm_envs.data.records import MEDIA_FIELDS, Media, Record
 
 _NEEDED = ("label", "question", "answer", "captions", "facts")
 
@@ -182,3 +184,26 @@ def name_of(media: Any, root: Path) -> str:
     if not isinstance(media, Path):
         return ""
     return media.relative_to(root).as_posix() if media.is_relative_to(root) else media.name
+
+
+def notes_on_copies(items: Sequence[Item], tables: Mapping[str, Tensor]) -> list[str]:
+    """Notes decoded content that is in two splits although the bytes of the files differ.
+
+    This can be correct (two flags that are equal when small), so it is noted, not refused.
+    """
+    notes = []
+    for field in MEDIA_FIELDS:
+        first: dict[bytes, Item] = {}
+        found: list[tuple[Item, Item]] = []
+        for item, row in zip(items, tables[field].numpy() if field in tables else (), strict=False):
+            if field in item.record.media:
+                other = first.setdefault(blake2b(row, digest_size=16).digest(), item)
+                if other.split != item.split:
+                    found.append((item, other))
+        if found:
+            one, other = found[0]
+            notes.append(
+                f"{len(found)} files of {field} are, once decoded, equal to one in another split, e.g. "
+                f"{one.record.location} and {other.record.location}: remove copies, or tie them by group"
+            )
+    return notes
