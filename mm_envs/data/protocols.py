@@ -19,7 +19,16 @@ class CaptionUtility(Protocol):
     field: str
 
     def score(self, tokens: Tensor, length: Tensor, known: Tensor) -> Judgement:
-        """Returns the utility in [0, 1] of captions (n, L) of ``length`` words, and its parts."""
+        """Returns the utility of captions, finished or not.
+
+        Args:
+            tokens: Token ids, (n, L) int64.
+            length: The number of words, (n,) int64; None, where it is allowed: up to ``<eos>``.
+            known: What they are compared with: the rows of the field, one for each caption.
+
+        Returns:
+            The utility in [0, 1] and its parts, which sum to it before it is clamped, (n,) float32.
+        """
         ...
 
     def best(self, known: Tensor, captions: Tensor) -> Tensor:

@@ -68,16 +68,7 @@ class FactGrader:
         self._known = {torch.device("cpu"): known}
 
     def score(self, tokens: Tensor, length: Tensor | None, facts: Tensor) -> Judgement:
-        """Returns the utility of captions, finished or not.
-
-        Args:
-            tokens: Token ids, (n, L) int64.
-            length: The number of words, (n,) int64; None: up to ``<eos>``.
-            facts: The true facts of each item, (n, number of facts) bool.
-
-        Returns:
-            The utility in [0, 1] and its parts, which sum to it before it is clamped, (n,) float32.
-        """
+        """Returns the utility of captions, as ``CaptionUtility`` does; true facts are (n, all facts) bool."""
         right, invented = self._found(answered(tokens, length), facts)
         whole = facts.sum(1).clamp(min=1).to(torch.float32)
         parts = {"right": right.to(torch.float32) / whole, "invented": -invented.to(torch.float32) / whole}
@@ -174,20 +165,14 @@ class ReferenceGrader:
         self._elsewhere: dict[torch.device, tuple[ReferenceVectors, Tensor, Tensor]] = {}
 
     def score(self, tokens: Tensor, length: Tensor | None, item: Tensor) -> Judgement:
-        """Returns the utility in [0, 1], its only part, (n,) float32; arguments as of ``raw``."""
+        """Returns the utility of captions of items (n,), as ``CaptionUtility`` does; it is its only part."""
         highest = self._on(item)[1].index_select(0, item)
         # Double precision, then rounded: equal bit for bit in every batch.
         utility = (self.raw(tokens, length, item) / highest).clamp(max=1).to(torch.float32)
         return Judgement(utility, {"cider_d": utility})
 
     def raw(self, tokens: Tensor, length: Tensor | None, item: Tensor) -> Tensor:
-        """Returns CIDEr-D over all references, 0 to 10, (n,) float64.
-
-        Args:
-            tokens: Token ids of captions, finished or not, (n, L) int64.
-            length: The number of words, (n,) int64; None: up to ``<eos>``.
-            item: The item of each, (n,) int64.
-        """
+        """Returns CIDEr-D over all references, 0 to 10, (n,) float64."""
         words = answered(tokens.masked_fill(is_unknown(tokens), self._unknown), length)
         return score_words(words, self._on(item)[0][item], self._frequency, D)
 

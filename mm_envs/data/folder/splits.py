@@ -90,18 +90,18 @@ def _by_values(
         raise ValueError(f"split_by: {column!r} is no column: there are {columns_of(records)}")
     values: list[str | None] = []
     for one in records:
-        what = f"it has no {column}, which tells the split"
+        value, fault = None, f"it has no {column}, which tells the split"
         try:
             value = plain(column, one.columns.get(column))
         except ValueError as error:
-            value, what = None, str(error)
+            fault = str(error)
         if value is None:
-            faults.add("split", f"{one.location}: {what}: fill it in")
+            faults.add("split", f"{one.location}: {fault}: fill it in")
         values.append(value)
-    known = dict.fromkeys(value for value in values if value is not None)
+    known = [value for value in dict.fromkeys(values) if value is not None]
     for value in splits:
         if value not in known:
-            few = ", ".join(list(known)[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+            few = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
             raise ValueError(f"split_by: no item has {column}={value!r}: there are {few}")
     return [None if value is None else splits.get(value, "train") for value in values]
 

@@ -84,12 +84,7 @@ def _some(names: Sequence[str], shown: int = 12) -> str:
 
 
 class Classes:
-    """Labels, answers and kinds of questions as numbers.
-
-    Attributes:
-        names: The names of each field in the order of their numbers.
-        tables: (n,) int64 for each field.
-    """
+    """Labels, answers and kinds of questions as numbers: ``names`` and (n,) int64 ``tables`` by field."""
 
     def __init__(self, items: Sequence[Item], pinned: Mapping[str, tuple[str, ...]]) -> None:
         values = {field: [item.record.values.get(field) for item in items] for field in CLASS_FIELDS}
@@ -114,12 +109,6 @@ def _natural(name: str) -> tuple[bool, int, str]:
 
 class Words:
     """Texts, questions, captions and facts in token ids.
-
-    Args:
-        items: The items, training items first.
-        vocabulary: The given words.
-        max_tokens: The length of captions; None for the longest.
-        faults: Where cut captions are noted.
 
     Attributes:
         vocabularies: By field ("text", "question", "caption").

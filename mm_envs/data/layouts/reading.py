@@ -77,13 +77,7 @@ def listed_splits(lists: Mapping[str, Path]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A JSON object of an untrusted file, with checked access to its values.
-
-    Attributes:
-        root: The folder.
-        location: Where the object is, as in a ``Record``.
-        values: The object.
-    """
+    """A JSON object of an untrusted file, with checked access to its values."""
 
     root: Path
     location: str

@@ -261,20 +261,7 @@ class CaptionGrader:
         return torch.zeros(len(captions), dtype=torch.int64, device=captions.device)
 
     def score(self, tokens: Tensor, length: Tensor, facts: Tensor) -> Judgement:
-        """Returns the utility of captions, finished or not.
-
-        Args:
-            tokens: Token ids of shape (n, L), int64; L is at most 30.
-            length: The number of words of the caption, int64 of shape (n,).
-            facts: The result of ``facts`` for these scenes.
-
-        Returns:
-            The utility, in [0, 1], and its parts; all float32 of shape (n,). The parts sum to the utility
-            before it is clamped.
-
-        Raises:
-            ValueError: L is above 30.
-        """
+        """Returns the utility of captions, as ``CaptionUtility`` does; L is at most 30."""
         n, width = tokens.shape
         if width > MAX_WORDS:
             raise ValueError(f"captions of {width} words are above {MAX_WORDS}: lower max_tokens")

@@ -196,10 +196,6 @@ class SceneGraph:
         """Returns the graphs of some rows: indices, a mask or a slice."""
         return SceneGraph(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def to(self, device: torch.device | str) -> SceneGraph:
-        """Returns the graphs on another device."""
-        return SceneGraph(*(getattr(self, field.name).to(device) for field in fields(self)))
-
 
 @lru_cache(maxsize=256)
 def _ranks(config: SceneConfig, name: str, number: int) -> tuple[int, ...]:

@@ -13,9 +13,9 @@ chance is 0.2) and, in a split, of existence (0.55 from the question).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 import torch
@@ -39,7 +39,7 @@ COMPARISONS = ("larger", "smaller")
 YES, NO, ZERO = 0, 1, 2  # indices of answers
 
 _SLOTS = 6
-_Attribute = tuple[Tensor, str]  # the values of all objects, and the word of value 0
+_FIRST = {"colour": COLOURS[0], "shape": SHAPES[0]}  # the word of value 0
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,7 @@ def _templates(config: SceneConfig, device: torch.device) -> Tensor:
 def pick(possible: Tensor, hashes: Tensor) -> Tensor:
     """Returns the index of a random True of each row, all equally likely; the last index if there is none.
 
-    Args:
-        possible: The choices, bool of shape (n, choices).
-        hashes: One hash for each row, int64 of shape (n,).
+    ``possible`` is bool of shape (n, choices), ``hashes`` int64 of shape (n,).
 
     Example:
         >>> pick(torch.tensor([[False, True, False]]), torch.tensor([5])).tolist()
@@ -271,27 +269,17 @@ def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, hashes: Tensor) 
     return ~(frequent & ~rare) | chance
 
 
-def _choice(
-    graph: SceneGraph, config: SceneConfig, hashes: Tensor, asked: _Attribute, known: _Attribute
-) -> _Draft:
+def _choice(graph: SceneGraph, config: SceneConfig, hashes: Tensor, asked: str, known: str) -> _Draft:
     """Asks for an attribute of an object that another attribute identifies; offers a wrong value, too."""
-    (asked_value, asked_word), (known_value, known_word) = asked, known
+    asked_value, known_value = getattr(graph, asked), getattr(graph, known)
     possible = _both(_unique(graph, known_value)) & _differ(asked_value)
     a, b, available = _two(possible, fold(hashes, 0))
     true, other = _at(asked_value, a), _at(asked_value, b)
     first = _coin(fold(hashes, 1))
     options = torch.where(first, true, other), torch.where(first, other, true)
     ids = question_vocabulary(config).ids
-    fill = [_at(known_value, a) + ids[known_word], *(option + ids[asked_word] for option in options)]
-    return _Draft(fill, true + answers(config).index(asked_word), available)
-
-
-def _colour(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    return _choice(graph, config, hashes, (graph.colour, COLOURS[0]), (graph.shape, SHAPES[0]))
-
-
-def _shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    return _choice(graph, config, hashes, (graph.shape, SHAPES[0]), (graph.colour, COLOURS[0]))
+    fill = [_at(known_value, a) + ids[_FIRST[known]], *(option + ids[_FIRST[asked]] for option in options)]
+    return _Draft(fill, true + answers(config).index(_FIRST[asked]), available)
 
 
 def _referred(graph: SceneGraph, config: SceneConfig, index: Tensor) -> list[Tensor]:
@@ -331,4 +319,11 @@ def _comparison(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draf
 
 
 # In the order of QUESTION_KINDS.
-_MAKERS = (_existence, _count, _colour, _shape, _relation, _comparison)
+_MAKERS: tuple[Callable[[SceneGraph, SceneConfig, Tensor], _Draft], ...] = (
+    _existence,
+    _count,
+    partial(_choice, asked="colour", known="shape"),
+    partial(_choice, asked="shape", known="colour"),
+    _relation,
+    _comparison,
+)
