@@ -126,15 +126,9 @@ def decoded(
     cache: Path | None,
     fault: Callable[[int, str], None],
 ) -> Tables:
-    """Decodes the files of all items.
+    """Decodes the files of all items; ``fault``, called with row and sentence of each bad one, may raise.
 
-    Args:
-        records: The items.
-        digests: The digest of each file of each item, by field.
-        forms: The form of each field.
-        memory_gb: The gigabytes (10**9 bytes) above which the tables are kept in files.
-        cache: The folder of such files.
-        fault: Called with row and sentence of each item that cannot be decoded; may raise.
+    Above ``memory_gb`` (10**9 bytes) the tables are kept in files of the folder ``cache``.
 
     Raises:
         ValueError: The tables fit neither into the allowed memory nor onto the disk.
