@@ -20,38 +20,6 @@ from mm_envs.statistics import Interval, mean_interval
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over episodes with its 95 % interval (Student's t; the episodes are independent).
-
-    Attributes:
-        mean: The mean.
-        low: Lower end of the interval; minus infinity from a single episode.
-        high: Upper end; infinity from a single episode.
-    """
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: NDArray[Any]) -> Estimate:
-        """The estimate from one value per episode.
-
-        Example:
-            >>> estimate = Estimate.of(np.array([0.0, 1.0, 1.0, 1.0]))
-            >>> estimate.mean, round(estimate.low, 3), round(estimate.high, 3)
-            (0.75, -0.046, 1.546)
-        """
-        from scipy.special import stdtrit
-
-        n, mean = len(values), float(np.mean(values))
-        if n < 2:
-            return cls(mean, -math.inf, math.inf)
-        half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(n)
-        return cls(mean, mean - half, mean + half)
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """The scores of a policy, episode by episode.
 
@@ -143,10 +111,8 @@ class _Tally:
         self._each = each
         self._count = np.zeros(rows, dtype=np.int64)
         # One column more than is counted: later episodes of a quick row are written there.
-        self._columns = {
-            name: np.zeros((rows, each + 1), dtype=np.float64)
-            for name in ("reward", "utility", "length", "item")
-        }
+        names = ("reward", "utility", "length", "item")
+        self._columns = {name: np.zeros((rows, each + 1)) for name in names}
         self._responses: Tensor | None = None
 
     @property

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,18 +63,8 @@ class SFT(GradientTrainer):
     Settings = SFTSettings
     settings: SFTSettings
 
-    def __init__(
-        self,
-        algo: str,
-        envs: Any,
-        settings: SFTSettings | None = None,
-        policy_arguments: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        device: torch.device | str | None = None,
-        model: ResponsePolicy | None = None,
-    ) -> None:
-        super().__init__(algo, envs, settings, policy_arguments, seed, device, model)
-        self.examples = Examples(self.task, self.settings.items, self.engine.device, seed)
+    def _set_up(self) -> None:
+        self.examples = Examples(self.task, self.settings.items, self.engine.device, self.seed)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
@@ -125,11 +113,7 @@ class Examples:
     """
 
     def __init__(
-        self,
-        task: Task,
-        items: int | None = None,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
+        self, task: Task, items: int | None = None, device: torch.device | str = "cpu", seed: int = 0
     ) -> None:
         self._task, self._device, self._seed = task, torch.device(device), seed
         self._pool = shared_pool(task, "train", self._device)

@@ -83,13 +83,6 @@ class AudioEncoder(Encoder):
     mel scale and a quarter of the time, of which the largest response counts. Sounds of more than about a
     second are taken in 64 steps of equal length, so that a long one costs no more.
 
-    Args:
-        space: The space of one sound; its sample rate decides the windows and filters.
-
-    Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
-
     Example:
         >>> encoder = AudioEncoder(Audio(4000, 8000))
         >>> encoder(torch.zeros(5, 4000)).tokens.shape
@@ -112,10 +105,7 @@ class AudioEncoder(Encoder):
         )
 
     def forward(self, audio: Tensor, length: Tensor | None = None) -> Encoded:
-        """Tokens of sounds (n, samples), float32 in -1 to 1.
-
-        Samples from ``length`` (n, 1) on are taken as silence.
-        """
+        """Tokens of sounds (n, samples), float32 in -1 to 1; silence from ``length`` (n, 1) on."""
         if length is not None:
             audio = audio * within(length, audio.shape[1])
         log_mel = self.spectrogram(audio)

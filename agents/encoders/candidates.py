@@ -20,10 +20,6 @@ class CandidatesEncoder(Encoder):
         space: The space of all candidates.
         single: Encodes candidates (n, ...) as vectors (n, WIDTH).
 
-    Attributes:
-        width: Numbers per token.
-        count: The number of candidates.
-
     Example:
         >>> import torch
         >>> from mm_envs.spaces import Image

@@ -43,9 +43,6 @@ class Encoder(nn.Module):
         positions: Where each token comes from, (s, p); None where tokens have no order.
 
     Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
-        positions: As given; moves with the module.
         pooling_layers: How many linear layers pool the tokens to one vector.
     """
 

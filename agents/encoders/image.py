@@ -67,13 +67,6 @@ class Pictures(nn.Module):
 class ImageEncoder(Encoder):
     """Encodes an ``Image`` entry: a token for each cell of a grid.
 
-    Args:
-        space: The space of one picture.
-
-    Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
-
     Example:
         >>> encoder = ImageEncoder(Image(36, 48))
         >>> encoded = encoder(torch.zeros(5, 3, 36, 48, dtype=torch.uint8))

@@ -15,9 +15,6 @@ _WIDTH = 64
 class CountEncoder(Encoder):
     """Encodes a ``Count`` entry: an embedding of the number, or its ratio to a maximum that is large.
 
-    Args:
-        space: The space of one count.
-
     Example:
         >>> import torch
         >>> CountEncoder(Count(5))(torch.tensor([[0], [5]])).tokens.shape
@@ -39,9 +36,6 @@ class CountEncoder(Encoder):
 
 class ChoiceEncoder(Encoder):
     """Encodes a ``Discrete`` entry by an embedding.
-
-    Args:
-        space: The space of one choice.
 
     Example:
         >>> import torch

@@ -15,9 +15,6 @@ _WIDTH = 64
 class VectorEncoder(Encoder):
     """Encodes a ``Vector`` entry or any other ``Box``, flattened; finite bounds are scaled to -1 to 1.
 
-    Args:
-        space: The space of one entry.
-
     Example:
         >>> encoder = VectorEncoder(gym.spaces.Box(0.0, 10.0, (3,)))
         >>> encoder(torch.tensor([[0.0, 5.0, 10.0]])).tokens.shape

@@ -92,7 +92,7 @@ class Demo:
 
 
 def _pictures(result: Trained) -> dict[str, Path]:
-    from mm_envs.cli.gallery import gallery
+    from agents.playing import gallery
 
     setting = setting_of(str(result.plan.out))
     episodes = gallery(setting, "agent", 12, seed=result.plan.seed)
