@@ -23,13 +23,7 @@ _FEEDBACK = ("feedback", "feedback_arguments", "reward")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Evaluations of several policies in one environment.
-
-    Attributes:
-        id: The environment.
-        split: Which items.
-        evaluations: One a policy, in the order of ``ORDER``.
-    """
+    """Evaluations of several policies on items of one split of an environment, in the order of ``ORDER``."""
 
     id: str
     split: str

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.acting import EpisodeHashes, Policy
+from agents.trainer import vector_environment
 from mm_envs.names import at_least
 from mm_envs.statistics import Interval, mean_interval
 
@@ -95,9 +96,7 @@ def _refuse_others(policy: object, envs: gym.vector.VectorEnv[Any, Any, Any]) ->
         for attribute, given in (("policy", "sb3_policy(model)"), ("curve", "trainer.policy()")):
             cure = f"give {given}" if hasattr(policy, attribute) else cure
         raise ValueError(f"policy is of type {type(policy).__name__} and cannot be called: {cure}")
-    if not isinstance(envs, gym.vector.VectorEnv):
-        raise ValueError(f"envs is of type {type(envs).__name__}: make it with gym.make_vec(ID, num_envs=N)")
-    mode = envs.metadata.get("autoreset_mode")
+    mode = vector_environment(envs).metadata.get("autoreset_mode")
     if mode is not AutoresetMode.SAME_STEP:
         raise ValueError(f"autoreset_mode={mode} does not fit: use AutoresetMode.SAME_STEP")
     if getattr(envs.unwrapped, "output", "torch") != "torch":

@@ -85,8 +85,7 @@ class GradientTrainer(Trainer):
             self.engine.reset(seed=self.seed)
 
     @abstractmethod
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """A fresh optimizer of the policy."""
+    def _optimizer(self) -> torch.optim.Optimizer: ...
 
     @abstractmethod
     def collect(self) -> Rollout:

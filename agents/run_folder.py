@@ -98,7 +98,7 @@ def load_run(folder: Path, device: str = "cpu", feedback: Mapping[str, Any] | No
 def with_moved_data(
     arguments: dict[str, Any], data: Path | None, layout: str | None = None
 ) -> dict[str, Any]:
-    """Arguments of a stored environment with the path and layout of its data as they are now; None for as before.
+    """Arguments of a stored environment with the path and layout of its data now; None for as before.
 
     Raises:
         FileNotFoundError: The folder does not exist.

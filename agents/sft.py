@@ -96,13 +96,9 @@ class SFT(GradientTrainer):
 
 
 class Examples:
-    """Training items of a task with good answers to them.
+    """Training items of a task (at most so many) with good answers to them.
 
-    Args:
-        task: The task.
-        items: How many items, at most; None for all of the train split.
-        device: Where they live.
-        seed: Decides the order of each epoch and, of several references, which one.
+    The seed decides the order of each epoch and, of several references, which one.
 
     Example:
         >>> from mm_envs.tasks import make_task

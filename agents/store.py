@@ -28,13 +28,7 @@ _NAME = re.compile(r"step-(\d+)\.json")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of tensors that a checkpoint needs.
-
-    Attributes:
-        name: Its name in the folder.
-        size: In bytes.
-        sha256: Of its content.
-    """
+    """A file of tensors that a checkpoint needs: its name in the folder, its size in bytes and digest."""
 
     name: str
     size: int
@@ -46,7 +40,6 @@ class Stored:
     """A checkpoint that is whole.
 
     Attributes:
-        folder: Where it is.
         step: Environment steps that were done.
         values: Its JSON values.
         tensors: The file of its tensors.

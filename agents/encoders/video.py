@@ -32,7 +32,7 @@ class VideoEncoder(Encoder):
         self.pictures, self.motion = pictures, nn.Conv1d(self.width, self.width, 3, padding=1)
 
     def forward(self, video: Tensor, length: Tensor | None = None) -> Encoded:
-        """Tokens of videos (n, frames, channels, height, width), 0 to 255, without those from ``length`` on."""
+        """Tokens of videos (n, frames, channels, height, width), 0 to 255; none from ``length`` (n, 1) on."""
         n, frames = video.shape[:2]
         cells = self.pictures(video.flatten(0, 1)).view(n, frames, -1, self.width)
         there = None
