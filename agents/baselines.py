@@ -16,11 +16,7 @@ NAMES = ("random", "oracle", "blind")
 
 
 def baseline_policy(envs: MultimodalVectorEnv, name: str) -> Policy:
-    """A baseline policy for one environment.
-
-    Args:
-        envs: The environment that it acts in; the oracle looks up the reference there.
-        name: "random", "oracle" or "blind".
+    """The "random", "oracle" or "blind" policy for one environment, where the oracle looks up the reference.
 
     Raises:
         ValueError: The name is not one of these.

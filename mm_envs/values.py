@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -43,3 +44,17 @@ def tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: tuples(one) for key, one in value.items()}
     return value
+
+
+def finite(value: Any) -> Any:
+    """JSON values in which floats that are not finite are None, and tuples lists.
+
+    Example:
+        >>> finite({"mean": float("nan"), "ends": (0.5, float("inf"))})
+        {'mean': None, 'ends': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -61,7 +61,7 @@ class Replay:
         return 0
 
     def _answer(self, arguments: dict[str, Any]) -> Any:
-        from agents.replaying import answer_ticket
+        from agents.playing import answer_ticket
 
         if self.response is not None:
             raise ValueError("--response and --policy exclude each other: give one")
