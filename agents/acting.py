@@ -33,13 +33,7 @@ class Policy(Protocol):
 
 
 class EpisodeHashes:
-    """The hashes that policies draw from: one for each (seed, row, episode).
-
-    Args:
-        seed: Decides all of them.
-        rows: The number of rows.
-        device: Where they live.
-    """
+    """The hashes that policies draw from: one for each (seed, row, episode)."""
 
     def __init__(self, seed: int, rows: int, device: torch.device | str = "cpu") -> None:
         self._rows = fold(stream(seed, "policy", device), torch.arange(rows, device=device))
@@ -76,10 +70,7 @@ class StepCounter:
 class AnsweringPolicy:
     """A ``ResponsePolicy`` as a policy: encodes a context once an episode, then writes the answer.
 
-    Args:
-        model: The network.
-        task: The task that is answered.
-        temperature: The spread of the draws; 0 takes the likeliest part each time.
+    A ``temperature`` of 0 takes the likeliest part each time.
 
     Example:
         >>> from mm_envs.engine.vector import MultimodalVectorEnv

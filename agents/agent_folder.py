@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from agents.description import describe, describe_spaces, refuse_other_spaces, single_spaces
-from agents.policy_folder import CONFIG, FORMAT, WEIGHTS, read_json, refuse_other_task
+from agents.policy_folder import CONFIG, WEIGHTS, read_json, refuse_other_task, write_folder
 from agents.state import copy_tensors
-from agents.store import load_tensors, write_json, write_tensors
+from agents.store import load_tensors
 from agents.trainer import Trainer
 from agents.trainers import make_settings, make_trainer, trainer_class
 from mm_envs.names import refuse_unknown
@@ -25,21 +25,11 @@ def save(trainer: Trainer, directory: str | Path) -> Path:
     """Writes the policy of a trainer into a folder, made if need be.
 
     Optimizer and replay buffer are not saved: a loaded agent acts as the saved one, and its training starts
-    with a fresh optimizer. ``agents.checkpoints`` keeps what ``resume`` needs.
-
-    Args:
-        trainer: The trainer.
-        directory: The folder.
-
-    Returns:
-        The folder.
+    with a fresh optimizer. ``agents.checkpoints`` keeps what ``resume`` needs. Returns the folder.
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / CONFIG).unlink(missing_ok=True)
-    write_tensors(directory / WEIGHTS, trainer.weights())
-    config = {"format": FORMAT, "steps": trainer.step, **describe(trainer), **trainer.config()}
-    write_json(directory / CONFIG, config)
+    config = {"steps": trainer.step, **describe(trainer), **trainer.config()}
+    write_folder(directory, trainer.weights(), config)
     return directory
 
 
@@ -87,9 +77,8 @@ def load(directory: str | Path, envs: Any, device: torch.device | str | None = N
         raise ValueError(f"{directory / CONFIG} has no arguments of a policy: save the agent again")
     refuse_unknown("the policy of an agent", policy, kind.stored_policy_arguments())
     refuse_other_spaces(config, describe_spaces(*single_spaces(envs)))
-    trainer = make_trainer(
-        config["algo"], envs, seed=config["seed"], settings=settings, device=device, **policy
-    )
+    about = {"seed": config["seed"], "settings": settings, "device": device, **policy}
+    trainer = make_trainer(config["algo"], envs, **about)
     if "spaces" in config:
         refuse_other_task(config, trainer.envs.task, directory / CONFIG)
     copy_tensors(trainer.weights(), load_tensors(directory / WEIGHTS), "policy")

@@ -1,9 +1,7 @@
 """Checkpoints of a running training: when they are written, and how one is resumed.
 
 A checkpoint holds everything that decides what comes next: networks, optimizer, counters and schedules, all
-generators, the replay buffer, the state of each row of the environment, the learning curve. A training that
-is resumed from one does bit for bit what it would have done (on the CPU, with the same packages and number of
-threads).
+generators, the replay buffer, the state of each row of the environment, the learning curve.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.description import describe_training, engine_of, refuse_other_training
+from agents.description import describe_training, refuse_other_training
 from agents.state import State
 from agents.store import Stored, forget_newer, newest, write_checkpoint, write_tensors
 from agents.trainer import Trainer
@@ -29,15 +27,17 @@ class Checkpoints:
         folder: Where; made if need be.
         seconds: A checkpoint after every update that ends this long after the last one; 0 for every update.
         updates: A checkpoint after every so many updates, too.
+        stopping: Whether ``stop`` was called, perhaps too late to end anything.
         stopped: Whether the training was stopped by ``stop``.
+        last: The last checkpoint that was written or resumed from.
     """
 
     folder: Path
     seconds: float = 60.0
     updates: int | None = None
+    stopping: bool = field(default=False, init=False)
     stopped: bool = field(default=False, init=False)
-    _stop: bool = field(default=False, init=False)
-    _last: Stored | None = field(default=None, init=False)
+    last: Stored | None = field(default=None, init=False)
     _training: dict[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -48,50 +48,25 @@ class Checkpoints:
 
     def stop(self) -> None:
         """Ends the training after this update, with a checkpoint; a signal handler may call it."""
-        self._stop = True
-
-    @property
-    def stopping(self) -> bool:
-        """Whether ``stop`` was called, perhaps too late to end anything."""
-        return self._stop
-
-    @property
-    def last(self) -> Stored | None:
-        """The last checkpoint that was written or resumed from."""
-        return self._last
-
-    def check(self, trainer: Trainer) -> None:
-        """Refuses a trainer whose environment has no snapshots.
-
-        Raises:
-            ValueError: The environment is not ours, or is wrapped.
-        """
-        engine_of(trainer)
+        self.stopping = True
 
     def save(self, trainer: Trainer) -> Stored:
-        """Writes a checkpoint, if there is none of this step.
-
-        Args:
-            trainer: The trainer, between two updates.
-        """
+        """Writes a checkpoint of a trainer between two updates, if there is none of this step."""
         step = trainer.step
-        if self._last is not None and self._last.step == step:
-            return self._last
+        if self.last is not None and self.last.step == step:
+            return self.last
         self.folder.mkdir(parents=True, exist_ok=True)
         state = State.join(trainer=trainer.state_dict(), curve=trainer.curve.state_dict())
-        files = trainer.write_files(self.folder, self._last.files if self._last is not None else ())
+        files = trainer.write_files(self.folder, self.last.files if self.last is not None else ())
         stored = write_tensors(self.folder / f"step-{step:012}.safetensors", state.tensors)
         self._training = self._training or describe_training(trainer)
         values = {"training": self._training, "total": trainer.total, "state": state.values}
-        self._last = Stored(self.folder, step, values, stored, files)
-        write_checkpoint(self._last)
-        return self._last
+        self.last = Stored(self.folder, step, values, stored, files)
+        write_checkpoint(self.last)
+        return self.last
 
     def restore(self, trainer: Trainer) -> int:
         """Puts a trainer where the newest checkpoint was taken.
-
-        Args:
-            trainer: Made as the one of the checkpoint was.
 
         Returns:
             The step at which the training ends.
@@ -122,5 +97,5 @@ class Checkpoints:
             ) from None
         trainer.read_files(self.folder, checkpoint.files)
         forget_newer(checkpoint)
-        self._last = checkpoint
+        self.last = checkpoint
         return total

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.acting import EpisodeHashes, Policy
+from agents.acting import Policy
 from agents.baselines import baseline_policy
 from agents.evaluate import Evaluation, evaluate
 from agents.run_folder import Setting
@@ -23,13 +23,7 @@ _FEEDBACK = ("feedback", "feedback_arguments", "reward")
 
 @dataclass(frozen=True)
 class Comparison:
-    """Evaluations of several policies in one environment.
-
-    Attributes:
-        id: The environment.
-        split: Which items.
-        evaluations: One a policy, in the order of ``ORDER``.
-    """
+    """Evaluations of several policies on items of one split of an environment, in the order of ``ORDER``."""
 
     id: str
     split: str
@@ -55,12 +49,7 @@ def interval_record(interval: Interval) -> dict[str, float]:
 
 
 def make_policy(name: str, setting: Setting, envs: MultimodalVectorEnv) -> Policy:
-    """A policy for one environment.
-
-    Args:
-        name: "agent" for the trained agent of the setting, or the name of a baseline policy.
-        setting: The environment and the agent.
-        envs: The environment that it acts in, made by the setting.
+    """The trained agent of a setting ("agent"), or the baseline policy of a name, for one environment of it.
 
     Raises:
         ValueError: There is no agent, or no baseline policy of this name.
@@ -77,7 +66,7 @@ def compare(setting: Setting, episodes: int, split: str = "test", seed: int = 0)
         setting: The environment and the agent.
         episodes: How many items of the split, at most; drawn without replacement.
         split: Which items.
-        seed: Decides the items and the noise of the feedback.
+        seed: Decides the items and the noise.
     """
     items = evaluation_items(setting, episodes, split, seed)
     evaluations = {}
@@ -95,41 +84,6 @@ def evaluation_items(setting: Setting, episodes: int, split: str, seed: int) -> 
     whole = setting.make(1, split=split).task.dataset.range(split)
     order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))
     return order[:episodes] + whole.start
-
-
-@torch.no_grad()
-def play_once(
-    policy: Policy, envs: MultimodalVectorEnv, seed: int = 0, items: Tensor | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Plays the first episode of every row.
-
-    Args:
-        policy: The policy.
-        envs: The environment.
-        seed: Decides the items (unless they are given), the noise of the feedback and the draws.
-        items: The items, one a row.
-
-    Returns:
-        The first observation, and the ``final_info`` of all rows.
-    """
-    first, info = envs.reset(seed=seed, options=None if items is None else {"items": items})
-    hashes = EpisodeHashes(seed, envs.num_envs, envs.device)
-    observation, final = first, None
-    ended = torch.zeros(envs.num_envs, dtype=torch.bool, device=envs.device)
-    while not bool(ended.all()):
-        observation, _, _, _, info = envs.step(policy(observation, hashes(info)))
-        if "final_info" in info:
-            mask = info["_final_info"] & ~ended
-            final = info["final_info"] if final is None else _merged(mask, info["final_info"], final)
-            ended = ended | mask
-    assert final is not None
-    return first, final
-
-
-def _merged(mask: Tensor, new: Any, old: Any) -> Any:
-    if isinstance(new, Tensor):
-        return torch.where(mask.view(-1, *[1] * (new.ndim - 1)), new, old)
-    return {name: _merged(mask, value, old[name]) for name, value in new.items()}
 
 
 def without_feedback(setting: Setting) -> Setting:
@@ -161,7 +115,8 @@ def answers(
     found = []
     for (name, _), setting in zip(sides, settings, strict=True):
         envs = setting.make(len(about), split=split)
-        found.append(play_once(make_policy(name, setting, envs), envs, seed, about)[1]["response"])
+        played = evaluate(make_policy(name, setting, envs), envs, seed=seed, items=about)
+        found.append(played.response)
     return found, about
 
 

@@ -16,12 +16,12 @@ from agents.fusion import FusedEncoder
 class ContextEncoder(nn.Module):
     """Encodes contexts: the fused vector and, where answers refer to candidates, a vector for each of them.
 
-    All of it is one row of numbers, so that contexts are cached, repeated and indexed as plain tensors.
+    Contexts are cached, repeated and indexed as plain tensors.
 
     Args:
         spaces: The spaces of one context, by observation key.
         features: F, numbers of the fused vector and of each candidate.
-        among: The key of the entry whose candidates are needed, if there is one.
+        among: The key of the entry whose candidates are needed.
 
     Attributes:
         width: Numbers per context.

@@ -14,6 +14,7 @@ import torch
 
 from agents.state import State
 from mm_envs.optional import require
+from mm_envs.values import finite
 
 COLUMNS = ("step", "reward", "utility")
 _REWARD, _UTILITY, _LINE = "#b0752a", "#1e64be", "#767a84"
@@ -43,9 +44,8 @@ class Progress:
 
     def record(self) -> dict[str, Any]:
         """The point as JSON values, without times: one seed gives one record. NaN is None."""
-        numbers = {"reward": self.reward, "utility": self.utility, **self.metrics}
-        finite = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-        return {"step": self.step, **finite}
+        numbers = {"step": self.step, "reward": self.reward, "utility": self.utility, **self.metrics}
+        return dict(finite(numbers))
 
 
 @dataclass
@@ -54,8 +54,7 @@ class Curve:
 
     Attributes:
         points: The learning curve.
-        rewards: The returns of the last finished episodes.
-        utilities: Their true utilities.
+        rewards: The returns of the last finished episodes, and in ``utilities`` their true utilities.
         seconds: How long the training has taken.
     """
 
@@ -81,10 +80,8 @@ class Curve:
             "window": self.rewards.maxlen,
             "seconds": self.seconds,
         }
-        episodes = {
-            "rewards": torch.tensor(self.rewards, dtype=torch.float64),
-            "utilities": torch.tensor(self.utilities, dtype=torch.float64),
-        }
+        several = {"rewards": self.rewards, "utilities": self.utilities}
+        episodes = {name: torch.tensor(kept, dtype=torch.float64) for name, kept in several.items()}
         return State(values, episodes)
 
     def load_state_dict(self, state: State) -> None:
@@ -119,14 +116,7 @@ def write_table(points: Sequence[Progress], path: Path) -> None:
 
 
 def draw(points: Sequence[Progress], baselines: Mapping[str, float], title: str, path: Path) -> None:
-    """Draws reward and utility against steps as PNG.
-
-    Args:
-        points: The learning curve.
-        baselines: Mean utilities to draw as horizontal lines, by name.
-        title: Above the plot.
-        path: The file.
-    """
+    """Draws reward and utility against steps as PNG, and mean utilities of baselines as horizontal lines."""
     require("matplotlib")
     # No pyplot: it keeps figures for the whole process and may look for a display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -142,13 +132,11 @@ def draw(points: Sequence[Progress], baselines: Mapping[str, float], title: str,
     axes.plot(steps, reward, color=_REWARD, lw=1.6, marker=marker, label="reward (feedback)")
     for name, value in baselines.items():
         axes.axhline(value, color=_LINE, lw=1, ls="--", zorder=0)
-        axes.annotate(
-            f"{name} {value:.2f}",
-            (1.0, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, 3),
-            textcoords="offset points",
+        axes.text(
+            *(0.99, value, f"{name} {value:.2f}"),
+            transform=axes.get_yaxis_transform(),
             ha="right",
+            va="bottom",
             fontsize=8,
             color=_LINE,
         )
@@ -160,5 +148,6 @@ def draw(points: Sequence[Progress], baselines: Mapping[str, float], title: str,
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center right", frameon=False, fontsize=9)
+    # Above the axes: within them it would cover some part of some curve.
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=9)
     figure.savefig(path)

@@ -45,14 +45,7 @@ class Decoder(nn.Module):
     def hidden(self, context: Tensor, tokens: Tensor) -> Tensor:
         """The state from which the word at each step is predicted, all steps at once (teacher forcing).
 
-        The state at a step depends on the context and the words before it alone.
-
-        Args:
-            context: (n, features).
-            tokens: The words that were written, (n, L) int64.
-
-        Returns:
-            (n, L, H).
+        (n, L, H): each depends on the context (n, features) and the tokens (n, L) before it alone.
         """
         before = torch.cat([torch.full_like(tokens[:, :1], self.before), tokens[:, :-1]], 1)
         hidden, _ = self._read(context, before, self.start(context))
@@ -69,15 +62,12 @@ class Decoder(nn.Module):
         return state[None]
 
     def step(self, context: Tensor, before: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """One word further.
+        """The logits of the next word, (n, words), and the state after it.
 
         Args:
             context: (n, features).
             before: The word before, (n,) int64; ``<pad>`` at the first step.
             state: What ``start`` or the last step gave.
-
-        Returns:
-            The logits of the next word, (n, words), and the state after it.
         """
         hidden, state = self._read(context, before[:, None], state)
         return self.out(hidden[:, 0]), state

@@ -73,9 +73,7 @@ def engine_of(trainer: Trainer) -> MultimodalVectorEnv:
 def refuse_other_training(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuses a trainer that is not the one of a training to resume; other packages get a warning.
 
-    Args:
-        was: ``describe_training`` of the training.
-        now: That of the trainer that resumes it.
+    Both are of ``describe_training``.
 
     Raises:
         ValueError: Something differs; the message names both values.
@@ -108,12 +106,7 @@ def single_spaces(envs: Any) -> tuple[gym.Space[Any], gym.Space[Any]]:
 
 
 def describe_spaces(observation: gym.Space[Any], action: gym.Space[Any]) -> dict[str, Any]:
-    """The spaces and the digests of their vocabularies.
-
-    Args:
-        observation: The Dict of one observation.
-        action: The space of one action.
-    """
+    """The spaces of one observation (a Dict) and one action, and the digests of vocabularies."""
     assert isinstance(observation, gym.spaces.Dict)
     entries = observation.items()
     return {

@@ -56,13 +56,14 @@ def stored_environment(config: Mapping[str, Any], feedback: str | None = None) -
         raise ValueError(f"{_stored(f'kwargs={kwargs!r}')}, which are no arguments: {_IN_PYTHON}")
     if feedback is not None:
         about = ("feedback", "feedback_arguments")
-        kwargs = {
-            **{name: value for name, value in kwargs.items() if name not in about},
-            "feedback": feedback,
-        }
+        kwargs = {name: value for name, value in kwargs.items() if name not in about}
+        kwargs["feedback"] = feedback
         missing -= set(about)
     if missing:
-        raise ValueError(f"the agent was trained with {_missing(sorted(missing)[0])}")
+        name = min(missing)
+        raise ValueError(
+            f"the agent was trained with an object as {name}, which a file cannot hold: {_cure(name)}"
+        )
     for name, value in kwargs.items():
         if name != "feedback" or feedback is None:
             _check(name, value)
@@ -80,10 +81,6 @@ def _check(name: str, value: Any) -> None:
 
 def _stored(message: str) -> str:
     return f"config.json of the agent says {message}"
-
-
-def _missing(name: str) -> str:
-    return f"an object as {name}, which a file cannot hold: {_cure(name)}"
 
 
 def _cure(name: str) -> str:

@@ -15,40 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.acting import EpisodeHashes, Policy
+from agents.trainer import vector_environment
 from mm_envs.names import at_least
 from mm_envs.statistics import Interval, mean_interval
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over episodes with its 95 % interval (Student's t; the episodes are independent).
-
-    Attributes:
-        mean: The mean.
-        low: Lower end of the interval; minus infinity from a single episode.
-        high: Upper end; infinity from a single episode.
-    """
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: NDArray[Any]) -> Estimate:
-        """The estimate from one value per episode.
-
-        Example:
-            >>> estimate = Estimate.of(np.array([0.0, 1.0, 1.0, 1.0]))
-            >>> estimate.mean, round(estimate.low, 3), round(estimate.high, 3)
-            (0.75, -0.046, 1.546)
-        """
-        from scipy.special import stdtrit
-
-        n, mean = len(values), float(np.mean(values))
-        if n < 2:
-            return cls(mean, -math.inf, math.inf)
-        half = float(stdtrit(n - 1, 0.975)) * float(np.std(values, ddof=1)) / math.sqrt(n)
-        return cls(mean, mean - half, mean + half)
 
 
 @dataclass(frozen=True)
@@ -127,9 +96,7 @@ def _refuse_others(policy: object, envs: gym.vector.VectorEnv[Any, Any, Any]) ->
         for attribute, given in (("policy", "sb3_policy(model)"), ("curve", "trainer.policy()")):
             cure = f"give {given}" if hasattr(policy, attribute) else cure
         raise ValueError(f"policy is of type {type(policy).__name__} and cannot be called: {cure}")
-    if not isinstance(envs, gym.vector.VectorEnv):
-        raise ValueError(f"envs is of type {type(envs).__name__}: make it with gym.make_vec(ID, num_envs=N)")
-    mode = envs.metadata.get("autoreset_mode")
+    mode = vector_environment(envs).metadata.get("autoreset_mode")
     if mode is not AutoresetMode.SAME_STEP:
         raise ValueError(f"autoreset_mode={mode} does not fit: use AutoresetMode.SAME_STEP")
     if getattr(envs.unwrapped, "output", "torch") != "torch":
@@ -143,10 +110,8 @@ class _Tally:
         self._each = each
         self._count = np.zeros(rows, dtype=np.int64)
         # One column more than is counted: later episodes of a quick row are written there.
-        self._columns = {
-            name: np.zeros((rows, each + 1), dtype=np.float64)
-            for name in ("reward", "utility", "length", "item")
-        }
+        names = ("reward", "utility", "length", "item")
+        self._columns = {name: np.zeros((rows, each + 1)) for name in names}
         self._responses: Tensor | None = None
 
     @property

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.encoders import Encoded, Encoder, make_encoder
-from agents.encoders.pooling import Flat
+from agents.encoders.encoded import Flat
 from mm_envs.batch import Batch
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 _LENGTH, _PRESENT = "_length", "_present"
 _QUERIES = 8
@@ -21,25 +21,14 @@ _QUERIES = 8
 
 @dataclass(frozen=True)
 class Fused(Batch):
-    """Fused observations.
-
-    Attributes:
-        pooled: One vector a row, (n, features).
-        entries: The tokens of the entries that were asked for, by observation key.
-    """
+    """Fused observations: one vector a row (n, features), and the tokens of some entries by key."""
 
     pooled: Tensor
     entries: Mapping[str, Encoded]
 
 
 class Concatenation(nn.Module):
-    """Pools every entry by itself, and fuses by one linear layer over all vectors, then layer normalisation.
-
-    Args:
-        encoders: The encoder of each entry, by key.
-        width: Numbers per entry.
-        features: Numbers of the whole.
-    """
+    """Pools every entry to ``width`` numbers, then a linear layer over all to ``features`` and layer norm."""
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int) -> None:
         super().__init__()
@@ -49,12 +38,7 @@ class Concatenation(nn.Module):
         )
 
     def forward(self, entries: Mapping[str, Encoded], present: Mapping[str, Tensor]) -> Tensor:
-        """One vector a row, (n, features).
-
-        Args:
-            entries: The tokens of each entry.
-            present: Whether there is an entry, (n, 1) bool, for keys where one may be missing.
-        """
+        """One vector a row, (n, features); ``present`` is (n, 1) bool for keys that may be missing."""
         parts = []
         for key, pool in self.pool.items():
             part = pool(entries[key])
@@ -69,11 +53,6 @@ class Attention(nn.Module):
     A token is a linear map of what the encoder gave and of its position, plus an embedding of the entry. Each
     query is one head; the products of queries and key weights are learned as one matrix, since queries do not
     depend on the observation. A linear layer mixes what the queries found.
-
-    Args:
-        encoders: The encoder of each entry, by key.
-        width: Numbers per token.
-        features: Numbers of the whole.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int) -> None:
@@ -151,16 +130,14 @@ class FusedEncoder(nn.Module):
         keep: Collection[str] = (),
     ) -> None:
         super().__init__()
-        if fusion not in FUSIONS:
-            raise ValueError(one_of("fusion", fusion, FUSIONS))
+        check_one_of("fusion", fusion, FUSIONS)
         width = features if width is None else width
         at_least("features", features, 1)
         at_least("width", width, 1)
         self.features, self.keep = features, tuple(keep)
         inputs = _inputs(observation_space)
         for key in self.keep:
-            if key not in inputs:
-                raise ValueError(one_of("keep", key, inputs))
+            check_one_of("keep", key, inputs)
         encoders = {key: make_encoder(space) for key, space in inputs.items()}
         self.encoders, self.fuse = nn.ModuleDict(encoders), FUSIONS[fusion](encoders, width, features)
 

@@ -1,7 +1,7 @@
 """The process-wide generators of Python, NumPy and torch, saved and put back.
 
-Stable-Baselines3 seeds and draws from them. Whoever calls it through this project finds them as they were,
-and an agent finds its own again when its training goes on.
+Stable-Baselines3 seeds and draws from them. Calls through this project leave them as they were, and a trainer
+keeps states of its own.
 """
 
 from __future__ import annotations
@@ -75,16 +75,7 @@ class GlobalGenerators:
 
 @contextmanager
 def global_generators_kept() -> Iterator[None]:
-    """Leaves the process-wide generators as they were, whatever happens inside.
-
-    Example:
-        >>> random.seed(1)
-        >>> before = random.getstate()
-        >>> with global_generators_kept():
-        ...     random.seed(2)
-        >>> random.getstate() == before
-        True
-    """
+    """Leaves the process-wide generators as they were, whatever happens inside."""
     states = GlobalGenerators.capture()
     try:
         yield
@@ -97,9 +88,6 @@ def seeded(seed: int) -> Iterator[None]:
     """Draws weights from torch's process-wide generator as from a fresh one, and puts it back.
 
     Layers of torch initialise themselves from that generator and from no other.
-
-    Args:
-        seed: Decides what is drawn.
 
     Example:
         >>> with seeded(3):

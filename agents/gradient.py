@@ -22,15 +22,8 @@ from mm_envs.names import keywords, refuse_unknown
 class GradientTrainer(Trainer):
     """Trains a ``ResponsePolicy``; a step is one answer.
 
-    Args:
-        algo: Its name.
-        envs: An environment of ours.
-        settings: Settings of the algorithm; None for the defaults.
-        policy_arguments: ``features`` and ``hidden`` of a new policy, or ``start``, the folder of a saved
-            policy or of a training.
-        seed: Decides the weights of a new policy and all draws.
-        device: Where the policy lives; None for the device of the environment.
-        model: A policy to train in place, instead of ``policy_arguments``.
+    The policy is new, of ``features`` and ``hidden`` in ``policy_arguments``; or that of ``start``, the
+    folder of a saved policy or of a training; or ``model``, which is trained in place.
 
     Attributes:
         model: The policy.
@@ -55,6 +48,10 @@ class GradientTrainer(Trainer):
         self.policy_arguments = sizes_of(self.model)
         self.model.to(device or engine.device)
         self.optimizer = self._optimizer()
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Makes what a subclass needs besides."""
 
     def _made(self) -> ResponsePolicy:
         given = dict(self.policy_arguments)
@@ -88,8 +85,7 @@ class GradientTrainer(Trainer):
             self.engine.reset(seed=self.seed)
 
     @abstractmethod
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """A fresh optimizer of the policy."""
+    def _optimizer(self) -> torch.optim.Optimizer: ...
 
     @abstractmethod
     def collect(self) -> Rollout:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from agents.checkpoints import Checkpoints
 from agents.curve import Progress, mean
+from agents.description import engine_of
 from agents.trainer import Trainer, Update
 from mm_envs.names import at_least
 
@@ -35,12 +36,10 @@ class Callback:
 
 
 class ProgressCallback(Callback):
-    """Keeps the learning curve: running means over finished episodes.
+    """Keeps the learning curve: running means over finished episodes; ``on_progress`` gets each point.
 
-    The steps of its points depend on the number of steps alone, so that learning curves can be compared.
-
-    Args:
-        on_progress: Called at most about ``POINTS`` times in a training, and at the end.
+    The steps of its about ``POINTS`` points depend on the number of steps alone, so that learning curves can
+    be compared.
     """
 
     def __init__(self, on_progress: Callable[[Progress], None] | None = None) -> None:
@@ -85,11 +84,7 @@ class ProgressCallback(Callback):
 
 
 class CheckpointCallback(Callback):
-    """Writes checkpoints between updates, and stops the training when it is asked to.
-
-    Args:
-        checkpoints: Where and when.
-    """
+    """Writes checkpoints between updates, and stops the training when it is asked to."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self._checkpoints = checkpoints
@@ -146,7 +141,7 @@ def learn(
     at_least("window", window, 1)
     trainer.curve.keep(window)
     if checkpoints is not None:
-        checkpoints.check(trainer)
+        engine_of(trainer)
     trainer.begin(steps)
     _run(trainer, on_progress, checkpoints, callbacks)
 

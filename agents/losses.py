@@ -8,20 +8,14 @@ from mm_envs.names import at_least
 
 
 def imitation_loss(log_prob: Tensor) -> Tensor:
-    """Cross-entropy: the mean over answers of ``-log p(answer | context)``.
-
-    Args:
-        log_prob: The log-probability of each answer, all its parts summed, of any shape.
-    """
+    """Cross-entropy: the mean over answers of ``-log p(answer | context)``, all parts summed."""
     return -log_prob.mean()
 
 
 def policy_gradient_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
     """REINFORCE (Williams, 1992): the mean over answers of ``-A log p(answer | context)``.
 
-    Args:
-        log_prob: Of each answer, of any shape.
-        advantage: A of each answer, of the same shape and without gradient.
+    Both of any shape; the advantage A is without gradient.
     """
     return -(advantage * log_prob).mean()
 

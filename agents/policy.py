@@ -17,17 +17,13 @@ from mm_envs.tasks.task import Task
 class ResponsePolicy(nn.Module):
     """Answers the questions of a task, whatever the kind of the answers.
 
-    Unlike a policy of single steps it encodes the context once an episode, for however many answers to it.
+    It encodes the context once an episode, for any number of answers to it.
 
     Args:
         task: Its spaces decide the encoders and its kind of answers the head; it is not kept.
         features: F, numbers per context.
         hidden: Numbers per hidden state of the head.
-        seed: Seeds the weights.
-
-    Attributes:
-        context_encoder: The ``ContextEncoder``.
-        head: The head of the kind of answers, see ``agents.heads``.
+        seed: Of the weights.
 
     Raises:
         ValueError: The kind of answers has no head, or a width is below 1.
@@ -69,11 +65,7 @@ class ResponsePolicy(nn.Module):
     ) -> Tensor:
         """The log-probability of each part of answers, (n, parts); 0 for parts that were not written.
 
-        Args:
-            encoded: The context of each answer, as ``encode`` gives it.
-            response: (n, ...), as ``Episodes.response``.
-            length: As ``Episodes.response_length``; None finds it in the response.
-            turns: As ``Episodes.turns``.
+        ``encoded`` is the context of each answer; the rest is as in ``Episodes``. No length: it is found.
         """
         return self.head.log_probs(self.context(encoded), response, length, turns)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
+from agents.state import refuse_other_tensors
 from agents.store import load_tensors, write_json, write_tensors
 from mm_envs.answers import to_config
 from mm_envs.names import at_least, whole
@@ -23,27 +24,21 @@ _SIZES = ("features", "hidden")
 
 
 def save_policy(policy: ResponsePolicy, task: Task, folder: str | Path) -> None:
-    """Writes a policy to a folder, which is made if it is missing; ``config.json`` comes last.
+    """Writes a policy to a folder, which is made if it is missing; ``config.json`` comes last."""
+    config = {"policy": sizes_of(policy), "spaces": spaces_of(task)}
+    write_folder(Path(folder), policy.state_dict(), config)
 
-    Args:
-        policy: The policy.
-        task: The task that it answers.
-        folder: The folder.
-    """
-    folder = Path(folder)
+
+def write_folder(folder: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Writes weights and configuration; a folder without ``config.json`` is not whole."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    write_tensors(folder / WEIGHTS, policy.state_dict())
-    config = {"format": FORMAT, "policy": sizes_of(policy), "spaces": spaces_of(task)}
-    write_json(folder / CONFIG, config)
+    write_tensors(folder / WEIGHTS, weights)
+    write_json(folder / CONFIG, {"format": FORMAT, **config})
 
 
 def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
-    """The policy of a folder, on the CPU.
-
-    Args:
-        folder: What ``save_policy`` wrote, or the folder of a training by ``sft`` or ``pg``.
-        task: The task that it answers.
+    """The policy that answers a task, on the CPU, out of a folder of ``save_policy``, ``sft`` or ``pg``.
 
     Raises:
         FileNotFoundError: There is no policy in the folder.
@@ -66,7 +61,10 @@ def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
     try:
         with torch.device("meta"):
             # Without memory: a file cannot have more of it taken than its weights need.
-            _refuse_other(ResponsePolicy(task, **sizes).state_dict(), weights)
+            refuse_other_tensors(ResponsePolicy(task, **sizes).state_dict(), weights, "policy")
+        for name, tensor in weights.items():
+            if not bool(tensor.isfinite().all()):
+                raise ValueError(f"weights {name!r} are not finite")
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{weights_path} does not fit {path.name}: {error}") from None
     policy = ResponsePolicy(task, **sizes)
@@ -118,16 +116,6 @@ def spaces_of(task: Task) -> dict[str, str]:
     context = {key: to_json(space) for key, space in task.context_spaces.items()}
     turns = {f"turns/{key}": to_json(space) for key, space in task.turn_spaces.items()}
     return {**context, **turns, "answer": answer}
-
-
-def _refuse_other(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    """Refuses weights that are missing, too many, of another shape or dtype, or not finite."""
-    for name in [*wanted, *(name for name in given if name not in wanted)]:
-        kinds = [(one[name].shape, one[name].dtype) for one in (wanted, given) if name in one]
-        if len(kinds) != 2 or kinds[0] != kinds[1]:
-            raise ValueError(f"weights {name!r} are not of the right shape")
-        if not bool(given[name].isfinite().all()):
-            raise ValueError(f"weights {name!r} are not finite")
 
 
 def _sizes(config: Mapping[str, Any], path: Path) -> dict[str, int]:

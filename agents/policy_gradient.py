@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from agents.gradient import GradientTrainer
 from agents.losses import leave_one_out, policy_gradient_loss
-from agents.policy import ResponsePolicy
 from agents.rollout import Rollout, draw_rollout, log_probs
 from agents.state import State, copy_tensors
 from mm_envs.names import at_least
@@ -48,33 +46,13 @@ class PolicyGradient(GradientTrainer):
     reference is the policy before the training. An update takes one answer of every row, drawn at
     temperature 1.
 
-    Args:
-        algo: "pg".
-        envs: An environment whose ``group_size`` is ``settings.answers``, as ``environment_arguments`` says.
-        settings: How.
-        policy_arguments: See ``GradientTrainer``.
-        seed: Decides weights, episodes and draws.
-        device: Where the policy lives.
-        model: A policy to train in place.
-
-    Raises:
-        ValueError: The rows of the environment are not groups of ``settings.answers``.
+    The ``group_size`` of its environment is ``settings.answers``, as ``environment_arguments`` says.
     """
 
     Settings = PGSettings
     settings: PGSettings
 
-    def __init__(
-        self,
-        algo: str,
-        envs: Any,
-        settings: PGSettings | None = None,
-        policy_arguments: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        device: torch.device | str | None = None,
-        model: ResponsePolicy | None = None,
-    ) -> None:
-        super().__init__(algo, envs, settings, policy_arguments, seed, device, model)
+    def _set_up(self) -> None:
         self.reference = copy.deepcopy(self.model).requires_grad_(False)
 
     @classmethod
@@ -83,11 +61,7 @@ class PolicyGradient(GradientTrainer):
         return {"group_size": settings.answers}
 
     def begin(self, steps: int) -> None:
-        """Sets the end of the training.
-
-        Raises:
-            ValueError: The rows of the environment are not groups of ``settings.answers``.
-        """
+        """Sets the end of the training, once the rows of the environment are in groups of answers."""
         if self.engine.group_size % self.settings.answers:
             raise ValueError(
                 f"group_size={self.engine.group_size} of the environment does not fit answers="

@@ -52,7 +52,7 @@ def draw_rollout(
         policy: The policy.
         envs: The environment, reset before; ``group_size`` is a multiple of ``answers``.
         answers: k, how many neighbouring rows are answers to one context, which is encoded once.
-        temperature: The spread of the draws.
+        temperature: Of the draws.
     """
     prompts = envs.prompts()
     first = torch.arange(0, len(prompts), answers, device=prompts.key.device)

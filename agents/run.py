@@ -31,7 +31,6 @@ from agents.run_folder import (
     MetricsCallback,
     Setting,
     checked_device,
-    finite,
     fresh_folder,
     with_moved_data,
 )
@@ -41,7 +40,7 @@ from mm_envs.engine.issue import ticket
 from mm_envs.names import at_least
 from mm_envs.optional import require
 from mm_envs.tasks.scores import baseline_scores
-from mm_envs.values import tuples
+from mm_envs.values import finite, tuples
 
 WHOLE = {"steps": 1, "num_envs": 1, "seed": None, "threads": 0, "eval_episodes": 0}
 """The options of a training that are whole numbers, each with its least value."""
@@ -53,17 +52,12 @@ class Plan:
 
     Attributes:
         out: The folder to write to.
-        setting: The environment.
-        algo: The algorithm.
         steps: Steps, see ``Trainer.step``.
-        num_envs: Rows of the environment.
-        seed: Decides everything.
         threads: Threads of torch; 0 for its own choice.
         eval_episodes: Items of the test split to evaluate on, at most; 0 for no evaluation.
         settings: Of the algorithm.
         policy: Arguments of the policy.
         options: What was asked for, as JSON values; kept in the folder.
-        checkpoint_seconds: Time between two checkpoints.
         overwrite: Whether the folder may hold something.
         resumed: Whether the training goes on from a checkpoint.
     """
@@ -99,7 +93,6 @@ class Trained:
     """The result of a training.
 
     Attributes:
-        plan: What was planned.
         steps: Steps that were done.
         seconds: Time of the training, without evaluation.
         interrupted: Whether it was stopped early.
@@ -134,14 +127,7 @@ class Trained:
 
 
 class Run:
-    """A training in its folder.
-
-    Args:
-        plan: What to do.
-
-    Attributes:
-        trainer: The trainer.
-        checkpoints: Its checkpoints; ``checkpoints.stop`` ends the training after the running update.
+    """A training in its folder; ``checkpoints.stop`` ends it after the running update.
 
     Raises:
         ValueError: The plan does not fit its environment; nothing is written then.
@@ -152,13 +138,8 @@ class Run:
         self.plan, self.interrupted = plan, False
         arguments = trainer_class(plan.algo).environment_arguments(plan.settings)
         envs = plan.setting.make(plan.num_envs, **arguments)
-        self.trainer = make_trainer(
-            *(plan.algo, envs),
-            seed=plan.seed,
-            settings=plan.settings,
-            device=plan.setting.device,
-            **plan.policy,
-        )
+        about = {"seed": plan.seed, "settings": plan.settings, "device": plan.setting.device}
+        self.trainer = make_trainer(plan.algo, envs, **about, **plan.policy)
         self.checkpoints = Checkpoints(plan.out / CHECKPOINTS, plan.checkpoint_seconds)
 
     def train(self, on_progress: Callable[[Progress], None] | None = None) -> None:
@@ -176,11 +157,8 @@ class Run:
             if plan.resumed:
                 resume(self.trainer, self.checkpoints, on_progress, [metrics])
             else:
-                learn(
-                    *(self.trainer, plan.steps, on_progress),
-                    checkpoints=self.checkpoints,
-                    callbacks=[metrics],
-                )
+                kept: Any = {"checkpoints": self.checkpoints, "callbacks": [metrics]}
+                learn(self.trainer, plan.steps, on_progress, **kept)
             self.interrupted = self.checkpoints.stopping
         except KeyboardInterrupt:
             if self.checkpoints.stopping:
@@ -258,17 +236,18 @@ def resumed_plan(
         feedback: The ``module:attribute`` string of a feedback, which is never taken from a file.
         data: Where the files of the items are now; None for where they were.
         layout: How to read them now.
-        checkpoint_seconds: Time between two checkpoints.
+        checkpoint_seconds: Of the plan.
 
     Raises:
         FileNotFoundError: There is no training in the folder.
         ValueError: The training is finished, or its files are damaged.
     """
-    refuse_finished(out)
+    _refuse_finished(out)
     training: Any = newest(out / CHECKPOINTS).values.get("training")
     try:
         kept = _checked(json.loads((out / OPTIONS).read_text(encoding="utf-8")))
-        threads, policy = int(training["threads"]), dict(training["policy"])
+        whole = {**{name: kept[name] for name in WHOLE}, "threads": int(training["threads"])}
+        policy = dict(training["policy"])
         settings = make_settings(kept["algo"], training["settings"])
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{out} does not say how its training was begun ({error}): train again") from None
@@ -279,20 +258,16 @@ def resumed_plan(
         out=out,
         setting=Setting(name, arguments, device=kept["device"]),
         algo=kept["algo"],
-        steps=kept["steps"],
-        num_envs=kept["num_envs"],
-        seed=kept["seed"],
-        threads=threads,
-        eval_episodes=kept["eval_episodes"],
         settings=settings,
         policy=policy,
         options=kept,
         checkpoint_seconds=checkpoint_seconds,
         resumed=True,
+        **whole,
     )
 
 
-def refuse_finished(out: Path) -> None:
+def _refuse_finished(out: Path) -> None:
     """Refuses a folder without a training, or with one that is finished."""
     if not out.is_dir():
         raise FileNotFoundError(f"--resume {out} is no folder: give the --out of a training that has begun")

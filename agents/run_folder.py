@@ -13,7 +13,6 @@ checkpoints/     what --resume needs, removed at the end
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,10 +77,10 @@ class Setting:
 
 
 def load_run(folder: Path, device: str = "cpu", feedback: Mapping[str, Any] | None = None) -> Setting:
-    """The environment and the agent of a folder of ``mm-envs train``.
+    """The environment and the agent of a folder of ``mm-envs train``, or of an agent.
 
     Args:
-        folder: The folder of a training, or of an agent.
+        folder: The folder.
         device: Where both shall live.
         feedback: ``feedback`` and ``feedback_arguments`` instead of those of the training; None for them.
 
@@ -99,12 +98,7 @@ def load_run(folder: Path, device: str = "cpu", feedback: Mapping[str, Any] | No
 def with_moved_data(
     arguments: dict[str, Any], data: Path | None, layout: str | None = None
 ) -> dict[str, Any]:
-    """The arguments of a stored environment, with the path of its data as it is now.
-
-    Args:
-        arguments: As they were stored.
-        data: Where the folder of the files is now; None for where it was.
-        layout: How to read it now; None for how it was read.
+    """Arguments of a stored environment with the path and layout of its data now; None for as before.
 
     Raises:
         FileNotFoundError: The folder does not exist.
@@ -164,9 +158,6 @@ class MetricsCallback(Callback):
     """Writes every point of the learning curve to JSON Lines and TensorBoard.
 
     A resumed training writes the points of its checkpoint again, and tells TensorBoard to forget later ones.
-
-    Args:
-        folder: The folder of the training.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -217,12 +208,3 @@ def _tag(name: str) -> str:
     if "/" in name:
         return name
     return f"rollout/{name}" if name in ("reward", "utility") else f"train/{name}"
-
-
-def finite(value: Any) -> Any:
-    """JSON values in which what is no finite number is None."""
-    if isinstance(value, Mapping):
-        return {name: finite(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

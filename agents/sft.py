@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,18 +63,8 @@ class SFT(GradientTrainer):
     Settings = SFTSettings
     settings: SFTSettings
 
-    def __init__(
-        self,
-        algo: str,
-        envs: Any,
-        settings: SFTSettings | None = None,
-        policy_arguments: Mapping[str, Any] | None = None,
-        seed: int = 0,
-        device: torch.device | str | None = None,
-        model: ResponsePolicy | None = None,
-    ) -> None:
-        super().__init__(algo, envs, settings, policy_arguments, seed, device, model)
-        self.examples = Examples(self.task, self.settings.items, self.engine.device, seed)
+    def _set_up(self) -> None:
+        self.examples = Examples(self.task, self.settings.items, self.engine.device, self.seed)
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
@@ -108,13 +96,9 @@ class SFT(GradientTrainer):
 
 
 class Examples:
-    """Training items of a task with good answers to them.
+    """Training items of a task (at most so many) with good answers to them.
 
-    Args:
-        task: The task.
-        items: How many items, at most; None for all of the train split.
-        device: Where they live.
-        seed: Decides the order of each epoch and, of several references, which one.
+    The seed decides the order of each epoch and, of several references, which one.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -125,11 +109,7 @@ class Examples:
     """
 
     def __init__(
-        self,
-        task: Task,
-        items: int | None = None,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
+        self, task: Task, items: int | None = None, device: torch.device | str = "cpu", seed: int = 0
     ) -> None:
         self._task, self._device, self._seed = task, torch.device(device), seed
         self._pool = shared_pool(task, "train", self._device)

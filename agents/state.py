@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,28 +40,21 @@ class State:
         return State(self.values.get(name, {}), tensors)
 
 
-class Checkpointable(Protocol):
-    """An object whose work goes on bit for bit from its saved state."""
+def refuse_other_tensors(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], owner: str) -> None:
+    """Refuses tensors that are missing, too many, or of another shape or dtype.
 
-    def state_dict(self) -> State:
-        """Everything that the next step depends on."""
-        ...
-
-    def load_state_dict(self, state: State) -> None:
-        """Goes on from a state of an object that was made with the same arguments."""
-        ...
+    Raises:
+        ValueError: Naming the first of them.
+    """
+    for name in (*wanted, *given):
+        kinds = [(one[name].shape, one[name].dtype) for one in (wanted, given) if name in one]
+        if len(kinds) != 2 or kinds[0] != kinds[1]:
+            raise ValueError(f"weights {name!r} of the {owner} are missing or not of the right shape")
 
 
 def copy_tensors(into: Mapping[str, Tensor], tensors: Mapping[str, Tensor], owner: str) -> None:
-    """Copies tensors into others of the same names and shapes.
-
-    Raises:
-        ValueError: A name is missing or unknown, or a shape or dtype differs.
-    """
-    for name in (*into, *tensors):
-        fits = name in into and name in tensors
-        if not fits or (into[name].shape, into[name].dtype) != (tensors[name].shape, tensors[name].dtype):
-            raise ValueError(f"entry {name!r} of the {owner} is missing or does not fit")
+    """Copies tensors into others, see ``refuse_other_tensors``."""
+    refuse_other_tensors(into, tensors, owner)
     with torch.no_grad():
         for name, tensor in into.items():
             tensor.copy_(tensors[name])

@@ -28,13 +28,7 @@ _NAME = re.compile(r"step-(\d+)\.json")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of tensors that a checkpoint needs.
-
-    Attributes:
-        name: Its name in the folder.
-        size: In bytes.
-        sha256: Of its content.
-    """
+    """A file of tensors that a checkpoint needs: its name in the folder, its size in bytes and digest."""
 
     name: str
     size: int
@@ -46,7 +40,6 @@ class Stored:
     """A checkpoint that is whole.
 
     Attributes:
-        folder: Where it is.
         step: Environment steps that were done.
         values: Its JSON values.
         tensors: The file of its tensors.
@@ -65,22 +58,17 @@ class Stored:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> StoredFile:
-    """Writes a file of tensors under another name, flushes and renames it.
-
-    Args:
-        path: The file.
-        tensors: By name, on any device.
-    """
+    """Writes a file of tensors (on any device) under another name, flushes and renames it."""
     from safetensors.torch import save_file
 
     partial = path.with_name(path.name + _PARTIAL)
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, str(partial))
-    stored = StoredFile(path.name, partial.stat().st_size, _digest(partial))
+    stored = StoredFile(path.name, partial.stat().st_size, digest_of(partial))
     _put(partial, path)
     return stored
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path, cure: str = "take an earlier checkpoint") -> dict[str, Tensor]:
     """The tensors of a file, by name.
 
     Raises:
@@ -92,7 +80,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(str(path))
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}): take an earlier checkpoint") from None
+        raise ValueError(f"{path} is damaged ({error}): {cure}") from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -103,11 +91,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_checkpoint(checkpoint: Stored) -> None:
-    """Writes the JSON file of a checkpoint whose other files are there; then the older ones may go.
-
-    Args:
-        checkpoint: The checkpoint.
-    """
+    """Writes the JSON file of a checkpoint whose other files are there; then the older ones may go."""
     folder = checkpoint.folder
     content = {
         "format": FORMAT,
@@ -173,7 +157,7 @@ def _read(path: Path) -> Stored:
     checkpoint = Stored(path.parent, step, values, tensors, shared)
     for one in (tensors, *shared):
         there = path.with_name(one.name)
-        if not there.is_file() or there.stat().st_size != one.size or _digest(there) != one.sha256:
+        if not there.is_file() or there.stat().st_size != one.size or digest_of(there) != one.sha256:
             raise ValueError(f"{there} is not the file that {path.name} was written with")
     return checkpoint
 
@@ -203,7 +187,8 @@ def _clean(folder: Path) -> None:
             path.unlink()
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):

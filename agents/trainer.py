@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,6 @@ from agents.acting import Policy
 from agents.curve import Curve
 from agents.state import State
 from agents.store import StoredFile
-from mm_envs.names import refuse_unknown
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Update:
 class Trainer(ABC):
     """Trains one policy in one vector environment; ``agents.learning.learn`` drives it.
 
-    A new trainer is one file and one line in ``agents.trainers.TRAINERS``. It is ``Checkpointable``: made
-    again with the same arguments and given a saved state, it goes on bit for bit.
+    A new trainer is one file and one line in ``agents.trainers.TRAINERS``. Made again
+    with the same arguments and given a saved state, it goes on bit for bit.
 
     Args:
         algo: Its name in the table.
@@ -49,7 +48,6 @@ class Trainer(ABC):
 
     Attributes:
         Settings: The dataclass of its settings.
-        envs: The environment.
         curve: The learning curve.
         total: The step at which the training ends.
 
@@ -86,11 +84,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def begin(self, steps: int) -> None:
-        """Prepares for so many further steps, also after a state was loaded.
-
-        Raises:
-            ValueError: The environment or a setting does not fit.
-        """
+        """Prepares for so many further steps, also after a state was loaded."""
 
     @abstractmethod
     def update(self) -> Update:
@@ -109,14 +103,9 @@ class Trainer(ABC):
         """Goes on from a state."""
 
     def write_files(self, folder: Path, before: Sequence[StoredFile]) -> list[StoredFile]:
-        """Writes state that is too large to be written again at every checkpoint.
+        """Writes state that is too large for every checkpoint, as ``replay-START-END.safetensors``.
 
-        Args:
-            folder: Where to; names are ``replay-START-END.safetensors``.
-            before: The files of the checkpoint before, which are never changed.
-
-        Returns:
-            The files of this checkpoint.
+        Files of the checkpoint before are never changed. Returns the files of this one.
         """
         return []
 
@@ -149,29 +138,9 @@ class Trainer(ABC):
         several = (*self.network.named_parameters(), *self.network.named_buffers())
         return {name: tensor for name, tensor in several if name in known}
 
-    @classmethod
-    def make_settings(cls, given: Mapping[str, Any]) -> Any:
-        """Settings from names and numbers, perhaps of an untrusted file.
-
-        Raises:
-            ValueError: A name is unknown, or a value is no number.
-        """
-        name = cls.Settings.__name__
-        refuse_unknown(name, given, [one.name for one in fields(cls.Settings)])
-        for key, value in given.items():
-            if not (value is None or isinstance(value, (bool, int, float))):
-                raise ValueError(
-                    f"{name}: {key}={value!r} is not a number: give a number, true, false or null"
-                )
-        return cls.Settings(**given)
-
 
 def vector_environment(envs: object) -> gym.vector.VectorEnv[Any, Any, Any]:
-    """The environment, if it is a vector environment.
-
-    Raises:
-        ValueError: It is none.
-    """
+    """The environment; raises ``ValueError`` unless it is a vector environment."""
     if not isinstance(envs, gym.vector.VectorEnv):
         label = repr(envs) if isinstance(envs, str) else f"of type {type(envs).__name__}"
         name = envs if isinstance(envs, str) else "ID"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
 from agents.trainer import Trainer
-from mm_envs.names import one_of
+from mm_envs.names import one_of, refuse_unknown
 
 TRAINERS: dict[str, str] = {
     "sft": "agents.sft:SFT",
@@ -36,13 +37,7 @@ def trainer_class(algo: str) -> type[Trainer]:
 
 
 def make_trainer(
-    algo: str,
-    envs: Any,
-    *,
-    seed: int = 0,
-    settings: Any = None,
-    device: Any = None,
-    **policy: Any,
+    algo: str, envs: Any, *, seed: int = 0, settings: Any = None, device: Any = None, **policy: Any
 ) -> Trainer:
     """An untrained trainer. The process-wide generators are left as they were.
 
@@ -70,5 +65,16 @@ def make_trainer(
 
 
 def make_settings(algo: str, given: Mapping[str, Any]) -> Any:
-    """Settings of an algorithm from names and numbers; see ``Trainer.make_settings``."""
-    return trainer_class(algo).make_settings(given)
+    """Settings of an algorithm from names and numbers, perhaps of an untrusted file.
+
+    Raises:
+        ValueError: A name is unknown, or a value is no number.
+    """
+    kind = trainer_class(algo).Settings
+    refuse_unknown(kind.__name__, given, [one.name for one in fields(kind)])
+    for key, value in given.items():
+        if not (value is None or isinstance(value, (bool, int, float))):
+            raise ValueError(
+                f"{kind.__name__}: {key}={value!r} is not a number: give a number, true, false or null"
+            )
+    return kind(**given)

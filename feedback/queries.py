@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 _CHUNK = 1024
 
@@ -162,8 +162,7 @@ def select(
         >>> select("disagreement", difference, 2, generator=torch.Generator()).tolist()
         [2, 0]
     """
-    if name not in QUERIES:
-        raise ValueError(one_of("query", name, QUERIES))
+    check_one_of("query", name, QUERIES)
     query, n = QUERIES[name], difference.shape[1]
     _check_count(count, n)
     if not bool(difference.isfinite().all()):
@@ -210,8 +209,7 @@ def divide(
     """
     at_least("budget", budget, 0, "give the number of queries")
     at_least("rounds", rounds, 1, "ask in at least one round")
-    if schedule not in SCHEDULES:
-        raise ValueError(one_of("schedule", schedule, SCHEDULES))
+    check_one_of("schedule", schedule, SCHEDULES)
     horizon = rounds if horizon is None else horizon
     if not horizon > 0:
         raise ValueError(f"horizon={horizon} is not above 0: the smaller, the sooner the rate falls")

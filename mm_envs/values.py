@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Set
 from typing import Any
 
 
 def texts(value: Any) -> list[str]:
-    """All strings in a nested value.
-
-    Example:
-        >>> texts({"a": ["b", 1, ("c",)]})
-        ['a', 'b', 'c']
-    """
+    """All strings in a nested value."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
@@ -27,10 +23,6 @@ def plain(value: Any) -> Any:
 
     Raises:
         TypeError: JSON cannot hold it.
-
-    Example:
-        >>> plain({"objects": (1, 4), "kinds": {"shape", "count"}})
-        {'objects': [1, 4], 'kinds': ['count', 'shape']}
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -46,14 +38,23 @@ def plain(value: Any) -> Any:
 
 
 def tuples(value: Any) -> Any:
-    """A value read from JSON with lists as tuples, since arguments of tasks must be hashable.
-
-    Example:
-        >>> tuples({"objects": [1, 4]})
-        {'objects': (1, 4)}
-    """
+    """A value read from JSON with lists as tuples, since arguments of tasks must be hashable."""
     if isinstance(value, list):
         return tuple(tuples(one) for one in value)
     if isinstance(value, Mapping):
         return {key: tuples(one) for key, one in value.items()}
     return value
+
+
+def finite(value: Any) -> Any:
+    """JSON values in which floats that are not finite are None, and tuples lists.
+
+    Example:
+        >>> finite({"mean": float("nan"), "ends": (0.5, float("inf"))})
+        {'mean': None, 'ends': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

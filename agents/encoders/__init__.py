@@ -15,12 +15,10 @@ from torch import Tensor, nn
 
 from agents.encoders.audio import AudioEncoder
 from agents.encoders.candidates import WIDTH, CandidatesEncoder
-from agents.encoders.encoded import Encoded, Encoder
+from agents.encoders.encoded import Encoded, Encoder, Flat
 from agents.encoders.image import ImageEncoder
-from agents.encoders.number import ChoiceEncoder, CountEncoder
-from agents.encoders.pooling import Flat
+from agents.encoders.number import ChoiceEncoder, CountEncoder, VectorEncoder
 from agents.encoders.tokens import TokensEncoder
-from agents.encoders.vector import VectorEncoder
 from agents.encoders.video import VideoEncoder
 from mm_envs.spaces import Audio, Candidates, Count, Image, Tokens, Video
 
@@ -37,10 +35,7 @@ ENCODERS: dict[type[gym.Space[Any]], Callable[[Any], Encoder]] = {
 
 
 def make_encoder(space: gym.Space[Any]) -> Encoder:
-    """The encoder of a space, by the nearest of its classes that is in the table.
-
-    Args:
-        space: The space of one entry (not batched).
+    """The encoder of the space of one entry, by the nearest of its classes that is in the table.
 
     Raises:
         ValueError: Neither the kind of the space nor a kind it derives from has an encoder.
@@ -59,10 +54,6 @@ def make_encoder(space: gym.Space[Any]) -> Encoder:
 
 class PooledEncoder(nn.Module):
     """Encodes one entry as one vector.
-
-    Args:
-        space: The space of one entry (not batched).
-        features: Numbers per entry.
 
     Example:
         >>> import torch

@@ -22,13 +22,7 @@ _MAX_FRAMES = 64
 def mel_filters(bands: int, window: int, sample_rate: int) -> Tensor:
     """Triangular filters that are equally wide on the mel scale, m = 2595 log10(1 + f / 700).
 
-    Args:
-        bands: How many filters.
-        window: Samples in a window; its spectrum has ``window // 2 + 1`` frequencies.
-        sample_rate: In hertz.
-
-    Returns:
-        Weights of shape (window // 2 + 1, bands), float32, 0 to 1.
+    Weights of shape (window // 2 + 1, bands), float32, 0 to 1, for windows of so many samples.
 
     Example:
         >>> mel_filters(bands=8, window=256, sample_rate=8000).shape
@@ -47,12 +41,7 @@ def mel_filters(bands: int, window: int, sample_rate: int) -> Tensor:
 
 
 class LogMel(nn.Module):
-    """Samples to a log-mel spectrogram: Hann windows of about 32 ms, half overlapping.
-
-    Args:
-        sample_rate: In hertz.
-        bands: How many mel bands.
-    """
+    """Samples to a log-mel spectrogram: Hann windows of about 32 ms, half overlapping."""
 
     hann: Tensor
     filters: Tensor
@@ -77,18 +66,9 @@ class LogMel(nn.Module):
 class AudioEncoder(Encoder):
     """Encodes an ``Audio`` entry: log-mel, then convolutions over frequency and time, a token for each cell.
 
-    The spectrogram is shifted and scaled to mean 0 and deviation 1 sound by sound, so that neither loudness
-    nor steady noise hides what is spoken; both numbers are part of every token. The convolutions respond to a
-    pattern wherever it lies, since another voice moves it up or down. Its position is kept to a fifth of the
-    mel scale and a quarter of the time, of which the largest response counts. Sounds of more than about a
-    second are taken in 64 steps of equal length, so that a long one costs no more.
-
-    Args:
-        space: The space of one sound; its sample rate decides the windows and filters.
-
-    Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
+    The spectrogram is standardised sound by sound, so that neither loudness nor steady noise hides what is
+    spoken; mean and deviation are part of every token. The largest response of each of 5 x 4 cells of mel
+    scale and time counts. Sounds of more than about a second are taken in 64 steps of equal length.
 
     Example:
         >>> encoder = AudioEncoder(Audio(4000, 8000))
@@ -112,10 +92,7 @@ class AudioEncoder(Encoder):
         )
 
     def forward(self, audio: Tensor, length: Tensor | None = None) -> Encoded:
-        """Tokens of sounds (n, samples), float32 in -1 to 1.
-
-        Samples from ``length`` (n, 1) on are taken as silence.
-        """
+        """Tokens of sounds (n, samples), float32 in -1 to 1; silence from ``length`` (n, 1) on."""
         if length is not None:
             audio = audio * within(length, audio.shape[1])
         log_mel = self.spectrogram(audio)

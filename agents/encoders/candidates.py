@@ -16,14 +16,6 @@ class CandidatesEncoder(Encoder):
     Candidates in another order have the same tokens in that order. A length is their number: candidates from
     there on do not exist.
 
-    Args:
-        space: The space of all candidates.
-        single: Encodes candidates (n, ...) as vectors (n, WIDTH).
-
-    Attributes:
-        width: Numbers per token.
-        count: The number of candidates.
-
     Example:
         >>> import torch
         >>> from mm_envs.spaces import Image

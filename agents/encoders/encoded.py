@@ -43,9 +43,6 @@ class Encoder(nn.Module):
         positions: Where each token comes from, (s, p); None where tokens have no order.
 
     Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
-        positions: As given; moves with the module.
         pooling_layers: How many linear layers pool the tokens to one vector.
     """
 
@@ -77,3 +74,34 @@ def grid(*sizes: int) -> Tensor:
 def within(length: Tensor, count: int) -> Tensor:
     """Which of so many entries lie before a length (n, 1): (n, count) bool."""
     return torch.arange(count, device=length.device) < length.reshape(-1, 1)
+
+
+class Flat(nn.Module):
+    """A linear layer over all tokens of an entry, each position with weights of its own, then ReLU.
+
+    Encoders ask for a second one by ``pooling_layers``. Tokens without positions (candidates) share the
+    weights, and the result is the mean over them, so that their order does not matter.
+    """
+
+    def __init__(self, encoder: Encoder, features: int) -> None:
+        super().__init__()
+        self.ordered = encoder.ordered
+        inputs = encoder.width * (encoder.count if self.ordered else 1)
+        self.net = nn.Sequential()
+        for _ in range(encoder.pooling_layers):
+            self.net.extend([nn.Linear(inputs, features), nn.ReLU()])
+            inputs = features
+
+    def forward(self, entry: Encoded) -> Tensor:
+        """Vectors (n, features)."""
+        pooled: Tensor
+        if self.ordered:
+            pooled = self.net(entry.tokens.flatten(1))
+            return pooled
+        each = self.net(entry.tokens)
+        if entry.mask is None:
+            pooled = each.mean(1)
+            return pooled
+        there = entry.mask[:, :, None].to(each.dtype)
+        pooled = (each * there).sum(1) / there.sum(1).clamp(min=1)
+        return pooled

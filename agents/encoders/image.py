@@ -16,14 +16,8 @@ class Pictures(nn.Module):
     """Three strided convolutions to a grid of at most 6x6 cells.
 
     Two coordinate channels (Liu et al., "An intriguing failing of convolutional neural networks and the
-    CoordConv solution", 2018) tell where a patch lies. They are the same for every picture, so that their
-    part of the first convolution is computed once and added, rather than once per row.
-
-    Args:
-        channels: Of the pictures: 1 or 3.
-        height: In pixels, at least 36.
-        width: In pixels, at least 36.
-        largest: The largest number of cells along an axis; larger grids are averaged.
+    CoordConv solution", 2018) tell where a patch lies; their part of the first convolution is computed once.
+    Grids of more than ``largest`` cells along an axis are averaged.
 
     Attributes:
         width: Numbers per cell.
@@ -66,13 +60,6 @@ class Pictures(nn.Module):
 
 class ImageEncoder(Encoder):
     """Encodes an ``Image`` entry: a token for each cell of a grid.
-
-    Args:
-        space: The space of one picture.
-
-    Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
 
     Example:
         >>> encoder = ImageEncoder(Image(36, 48))

@@ -1,11 +1,13 @@
-"""One whole number: a count or a choice."""
+"""Numbers: a count, a choice, a vector."""
 
 from __future__ import annotations
 
 import gymnasium as gym
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from agents.encoders.encoded import Encoded, Encoder
+from agents.encoders.encoded import Encoded, Encoder, within
 from mm_envs.spaces import Count
 
 _MAX_TABLE = 1024
@@ -14,9 +16,6 @@ _WIDTH = 64
 
 class CountEncoder(Encoder):
     """Encodes a ``Count`` entry: an embedding of the number, or its ratio to a maximum that is large.
-
-    Args:
-        space: The space of one count.
 
     Example:
         >>> import torch
@@ -40,9 +39,6 @@ class CountEncoder(Encoder):
 class ChoiceEncoder(Encoder):
     """Encodes a ``Discrete`` entry by an embedding.
 
-    Args:
-        space: The space of one choice.
-
     Example:
         >>> import torch
         >>> ChoiceEncoder(gym.spaces.Discrete(4))(torch.tensor([0, 3])).tokens.shape
@@ -60,3 +56,37 @@ class ChoiceEncoder(Encoder):
         if not choice.is_floating_point():
             choice = nn.functional.one_hot(choice.long().flatten() - self.start, self.n)
         return Encoded(self.net(choice.float().flatten(1))[:, None])
+
+
+_WIDTH = 64
+
+
+class VectorEncoder(Encoder):
+    """Encodes a ``Vector`` entry or any other ``Box``, flattened; finite bounds are scaled to -1 to 1.
+
+    Example:
+        >>> encoder = VectorEncoder(gym.spaces.Box(0.0, 10.0, (3,)))
+        >>> encoder(torch.tensor([[0.0, 5.0, 10.0]])).tokens.shape
+        torch.Size([1, 1, 64])
+    """
+
+    centre: Tensor
+    reach: Tensor
+
+    def __init__(self, space: gym.spaces.Box) -> None:
+        super().__init__(_WIDTH, 1)
+        low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
+        bounded = np.isfinite(low) & np.isfinite(high) & (high > low)
+        centre, reach = np.zeros(low.size), np.ones(low.size)
+        centre[bounded] = (low[bounded] + high[bounded]) / 2
+        reach[bounded] = (high[bounded] - low[bounded]) / 2
+        self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32), persistent=False)
+        self.register_buffer("reach", torch.tensor(reach, dtype=torch.float32), persistent=False)
+        self.net = nn.Sequential(nn.Linear(low.size, _WIDTH), nn.ReLU())
+
+    def forward(self, vector: Tensor, length: Tensor | None = None) -> Encoded:
+        """One token of numbers (n, ...); those from ``length`` (n, 1) on count as missing."""
+        scaled = (vector.float().flatten(1) - self.centre) / self.reach
+        if length is not None:
+            scaled = scaled * within(length, scaled.shape[1])
+        return Encoded(self.net(scaled)[:, None])

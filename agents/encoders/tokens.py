@@ -15,13 +15,6 @@ _WIDTH = 32
 class TokensEncoder(Encoder):
     """Encodes a ``Tokens`` entry: a token for each word, nothing for padding.
 
-    Args:
-        space: The space of one text; its tokenizer decides the number of embeddings.
-
-    Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
-
     Example:
         >>> from mm_envs.tokenizers import Vocabulary
         >>> encoder = TokensEncoder(Tokens(4, Vocabulary.of(["red", "green"])))
@@ -38,10 +31,7 @@ class TokensEncoder(Encoder):
         self.words = nn.Embedding(len(space.vocabulary), _WIDTH)
 
     def forward(self, tokens: Tensor, length: Tensor | None = None) -> Encoded:
-        """Tokens of ids (n, count); floats with whole values are taken too.
-
-        Words from ``length`` (n, 1) on are taken as padding.
-        """
+        """Tokens of ids (n, count), of any dtype; words from ``length`` (n, 1) on are taken as padding."""
         tokens = tokens.long()
         if length is not None:
             there = within(length, tokens.shape[1])

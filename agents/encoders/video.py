@@ -17,13 +17,6 @@ class VideoEncoder(Encoder):
 
     Neighbouring frames meet in a convolution over time, so that a cell tells what moves there.
 
-    Args:
-        space: The space of one video.
-
-    Attributes:
-        width: Numbers per token.
-        count: The number of tokens.
-
     Example:
         >>> encoder = VideoEncoder(Video(4, 36, 36))
         >>> encoder(torch.zeros(5, 4, 3, 36, 36, dtype=torch.uint8)).tokens.shape
@@ -39,10 +32,7 @@ class VideoEncoder(Encoder):
         self.pictures, self.motion = pictures, nn.Conv1d(self.width, self.width, 3, padding=1)
 
     def forward(self, video: Tensor, length: Tensor | None = None) -> Encoded:
-        """Tokens of videos (n, frames, channels, height, width), 0 to 255.
-
-        Frames from ``length`` (n, 1) on are left out.
-        """
+        """Tokens of videos (n, frames, channels, height, width), 0 to 255; none from ``length`` (n, 1) on."""
         n, frames = video.shape[:2]
         cells = self.pictures(video.flatten(0, 1)).view(n, frames, -1, self.width)
         there = None

@@ -7,10 +7,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.heads.choice import ChoiceHead
+from agents.heads.choice import ChoiceHead, RankingHead
 from agents.heads.gaussian import GaussianHead
 from agents.heads.head import AnswerHead, Context, Hear, Pointer
-from agents.heads.ranking import RankingHead
 from agents.heads.text import TextHead
 from agents.heads.turns import TurnsHead
 from mm_envs.answers import AnswerKind, Boxes, Choice, Ranking, Text, Turns, Vector
@@ -32,13 +31,7 @@ def make_head(
     hidden: int,
     turn_spaces: Mapping[str, gym.Space[Any]] | None = None,
 ) -> AnswerHead:
-    """The head of a kind of answers.
-
-    Args:
-        kind: The kind.
-        features: F, numbers per context.
-        hidden: Numbers of hidden layers.
-        turn_spaces: The spaces of what is heard between turns, where there is a conversation.
+    """The head of a kind of answers; ``turn_spaces`` are those of what is heard between turns.
 
     Raises:
         ValueError: The kind has no head.

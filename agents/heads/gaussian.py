@@ -20,11 +20,6 @@ class GaussianHead(AnswerHead):
 
     Draws are clipped to the bounds, as Stable-Baselines3 clips actions; densities are those before clipping.
 
-    Args:
-        kind: The kind of the answers.
-        features: F, numbers per context.
-        hidden: Numbers of the hidden layer.
-
     Raises:
         ValueError: A bound is infinite.
     """

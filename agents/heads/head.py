@@ -38,11 +38,7 @@ class AnswerHead(nn.Module):
     ) -> Tensor:
         """The log-probability of each part of answers, (n, parts); 0 for parts that were not written.
 
-        Args:
-            context: The context of each answer.
-            response: (n, ...), as ``Episodes.response``.
-            length: As ``Episodes.response_length``.
-            turns: As ``Episodes.turns``.
+        ``response``, ``length`` and ``turns`` are those of ``Episodes``.
         """
 
     @abstractmethod
@@ -58,12 +54,7 @@ class AnswerHead(nn.Module):
 
 
 class Pointer(nn.Module):
-    """Scores of candidates by their vectors and the context: one hidden layer over [c, t, c * t].
-
-    Args:
-        features: F, numbers per context and per candidate.
-        hidden: Numbers of the hidden layer.
-    """
+    """Scores of candidates t by their vectors and the context c: one hidden layer over [c, t, c * t]."""
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
@@ -88,13 +79,7 @@ class PooledLinear(nn.Linear):
 
 
 class ScoredHead(AnswerHead):
-    """A head that scores choices: by a pointer where they are candidates, else by index.
-
-    Args:
-        kind: The kind of the answers, one action a choice.
-        features: F, numbers per context.
-        hidden: Numbers of hidden layers.
-    """
+    """A head that scores choices: by a pointer where they are candidates, else by index."""
 
     def __init__(self, kind: Choice | Ranking, features: int, hidden: int) -> None:
         super().__init__()

@@ -12,13 +12,7 @@ from mm_envs.random import fold
 
 
 class TextHead(AnswerHead):
-    """A decoder: a softmax over the next word at each step.
-
-    Args:
-        kind: The kind of the answers.
-        features: F, numbers per context.
-        hidden: Numbers per hidden state of the decoder.
-    """
+    """A decoder: a softmax over the next word at each step."""
 
     def __init__(self, kind: Text, features: int, hidden: int) -> None:
         super().__init__()

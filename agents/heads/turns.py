@@ -19,11 +19,7 @@ from mm_envs.random import fold
 class TurnsHead(AnswerHead):
     """A softmax over the options of each turn, of the context, the choices before and what was heard.
 
-    Args:
-        kind: The kind of the answers.
-        features: F, numbers per context.
-        hidden: Numbers of hidden layers.
-        heard: The spaces of what is heard after each turn but the last, by key.
+    ``heard`` are the spaces of what is heard after each turn but the last, by key.
     """
 
     def __init__(

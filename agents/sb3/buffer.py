@@ -21,14 +21,20 @@ class DeviceRolloutBuffer(DictRolloutBuffer):
     copies them to change their order and moves every minibatch back. Here an observation is written once and
     gathered once per minibatch. Minibatches hold the same transitions in the same order as the stock ones.
 
-    Used as ``rollout_buffer_class``; the arguments are those of ``DictRolloutBuffer``. Observations may come
-    as tensors or as NumPy arrays.
+    Used as ``rollout_buffer_class``. Observations may come as tensors or as NumPy arrays.
 
     Attributes:
         observations: Entries of shape (steps, rows, ...), of the dtype of their space.
         actions: (steps, rows, numbers of an action).
         rewards: (steps, rows) float32, as are ``advantages``, ``log_probs`` and ``episode_starts``.
     """
+
+    rewards: Tensor  # type: ignore[assignment]
+    advantages: Tensor  # type: ignore[assignment]
+    episode_starts: Tensor  # type: ignore[assignment]
+    log_probs: Tensor  # type: ignore[assignment]
+    _values: Tensor
+    _returns: Tensor
 
     def reset(self) -> None:
         """Starts a new rollout in the same tensors."""
@@ -46,24 +52,18 @@ class DeviceRolloutBuffer(DictRolloutBuffer):
         }
         # Minibatches give actions as float32, as those of the stock buffer do.
         self.actions: Tensor = torch.zeros((*rollout, self.action_dim), device=self.device)  # type: ignore[assignment]
-        self.rewards: Tensor = torch.zeros(rollout, device=self.device)  # type: ignore[assignment]
-        self.advantages: Tensor = torch.zeros(rollout, device=self.device)  # type: ignore[assignment]
-        self.episode_starts: Tensor = torch.zeros(rollout, device=self.device)  # type: ignore[assignment]
-        self.log_probs: Tensor = torch.zeros(rollout, device=self.device)  # type: ignore[assignment]
-        self._values = torch.zeros(rollout, device=self.device)
-        self._returns = torch.zeros(rollout, device=self.device)
+        for name in ("rewards", "advantages", "episode_starts", "log_probs", "_values", "_returns"):
+            setattr(self, name, torch.zeros(rollout, device=self.device))
 
     @property
     def values(self) -> NDArray[np.float32]:  # type: ignore[override]
         """Values (steps, rows) on the host, for the explained variance that the algorithms log."""
-        values: NDArray[np.float32] = self._values.cpu().numpy()
-        return values
+        return self._values.cpu().numpy()  # type: ignore[no-any-return]
 
     @property
     def returns(self) -> NDArray[np.float32]:  # type: ignore[override]
         """Returns (steps, rows) on the host, for the explained variance that the algorithms log."""
-        returns: NDArray[np.float32] = self._returns.cpu().numpy()
-        return returns
+        return self._returns.cpu().numpy()  # type: ignore[no-any-return]
 
     def add(  # type: ignore[override]
         self,
@@ -74,16 +74,7 @@ class DeviceRolloutBuffer(DictRolloutBuffer):
         value: Tensor,
         log_prob: Tensor,
     ) -> None:
-        """Writes one step of all rows.
-
-        Args:
-            obs: What the agent saw, entries with one row per environment.
-            action: What it did, one row per environment.
-            reward: (rows,).
-            episode_start: Whether the observation is the first of an episode, (rows,).
-            value: The value of the observation as estimated, (rows, 1) or (rows,).
-            log_prob: Of the action, (rows,).
-        """
+        """Writes one step of all rows; ``episode_start`` marks first observations of episodes."""
         for key, stored in self.observations.items():
             stored[self.pos].copy_(torch.as_tensor(obs[key]).reshape(stored.shape[1:]))
         self.actions[self.pos].copy_(torch.as_tensor(action).reshape(self.n_envs, self.action_dim))
@@ -95,12 +86,7 @@ class DeviceRolloutBuffer(DictRolloutBuffer):
         self.full = self.pos == self.buffer_size
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[np.bool_]) -> None:
-        """Generalised advantage estimation (Schulman et al., 2016) and TD(lambda) returns, on the device.
-
-        Args:
-            last_values: Values of the observations after the last step, (rows, 1) or (rows,).
-            dones: Whether the last step ended an episode, (rows,).
-        """
+        """Generalised advantage estimation (Schulman et al., 2016) and TD(lambda) returns, on the device."""
         values, starts = self._values, self.episode_starts
         next_values = last_values.detach().flatten()
         going_on = 1.0 - torch.as_tensor(dones, device=self.device).float()
@@ -115,14 +101,7 @@ class DeviceRolloutBuffer(DictRolloutBuffer):
     def get(  # type: ignore[override]
         self, batch_size: int | None = None
     ) -> Generator[DictRolloutBufferSamples, None, None]:
-        """Minibatches of the whole rollout in random order, drawn as Stable-Baselines3 draws it.
-
-        Args:
-            batch_size: Transitions per minibatch; None for all at once.
-
-        Raises:
-            ValueError: The rollout is not complete.
-        """
+        """Minibatches of a complete rollout in the random order of Stable-Baselines3; None for one batch."""
         if not self.full:
             raise ValueError(f"the rollout has {self.pos} of {self.buffer_size} steps: complete it first")
         total = self.buffer_size * self.n_envs

@@ -1,4 +1,4 @@
-"""Policies of Stable-Baselines3 for observations that are tensors."""
+"""Policies of Stable-Baselines3 for observations that are tensors, with our encoders."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
 from agents.acting import Policy, StepCounter
+from agents.fusion import FUSIONS, FusedEncoder
 from agents.heads.head import draw
+from mm_envs.names import at_least, one_of
 from mm_envs.random import fold, normal
 
 
@@ -79,3 +84,77 @@ def _within(space: gym.Space[Any], actions: Tensor) -> Tensor:
         return actions
     low, high = (torch.as_tensor(np.array(bound), device=actions.device) for bound in (space.low, space.high))
     return actions.view(-1, *low.shape).clamp(low, high)
+
+
+class RowwiseDQN(DQN):
+    """DQN (Mnih et al., 2015) whose epsilon-greedy exploration draws one coin per row.
+
+    That of Stable-Baselines3 draws one coin per *batch*: with many environments, whole steps are random or
+    greedy in all of them at once. The coins come from a generator of this agent, seeded by ``seed``.
+    """
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.exploration = np.random.default_rng(self.seed)
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[NDArray[Any], ...] | None = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
+        """Actions by the policy; without ``deterministic`` each is random with the exploration rate."""
+        greedy, state = self.policy.predict(observation, state, episode_start, deterministic)
+        if deterministic:
+            return greedy, state
+        space: Any = self.action_space
+        shape = np.shape(greedy)
+        anything = space.start + self.exploration.integers(space.n, size=shape)
+        coin = self.exploration.random(shape) < self.exploration_rate
+        return np.where(coin, anything, greedy), state
+
+
+class FusedExtractor(BaseFeaturesExtractor):
+    """A ``FusedEncoder`` as Stable-Baselines3 wants it."""
+
+    def __init__(
+        self, observation_space: gym.spaces.Dict, features: int = 256, fusion: str = "concat"
+    ) -> None:
+        super().__init__(observation_space, features)
+        self.encoder = FusedEncoder(observation_space, features, fusion)
+
+    def forward(self, observations: dict[str, Tensor]) -> Tensor:
+        """Features (n, features) of a batch of observations."""
+        features: Tensor = self.encoder(observations)
+        return features
+
+
+def policy_arguments(features: int = 256, fusion: str = "concat", hidden: int = 64) -> dict[str, Any]:
+    """The ``policy_kwargs`` of ``MultiInputPolicy`` with our encoders.
+
+    Pictures are left in 0 to 255, which is what our encoders expect, and actor and critic share one encoder,
+    which is by far the greatest cost.
+
+    Args:
+        features: Numbers per row of the encoder.
+        fusion: The name of a fusion.
+        hidden: Width of the one hidden layer of actor and of critic; 0 for none.
+
+    Raises:
+        ValueError: A width is too small, or the fusion is unknown.
+
+    Example:
+        >>> sorted(policy_arguments())[:2]
+        ['features_extractor_class', 'features_extractor_kwargs']
+    """
+    at_least("features", features, 1)
+    at_least("hidden", hidden, 0)
+    if fusion not in FUSIONS:
+        raise ValueError(one_of("fusion", fusion, FUSIONS))
+    return {
+        "features_extractor_class": FusedExtractor,
+        "features_extractor_kwargs": {"features": features, "fusion": fusion},
+        "normalize_images": False,
+        "net_arch": [hidden] if hidden else [],
+    }

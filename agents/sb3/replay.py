@@ -48,13 +48,7 @@ def write_new(
 
 
 def read_all(folder: Path, buffer: DictReplayBuffer, steps: int, files: Sequence[StoredFile]) -> None:
-    """Fills a buffer with the steps of files.
-
-    Args:
-        folder: Where the files are.
-        buffer: A buffer of the same size.
-        steps: How many steps had been written into it.
-        files: What ``write_new`` returned.
+    """Fills a buffer of the same size with the steps of the files that ``write_new`` returned.
 
     Raises:
         ValueError: The files do not hold these steps of such a buffer.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mm_envs.names import at_least
@@ -54,19 +53,8 @@ class PPOSettings:
         total = n_steps * rows
         # The nearest number that divides the rollout; advantages are normalised, which takes two of them.
         divide = (m for m in range(self.n_minibatches, 1, -1) if total % m == 0 and total > m)
-        minibatches = next(divide, 1)
-        return {
-            "n_steps": n_steps,
-            "batch_size": total // minibatches,
-            "n_epochs": self.n_epochs,
-            "learning_rate": _schedule(self.learning_rate, self.decay),
-            "gamma": self.gamma,
-            "gae_lambda": self.gae_lambda,
-            "ent_coef": self.ent_coef,
-            "vf_coef": self.vf_coef,
-            "clip_range": self.clip_range,
-            "max_grad_norm": self.max_grad_norm,
-        }
+        batch_size = total // next(divide, 1)
+        return _arguments(self, "n_minibatches", n_steps=n_steps, batch_size=batch_size)
 
 
 @dataclass(frozen=True)
@@ -77,13 +65,7 @@ class A2CSettings:
 
     Attributes:
         n_steps: Steps per rollout and row; None for 128 transitions in all.
-        learning_rate: Of Adam, at the start.
-        decay: Whether the learning rate falls linearly to zero.
-        gamma: Discount; 1 since every episode is short and ends.
-        gae_lambda: Of generalised advantage estimation.
-        ent_coef: Weight of the entropy.
-        vf_coef: Weight of the value loss.
-        max_grad_norm: Gradients are scaled down to this norm.
+        learning_rate: Of Adam; this and the rest as in ``PPOSettings``.
     """
 
     n_steps: int | None = None
@@ -97,17 +79,8 @@ class A2CSettings:
 
     def arguments(self, rows: int) -> dict[str, Any]:
         """The arguments of ``stable_baselines3.A2C`` for a number of rows."""
-        return {
-            "n_steps": _steps(self.n_steps, max(1, 128 // rows)),
-            "learning_rate": _schedule(self.learning_rate, self.decay),
-            "gamma": self.gamma,
-            "gae_lambda": self.gae_lambda,
-            "ent_coef": self.ent_coef,
-            "vf_coef": self.vf_coef,
-            "max_grad_norm": self.max_grad_norm,
-            "normalize_advantage": True,
-            "use_rms_prop": False,
-        }
+        n_steps = _steps(self.n_steps, max(1, 128 // rows))
+        return _arguments(self, n_steps=n_steps, normalize_advantage=True, use_rms_prop=False)
 
 
 @dataclass(frozen=True)
@@ -142,33 +115,24 @@ class DQNSettings:
 
     def arguments(self, rows: int) -> dict[str, Any]:
         """The arguments of ``stable_baselines3.DQN`` for a number of rows."""
-        return {
-            "buffer_size": max(self.buffer_size, rows),
-            "learning_starts": self.learning_starts,
-            "batch_size": self.batch_size,
-            "train_freq": max(1, self.transitions_per_update // rows),
-            "gradient_steps": max(1, rows // self.transitions_per_update),
-            "learning_rate": _schedule(self.learning_rate, self.decay),
-            "gamma": self.gamma,
-            "target_update_interval": self.target_update_interval,
-            "exploration_fraction": self.exploration_fraction,
-            "exploration_final_eps": self.exploration_final_eps,
-            "max_grad_norm": self.max_grad_norm,
-        }
+        return _arguments(
+            *(self, "transitions_per_update"),
+            buffer_size=max(self.buffer_size, rows),
+            train_freq=max(1, self.transitions_per_update // rows),
+            gradient_steps=max(1, rows // self.transitions_per_update),
+        )
+
+
+def _arguments(settings: Any, *without: str, **others: Any) -> dict[str, Any]:
+    """The settings but some, with others; the learning rate as a function of what remains, 1 to 0."""
+    given = {name: value for name, value in asdict(settings).items() if name not in ("decay", *without)}
+    start, decay = settings.learning_rate, settings.decay
+    rate = {"learning_rate": lambda remaining: start * remaining if decay else start}
+    return {**given, **rate, **others}
 
 
 def _steps(given: int | None, default: int) -> int:
-    """The steps of a rollout.
-
-    Raises:
-        ValueError: Fewer than one are asked for.
-    """
     if given is None:
         return default
     at_least("n_steps", given, 1, "leave it out for a number that fits the rows")
     return given
-
-
-def _schedule(start: float, decay: bool) -> Callable[[float], float]:
-    """The learning rate from the share of the training that remains, 1 to 0."""
-    return lambda remaining: start * remaining if decay else start

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +20,8 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from agents.acting import Policy
 from agents.generators import GlobalGenerators, global_generators_kept
 from agents.sb3.buffer import DeviceRolloutBuffer
-from agents.sb3.dqn import RowwiseDQN
-from agents.sb3.extractor import policy_arguments as network_arguments
-from agents.sb3.policy import DevicePolicy, sb3_policy
+from agents.sb3.policy import DevicePolicy, RowwiseDQN, sb3_policy
+from agents.sb3.policy import policy_arguments as network_arguments
 from agents.sb3.replay import read_all, write_new
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
 from agents.sb3.vec_env import DeviceVecEnv
@@ -37,20 +37,12 @@ class SB3Trainer(Trainer):
     The process-wide generators are left as they were; the algorithm draws from its own states of them, so
     that what it learns depends on its seed alone.
 
-    Args:
-        algo: Its name.
-        envs: A multimodal vector environment, or any ``VecEnv`` of Stable-Baselines3.
-        settings: Settings of the algorithm; None for the defaults.
-        policy_arguments: ``features``, ``fusion`` and ``hidden`` of ``agents.sb3.extractor``.
-        seed: Decides the initial weights, the exploration and the episodes.
-        device: Where the policy lives; None for the device of the environment.
+    The environment is one of ours or any ``VecEnv``; the arguments of the policy are ``features``, ``fusion``
+    and ``hidden`` of ``agents.sb3.policy``.
 
     Attributes:
         model: The algorithm, with its policy and environment.
         generators: The states of the process-wide generators between two updates.
-
-    Raises:
-        ValueError: An argument does not fit.
     """
 
     algorithm: ClassVar[type[BaseAlgorithm]]
@@ -94,7 +86,7 @@ class SB3Trainer(Trainer):
 
     @staticmethod
     def stored_policy_arguments() -> list[str]:
-        """The arguments of ``agents.sb3.extractor.policy_arguments``."""
+        """The arguments of ``agents.sb3.policy.policy_arguments``."""
         return keywords(network_arguments)[0]
 
     @property
@@ -139,8 +131,15 @@ class SB3Trainer(Trainer):
         model._update_current_progress_remaining(model.num_timesteps, self.total)
         model.train()
 
-    def _own_generators(self) -> _OwnGenerators:
-        return _OwnGenerators(self)
+    @contextmanager
+    def _own_generators(self) -> Iterator[None]:
+        """While it lasts, the process-wide generators are those of this trainer."""
+        with global_generators_kept():
+            self.generators.restore()
+            try:
+                yield
+            finally:
+                self.generators = GlobalGenerators.capture()
 
     def state_dict(self) -> State:
         """Networks, optimizer, counters, generators and the environment; see ``write_files``, too."""
@@ -258,17 +257,3 @@ class _Episodes(BaseCallback):
                 self.rewards.append(info["episode"]["r"])
                 self.utilities.append(info.get("utility", float("nan")))
         return True
-
-
-class _OwnGenerators:
-    """While it lasts, the process-wide generators are those of a trainer."""
-
-    def __init__(self, trainer: SB3Trainer) -> None:
-        self._trainer, self._kept = trainer, GlobalGenerators.capture()
-
-    def __enter__(self) -> None:
-        self._trainer.generators.restore()
-
-    def __exit__(self, *error: object) -> None:
-        self._trainer.generators = GlobalGenerators.capture()
-        self._kept.restore()

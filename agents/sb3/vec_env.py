@@ -23,10 +23,6 @@ class LastObservation(Mapping[str, Tensor]):
 
     The batch is ``final_obs`` of one step, which the engine never writes to again. So a view is right here,
     where a view of the observation that ``step`` returned would show the next episode.
-
-    Args:
-        batch: Entries with one row per environment.
-        row: Which row.
     """
 
     __slots__ = ("_batch", "_row")
@@ -85,8 +81,6 @@ class DeviceVecEnv(VecEnv):
         self._started = time.monotonic()
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
-    # Stepping -------------------------------------------------------------------------------------------
-
     def reset(self) -> Any:
         """Starts new episodes in all rows; returns observations only."""
         first = self._options[0]
@@ -128,13 +122,9 @@ class DeviceVecEnv(VecEnv):
         reward_parts, utility_parts = (_parts(ended, f"{kind}_parts/") for kind in ("reward", "utility"))
         seconds = round(time.monotonic() - self._started, 6)
         for i, row in enumerate(rows):
-            as_dict = self.numpy or cut[i]
+            seen = LastObservation(last, row)
             infos[row] = {
-                "terminal_observation": (
-                    {key: value[row] for key, value in last.items()}
-                    if as_dict
-                    else LastObservation(last, row)
-                ),
+                "terminal_observation": dict(seen) if self.numpy or cut[i] else seen,
                 "TimeLimit.truncated": cut[i],
                 "episode": {"r": ended["r"][i], "l": int(ended["l"][i]), "t": seconds},
                 "utility": ended["utility"][i],
@@ -148,8 +138,6 @@ class DeviceVecEnv(VecEnv):
             return {key: value.cpu().numpy().copy() for key, value in observation.items()}
         return dict(observation)
 
-    # Snapshots ------------------------------------------------------------------------------------------
-
     def state_dict(self) -> dict[str, Tensor]:
         """A snapshot of the environment, see ``MultimodalVectorEnv.state_dict``."""
         state: dict[str, Tensor] = self.envs.state_dict()  # type: ignore[attr-defined]
@@ -162,8 +150,6 @@ class DeviceVecEnv(VecEnv):
         self._reset_options()
         return self._given(observation)
 
-    # The rest of the interface --------------------------------------------------------------------------
-
     def close(self) -> None:
         """Closes the environment."""
         self.envs.close()
@@ -173,11 +159,7 @@ class DeviceVecEnv(VecEnv):
         return [getattr(self.envs, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:  # type: ignore[override]
-        """Sets an attribute of the environment, which all rows share.
-
-        Raises:
-            ValueError: Only some of the rows are named.
-        """
+        """Sets an attribute of the environment, which all rows share; some rows alone are refused."""
         if len(set(self._get_indices(indices))) != self.num_envs:
             raise ValueError(f"indices={indices} names some rows only: all rows are one environment")
         setattr(self.envs, attr_name, value)

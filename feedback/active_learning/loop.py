@@ -16,7 +16,7 @@ from feedback.annotators import AnnotatorPool, Comparer
 from feedback.preferences import Answers, Labelled
 from feedback.queries import QUERIES, SCHEDULES, divide, pair_features, select
 from feedback.responses import PairAccuracy, Sampler, pair_accuracy
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 from mm_envs.tasks.task import Task
 
 
@@ -58,10 +58,8 @@ class Plan:
         at_least("budget", self.budget, 1, "ask at least once")
         at_least("rounds", self.rounds, 1, "ask in at least one round")
         at_least("pool", self.pool, 1, "1 asks about all candidates")
-        if self.query not in QUERIES:
-            raise ValueError(one_of("query", self.query, QUERIES))
-        if self.schedule not in SCHEDULES:
-            raise ValueError(one_of("schedule", self.schedule, SCHEDULES))
+        check_one_of("query", self.query, QUERIES)
+        check_one_of("schedule", self.schedule, SCHEDULES)
 
     @cached_property
     def counts(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from feedback.aggregation.votes import Votes, majority
 from feedback.preferences.records import Pairwise
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 _VALUES = {"first": 0, "second": 1, "tie": 2}
 LEVELS = ("nominal", "ordinal", "interval")
@@ -37,8 +37,7 @@ def krippendorff_alpha(unit: Tensor, value: Tensor, level: str = "nominal") -> f
         >>> krippendorff_alpha(torch.tensor([0, 0, 1, 1]), torch.tensor([1, 1, 2, 2]))
         1.0
     """
-    if level not in LEVELS:
-        raise ValueError(one_of("level", level, LEVELS))
+    check_one_of("level", level, LEVELS)
     if unit.shape != value.shape or unit.ndim != 1:
         shapes = f"{tuple(unit.shape)} and {tuple(value.shape)}"
         raise ValueError(f"unit and value have shapes {shapes}: give one of each a rating, in (n,)")

@@ -13,7 +13,7 @@ from torch import Tensor
 from feedback.annotators.blindness import blind_perception
 from mm_envs.episodes import Episodes
 from mm_envs.feedback_sources import true_utility
-from mm_envs.names import one_of, refuse_unknown
+from mm_envs.names import check_one_of, one_of, refuse_unknown
 from mm_envs.tasks.task import Task
 
 Perception: TypeAlias = Callable[[Episodes], Tensor]
@@ -54,8 +54,7 @@ class Blind:
     def bind(self, task: Task, perceive: Perception) -> Perception:
         """What is perceived without these modalities."""
         for name in self.missing:
-            if name not in task.modalities:
-                raise ValueError(one_of("blind modality", name, task.modalities))
+            check_one_of("blind modality", name, task.modalities)
         return blind_perception(task, self.missing) or perceive
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.annotators.simulated import SimulatedAnnotator
-from mm_envs.names import keywords, one_of, refuse_unknown
+from mm_envs.names import check_one_of, keywords, refuse_unknown
 from mm_envs.tasks.task import Task
 
 TEACHERS: dict[str, Mapping[str, Any]] = {
@@ -44,8 +44,7 @@ def make_annotator(kind: str, task: Task, /, **arguments: Any) -> SimulatedAnnot
         >>> make_annotator("mistake", make_task("classify", dataset="digits")).decision.mistakes
         0.1
     """
-    if kind not in ANNOTATORS:
-        raise ValueError(one_of("annotator", kind, ANNOTATORS))
+    check_one_of("annotator", kind, ANNOTATORS)
     known = [name for name in keywords(SimulatedAnnotator)[0] if name != "task"]
     refuse_unknown(f"annotator {kind!r}", arguments, known)
     return SimulatedAnnotator(task, **{"name": kind, **ANNOTATORS[kind], **arguments})

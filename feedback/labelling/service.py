@@ -18,7 +18,7 @@ from feedback.preferences.query import Query
 from feedback.preferences.records import KINDS, Pairwise, Record
 from feedback.store import Conflict, PreferenceStore, schema
 from feedback.store.rows import described, form_of_row, stored
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,7 @@ class Labelling:
     def _store(self, annotator: str, query: str, answer: dict[str, Any], revise: bool) -> Record:
         with self._writing() as connection:
             asked, now = self._query(connection, query), self._clock()
-            if asked.asks not in KINDS:
-                raise ValueError(one_of("asks", asked.asks, KINDS))
+            check_one_of("asks", asked.asks, KINDS)
             new = KINDS[asked.asks](
                 query=query,
                 item=asked.item,

@@ -20,7 +20,7 @@ from feedback.preferences import (
     Rankings,
     Ratings,
 )
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 TIES = ("half_label", "rao_kupper", "davidson")
 
@@ -39,8 +39,7 @@ class PairLikelihood(nn.Module):
 
     def __init__(self, loss: str = "bradley_terry", amount: float = 0.1, ties: str = "half_label") -> None:
         super().__init__()
-        if ties not in TIES:
-            raise ValueError(one_of("ties", ties, TIES))
+        check_one_of("ties", ties, TIES)
         if ties != "half_label" and loss != "bradley_terry":
             raise ValueError(f"ties={ties!r} goes with loss='bradley_terry', not with {loss!r}")
         pair_loss(loss, torch.zeros(1), torch.ones(1), amount)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from feedback.preferences import FIRST, SECOND, SKIP
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 
 def bradley_terry(difference: Tensor, target: Tensor) -> Tensor:
@@ -151,8 +151,7 @@ def pair_loss(name: str, difference: Tensor, target: Tensor, amount: float) -> T
         >>> pair_loss("noise_mix", torch.tensor([0.0]), torch.tensor([1.0]), 0.1)
         tensor([0.6931])
     """
-    if name not in PAIR_LOSSES:
-        raise ValueError(one_of("loss", name, PAIR_LOSSES))
+    check_one_of("loss", name, PAIR_LOSSES)
     loss = PAIR_LOSSES[name]
     return bradley_terry(difference, target) if loss is None else loss(difference, target, amount)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 # More than the longest record, even if each of its characters takes six bytes, as control characters do.
 LONGEST_LINE = 2**24
@@ -75,8 +75,7 @@ def read_lines(
     Returns:
         A sentence for each line that was left out; it names file and line.
     """
-    if on_error not in ON_ERROR:
-        raise ValueError(one_of("on_error", on_error, ON_ERROR))
+    check_one_of("on_error", on_error, ON_ERROR)
     skipped = []
     for number, line in _lines(Path(path)):
         try:

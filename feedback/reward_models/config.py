@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mm_envs.names import at_least, one_of, whole
+from mm_envs.names import at_least, check_one_of, whole
 
 READERS = ("auto", "decoder", "encoder")
 AGGREGATIONS = ("mean", "min", "uwo")
@@ -32,8 +32,7 @@ class ModelConfig:
         for name in ("features", "hidden", "width"):
             whole(name, getattr(self, name))
             at_least(name, getattr(self, name), 1)
-        if self.reader not in READERS:
-            raise ValueError(one_of("reader", self.reader, READERS))
+        check_one_of("reader", self.reader, READERS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,5 @@ class FitConfig:
             at_least("trunk_learning_rate", self.trunk_learning_rate, 0)
         if self.held_out >= 1:
             raise ValueError(f"held_out={self.held_out} leaves nothing to fit: give a share below 1")
-        if self.aggregation not in AGGREGATIONS:
-            raise ValueError(one_of("aggregation", self.aggregation, AGGREGATIONS))
-        if self.freeze not in FREEZES:
-            raise ValueError(one_of("freeze", self.freeze, FREEZES))
+        check_one_of("aggregation", self.aggregation, AGGREGATIONS)
+        check_one_of("freeze", self.freeze, FREEZES)

@@ -11,7 +11,7 @@ from feedback.preferences.batches import Answers
 from feedback.reward_models.config import AGGREGATIONS, FREEZES
 from feedback.reward_models.minibatches import digest_of_answers
 from feedback.reward_models.model import RewardModel
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of, one_of
 
 _CHUNK = 1024
 _MIN_DEVIATION = 1e-6
@@ -62,10 +62,8 @@ class Ensemble(nn.Module):
         super().__init__()
         if not members:
             raise ValueError("members=[] is empty: an ensemble has at least one")
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(one_of("aggregation", aggregation, AGGREGATIONS))
-        if shared not in FREEZES:
-            raise ValueError(one_of("shared", shared, FREEZES))
+        check_one_of("aggregation", aggregation, AGGREGATIONS)
+        check_one_of("shared", shared, FREEZES)
         self.members = nn.ModuleList(members)
         self.aggregation, self.penalty, self.shared = aggregation, penalty, shared
         self.spaces, self.config = members[0].spaces, members[0].config

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.state import copy_tensors, refuse_other_tensors
+from agents.store import digest_of, load_tensors
 from feedback.preferences.lines import whole_file
 from feedback.reward_models.config import ModelConfig
 from feedback.reward_models.ensemble import Ensemble
@@ -140,25 +142,15 @@ def _built(spaces: ModelSpaces, content: Mapping[str, Any], tensors: Mapping[str
 
     with torch.device("meta"):
         # Without memory: a file cannot have more of it taken than its weights need.
-        _check_weights(_weights(made()), tensors)
+        refuse_other_tensors(_weights(made()), tensors, "reward model")
     model = made()
-    with torch.no_grad():
-        for name, mine in _weights(model).items():
-            mine.copy_(tensors[name])
+    copy_tensors(_weights(model), tensors, "reward model")
     for name in ("mean", "deviation"):
         getattr(model, name).copy_(torch.tensor(reference[name], dtype=torch.float32).view(members))
     model.temperature.fill_(content["temperature"])
     model.reference_size, model.reference_digest = int(reference["answers"]), str(reference["sha256"])
     _check_numbers(model)
     return model
-
-
-def _check_weights(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    """Refuses weights that are missing, too many, or of another shape or dtype."""
-    for name in [*wanted, *(name for name in given if name not in wanted)]:
-        shapes = [(one[name].shape, one[name].dtype) for one in (wanted, given) if name in one]
-        if len(shapes) != 2 or shapes[0] != shapes[1]:
-            raise KeyError(f"weights {name!r} of the right shape")
 
 
 def _check_numbers(model: Ensemble) -> None:
@@ -181,27 +173,13 @@ def _weights(model: Ensemble) -> dict[str, Tensor]:
 
 
 def _tensors(folder: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path, known = folder / _WEIGHTS, content.get("weights")
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {_CURE}")
-    if not isinstance(known, dict) or known.get("sha256") != _digest(path):
+    if not isinstance(known, dict) or known.get("sha256") != digest_of(path):
         raise ValueError(f"{path} is not the file that {_CONFIG} was written with: {_CURE}")
-    try:
-        return load_file(str(path))
-    except SafetensorError as error:
-        raise _damaged(path, error) from None
+    return load_tensors(path, _CURE)
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:
     return ValueError(f"{path} is damaged ({type(error).__name__}: {error}): {_CURE}")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(2**20):
-            digest.update(block)
-        return digest.hexdigest()

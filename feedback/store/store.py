@@ -22,7 +22,7 @@ from feedback.store import dialects, schema
 from feedback.store.errors import Conflict, MissingMedia, UnknownItem, in_one_sentence, several
 from feedback.store.media import LARGEST, MediaFolder
 from feedback.store.rows import cure, described, distinct, form_of_row, row_of, stored, table_of
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 _READ = 1000
 
@@ -296,8 +296,7 @@ class PreferenceStore:
         self, query: Select[Any], kind: str | None, annotator: str | None, environment: str | None
     ) -> Select[Any]:
         if kind is not None:
-            if kind not in KINDS:
-                raise ValueError(one_of("kind", kind, KINDS))
+            check_one_of("kind", kind, KINDS)
             query = query.where(schema.RECORDS.c.kind == kind)
         if annotator is not None:
             query = query.where(schema.RECORDS.c.annotator == annotator)

@@ -18,7 +18,6 @@ from mm_envs.cli.demo import Demo
 from mm_envs.cli.docs import Docs
 from mm_envs.cli.evaluate import Evaluate
 from mm_envs.cli.feedback import Feedback
-from mm_envs.cli.installation import MISMATCH, pair_message
 from mm_envs.cli.label import Label
 from mm_envs.cli.list import List
 from mm_envs.cli.output import console, shown
@@ -92,12 +91,10 @@ def run(argv: Sequence[str]) -> int:
             traceback.print_exc()
         else:
             console(json_output=True).print(f"[bold red]mm-envs:[/] {_sentence(error)}", soft_wrap=True)
-        return 2 if MISMATCH in str(error) or isinstance(error, (UsageError, MissingPackage)) else 1
+        return 2 if isinstance(error, (UsageError, MissingPackage)) else 1
 
 
 def _sentence(error: Exception) -> str:
-    if MISMATCH in str(error):
-        return shown(pair_message(error))
     message = str(error).strip() or "no message"
     # Our own errors are whole sentences; of others the type helps to understand them.
     ours = isinstance(error, (ValueError, FileNotFoundError, FileExistsError, MissingPackage))

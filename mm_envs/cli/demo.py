@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mm_envs.cli import play
+from mm_envs.cli.evaluate import comparison_table
 from mm_envs.cli.output import console, duration
 from mm_envs.cli.settings import setting_of
 from mm_envs.cli.train import Train, train
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from agents.run import Trained
 
 
@@ -80,8 +79,9 @@ class Demo:
                 raise KeyboardInterrupt
             done.append(result)
             result.files.update(_pictures(result))
-        out.print(_table(done))
         for result in done:
+            assert result.comparison is not None
+            out.print(comparison_table(result.comparison))
             out.print(f"[bold]{result.plan.setting.id}[/]")
             for name in ("learning curve", "contact sheet", "page"):
                 out.print(f"  {name:15} [cyan]{result.files[name]}[/]", soft_wrap=True)
@@ -92,34 +92,8 @@ class Demo:
 
 
 def _pictures(result: Trained) -> dict[str, Path]:
-    from mm_envs.cli.gallery import gallery
+    from agents.playing import gallery
 
     setting = setting_of(str(result.plan.out))
     episodes = gallery(setting, "agent", 12, seed=result.plan.seed)
     return play.write(episodes, result.plan.out / "play", setting, "agent", "test")
-
-
-def _table(done: list[Trained]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    from agents.comparison import ORDER
-
-    title = "Trained on the noisy annotator, evaluated on the test split: mean [95 %]"
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold")
-    for heading in ("environment", "policy", "utility (truth)", "reward (annotator)"):
-        table.add_column(heading, justify="left" if heading in ("environment", "policy") else "right")
-    for result in done:
-        assert result.comparison is not None
-        for i, name in enumerate(ORDER):
-            one = result.comparison.evaluations[name]
-            numbers = (str(one.mean_utility), str(one.mean_reward))
-            last = name == ORDER[-1]
-            table.add_row(
-                result.plan.setting.id if i == 0 else "",
-                name,
-                *numbers,
-                style="bold" if name == "trained" else None,
-                end_section=last,
-            )
-    return table

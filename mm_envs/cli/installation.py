@@ -1,18 +1,11 @@
-"""Faults of an installation: missing extras, shadowed packages, a torchvision built for another torch."""
+"""Faults of an installation: missing extras, shadowed packages."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import os
-import sys
-from importlib.metadata import (
-    Distribution,
-    PackageNotFoundError,
-    distribution,
-    packages_distributions,
-    requires,
-)
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,7 +13,6 @@ from mm_envs.optional import MissingPackage, require
 
 DISTRIBUTION = "mm-envs"
 PACKAGES = ("agents", "feedback", "benchmarks")
-MISMATCH = "torchvision::nms"
 
 
 def faults() -> list[str]:
@@ -31,11 +23,7 @@ def faults() -> list[str]:
         return [str(missing)]
     home = Path(__file__).resolve().parents[2]
     shadows = (shadow(package, home / package) for package in PACKAGES)
-    pair = mismatched_pair()
-    return [fault for fault in (*shadows, pair) if fault is not None]
-
-
-# Shadowed packages ----------------------------------------------------------------------------------------
+    return [fault for fault in shadows if fault is not None]
 
 
 def shadow(package: str, ours: Path) -> str | None:
@@ -121,60 +109,5 @@ def _digest(path: Path) -> str:
 def _installed() -> Distribution | None:
     try:
         return distribution(DISTRIBUTION)
-    except PackageNotFoundError:
-        return None
-
-
-# torch and torchvision ------------------------------------------------------------------------------------
-
-
-def mismatched_pair() -> str | None:
-    """The cure for a torchvision that was built for another torch, or None.
-
-    Only a pair whose version numbers do not match is imported, since importing takes seconds.
-    """
-    if _looks_matched():
-        return None
-    try:
-        __import__("torchvision")
-    except (RuntimeError, ImportError, OSError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == "torchvision":
-            return None
-        return pair_message(error)
-    return None
-
-
-def pair_message(error: BaseException) -> str:
-    """The message for an error of a mismatched pair: both versions and the cure."""
-    torch, torchvision = (_version(name) or "unknown" for name in ("torch", "torchvision"))
-    first = str(error).strip().partition("\n")[0]
-    return (
-        f"torch {torch} and torchvision {torchvision} do not fit each other ({first}): run "
-        "`pip install --upgrade --force-reinstall torch torchvision` to get them as a pair"
-    )
-
-
-def _looks_matched() -> bool:
-    from packaging.requirements import Requirement
-    from packaging.version import InvalidVersion, Version
-
-    torch, torchvision = _version("torch"), _version("torchvision")
-    if torch is None or torchvision is None:
-        return False
-    wanted = [Requirement(line) for line in requires("torchvision") or [] if line.startswith("torch")]
-    try:
-        torch_build, vision_build = Version(torch).local, Version(torchvision).local
-    except InvalidVersion:
-        return False
-    same_build = torch_build is None or vision_build is None or torch_build == vision_build
-    fits = all(one.specifier.contains(torch, prereleases=True) for one in wanted if one.name == "torch")
-    return bool(wanted) and fits and same_build
-
-
-def _version(name: str) -> str | None:
-    # The module that is imported already is the one that runs.
-    loaded = getattr(sys.modules.get(name), "__version__", None)
-    try:
-        return str(loaded) if loaded else distribution(name).version
     except PackageNotFoundError:
         return None

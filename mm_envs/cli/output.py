@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from mm_envs.values import finite
+
 # Characters that move the cursor, colour or rename the terminal, or change the direction of writing.
 _COMMANDS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 
@@ -31,7 +33,7 @@ def shown(text: object) -> str:
 
 def print_json(value: Any) -> None:
     """Prints one JSON value on standard output; numbers that are not finite become null."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False, default=str))
+    print(json.dumps(finite(value), indent=2, allow_nan=False, default=str))
 
 
 def with_interval(mean: float, low: float, high: float) -> str:
@@ -59,11 +61,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,8 +13,8 @@ from mm_envs.cli.settings import setting_of
 from mm_envs.names import at_least
 
 if TYPE_CHECKING:
+    from agents.playing import Played
     from agents.run_folder import Setting
-    from mm_envs.cli.gallery import Played
 
 SHEET, PAGE = "episodes.png", "episodes.html"
 
@@ -52,7 +52,7 @@ class Play:
         at_least("--episodes", self.episodes, 1, "play at least one")
         setting = setting_of(self.target, feedback=self.feedback, data=self.data, layout=self.layout)
         policy = self.policy or ("agent" if setting.agent else "random")
-        from mm_envs.cli.gallery import gallery
+        from agents.playing import gallery
 
         episodes = gallery(setting, policy, self.episodes, self.split, self.seed)
         folder = self.out or (Path(self.target) / "play" if setting.agent else Path(f"play-{setting.id}"))

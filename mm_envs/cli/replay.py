@@ -61,7 +61,7 @@ class Replay:
         return 0
 
     def _answer(self, arguments: dict[str, Any]) -> Any:
-        from agents.replaying import answer_ticket
+        from agents.playing import answer_ticket
 
         if self.response is not None:
             raise ValueError("--response and --policy exclude each other: give one")
@@ -71,7 +71,7 @@ class Replay:
 
 def _described(again: Replayed, out: Path | None) -> dict[str, Any]:
     """The episode as JSON values."""
-    from mm_envs.engine.decode import decode
+    from mm_envs.engine.output import decode
 
     outcome = None
     if again.outcome is not None:

@@ -161,7 +161,7 @@ def _new_plan(options: Train) -> Plan:
         raise UsageError(
             f"{missing} is missing: mm-envs train ID --out FOLDER, or mm-envs train --resume FOLDER"
         )
-    kept = {name: getattr(options, name) for name in _KEPT}
+    kept: dict[str, Any] = {name: getattr(options, name) for name in _KEPT}
     for name, least in WHOLE.items():
         if least is not None:
             at_least(_option(name), kept[name], least)
@@ -171,6 +171,7 @@ def _new_plan(options: Train) -> Plan:
         if name in arguments:
             raise ValueError(f"--set {name}={arguments[name]} is not for --set: {cure}")
     arguments = with_data({**arguments, **feedback_arguments(options.feedback)}, options.data, options.layout)
+    whole: dict[str, Any] = {name: int(kept[name]) for name in WHOLE}
     return Plan(
         out=options.out,
         setting=Setting(known_id(options.id), arguments, device=options.device),
@@ -180,11 +181,7 @@ def _new_plan(options: Train) -> Plan:
         options=json.loads(json.dumps(kept, default=str)),
         checkpoint_seconds=options.checkpoint_seconds,
         overwrite=options.overwrite,
-        steps=int(options.steps),
-        num_envs=int(options.num_envs),
-        seed=int(options.seed),
-        threads=int(options.threads),
-        eval_episodes=int(options.eval_episodes),
+        **whole,
     )
 
 

@@ -18,7 +18,7 @@ def page(episodes: Sequence[Any], title: str, subtitle: str) -> str:
 
     Args:
         episodes: Each with spaces and context of one row, result, item, ticket and kind, as
-            ``mm_envs.cli.gallery.Played``.
+            ``agents.playing.Played``.
         title: The title.
         subtitle: A sentence beneath it.
 

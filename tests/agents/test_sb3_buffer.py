@@ -14,8 +14,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents.sb3.buffer import DeviceRolloutBuffer, take
-from agents.sb3.extractor import policy_arguments
-from agents.sb3.policy import DevicePolicy
+from agents.sb3.policy import DevicePolicy, policy_arguments
 from agents.sb3.vec_env import DeviceVecEnv
 from mm_envs.spaces import Image, Vector
 

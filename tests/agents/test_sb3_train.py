@@ -22,7 +22,7 @@ from agents.curve import Progress
 from agents.evaluate import evaluate
 from agents.generators import global_generators_kept
 from agents.learning import learn
-from agents.sb3.extractor import policy_arguments
+from agents.sb3.policy import policy_arguments
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
 from agents.sb3.vec_env import DeviceVecEnv
 from agents.trainer import Trainer

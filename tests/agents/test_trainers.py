@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from agents.acting import AnsweringPolicy, EpisodeHashes
 from agents.agent_folder import load, save
 from agents.baselines import baseline_policy
-from agents.comparison import play_once
 from agents.evaluate import evaluate
 from agents.learning import learn
+from agents.playing import play_once
 from agents.policy import ResponsePolicy
 from agents.policy_folder import load_policy
 from agents.trainer import Trainer

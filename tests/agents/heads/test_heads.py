@@ -11,9 +11,8 @@ from every_task import EVERY_TASK, KIND_TASKS, hashes, prompts_of, task_of
 from torch import Tensor
 
 from agents.heads import HEADS, Context, Hear, make_head
-from agents.heads.choice import ChoiceHead
+from agents.heads.choice import ChoiceHead, RankingHead
 from agents.heads.gaussian import GaussianHead
-from agents.heads.ranking import RankingHead
 from agents.heads.text import TextHead
 from agents.heads.turns import TurnsHead
 from agents.policy import ResponsePolicy

@@ -32,9 +32,6 @@ def _stand_in(folder: Path, name: str, code: str = "", version: str = "", needs:
         (info / "RECORD").write_text(f"{name}/__init__.py,,\n")
 
 
-NMS = 'raise RuntimeError("operator torchvision::nms does not exist")'
-
-
 def test_nothing_is_wrong_here() -> None:
     assert installation.faults() == []
 
@@ -92,31 +89,8 @@ def test_an_overwritten_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert installation.shadow("agents", tmp_path / "agents") is None
 
 
-def test_a_mismatched_pair_is_named_with_versions_and_cure(tmp_path: Path) -> None:
-    _stand_in(tmp_path, "torch", version="2.8.0")
-    _stand_in(tmp_path, "torchvision", NMS, version="0.24.0", needs="torch (==2.9.0)")
-    done = _mm_envs("--help", path=tmp_path)
-    assert done.returncode == 2
-    for words in ("2.8.0", "0.24.0", "pip install --upgrade --force-reinstall torch torchvision"):
-        assert words in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_an_unlikely_pair_that_works_is_left_alone(tmp_path: Path) -> None:
-    _stand_in(tmp_path, "torch", version="2.8.0")
-    _stand_in(tmp_path, "torchvision", version="0.24.0", needs="torch (==2.9.0)")
-    assert _mm_envs("--help", path=tmp_path).returncode == 0
-
-
-def test_a_pair_that_looks_matched_is_not_imported(tmp_path: Path) -> None:
-    _stand_in(tmp_path, "torch", version="2.9.0+cpu")
-    _stand_in(tmp_path, "torchvision", NMS, version="0.24.0+cpu", needs="torch (==2.9.0)")
-    assert _mm_envs("--help", path=tmp_path).returncode == 0
-
-
 def test_help_does_not_import_torch(tmp_path: Path) -> None:
     _stand_in(tmp_path, "torch", 'raise RuntimeError("imported")', version="2.9.0")
-    _stand_in(tmp_path, "torchvision", version="0.24.0", needs="torch (==2.9.0)")
     done = _mm_envs("--help", path=tmp_path)
     assert done.returncode == 0
     assert "train" in done.stdout

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from PIL import Image as pillow
 
-from mm_envs.cli.gallery import Played
+from agents.playing import Played
 from mm_envs.engine.render import Result
 from mm_envs.pages import png_uri, wav_uri
 from mm_envs.pages.episodes import page
@@ -64,7 +64,7 @@ def test_pictures_and_sounds_survive() -> None:
 
 def test_every_episode_that_was_played_can_be_replayed() -> None:
     import mm_envs
-    from mm_envs.cli.gallery import gallery
+    from agents.playing import gallery
     from mm_envs.cli.settings import setting_of
 
     played = gallery(setting_of("MMVQA-tokens-v0"), "random", 3, seed=8)
