@@ -43,7 +43,7 @@ class Labelling:
 
     Any number of processes may serve the same store: a query is never leased to more annotators than the
     overlap, and a label is on the disk when ``submit`` returns. A label that comes after its lease expired is
-    kept as well.
+    kept as well, so the overlap limits leases, not labels.
 
     Args:
         store: Where queries, leases and labels are kept.
