@@ -58,12 +58,12 @@ class DeviceRolloutBuffer(DictRolloutBuffer):
     @property
     def values(self) -> NDArray[np.float32]:  # type: ignore[override]
         """Values (steps, rows) on the host, for the explained variance that the algorithms log."""
-        return self._values.cpu().numpy()  # type: ignore[no-any-return]
+        return self._values.cpu().numpy()
 
     @property
     def returns(self) -> NDArray[np.float32]:  # type: ignore[override]
         """Returns (steps, rows) on the host, for the explained variance that the algorithms log."""
-        return self._returns.cpu().numpy()  # type: ignore[no-any-return]
+        return self._returns.cpu().numpy()
 
     def add(  # type: ignore[override]
         self,
