@@ -8,7 +8,7 @@ from torch import Tensor
 
 from agents.acting import Policy, StepCounter
 from mm_envs.engine.vector import MultimodalVectorEnv
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.random import fold, purpose
 from mm_envs.tasks.scores import Baselines
 
@@ -28,8 +28,7 @@ def baseline_policy(envs: MultimodalVectorEnv, name: str) -> Policy:
         >>> baseline_policy(envs, "oracle")(observation, torch.arange(2)).shape
         torch.Size([2])
     """
-    if name not in NAMES:
-        raise ValueError(one_of("--policy", name, NAMES))
+    check_one_of("--policy", name, NAMES)
     baselines, count = Baselines(envs.task), StepCounter()
 
     def act(observation: Mapping[str, Tensor], hashes: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from agents.encoders import Encoded, Encoder, make_encoder
 from agents.encoders.encoded import Flat
 from mm_envs.batch import Batch
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 _LENGTH, _PRESENT = "_length", "_present"
 _QUERIES = 8
@@ -130,16 +130,14 @@ class FusedEncoder(nn.Module):
         keep: Collection[str] = (),
     ) -> None:
         super().__init__()
-        if fusion not in FUSIONS:
-            raise ValueError(one_of("fusion", fusion, FUSIONS))
+        check_one_of("fusion", fusion, FUSIONS)
         width = features if width is None else width
         at_least("features", features, 1)
         at_least("width", width, 1)
         self.features, self.keep = features, tuple(keep)
         inputs = _inputs(observation_space)
         for key in self.keep:
-            if key not in inputs:
-                raise ValueError(one_of("keep", key, inputs))
+            check_one_of("keep", key, inputs)
         encoders = {key: make_encoder(space) for key, space in inputs.items()}
         self.encoders, self.fuse = nn.ModuleDict(encoders), FUSIONS[fusion](encoders, width, features)
 

@@ -134,7 +134,7 @@ class Run:
     """
 
     def __init__(self, plan: Plan) -> None:
-        require("matplotlib")
+        require("matplotlib", "tensorboard")
         self.plan, self.interrupted = plan, False
         arguments = trainer_class(plan.algo).environment_arguments(plan.settings)
         envs = plan.setting.make(plan.num_envs, **arguments)

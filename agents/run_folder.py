@@ -2,7 +2,7 @@
 
 options.json     what the training was asked to do
 metrics.jsonl    the learning curve with everything that the trainer logged, one JSON object a point
-tensorboard/     the same for TensorBoard, where it is installed
+tensorboard/     the same for TensorBoard
 curve.csv        the learning curve as a table; curve.png as a picture
 agent/           the policy: policy.safetensors and config.json
 episodes.jsonl   tickets, answers and scores of the evaluation
@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from agents.policy_folder import AGENT, CONFIG
 from agents.trainer import Trainer, Update
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import one_of
+from mm_envs.optional import require
 from mm_envs.values import tuples
 
 OPTIONS, METRICS, TENSORBOARD, CHECKPOINTS = "options.json", "metrics.jsonl", "tensorboard", "checkpoints"
@@ -155,7 +155,7 @@ def fresh_folder(folder: Path, overwrite: bool) -> Path:
 
 
 class MetricsCallback(Callback):
-    """Writes every point of the learning curve to JSON Lines, and to TensorBoard where it is installed.
+    """Writes every point of the learning curve to JSON Lines and TensorBoard.
 
     A resumed training writes the points of its checkpoint again, and tells TensorBoard to forget later ones.
     """
@@ -167,11 +167,11 @@ class MetricsCallback(Callback):
 
     def on_start(self, trainer: Trainer) -> None:
         """Opens the files."""
-        with suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
+        require("tensorboard")
+        from torch.utils.tensorboard import SummaryWriter
 
-            path = str(self._folder / TENSORBOARD)
-            self._board = SummaryWriter(path, purge_step=trainer.step + 1 if trainer.step else None)
+        path = str(self._folder / TENSORBOARD)
+        self._board = SummaryWriter(path, purge_step=trainer.step + 1 if trainer.step else None)
         self._lines = (self._folder / METRICS).open("w", encoding="utf-8")
         self._write(trainer, board=False)
 
@@ -195,7 +195,7 @@ class MetricsCallback(Callback):
         for point in points:
             record = point.record()
             self._lines.write(json.dumps(record) + "\n")
-            if board and self._board is not None:
+            if board:
                 for name, value in record.items():
                     if name != "step" and value is not None:
                         self._board.add_scalar(_tag(name), value, point.step)

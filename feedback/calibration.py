@@ -1,7 +1,7 @@
-"""How far the probabilities of a reward model can be taken at their word.
+"""Calibration of the probabilities of reward models.
 
-All functions speak of n pairs: ``probability`` is how likely the first answer is preferred, ``target`` is 1
-where it was, 0 where the second was, and 0.5 for a tie.
+Of n pairs, ``probability`` is that of the first answer, (n,) float; ``target`` is 1 where it was preferred, 0
+where the second was, 0.5 for a tie, (n,) float.
 """
 
 from __future__ import annotations
@@ -36,15 +36,8 @@ class ReliabilityCurve:
 
 
 def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> ReliabilityCurve:
-    """Confidence and accuracy of pairs, sorted by confidence and cut into bins of equal mass.
-
-    Args:
-        probability: (n,) float.
-        target: (n,) float.
-        bins: How many; never more than there are pairs.
-
-    Raises:
-        ValueError: There are no pairs, or no bins.
+    """Confidence and accuracy of pairs, sorted by confidence and cut into at most ``bins`` bins of equal
+    mass.
 
     Example:
         >>> target = torch.tensor([1.0, 0.0, 0.0, 1.0])
@@ -72,14 +65,8 @@ def reliability_curve(probability: Tensor, target: Tensor, bins: int = BINS) -> 
 def expected_calibration_error(probability: Tensor, target: Tensor, bins: int = BINS) -> float:
     """ECE: the mean over pairs of |accuracy - confidence| of their bin, in [0, 1].
 
-    Bins are over max(p, 1 - p), so that swapping the answers of a pair changes nothing, and hold equally many
-    pairs each (Naeini, Cooper and Hauskrecht, 2015; equal mass: Nixon et al., 2019, arXiv 1904.01685). It is
-    above 0 by chance alone, the more so the fewer pairs a bin holds.
-
-    Args:
-        probability: (n,) float.
-        target: (n,) float.
-        bins: How many.
+    Bins of equal mass over max(p, 1 - p), so that swapping answers changes nothing (Naeini, Cooper and
+    Hauskrecht, 2015; equal mass: Nixon et al., 2019, arXiv 1904.01685). It is above 0 by chance alone.
 
     Example:
         >>> target = torch.tensor([1.0, 0.0, 0.0, 1.0])
@@ -113,17 +100,14 @@ def negative_log_likelihood(probability: Tensor, target: Tensor) -> float:
 
 
 def fit_temperature(difference: Tensor, target: Tensor) -> float:
-    """T > 0 for which sigmoid(d / T) is likeliest (Guo et al., 2017, arXiv 1706.04599).
+    """T in [0.001, 1000] for which sigmoid(d / T) is likeliest (Guo et al., 2017, arXiv 1706.04599).
 
-    The negative log-likelihood is convex in 1 / T, so its slope is bisected, in double precision. Where every
-    pair is right, or more are wrong than right, the end of the range is given.
+    The negative log-likelihood is convex in 1 / T, so its slope is bisected. Where every pair is right, or
+    more are wrong than right, the end of the range is given.
 
     Args:
         difference: Score of the first answer minus that of the second, (n,) float.
         target: (n,) float.
-
-    Returns:
-        The temperature, within 0.001 to 1,000.
 
     Example:
         >>> difference = torch.linspace(-3, 3, 1001)

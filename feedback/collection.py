@@ -1,4 +1,4 @@
-"""What people are asked: questions of an environment, drawn before anybody has answered."""
+"""Prompts: questions of an environment, drawn before there are answers."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ _BLOCK = 1024
 
 
 class Tickets:
-    """The tickets of some prompts, each written when it is asked for.
+    """The tickets of prompts of a ``task``, each written when it is asked for.
 
     Args:
         envs: An environment in which the first of the prompts was asked, made by its id.
         prompts: The prompts.
-
-    Attributes:
-        task: The task whose prompts they are.
     """
 
     def __init__(self, envs: MultimodalVectorEnv, prompts: Prompts) -> None:
-        self.task, self._envs = envs.task, envs
-        self._item, self._key = prompts.item, prompts.key
+        self.task, self._envs, self._prompts = envs.task, envs, prompts
 
     def __len__(self) -> int:
-        return len(self._item)
+        return len(self._prompts)
 
     def __getitem__(self, row: int) -> str:
-        """The ticket of one prompt.
-
-        Raises:
-            ValueError: The task was not made by the id of an environment.
-            IndexError: There is no such row.
-        """
-        seed, number, episode = self._key[row].tolist()
-        item = int(self._item[row])
-        return str(replace(self._first, item=item, seed=seed % 2**64, row=number, episode=episode))
+        """The ticket of one prompt; a ValueError if the task was not made by the id of an environment."""
+        return _written(self._first, self._prompts.item[row].item(), self._prompts.key[row].tolist())
 
     def __iter__(self) -> Iterator[str]:
-        return (self[row] for row in range(len(self)))
+        return iter(tickets_of(self._first, self._prompts))
 
     @cached_property
     def _first(self) -> Ticket:
         return Ticket.parse(mm_envs.ticket(self._envs, 0))
+
+
+def tickets_of(ticket: Ticket, prompts: Prompts) -> list[str]:
+    """The tickets of prompts, given that of any prompt of the same environment."""
+    rows = zip(prompts.item.tolist(), prompts.key.tolist(), strict=True)
+    return [_written(ticket, item, key) for item, key in rows]
+
+
+def _written(ticket: Ticket, item: float, key: list[int]) -> str:
+    seed, row, episode = key
+    return str(replace(ticket, item=int(item), seed=seed % 2**64, row=row, episode=episode))
 
 
 def draw_prompts(
@@ -70,7 +70,7 @@ def draw_prompts(
     device: torch.device | str = "cpu",
     **arguments: Any,
 ) -> tuple[Prompts, Tickets]:
-    """What the first n rows of an environment are asked in their first episode.
+    """The contexts of the first episode of the first n rows of an environment.
 
     Row i depends on the seed and i alone, whatever n is. Items are drawn with replacement.
 
@@ -79,15 +79,12 @@ def draw_prompts(
         n: How many.
         split: Which items: "train", "validation" or "test".
         seed: Decides the items, and the key of each prompt.
-        about: The items to ask about instead, (n,) int64 indices of the dataset.
+        about: The items instead, (n,) int64 indices of the dataset.
         device: Where the tensors live.
         arguments: Further arguments of the environment, if ``task`` is an id.
 
     Returns:
         The prompts, and their tickets (``tickets.task`` is the task).
-
-    Raises:
-        ValueError: ``n`` is below 1, the seed below 0, or the environment refuses its arguments.
 
     Example:
         >>> prompts, tickets = draw_prompts("MMVQA-v0", 3, seed=5)
@@ -120,13 +117,5 @@ def _environment(task: str | Task, arguments: dict[str, Any]) -> MultimodalVecto
 
 
 def task_of(name: str, **arguments: Any) -> Task:
-    """The task of a registered id.
-
-    Args:
-        name: The id.
-        arguments: Arguments of the environment.
-
-    Raises:
-        ValueError: The environment refuses them.
-    """
+    """The task of a registered id, given arguments of the environment."""
     return _environment(name, {"num_envs": 1, "feedback": "truth", **arguments}).task

@@ -15,6 +15,7 @@ from feedback.active_learning.pairs import heard
 from feedback.annotators import AnnotatorPool
 from feedback.collection import draw_prompts
 from feedback.preferences import Pairwise
+from mm_envs.engine.ticket import Ticket
 from mm_envs.statistics import Interval, mean_interval, wilson_interval
 from mm_envs.tasks.task import Task
 
@@ -33,7 +34,7 @@ class Duel:
         wins: Votes for the first policy.
         losses: Votes for the second.
         ties: Votes for neither.
-        skips: Votes that were not given.
+        skips: Skipped votes.
         rate: The win rate, a tie counting half; None without votes and equal answers.
         utility_a: The true utility of the first policy.
         utility_b: That of the second.
@@ -53,13 +54,7 @@ class Duel:
 
     @classmethod
     def of(cls, task: Task, pairs: CandidatePairs, records: Sequence[Pairwise]) -> Duel:
-        """Counts votes, item by item.
-
-        Args:
-            task: Gives the true utility.
-            pairs: All answers, those of the first policy first.
-            records: The votes on those that differ.
-        """
+        """Counts votes on all pairs of answers, those of the first policy first; equal ones have no votes."""
         votes = [one.choice for one in records]
         same = int((~pairs.differ).sum())
         utility = [
@@ -89,10 +84,10 @@ class Duel:
 
 
 def win_rate(records: Sequence[Pairwise], same: int = 0) -> Interval | None:
-    """How often the first answers win, a tie counting half, with its 95 % interval.
+    """The share of items that the first answers win, a tie counting half, with its 95 % interval.
 
-    Votes on one item are averaged first, so that an item counts once. The interval is that of Wilson (1927)
-    for so many items: shares between 0 and 1 vary less than the coins it is made for, so it is wide enough.
+    Votes on one item are averaged first. The interval is that of Wilson (1927) for so many items: shares
+    between 0 and 1 vary less than the coins it is made for, so it is wide enough.
 
     Args:
         records: The votes; skipped ones do not count.
@@ -116,16 +111,13 @@ def win_rate(records: Sequence[Pairwise], same: int = 0) -> Interval | None:
 def play_duel(
     sides: Sequence[tuple[str, Setting]], items: int, split: str, seed: int
 ) -> tuple[CandidatePairs, Task]:
-    """The answers of two policies to the same items.
+    """The answers of two policies to the same items, and the task.
 
     Args:
         sides: Each the name of a policy, see ``agents.comparison.make_policy``, and its environment.
         items: How many items, at most; drawn without replacement.
         split: Which items.
         seed: Decides the items.
-
-    Returns:
-        The answers, and the task.
 
     Raises:
         ValueError: The environments have other items, or take other answers.
@@ -139,7 +131,7 @@ def play_duel(
     names = " against ".join(
         policy if setting.agent is None else f"agent {setting.agent.parent.name}" for policy, setting in sides
     )
-    pairs = CandidatePairs(prompts, torch.stack(responses, 1), length, names, list(tickets))
+    pairs = CandidatePairs(prompts, torch.stack(responses, 1), length, names, Ticket.parse(tickets[0]))
     return heard(task, pairs), task
 
 

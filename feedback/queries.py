@@ -1,10 +1,10 @@
-"""Which pairs to ask about: acquisition functions on the scores of an ensemble, and how a budget is spread.
+"""Acquisition functions on the scores of an ensemble, and schedules that spread a budget of queries.
 
-An ensemble of M reward models gives each of n pairs of answers M differences d = r(first) - r(second); member
-m believes that the first one is better with probability s(d_m), the logistic function of it. The
-names are those of B-Pref (Lee et al., 2021, arXiv 2111.03026), which asks about the pairs of a larger pool
-with the highest value of an acquisition function, about pairs far from each other (k-center), or about pairs
-far from each other among the more valuable half of the pool. Acquisition functions return (n,).
+An ensemble of M reward models gives each of n pairs of answers M differences d = r(first) - r(second), (M,
+n); s(d_m), s the logistic function, is the belief of member m that the first is better. Names are those of
+B-Pref (Lee et al., 2021, arXiv 2111.03026): ask about the pairs of a pool with the highest value of an
+acquisition function, about pairs far from each other (k-center), or about pairs far from each other among the
+more valuable half. Acquisition functions take differences (M, n) and return (n,).
 """
 
 from __future__ import annotations
@@ -17,18 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 _CHUNK = 1024
 
 
 def probability_disagreement(difference: Tensor) -> Tensor:
-    """The standard deviation over members of the probability that the first answer is better.
-
-    std_m s(d_m), unbiased, as B-Pref has it (Lee et al., 2021, arXiv 2111.03026); 0 for a single member.
-
-    Args:
-        difference: r(first) - r(second) of each member, (members, n).
+    """The standard deviation over members of the belief, std_m s(d_m), unbiased; 0 for a single member.
 
     Example:
         >>> probability_disagreement(torch.tensor([[0.0, 9.0], [0.0, -9.0]])).argmax().item()
@@ -38,31 +33,18 @@ def probability_disagreement(difference: Tensor) -> Tensor:
 
 
 def logit_disagreement(difference: Tensor) -> Tensor:
-    """The standard deviation over members of the difference itself: std_m d_m, unbiased.
+    """The standard deviation over members of the difference, std_m d_m, unbiased; 0 for a single member.
 
-    It ranks pairs as the variance does, which imitation uses (Gleave et al., 2022, arXiv 2211.11972). Unlike
-    that of probabilities it does not fade where all members are sure.
-
-    Args:
-        difference: (members, n).
-
-    Returns:
-        (n,); 0 for a single member.
+    It ranks pairs as the variance does, which imitation uses (Gleave et al., 2022, arXiv 2211.11972), and
+    does not fade where all members are sure.
     """
     return _deviation(difference)
 
 
 def member_entropy(difference: Tensor) -> Tensor:
-    """The mean over members of the entropy of each member's belief, in nats: mean_m H(s(d_m)).
+    """The mean over members of the entropy of their beliefs in nats, mean_m H(s(d_m)), in [0, log 2].
 
-    What B-Pref calls entropy (Lee et al., 2021, arXiv 2111.03026): members that contradict each other
-    surely have none.
-
-    Args:
-        difference: (members, n).
-
-    Returns:
-        (n,), within 0 to log 2.
+    Members that surely contradict each other have none.
 
     Example:
         >>> round(member_entropy(torch.zeros(3, 1)).item(), 4)
@@ -72,16 +54,10 @@ def member_entropy(difference: Tensor) -> Tensor:
 
 
 def mean_entropy(difference: Tensor) -> Tensor:
-    """The entropy of the ensemble's belief, in nats: H(mean_m s(d_m)).
+    """The entropy of the mean belief in nats, H(mean_m s(d_m)), in [0, log 2].
 
     It is ``member_entropy`` plus the mutual information of label and member (Houlsby et al., 2011, arXiv
-    1112.5745), so it counts doubt and contradiction alike.
-
-    Args:
-        difference: (members, n).
-
-    Returns:
-        (n,), within 0 to log 2.
+    1112.5745).
     """
     first, second = difference.sigmoid().mean(0), (-difference).sigmoid().mean(0)
     return -(torch.xlogy(first, first) + torch.xlogy(second, second))
@@ -96,13 +72,13 @@ def k_center(
     2018, arXiv 1708.00489).
 
     Args:
-        features: What tells pairs apart, (n, F); distances are Euclidean.
+        features: Of the pairs, (n, F); distances are Euclidean.
         count: How many to choose, at most n.
         generator: Draws the first one if nothing is labelled, and among equals.
-        labelled: Features of pairs that are labelled already, (l, F).
+        labelled: Features of labelled pairs, (l, F).
 
     Returns:
-        Rows of ``features`` in the order of their choice, (count,) int64, all different.
+        Different rows in the order of their choice, (count,) int64.
 
     Example:
         >>> line = torch.tensor([[0.0], [1.0], [10.0]])
@@ -124,15 +100,7 @@ def k_center(
 
 
 def pair_features(first: Tensor, second: Tensor) -> Tensor:
-    """Features of pairs that do not depend on the order of the answers: sum and absolute difference.
-
-    Args:
-        first: Features of the first answers, (n, F).
-        second: Those of the second ones, (n, F).
-
-    Returns:
-        (n, 2 F).
-    """
+    """Features of pairs, (n, 2 F), from those of their answers, (n, F) each: sum and absolute difference."""
     return torch.cat([first + second, (first - second).abs()], 1)
 
 
@@ -141,8 +109,7 @@ class Query:
     """A way to choose pairs.
 
     Attributes:
-        value: The acquisition function, of differences (members, n): the higher, the sooner a pair is asked
-            about. None: all pairs are worth the same.
+        value: The acquisition function; pairs of higher value are asked about first. None: all are equal.
         spread: Whether pairs are chosen by ``k_center``; with a value, among the most valuable ones.
     """
 
@@ -176,28 +143,26 @@ def select(
 
     Args:
         name: A key of ``QUERIES``.
-        difference: r(first) - r(second) of each member of the ensemble for n pairs, (members, n).
+        difference: r(first) - r(second) of each member for n pairs, (members, n).
         count: How many pairs to choose.
-        generator: Draws where pairs are worth the same, and those of "uniform".
-        features: Of the pairs, (n, F); what k-center needs.
-        labelled: Features of pairs that are labelled already, (l, F); for k-center.
-        keep: Which share of the pairs, the most valuable ones, k-center chooses among in the hybrids; B-Pref
-            takes half.
+        generator: Draws among pairs of equal value.
+        features: Of the pairs, (n, F), for k-center.
+        labelled: Features of labelled pairs, (l, F), for k-center.
+        keep: The share of most valuable pairs among which k-center chooses in the hybrids; half in B-Pref.
 
     Returns:
-        Rows, (count,) int64, all different: the best ones first, equals in random order.
+        Different rows, (count,) int64, the best first.
 
     Raises:
         ValueError: The name is unknown, there are fewer pairs than ``count``, differences are not finite, or
-            k-center is asked for without features.
+            k-center has no features.
 
     Example:
         >>> difference = torch.tensor([[0.1, 3.0, -2.0], [0.2, 3.0, 2.0]])
         >>> select("disagreement", difference, 2, generator=torch.Generator()).tolist()
         [2, 0]
     """
-    if name not in QUERIES:
-        raise ValueError(one_of("query", name, QUERIES))
+    check_one_of("query", name, QUERIES)
     query, n = QUERIES[name], difference.shape[1]
     _check_count(count, n)
     if not bool(difference.isfinite().all()):
@@ -226,23 +191,17 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 def divide(
     budget: int, rounds: int, schedule: str = "constant", horizon: float | None = None
 ) -> tuple[int, ...]:
-    """How many queries each round gets.
+    """How many queries each round gets, never rising; they sum to the budget.
 
     Round t = 0, 1, ... gets a share in proportion to 1 (constant), T / (T + t) (hyperbolic: the label rate of
     Christiano et al., 2017, arXiv 1706.03741) or 1 / (1 + (t / T)^2) (inverse quadratic). Shares are rounded
     by largest remainders, earlier rounds first.
 
     Args:
-        budget: All queries; they sum to it exactly.
+        budget: All queries.
         rounds: How many rounds.
         schedule: A key of ``SCHEDULES``.
-        horizon: T; the number of rounds by default. The smaller, the sooner the rate falls.
-
-    Returns:
-        One number a round, never rising.
-
-    Raises:
-        ValueError: An argument is out of its range.
+        horizon: T; the number of rounds by default.
 
     Example:
         >>> divide(100, 4, "hyperbolic")
@@ -250,8 +209,7 @@ def divide(
     """
     at_least("budget", budget, 0, "give the number of queries")
     at_least("rounds", rounds, 1, "ask in at least one round")
-    if schedule not in SCHEDULES:
-        raise ValueError(one_of("schedule", schedule, SCHEDULES))
+    check_one_of("schedule", schedule, SCHEDULES)
     horizon = rounds if horizon is None else horizon
     if not horizon > 0:
         raise ValueError(f"horizon={horizon} is not above 0: the smaller, the sooner the rate falls")

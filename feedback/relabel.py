@@ -1,4 +1,4 @@
-"""Rewards in a replay buffer, given anew after a reward model has learned."""
+"""New rewards in a replay buffer after a reward model has learned."""
 
 from __future__ import annotations
 
@@ -26,11 +26,7 @@ from mm_envs.names import at_least
 
 
 def check_feedback(feedback: Feedback) -> None:
-    """Refuses feedback that cannot score a foreign environment.
-
-    Raises:
-        ValueError: It is no feedback source, or one that sees the reference.
-    """
+    """Refuses feedback that cannot score a foreign environment."""
     if not hasattr(feedback, "sees_reference"):
         raise ValueError(
             f"{type(feedback).__name__} is no feedback source: give one, for instance "
@@ -44,11 +40,7 @@ def check_feedback(feedback: Feedback) -> None:
 
 
 def rewards_of(steps: Transitions, feedback: Feedback, adapter: Adapter) -> NDArray[np.float32]:
-    """The rewards of n steps, (n,) float32, in one call.
-
-    Raises:
-        ValueError: The adapter makes more or fewer episodes than steps, or a reward is not finite.
-    """
+    """The rewards of n steps, (n,) float32, in one call; a ValueError if one is not finite."""
     with torch.no_grad():
         episodes = adapter(steps)
         if len(episodes) != len(steps):
@@ -72,12 +64,11 @@ def relabel(
     batch: int = 1024,
     device: torch.device | str = "cpu",
 ) -> int:
-    """Replaces all rewards in a buffer by those of a feedback source now, as a whole or not at all.
+    """Replaces all rewards in a buffer by those of a feedback source now; returns how many steps there are.
 
     Off-policy agents otherwise go on to learn from rewards of earlier versions of the model; PEBBLE (Lee et
     al., 2021, arXiv 2106.05091) relabels after every update. The adapter gets what ``RewardVecEnv`` gives it:
-    pictures channels first, last observations of episodes, and actions as the environment got them
-    (off-policy algorithms store those of a Box scaled to -1 to 1).
+    pictures channels first, last observations of episodes, and actions as the environment got them.
 
     Args:
         buffer: A ``ReplayBuffer`` or ``DictReplayBuffer``.
@@ -85,9 +76,6 @@ def relabel(
         adapter: Makes an episode of each step.
         batch: Steps scored at a time.
         device: The device of its tensors.
-
-    Returns:
-        How many steps were scored.
 
     Raises:
         ValueError: It is no replay buffer, the feedback needs the reference, or the adapter asks for next

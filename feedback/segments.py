@@ -36,9 +36,6 @@ def collect_segments(
         seed: Seeds the environment.
         across: Whether a segment goes on with the next episode; otherwise it ends with the first.
 
-    Raises:
-        ValueError: ``steps`` is below 1.
-
     Example:
         >>> envs = gym.make_vec("MMCaption-v0", num_envs=3)
         >>> segments = collect_segments(envs, lambda seen: torch.ones(3, dtype=torch.int64), 4, seed=0)
@@ -75,10 +72,7 @@ def transitions_of(segments: Segments) -> Answers:
 def segment_scores(model: RewardModel | Ensemble, segments: Segments) -> Tensor:
     """The scores of segments, (n,): those of their transitions, summed.
 
-    Args:
-        model: Scores an action in an observation; fitted on or for ``ModelSpaces(observation spaces, action
-            space)``.
-        segments: n segments.
+    The model scores an action in an observation: ``ModelSpaces(observation spaces, action space)``.
     """
     scores: Tensor = model(transitions_of(segments))
     return segments.total(scores)

@@ -1,4 +1,4 @@
-"""Steps of any environment as tensors, and the adapters that make episodes of them for a judge."""
+"""Steps of any environment as tensors, and the adapters that make episodes of them for a feedback source."""
 
 from __future__ import annotations
 
@@ -24,11 +24,9 @@ Entries: TypeAlias = "Mapping[str, Tensor]"
 class Transitions:
     """n steps of an environment; every tensor has leading dimension n and is a copy.
 
-    Pictures are channels first, as the encoders of this library want them, however they are shown.
-
     Attributes:
-        observation: What the agent saw when it acted, by observation key; under ``observation`` where the
-            environment does not give a Dict.
+        observation: What the agent saw when it acted, by observation key (``observation`` where the
+            environment does not give a Dict), pictures channels first.
         action: The action as the environment takes it: (n,) int64 for Discrete, else (n, ...).
         after: Makes ``next_observation``, which costs copies, when it is needed.
     """
@@ -68,14 +66,10 @@ def observation_action_and_next(steps: Transitions) -> Episodes:
 
 
 def context_spaces(space: gym.Space[Any], following: bool = False) -> dict[str, gym.Space[Any]]:
-    """The spaces of the contexts that the adapters make of an observation space: what a reward model reads.
+    """The spaces of the contexts that the adapters make of an observation space, for a reward model.
 
-    Pictures become ``Image``, which is encoded as such; numbers with bounds of their own each, which
-    are often no bounds at all (the largest float), become an unbounded ``Vector``.
-
-    Args:
-        space: The observation space of the environment.
-        following: Whether the next observation is in the context, too.
+    Pictures become ``Image``; numbers with different bounds, which are often the largest float, become an
+    unbounded ``Vector``. ``following`` adds the next observation.
 
     Example:
         >>> picture = gym.spaces.Box(0, 255, (48, 64, 3), np.uint8)
@@ -87,13 +81,7 @@ def context_spaces(space: gym.Space[Any], following: bool = False) -> dict[str, 
 
 
 def entries(observation: Any, space: gym.Space[Any], device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """Observations of n rows as fresh tensors by key, as the environment lays them out.
-
-    Args:
-        observation: An array or tensor with leading dimension n, or a dict or tuple of such.
-        space: The space of one row.
-        device: Where the tensors go.
-    """
+    """Observations of n rows, an array or a dict or tuple of arrays, as fresh tensors by key."""
     spaces, given = _named(space), _parts(observation)
     return {
         # (n, 1) instead of (n,) is how buffers keep numbers.

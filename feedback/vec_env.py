@@ -40,8 +40,7 @@ class RewardVecEnv(VecEnvWrapper):
         device: The device of its tensors.
 
     Raises:
-        ValueError: The feedback is none or needs the reference, or ``venv`` is no ``VecEnv`` or has its
-            rewards replaced already.
+        ValueError: The feedback needs the reference, or ``venv`` is no ``VecEnv`` or is wrapped already.
 
     Example:
         >>> from stable_baselines3.common.env_util import make_vec_env

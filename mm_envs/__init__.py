@@ -21,8 +21,8 @@ from mm_envs.tasks import CONFIGURATIONS
 
 if TYPE_CHECKING:
     from mm_envs.engine.check import check_vector_env
-    from mm_envs.engine.decode import decode
     from mm_envs.engine.issue import ticket
+    from mm_envs.engine.output import decode
     from mm_envs.engine.replay import replay
     from mm_envs.engine.single import MultimodalEnv
     from mm_envs.engine.vector import MultimodalVectorEnv
@@ -34,8 +34,8 @@ __getattr__ = lazy_attributes(
     __name__,
     {
         "mm_envs.engine.check": ["check_vector_env"],
-        "mm_envs.engine.decode": ["decode"],
         "mm_envs.engine.issue": ["ticket"],
+        "mm_envs.engine.output": ["decode"],
         "mm_envs.engine.replay": ["replay"],
         "mm_envs.engine.single": ["MultimodalEnv"],
         "mm_envs.engine.vector": ["MultimodalVectorEnv"],

@@ -7,14 +7,10 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command.
-
-    Args:
-        argv: The arguments after the name of the program; None for those of the process.
+    """Runs one command; ``argv`` is what follows the name of the program.
 
     Returns:
-        The exit status: 0; 1 where something went wrong or does not hold; 2 for wrong usage or a broken
-        installation.
+        0; 1 where something went wrong or does not hold; 2 for wrong usage or a broken installation.
     """
     # Before anything heavy is imported: a broken installation would end in an import error there.
     from mm_envs.cli.installation import faults

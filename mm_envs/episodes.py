@@ -43,14 +43,13 @@ class Episodes(Batch):
 
     Attributes:
         context: The constant part of the observations, by observation key.
-        response: The answer, in the form of its kind: (n,) int64 for a choice, (n, length) int64 for words,
-            (n, size) float32 for a vector, ...
+        response: The answer, in the form of its kind: (n,) int64 for a choice, (n, length) for words, ...
         response_length: The number of words of the answer, (n,) int64, without ``<eos>``; None for kinds
             without length.
-        reference: The hidden truth, by field name; None for feedback that must not see it.
-        key: Seed, row and episode number, (n, 3) int64; None for feedback that must not see the truth, which
-            can be looked up by it.
-        truth: The true utility where known; None for feedback that must not see it.
+        reference: The hidden truth, by field name. It, ``key`` and ``truth`` are None for feedback that must
+            not see the reference.
+        key: Seed, row and episode number, (n, 3) int64.
+        truth: The true utility where known.
         turns: The replies between the turns of a conversation, by observation key; None without one.
     """
 
@@ -109,13 +108,7 @@ class Prompts(Batch):
     def answered(
         self, response: Tensor, length: Tensor | None = None, turns: Mapping[str, Tensor] | None = None
     ) -> Episodes:
-        """The episodes in which each of the n rows gets one answer.
-
-        Args:
-            response: (n, ...), as ``Episodes.response``.
-            length: (n,) int64 for kinds with length, else None.
-            turns: The replies between the turns, see ``mm_envs.tasks.play.answered``.
-        """
+        """The episodes in which each of the n rows gets one answer; arguments as in ``Episodes``."""
         return Episodes(self.context, response, length, self.reference, self.key, turns=turns)
 
 
@@ -144,14 +137,7 @@ class Segments(Batch):
         return observations, self.actions[self.mask]
 
     def total(self, scores: Tensor) -> Tensor:
-        """The scores of segments, (n,): sums over those of their transitions (m,), in the order of ``flat``.
-
-        Example:
-            >>> mask = torch.tensor([[True, True], [True, False]])
-            >>> segments = Segments({}, torch.zeros(2, 2), mask)
-            >>> segments.total(torch.tensor([1.0, 2.0, 5.0])).tolist()
-            [3.0, 5.0]
-        """
+        """The scores of segments, (n,): sums of those of transitions (m,), in the order of ``flat``."""
         each = torch.zeros(self.mask.shape, dtype=scores.dtype, device=scores.device)
         return each.masked_scatter(self.mask, scores).sum(1)
 
@@ -167,11 +153,6 @@ def derived(
         fields: Fields of n items, such as ``Episodes.reference``.
         name: What is made, with everything that it depends on besides the item.
         make: Makes it from the fields of some items, row by row; tensors with the same leading dimension.
-
-    Example:
-        >>> double = lambda fields: {"twice": 2 * fields["label"]}
-        >>> derived({"label": torch.tensor([3])}, "twice", double)["twice"].tolist()
-        [6]
     """
     keep = getattr(fields, "derived", None)
     made: Mapping[str, Tensor] = make(fields) if keep is None else keep(name, make)

@@ -43,11 +43,7 @@ class TaskFeedback:
 
 
 class Truth(TaskFeedback):
-    """The true utility as reward, with its parts.
-
-    Args:
-        task: The task whose utility it is.
-    """
+    """The true utility as reward, with its parts."""
 
     def score(self, episodes: Episodes) -> Judgement:
         """The utility of each episode."""
@@ -68,16 +64,10 @@ def true_utility(task: Task, episodes: Episodes) -> Judgement:
 
 
 def make_feedback(feedback: str | Feedback, task: Task, **arguments: Any) -> Feedback:
-    """The feedback source of a name.
-
-    Args:
-        feedback: A name of ``FEEDBACKS``, a ``module:attribute`` string, or a feedback source, which is
-            returned as it is.
-        task: The first argument of a named source.
-        arguments: Further arguments of a named source.
+    """The feedback source of a name of ``FEEDBACKS`` or ``module:attribute``; an object is returned as it is.
 
     Raises:
-        ValueError: The name is unknown, or the object is no feedback source.
+        ValueError: The name is unknown, the source does not take the arguments, or the object is no source.
     """
     if isinstance(feedback, str):
         maker = resolve("feedback", feedback, FEEDBACKS)

@@ -1,7 +1,7 @@
 """Names that refer to objects, and the errors for unknown names and values.
 
-Tables of ``module:attribute`` strings are resolved when they are used, as Gymnasium's entry points are: so
-mm_envs refers to feedback sources of higher layers without importing them.
+Tables of ``module:attribute`` strings are resolved when they are used: so mm_envs refers to classes of higher
+layers without importing them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,13 @@ def one_of(name: str, value: object, known: Iterable[str]) -> str:
 
 
 def check_one_of(name: str, value: object, known: Collection[Any]) -> None:
-    """Refuses a value that is not in a table.
-
-    Raises:
-        ValueError: It is not one of them.
-    """
+    """Raises ValueError for a value that is not in a table."""
     if value not in known:
         raise ValueError(one_of(name, value, known))
 
 
 def at_least(name: str, value: float, least: float, cure: str = "") -> None:
-    """Refuses a number that is too small.
-
-    Raises:
-        ValueError: It is below ``least``.
+    """Raises ValueError for a number below ``least``.
 
     Example:
         >>> at_least("steps", -5, 1, "train for at least one step")
@@ -55,27 +48,13 @@ def _given(name: str, value: object) -> str:
 
 
 def whole(name: str, value: object) -> None:
-    """Refuses anything but a whole number.
-
-    Raises:
-        ValueError: It is something else.
-
-    Example:
-        >>> whole("colours", "many")
-        Traceback (most recent call last):
-        ValueError: colours='many' is not a whole number
-    """
+    """Raises ValueError for anything but a whole number."""
     if not isinstance(value, Integral):
         raise ValueError(f"{name}={value!r} is not a whole number")
 
 
 def keywords(factory: Callable[..., Any]) -> tuple[list[str], bool]:
-    """The names of the keyword arguments of a class or function, and whether it takes others, too.
-
-    Example:
-        >>> keywords(at_least)
-        (['name', 'value', 'least', 'cure'], False)
-    """
+    """The names of the keyword arguments of a class or function, and whether it takes others, too."""
     parameters = signature(factory).parameters.values()
     named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     others = any(one.kind is Parameter.VAR_KEYWORD for one in parameters)
@@ -83,15 +62,7 @@ def keywords(factory: Callable[..., Any]) -> tuple[list[str], bool]:
 
 
 def refuse_unknown(owner: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Refuses unknown arguments; the message suggests the nearest known one.
-
-    Args:
-        owner: The function or class, for the message.
-        given: The names of the arguments.
-        known: The names that are accepted.
-
-    Raises:
-        ValueError: An argument is not known.
+    """Raises ValueError for unknown arguments of a function or class (``owner``), with the nearest known one.
 
     Example:
         >>> refuse_unknown("dataset 'scenes'", ["colors"], ["items", "colours"])
@@ -110,16 +81,10 @@ def refuse_unknown(owner: str, given: Iterable[str], known: Collection[str]) -> 
 def resolve(name: str, value: str, table: Mapping[str, str]) -> Any:
     """The object behind a name of a table, or behind a ``module:attribute`` string.
 
-    A ``module:attribute`` string runs code, since it imports a module: never pass one that was read from a
-    file.
-
-    Args:
-        name: The argument, for the message.
-        value: A key of the table, or ``module:attribute``.
-        table: Names and their ``module:attribute`` strings.
+    Such a string runs code, since it imports a module: never pass one that was read from a file.
 
     Raises:
-        ValueError: The name is not in the table, or there is no such module or attribute.
+        ValueError: The argument ``name`` is not in the table, or there is no such module or attribute.
 
     Example:
         >>> resolve("words", "digest", {"digest": "hashlib:sha256"}).__name__

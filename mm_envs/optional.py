@@ -23,16 +23,10 @@ class MissingPackage(ImportError):
 
 
 def require(*packages: str) -> None:
-    """Checks that optional packages are installed, before they are imported.
-
-    Args:
-        packages: Names in ``EXTRAS``.
+    """Checks that optional packages, names in ``EXTRAS``, are installed, before they are imported.
 
     Raises:
         MissingPackage: One of them is not installed.
-
-    Example:
-        >>> require("rich", "tyro")
     """
     for package in packages:
         if find_spec(package) is None:
@@ -42,11 +36,7 @@ def require(*packages: str) -> None:
 
 
 def lazy_attributes(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package (PEP 562) that imports modules when their names are used.
-
-    Args:
-        package: The name of the package.
-        modules: The names of the package that each module defines.
+    """The ``__getattr__`` of a package (PEP 562) that imports ``modules`` when their names are used.
 
     Example:
         >>> lazy_attributes("mine", {"math": ["gcd", "lcm"]})("gcd")(6, 4)

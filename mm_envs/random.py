@@ -1,11 +1,10 @@
 """Counter-based random streams: every draw is a hash of (seed, purpose, row or group, episode, counter).
 
-There is no generator state, so no draw depends on the number of rows, on the order of calls or on other rows,
-and any episode can be reproduced by itself. The hash is a chain of SplitMix64 steps (Steele, Lea and Flood,
-"Fast splittable pseudorandom number generators", OOPSLA 2014): each word is added, times an odd constant, to
-the state, which is scrambled by Stafford's "mix 13". Only integer arithmetic and table look-ups are used,
-hence the same bits on every device and at every batch size; other distributions than the uniform one come
-from tables of quantiles.
+There is no generator state, so no draw depends on the number of rows, on the order of calls or on other rows.
+The hash is a chain of SplitMix64 steps (Steele, Lea and Flood, "Fast splittable pseudorandom number
+generators", OOPSLA 2014): each word is added, times an odd constant, to the state, which is scrambled by
+Stafford's "mix 13". Only integer arithmetic and table look-ups are used, hence the same bits on every device
+and at every batch size; other distributions than the uniform one come from tables of quantiles.
 """
 
 from __future__ import annotations
@@ -68,9 +67,6 @@ def fold(state: Tensor, *words: Tensor | int) -> Tensor:
         state: Hashes so far, int64 of any shape.
         words: Numbers, or int64 tensors that broadcast with the state.
 
-    Returns:
-        Hashes, int64 of the broadcast shape: all 64 bits are random.
-
     Example:
         >>> start = torch.tensor([1, 2])
         >>> bool((fold(start, 5, 6) == fold(fold(start, 5), 6)).all())
@@ -93,10 +89,6 @@ def key_hashes(key: Tensor, word: int) -> Tensor:
     Args:
         key: Seed, row and episode, (n, 3) int64.
         word: The purpose, 63 bits: different words give independent hashes.
-
-    Example:
-        >>> key_hashes(torch.tensor([[0, 1, 2], [0, 2, 1]]), purpose("example")).unique().numel()
-        2
     """
     seed, row, episode = key.unbind(1)
     state = torch.add(seed * _WEIGHT_SEED + word, row, alpha=_WEIGHT_ROW)
@@ -104,12 +96,9 @@ def key_hashes(key: Tensor, word: int) -> Tensor:
 
 
 def stream(seed: Tensor | int, name: str, device: torch.device | str | None = None) -> Tensor:
-    """The stream of a seed for a purpose: a state to be folded with row, episode and counter.
+    """The stream of a seed (a number of any size, or int64 tensor) for a purpose, to be folded with counters.
 
-    Args:
-        seed: A number of any size, or int64 tensor of seeds.
-        name: The purpose; different purposes are independent.
-        device: The device of the state if the seed is a number.
+    Streams of different purposes are independent; ``device`` is that of the state if the seed is a number.
     """
     if isinstance(seed, int):
         seed = torch.tensor(signed(seed), dtype=torch.int64, device=device)
@@ -165,11 +154,7 @@ def normal(hashes: Tensor) -> Tensor:
 
 
 def pick(allowed: Tensor, hashes: Tensor) -> tuple[Tensor, Tensor]:
-    """One of the allowed entries of each row, uniformly: (n,) int64, and whether there is any, (n,) bool.
-
-    Args:
-        allowed: (n, L) bool.
-        hashes: (n,) int64.
+    """One allowed entry (n, L) of each row by hash (n,): (n,) int64, and whether there is any, (n,) bool.
 
     Example:
         >>> pick(torch.tensor([[False, True], [False, False]]), torch.tensor([1, 2]))

@@ -1,8 +1,7 @@
 """Typed observation spaces.
 
-Every space is a ``gymnasium.spaces.Box``, so that Gymnasium, Stable-Baselines3 and their wrappers accept it,
-with what an encoder needs besides: a sample rate, a vocabulary. Bounds are one number each, broadcast without
-memory, so that batching a space to thousands of rows is free.
+Every space is a ``gymnasium.spaces.Box`` with what an encoder needs besides: a sample rate, a vocabulary.
+Bounds are one number each, broadcast without memory, so that batching to thousands of rows is free.
 """
 
 from __future__ import annotations
@@ -24,15 +23,7 @@ MINIMUM_SIDE = 36
 
 
 class UniformBox(gym.spaces.Box):
-    """A Box with the same bounds everywhere, stored as one number each.
-
-    Args:
-        low: The lower bound of every entry.
-        high: The upper bound of every entry.
-        shape: The shape of one element.
-        dtype: The dtype of one element.
-        seed: Seed of ``sample``.
-    """
+    """A Box with the same bounds everywhere, stored as one number each; ``seed`` is that of ``sample``."""
 
     def __init__(
         self, low: float, high: float, shape: tuple[int, ...], dtype: DTypeLike, seed: int | None = None
@@ -99,14 +90,9 @@ class UniformBox(gym.spaces.Box):
 class Image(UniformBox):
     """A picture: uint8 of shape (channels, height, width), 0 to 255.
 
-    Args:
-        height: In pixels, at least 36 (smaller pictures do not pass through common convolutional encoders).
-        width: Likewise.
-        channels: 1 (grey) or 3 (RGB).
-        seed: Seed of ``sample``.
-
     Raises:
-        ValueError: A side is below 36 pixels, or the number of channels is neither 1 nor 3.
+        ValueError: A side is below 36 pixels (smaller pictures do not pass through common encoders), or the
+            number of channels is neither 1 (grey) nor 3 (RGB).
     """
 
     def __init__(self, height: int, width: int, channels: int = 3, seed: int | None = None) -> None:
@@ -160,11 +146,6 @@ class Tokens(UniformBox):
     """Words: int64 ids of shape (length,), padded with 0, with their tokenizer.
 
     Two Tokens spaces are equal only if their tokenizers have the same digest.
-
-    Args:
-        length: The number of ids.
-        vocabulary: Any ``Tokenizer``.
-        seed: Seed of ``sample``.
     """
 
     def __init__(self, length: int, vocabulary: Tokenizer, seed: int | None = None) -> None:
@@ -199,11 +180,6 @@ class Count(UniformBox):
 
 class Candidates(UniformBox):
     """Several entries of one space to choose among: its shape with a leading dimension.
-
-    Args:
-        single: The space of one entry.
-        count: The number of entries, at least 1.
-        seed: Seed of ``sample``.
 
     Example:
         >>> space = Candidates(Image(36, 48), 5)
@@ -290,20 +266,10 @@ def to_json(space: gym.Space[Any]) -> str:
 
     Raises:
         ValueError: The space is of another kind.
-
-    Example:
-        >>> to_json(Audio(4000, 8000))
-        '{"kind": "Audio", "samples": 4000, "sample_rate": 8000}'
     """
     return json.dumps(_dump(space))
 
 
 def from_json(text: str) -> gym.Space[Any]:
-    """The space that ``to_json`` wrote.
-
-    Example:
-        >>> space = Image(64, 64)
-        >>> from_json(space.to_json()) == space
-        True
-    """
+    """The space that ``to_json`` wrote."""
     return _load(json.loads(text))

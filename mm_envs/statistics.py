@@ -1,9 +1,9 @@
-"""Confidence intervals: means, shares, paired differences, bootstraps; items may be alike in clusters."""
+"""Confidence intervals of means, shares and ratios of medians; items may be alike in clusters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,21 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Values: TypeAlias = "NDArray[np.float64]"
-Rows: TypeAlias = "NDArray[np.int64]"
 
 LEVEL = 0.95
-CORRELATIONS = ("pearson", "spearman", "tau-b", "tau-c")
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval.
-
-    Attributes:
-        value: The estimate.
-        low: Lower end; minus infinity where one value or cluster does not determine it.
-        high: Upper end; infinity in the same case.
-        level: The confidence level.
+    """An estimate with its confidence interval; the ends are infinite where there is one value or cluster.
 
     Example:
         >>> print(Interval(0.5, 0.25, 0.75))
@@ -57,12 +49,7 @@ class Spread:
 
 
 def spread(values: ArrayLike) -> Spread:
-    """Median and quartiles of at least one value.
-
-    Example:
-        >>> spread([1.0, 2.0, 3.0, 4.0, 5.0])
-        Spread(median=3.0, lower=2.0, upper=4.0, count=5)
-    """
+    """Median and quartiles of at least one value."""
     array = _array("values", values)
     lower, median, upper = np.quantile(array, (0.25, 0.5, 0.75))
     return Spread(float(median), float(lower), float(upper), len(array))
@@ -71,16 +58,11 @@ def spread(values: ArrayLike) -> Spread:
 def mean_interval(
     values: ArrayLike, clusters: Sequence[object] | None = None, level: float = LEVEL
 ) -> Interval:
-    """A mean with Student's t interval; items of one cluster (recording, photo) may be alike.
+    """A mean (n,) with Student's t interval; items of one cluster (recording, photo) may be alike.
 
     The variance is that of the summed deviations of whole clusters (Liang and Zeger, "Longitudinal data
     analysis using generalized linear models", Biometrika 73, 1986), with one degree of freedom less than
-    there are clusters. With one item a cluster it is the usual interval.
-
-    Args:
-        values: One value an item, (n,).
-        clusters: The cluster of each item; None for independent items.
-        level: The confidence level.
+    there are clusters. Without ``clusters`` it is the usual interval.
 
     Raises:
         ValueError: There is no value, or ``level`` is not between 0 and 1.
@@ -103,30 +85,10 @@ def mean_interval(
     return Interval(center, center - half, center + half, level)
 
 
-def difference_interval(
-    first: ArrayLike, second: ArrayLike, clusters: Sequence[object] | None = None, level: float = LEVEL
-) -> Interval:
-    """The mean of ``first - second`` on the same items (paired), as ``mean_interval`` of the differences.
-
-    Example:
-        >>> print(difference_interval([1.0, 2.0, 4.0], [0.0, 1.0, 2.0]))
-        1.333 [-0.101, 2.768]
-    """
-    one, two = _array("first", first), _array("second", second)
-    if one.shape != two.shape:
-        raise ValueError(f"first has {len(one)} values and second {len(two)}: give both the same items")
-    return mean_interval(one - two, clusters, level)
-
-
 def wilson_interval(share: float, n: float, level: float = LEVEL) -> Interval:
-    """A share of ``n`` independent trials with the interval of Wilson (JASA 22, 1927).
+    """A share, 0 to 1, of ``n`` independent trials with the interval of Wilson (JASA 22, 1927).
 
     ``scipy.stats.binomtest`` gives the same ends, but takes no fractions, which effective numbers are.
-
-    Args:
-        share: The share of successes, 0 to 1.
-        n: The number of trials, above 0.
-        level: The confidence level.
 
     Example:
         >>> print(wilson_interval(0.5, 10))
@@ -147,13 +109,11 @@ def share_interval(
 ) -> Interval:
     """The mean of outcomes in [0, 1] with Wilson's interval for their effective number.
 
-    Outcomes of one cluster may be alike, so that ``n`` of them tell less than ``n`` independent ones: the
-    effective number is ``share * (1 - share)`` over the cluster-robust variance of the mean, at most ``n``.
-    Where all outcomes are equal the number of clusters is taken.
+    Outcomes of one cluster may be alike: the effective number is ``share * (1 - share)`` over the
+    cluster-robust variance of the mean, at most ``n``; where all outcomes are equal it is the number of
+    clusters.
 
     Example:
-        >>> print(share_interval([1, 0] * 5))
-        0.500 [0.237, 0.763]
         >>> print(share_interval([1, 1, 0, 0], clusters=[1, 1, 2, 2]))
         0.500 [0.055, 0.945]
     """
@@ -165,131 +125,38 @@ def share_interval(
     return wilson_interval(share, n, level)
 
 
-def bootstrap_interval(
-    statistic: Callable[..., Any],
-    *samples: ArrayLike,
-    generator: np.random.Generator,
-    paired: bool = False,
-    vectorized: bool = True,
-    method: str = "percentile",
-    resamples: int = 2000,
-    level: float = LEVEL,
-) -> Interval:
-    """A statistic of samples with its bootstrap interval (Efron and Tibshirani, 1993), by ``scipy.stats``.
-
-    Args:
-        statistic: Of the samples; with ``vectorized`` it takes ``axis`` too.
-        samples: Each (n,), at least two values; resampled independently unless ``paired``.
-        generator: Draws the resamples.
-        paired: Whether the samples have the same items, which are then drawn together.
-        vectorized: Whether ``statistic`` computes all resamples at once along ``axis``.
-        method: "percentile", or "BCa" (bias-corrected and accelerated, chapter 14).
-        resamples: The number of bootstrap resamples.
-        level: The confidence level.
-
-    Example:
-        >>> values = np.arange(40.0)
-        >>> found = bootstrap_interval(np.median, values, generator=np.random.default_rng(0))
-        >>> found.low < found.value < found.high
-        True
-    """
-    from scipy.stats import bootstrap
-
-    arrays = [_array(f"sample {i}", sample) for i, sample in enumerate(samples)]
-    value = float(statistic(*arrays, axis=-1) if vectorized else statistic(*arrays))
-    found = bootstrap(
-        arrays,
-        statistic,
-        n_resamples=resamples,
-        vectorized=vectorized,
-        paired=paired,
-        confidence_level=_level(level),
-        method=method,
-        random_state=generator,
-    ).confidence_interval
-    return Interval(value, float(found.low), float(found.high), level)
-
-
 def ratio_of_medians(
     above: ArrayLike, below: ArrayLike, generator: np.random.Generator, resamples: int = 2000
 ) -> Interval:
     """The median of one sample over that of another, with its percentile bootstrap interval.
 
+    The samples, of at least two values each, are resampled independently (Efron and Tibshirani, 1993).
+
     Example:
         >>> ratio_of_medians([6.0, 6.0], [2.0, 2.0], np.random.default_rng(0)).value
         3.0
     """
+    from scipy.stats import bootstrap
 
     def ratio(one: Values, other: Values, axis: int) -> Any:
         return np.median(one, axis=axis) / np.median(other, axis=axis)
 
-    return bootstrap_interval(ratio, above, below, generator=generator, resamples=resamples)
-
-
-def cluster_resamples(
-    clusters: Sequence[object] | NDArray[Any], generator: np.random.Generator, resamples: int
-) -> list[Rows]:
-    """Rows of as many clusters as there are, drawn with replacement, ``resamples`` times.
-
-    For statistics that are computed of several scorings on the same resamples; ``percentiles`` then makes
-    their intervals.
-
-    Example:
-        >>> drawn = cluster_resamples([0, 0, 1], np.random.default_rng(0), 2)
-        >>> all(np.isin(rows, [0, 1, 2]).all() for rows in drawn)
-        True
-    """
-    number = _numbers(clusters)
-    order = np.argsort(number, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(number))[:-1])
-    drawn = (generator.integers(len(members), size=len(members)) for _ in range(resamples))
-    return [np.concatenate([members[i] for i in some]) for some in drawn]
-
-
-def percentiles(value: float, resampled: ArrayLike, level: float = LEVEL) -> Interval:
-    """The percentile bootstrap interval of a statistic from its values on resamples.
-
-    Example:
-        >>> print(percentiles(0.5, np.linspace(0, 1, 101)))
-        0.500 [0.025, 0.975]
-    """
-    low, high = np.quantile(_array("resampled", resampled), ((1 - _level(level)) / 2, (1 + level) / 2))
-    return Interval(value, float(low), float(high), level)
-
-
-def correlation(first: ArrayLike, second: ArrayLike, kind: str = "pearson") -> float:
-    """Pearson's r, Spearman's rho, Kendall's tau-b or Stuart's tau-c, by ``scipy.stats``.
-
-    Example:
-        >>> correlation([1.0, 2.0, 3.0], [1.0, 4.0, 9.0], "spearman")
-        1.0
-    """
-    from scipy import stats
-
-    one, two = _array("first", first), _array("second", second)
-    if kind == "pearson":
-        return float(stats.pearsonr(one, two).statistic)
-    if kind == "spearman":
-        return float(stats.spearmanr(one, two).statistic)
-    if kind in CORRELATIONS:
-        return float(stats.kendalltau(one, two, variant=kind[-1]).statistic)
-    raise ValueError(f"kind={kind!r} is not a correlation: use one of {', '.join(CORRELATIONS)}")
+    sides = _array("above", above), _array("below", below)
+    options = {"n_resamples": resamples, "method": "percentile", "confidence_level": LEVEL}
+    found = bootstrap(sides, ratio, random_state=generator, **options).confidence_interval
+    return Interval(float(ratio(*sides, axis=-1)), float(found.low), float(found.high))
 
 
 def _variance_of_mean(array: Values, clusters: Sequence[object] | None) -> tuple[float, int]:
     """The variance of the mean, and the number of clusters; 0 where there is one cluster."""
     excess = array - array.mean()
     if clusters is not None:
-        excess = np.bincount(_numbers(clusters), weights=excess)
+        _, number = np.unique(np.array([str(one) for one in clusters]), return_inverse=True)
+        excess = np.bincount(number, weights=excess)
     groups = len(excess)
     if groups < 2:
         return 0.0, groups
     return float(np.sum(np.square(excess))) * groups / (groups - 1) / len(array) ** 2, groups
-
-
-def _numbers(clusters: Sequence[object] | NDArray[Any]) -> Rows:
-    _, number = np.unique(np.array([str(one) for one in clusters]), return_inverse=True)
-    return number.astype(np.int64)
 
 
 def _array(name: str, values: ArrayLike) -> Values:

@@ -29,11 +29,7 @@ _RUNS_CODE = re.compile(r"\s*[\w.]+:[\w.]+\s*")
 
 
 def objection(name: str, value: Any) -> str | None:
-    """The reason to refuse an untrusted argument; None if it is harmless.
-
-    Args:
-        name: The name of the argument.
-        value: Its value, as JSON could hold it.
+    """The reason to refuse an untrusted argument, a value as JSON could hold it; None if it is harmless.
 
     Example:
         >>> objection("dataset", "digits"), objection("objects", (1, 4))

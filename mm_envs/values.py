@@ -8,12 +8,7 @@ from typing import Any
 
 
 def texts(value: Any) -> list[str]:
-    """All strings in a nested value.
-
-    Example:
-        >>> texts({"a": ["b", 1, ("c",)]})
-        ['a', 'b', 'c']
-    """
+    """All strings in a nested value."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
@@ -28,10 +23,6 @@ def plain(value: Any) -> Any:
 
     Raises:
         TypeError: JSON cannot hold it.
-
-    Example:
-        >>> plain({"objects": (1, 4), "kinds": {"shape", "count"}})
-        {'objects': [1, 4], 'kinds': ['count', 'shape']}
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -47,12 +38,7 @@ def plain(value: Any) -> Any:
 
 
 def tuples(value: Any) -> Any:
-    """A value read from JSON with lists as tuples, since arguments of tasks must be hashable.
-
-    Example:
-        >>> tuples({"objects": [1, 4]})
-        {'objects': (1, 4)}
-    """
+    """A value read from JSON with lists as tuples, since arguments of tasks must be hashable."""
     if isinstance(value, list):
         return tuple(tuples(one) for one in value)
     if isinstance(value, Mapping):

@@ -20,9 +20,8 @@ from mm_envs import CONFIGURATIONS, check_vector_env
 from mm_envs.__main__ import main
 from mm_envs.cli.app import Commands
 from mm_envs.data.dataset import DATASETS
-from mm_envs.documentation import baselines_of, pages, write_pictures
-from mm_envs.documentation.pages import END_OF_SCORES, GENERATED, SCORES
-from mm_envs.documentation.pictures import SHEET
+from mm_envs.documentation.pages import END_OF_SCORES, GENERATED, SCORES, baselines_of, pages
+from mm_envs.documentation.pictures import SHEET, write_pictures
 from mm_envs.feedback_sources import FEEDBACKS
 
 ROOT = Path(__file__).parents[1]

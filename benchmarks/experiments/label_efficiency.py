@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from agents.policy import ResponsePolicy
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.experiments.policies import trained_policy
+from benchmarks.experiments.statistics import correlation, difference_interval
 from benchmarks.report import Table
 from feedback.active_learning import CandidatePairs, ask, draw_pairs, labelled, seed_of
 from feedback.aggregation import DawidSkene, Reliability, Votes, krippendorff_alpha, majority
@@ -23,7 +24,7 @@ from feedback.responses import Edits, Mixture, PairAccuracy, PolicySamples, Samp
 from feedback.reward_models import FitConfig, Fitted, ModelConfig, fit
 from feedback.reward_models.model import ENCODED
 from mm_envs.feedback_sources import true_utility
-from mm_envs.statistics import correlation, difference_interval, mean_interval
+from mm_envs.statistics import mean_interval
 from mm_envs.tasks import Task
 
 ID = "MMCaption-v0"

@@ -16,6 +16,7 @@ from agents.policy import ResponsePolicy
 from agents.policy_gradient import PGSettings, PolicyGradient
 from agents.sft import sft
 from benchmarks.experiment import Context, Experiment, Finding, Grid
+from benchmarks.experiments.statistics import difference_interval
 from benchmarks.report import Table
 from feedback.collection import draw_prompts
 from feedback.preferences import FIRST, SECOND, Answers, Labelled, Pairs
@@ -23,7 +24,7 @@ from feedback.responses import Edits, Mixture, PairAccuracy, PolicySamples, Samp
 from feedback.reward_models import Ensemble, FitConfig, LearnedReward, ModelConfig, fit
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Prompts
-from mm_envs.statistics import difference_interval, mean_interval
+from mm_envs.statistics import mean_interval
 from mm_envs.tasks import CONFIGURATIONS, Task, make_task
 
 ID = "MMCaption-v0"

@@ -13,11 +13,12 @@ from benchmarks.experiments.held_out import Training, trained, unlearned
 from benchmarks.experiments.sets.clips import clips
 from benchmarks.experiments.sets.flags import flags
 from benchmarks.experiments.sets.folds import group_of, held_out_fold
+from benchmarks.experiments.statistics import difference_interval
 from benchmarks.report import Table
 from mm_envs.data.folder import Folder
 from mm_envs.data.layouts import read_source
 from mm_envs.data.records import Source
-from mm_envs.statistics import difference_interval, mean_interval
+from mm_envs.statistics import mean_interval
 
 POLICIES = ("trained", "blind", "random", "oracle")
 

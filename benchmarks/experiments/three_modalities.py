@@ -13,9 +13,10 @@ from agents.sb3.settings import PPOSettings
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.experiments.held_out import Training, trained
 from benchmarks.experiments.sets.spoken_digits import KNOWN, NEVER_HEARD, Recipe, prepare
+from benchmarks.experiments.statistics import difference_interval
 from benchmarks.report import Table
 from mm_envs.data.folder import Folder
-from mm_envs.statistics import Interval, difference_interval, mean_interval
+from mm_envs.statistics import Interval, mean_interval
 
 ALL = ("image", "text", "audio")
 COMBINATIONS = (

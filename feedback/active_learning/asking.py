@@ -30,12 +30,12 @@ from mm_envs.tasks.task import Task
 
 @dataclass(frozen=True)
 class QueryLog(Batch):
-    """Queries and their answers: q queries with v votes each, in the order in which they were asked.
+    """q queries with v votes each, in the order in which they were asked.
 
     Attributes:
-        round: In which round, (q,) int64.
+        round: The number of the round, (q,) int64.
         row: The row of the candidates of that round, (q,) int64.
-        annotator: Who voted, (q, v) int64, a place among the names of the annotators.
+        annotator: Who voted, (q, v) int64, a position among the names of the annotators.
         choice: FIRST, SECOND, TIE or SKIP, (q, v) int64: a skipped query is spent, too.
         shown_first: Whether the first answer was displayed first, (q, v) bool.
         latency: Seconds, (q, v) float32.
@@ -68,7 +68,7 @@ def ask(
     rows: Tensor,
     earlier: QueryLog | None = None,
 ) -> QueryLog:
-    """Asks about some candidates of a round.
+    """Asks about some candidates of a round; returns the answers to these queries alone.
 
     What a single annotator is shown first is drawn from the key of the question; a pool draws it itself.
 
@@ -77,10 +77,7 @@ def ask(
         pairs: The candidates of the round.
         number: The number of the round.
         rows: Which candidates, (k,) int64.
-        earlier: What was asked before: annotators tire.
-
-    Returns:
-        The answers to these queries alone.
+        earlier: Earlier queries: annotators tire.
     """
     chosen = pairs.take(rows)
     first, second = chosen.episodes(0), chosen.episodes(1)
@@ -113,13 +110,7 @@ def _alone(
 
 
 def labelled(pairs: CandidatePairs, asked: QueryLog, annotators: Sequence[str]) -> Labelled:
-    """The labels of queries as tensors to learn from; votes that were skipped say nothing and are left out.
-
-    Args:
-        pairs: What was asked about, a row a query.
-        asked: The answers.
-        annotators: Who ``asked.annotator`` speaks of.
-    """
+    """The labels of queries, one a row of ``pairs``, as tensors; skipped votes are left out."""
     votes = asked.choice.shape[1]
     first = 2 * torch.arange(len(asked), device=asked.row.device).repeat_interleave(votes)
     choice = asked.choice.flatten()
@@ -136,18 +127,14 @@ def records(
     names: Sequence[str],
     reward_model: str = "",
 ) -> list[Pairwise]:
-    """Records of votes on pairs that have tickets, one a vote.
+    """Records of v votes on each of n pairs that have tickets, one a vote.
 
-    Args:
-        task: Says the answers in words.
-        pairs: What was asked about, n pairs.
-        votes: The votes, v a pair.
-        names: Who ``votes.annotator`` speaks of.
-        reward_model: The version of the reward model that chose the pairs; empty if none did.
+    ``names`` are those that ``votes.annotator`` refers to, ``reward_model`` the version of the one that
+    chose.
     """
     return pairwise_records(
         task,
-        list(pairs.tickets),
+        pairs.tickets,
         pairs.response[:, 0],
         pairs.response[:, 1],
         votes.choice,

@@ -1,4 +1,4 @@
-"""Collections of labels by simulated annotators, which go on from what a store holds of them."""
+"""Collections of labels by simulated annotators, resumed from what a store holds of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from feedback.active_learning.loop import Plan, Round, Scorer, collect
 from feedback.active_learning.pairs import CandidatePairs, draw_pairs, seed_of
 from feedback.annotators import AnnotatorPool, make_pool
 from feedback.collection import task_of
-from feedback.labelling import Labelling
 from feedback.preferences import CHOICES, Answers, Labelled, Pairwise
 from feedback.queries import divide
 from feedback.responses import Sampler, make_sampler
@@ -80,11 +79,7 @@ class Collection:
         split: str = "train",
         members: int = 3,
     ) -> Collection:
-        """The collection of an environment id and the names of annotators and sampler.
-
-        Raises:
-            ValueError: There is no such annotator, sampler or split, or more votes than annotators.
-        """
+        """The collection of an environment id and the names of annotators and sampler."""
         task = task_of(name, split=split, **arguments)
         pool = make_pool(annotators, task, votes, plan.seed)
         return cls(name, arguments, task, make_sampler(sampler, task), pool, plan, split, members)
@@ -99,21 +94,20 @@ class Collection:
             progress: Called after each round with its number and how many pairs have labels.
 
         Returns:
-            What was done, as JSON values.
+            A summary, as JSON values.
 
         Raises:
             ValueError: The store holds other labels on the same questions.
         """
         earlier = self.stored(store)
         before, given = 0 if earlier is None else len(earlier), list[Pairwise]()
-        service = Labelling(store, overlap=self.pool.votes)
         for one in self.rounds(earlier):
             rows = (one.asked.round == one.number).nonzero()[:, 0]
             asked, pairs = one.asked.take(rows), one.pairs.take(rows)
             chooser = self._versions.get(one.number - 1, "")
             labels = records(self.task, pairs, asked, self.pool.names, chooser)
             queries = queries_of(self.task, pairs, chooser)
-            service.submit_all(labels, queries, items_of(self.task, pairs))
+            store.submit(labels, items_of(self.task, pairs), queries)
             given += labels
             progress(one.number, len(one.asked))
         pairs_asked = max(before, self.plan.budget) if given or before else 0
@@ -146,11 +140,7 @@ class Collection:
         return collect(plan, lambda number: self._draw(number, sizes[number]), self.pool, learn, earlier)
 
     def stored(self, store: PreferenceStore) -> QueryLog | None:
-        """The queries of this collection in a store; None for none.
-
-        Raises:
-            ValueError: The same questions were asked with other answers, or to another number of annotators.
-        """
+        """The queries of this collection in a store; None for none."""
         by_seed = self._by_seed(store)
         found: QueryLog | None = None
         number = 0
@@ -235,7 +225,7 @@ def differing_pairs(
         name: The id of an environment.
         sampler: Answers the questions.
         count: How many pairs are needed.
-        questions: How many questions are drawn, at least; more where too many answers are equal.
+        questions: How many questions are drawn at least; more where many answers are equal.
         split: Which items.
         seed: Decides questions and answers.
         arguments: Further arguments of the environment.

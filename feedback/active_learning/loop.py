@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from feedback.active_learning.asking import QueryLog, ask, labelled, names_of
-from feedback.active_learning.pairs import CandidatePairs, draw_pairs, joined, seed_of
+from feedback.active_learning.pairs import CandidatePairs, draw_pairs, seed_of
 from feedback.annotators import AnnotatorPool, Comparer
 from feedback.preferences import Answers, Labelled
 from feedback.queries import QUERIES, SCHEDULES, divide, pair_features, select
 from feedback.responses import PairAccuracy, Sampler, pair_accuracy
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 from mm_envs.tasks.task import Task
 
 
 class Scorer(Protocol):
-    """What chooses queries: an ensemble of reward models, such as ``feedback.reward_models.Ensemble``."""
+    """An ensemble that chooses queries, such as ``feedback.reward_models.Ensemble``."""
 
     def predict(self, answers: Answers) -> Tensor:
         """The score of each answer by each member, (members, a), without gradients."""
@@ -34,20 +34,16 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked, how often, and how it is chosen.
+    """How many queries are asked, and how they are chosen.
 
     Attributes:
-        budget: How many queries; those that are skipped are spent, too.
+        budget: How many queries, skipped ones included.
         rounds: In how many rounds, after each of which the ensemble is fitted again.
-        query: How pairs are chosen, a key of ``feedback.queries.QUERIES``; in the first round, before
-            anything is known, they are drawn uniformly.
+        query: A key of ``feedback.queries.QUERIES``; in the first round pairs are drawn uniformly.
         pool: How many candidates there are for each query.
         schedule: How the budget is divided, a key of ``feedback.queries.SCHEDULES``.
         seed: Decides candidates and choices.
         sizes: How many queries each round has, where this is not what the schedule gives.
-
-    Raises:
-        ValueError: A value is out of its range.
     """
 
     budget: int = 180
@@ -62,10 +58,8 @@ class Plan:
         at_least("budget", self.budget, 1, "ask at least once")
         at_least("rounds", self.rounds, 1, "ask in at least one round")
         at_least("pool", self.pool, 1, "1 asks about all candidates")
-        if self.query not in QUERIES:
-            raise ValueError(one_of("query", self.query, QUERIES))
-        if self.schedule not in SCHEDULES:
-            raise ValueError(one_of("schedule", self.schedule, SCHEDULES))
+        check_one_of("query", self.query, QUERIES)
+        check_one_of("schedule", self.schedule, SCHEDULES)
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
@@ -129,7 +123,7 @@ def collect(
         draw: The candidates of a round, a pure function of its number (``candidates_of`` makes one).
         annotators: Who is asked.
         learn: Fits an ensemble to all labels so far; a pure function of them and of the number of the round.
-        earlier: What was asked in an earlier run of the same plan, in that order.
+        earlier: The queries of an earlier run of the same plan.
 
     Yields:
         The state after each round in which something was asked; once if there is nothing left to ask.
@@ -174,7 +168,9 @@ class _Learner:
         """The ensemble after a round."""
         if self._last is None or self._last.number != number:
             rounds = sorted(set(asked.round.tolist()))
-            pairs = joined([self._asked_about(one, asked.row[asked.round == one]) for one in rounds])
+            pairs = CandidatePairs.join(
+                [self._asked_about(one, asked.row[asked.round == one]) for one in rounds]
+            )
             labels = labelled(pairs, asked, names_of(self.annotators))
             self._last = Round(number, pairs, asked, labels, self._learn(labels, number))
         return self._last
@@ -203,14 +199,7 @@ def _asked(plan: Plan, number: int, learner: _Learner, asked: QueryLog | None) -
 
 @torch.no_grad()
 def choose(plan: Plan, number: int, pairs: CandidatePairs, last: Round | None) -> Tensor:
-    """The rows of the candidates that are asked about in a round, in that order.
-
-    Args:
-        plan: How to choose.
-        number: The round.
-        pairs: Its candidates.
-        last: The state after the round before; None before the first one.
-    """
+    """The rows of candidates to ask about in a round, in that order; ``last`` is the round before."""
     generator = torch.Generator().manual_seed(seed_of(plan.seed, f"choice of round {number}"))
     count = plan.counts[number]
     if last is None or QUERIES[plan.query] == QUERIES["uniform"]:
@@ -251,10 +240,7 @@ def _refuse_other_plan(plan: Plan, earlier: QueryLog | None) -> None:
 def held_out_accuracy(scorer: Scorer, pairs: CandidatePairs, task: Task) -> PairAccuracy:
     """How often the mean score of the members is higher for the answer of higher true utility.
 
-    Args:
-        scorer: The ensemble.
-        pairs: Pairs of another split than that which was asked about; exact ties of utility are left out.
-        task: Says what is true.
+    Give pairs of another split than that which was asked about; exact ties of utility are left out.
     """
     scores = scorer.predict(pairs.answers).mean(0)
     first, second = (

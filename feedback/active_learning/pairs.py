@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from feedback.collection import draw_prompts
+from feedback.collection import draw_prompts, tickets_of
 from feedback.preferences import Answers
 from feedback.responses import Sampler
 from feedback.reward_models.model import READ
+from mm_envs.batch import Batch
+from mm_envs.engine.ticket import Ticket
 from mm_envs.episodes import Episodes, Prompts
 from mm_envs.names import at_least
 from mm_envs.random import stream
@@ -21,42 +23,35 @@ from mm_envs.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class CandidatePairs:
+class CandidatePairs(Batch):
     """n pairs of answers, each to one question.
 
     Attributes:
         prompts: The questions, n rows.
         response: The answers, (n, 2, ...).
-        length: How many words they have, (n, 2) int64; None for answers that are not words.
+        length: The number of words, (n, 2) int64; None for answers that are not words.
         sampler: Where the answers come from, as ``Sampler.name``.
-        tickets: The tickets of the questions, n strings; empty where they are not needed.
+        ticket: A ticket of the environment that asked; None for a task without one.
+        read: The encoding of the answers by frozen parts of a model, (n, 2, ...), which models are then given
+            instead of contexts and answers; None without frozen parts.
         turns: What is heard between turns, (n, 2, ...) by key; None without a conversation.
-        read: What the frozen parts of a model made of the answers, (n, 2, ...), once for all rounds and fits;
-            models are then handed this instead of contexts and answers. None: they read for themselves.
     """
 
     prompts: Prompts
     response: Tensor
     length: Tensor | None = None
     sampler: str = ""
-    tickets: Sequence[str] = field(default=(), repr=False)
+    ticket: Ticket | None = field(default=None, repr=False)
     read: Tensor | None = None
     turns: Mapping[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.response)
 
-    def take(self, rows: Tensor) -> CandidatePairs:
-        """Some pairs, (k,) int64 or a mask, in that order."""
-        if rows.dtype == torch.bool:
-            rows = rows.nonzero()[:, 0]
-        length = None if self.length is None else self.length[rows]
-        tickets = [self.tickets[row] for row in rows.tolist()] if self.tickets else ()
-        read = None if self.read is None else self.read[rows]
-        turns = None if self.turns is None else {key: value[rows] for key, value in self.turns.items()}
-        return CandidatePairs(
-            self.prompts.take(rows), self.response[rows], length, self.sampler, tickets, read, turns
-        )
+    @property
+    def tickets(self) -> list[str]:
+        """The tickets of the questions, n strings; empty for a task without an environment."""
+        return [] if self.ticket is None else tickets_of(self.ticket, self.prompts)
 
     def episodes(self, side: int) -> Episodes:
         """The first (0) or second (1) answers as episodes."""
@@ -80,12 +75,12 @@ class CandidatePairs:
 def draw_pairs(
     task: str | Task, sampler: Sampler, n: int, split: str = "train", seed: int = 0, **arguments: Any
 ) -> CandidatePairs:
-    """Two answers to each of n questions; nothing can be asked about equal answers: they are left out.
+    """Two different answers to each of n questions; questions with equal answers are left out.
 
     Args:
         task: The id of an environment, or a task.
         sampler: Answers the questions.
-        n: How many questions are drawn; there are at most so many pairs.
+        n: How many questions are drawn.
         split: The items that are asked about.
         seed: Decides questions and answers.
         arguments: Further arguments of the environment, if ``task`` is an id.
@@ -93,8 +88,8 @@ def draw_pairs(
     at_least("n", n, 1, "draw at least one pair")
     prompts, tickets = draw_prompts(task, n, split, seed, **arguments)
     response, length = sampler.sample(prompts, 2, seed)
-    named = list(tickets) if isinstance(task, str) else ()
-    pairs = CandidatePairs(prompts, response, length, sampler.name, named)
+    ticket = Ticket.parse(tickets[0]) if isinstance(task, str) else None
+    pairs = CandidatePairs(prompts, response, length, sampler.name, ticket)
     return heard(tickets.task, pairs.take(pairs.differ))
 
 
@@ -108,33 +103,5 @@ def heard(task: Task, pairs: CandidatePairs) -> CandidatePairs:
 
 
 def seed_of(seed: int, name: str) -> int:
-    """The seed of a part of something that has a seed itself, 63 bits.
-
-    Example:
-        >>> seed_of(0, "round 1") == seed_of(0, "round 2")
-        False
-    """
+    """The seed of a named part of something that has a seed, 63 bits."""
     return int(stream(seed, name)) & 0x7FFFFFFFFFFFFFFF
-
-
-def joined(parts: Sequence[CandidatePairs]) -> CandidatePairs:
-    """All pairs of some batches, one after the other.
-
-    Raises:
-        ValueError: There are no batches.
-    """
-    if not parts:
-        raise ValueError("there are no pairs to join: give at least one batch")
-    prompts = [one.prompts for one in parts]
-    lengths = [one.length for one in parts if one.length is not None]
-    reads = [one.read for one in parts if one.read is not None]
-    turns = [one.turns for one in parts if one.turns is not None]
-    return CandidatePairs(
-        Prompts.join(prompts),
-        torch.cat([one.response for one in parts]),
-        torch.cat(lengths) if lengths else None,
-        parts[0].sampler,
-        [ticket for one in parts for ticket in one.tickets],
-        torch.cat(reads) if reads else None,
-        {key: torch.cat([one[key] for one in turns]) for key in turns[0]} if turns else None,
-    )

@@ -2,16 +2,14 @@
 
 from feedback.aggregation.agreement import Agreement, agreement_of, krippendorff_alpha, votes_of
 from feedback.aggregation.reliability import Reliability, fit_reliability
-from feedback.aggregation.report import AnnotatorSkill, TrustReport, trust_report
-from feedback.aggregation.votes import DawidSkene, Majority, Votes, majority
+from feedback.aggregation.report import AnnotatorSkill, trust_report
+from feedback.aggregation.votes import DawidSkene, Votes, majority
 
 __all__ = [
     "Agreement",
     "AnnotatorSkill",
     "DawidSkene",
-    "Majority",
     "Reliability",
-    "TrustReport",
     "Votes",
     "agreement_of",
     "fit_reliability",

@@ -11,39 +11,33 @@ from torch import Tensor
 
 from feedback.aggregation.votes import Votes, majority
 from feedback.preferences.records import Pairwise
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 _VALUES = {"first": 0, "second": 1, "tie": 2}
 LEVELS = ("nominal", "ordinal", "interval")
 
 
 def krippendorff_alpha(unit: Tensor, value: Tensor, level: str = "nominal") -> float:
-    """Krippendorff's alpha, 1 - D_o / D_e: 1 is full agreement, 0 is chance (Krippendorff, 2011, "Computing
-    Krippendorff's alpha-reliability").
+    """Krippendorff's alpha, 1 - D_o / D_e: 1 is full agreement, 0 is chance (Krippendorff, 2011).
 
     With n_uc how often unit u got value c, m_u its number of ratings and n_c the sums over units, all over
     units with at least two ratings: D_o = sum_u sum_cd n_uc n_ud d_cd / (m_u - 1), and
     D_e = sum_cd n_c n_d d_cd / (n - 1). The distance d_cd of two values is 1 for different ones (nominal),
     (c - d)^2 (interval), or the square of the number of ratings between them, ends counted half (ordinal).
-    The work goes with the square of the number of different values, not of ratings.
 
     Args:
         unit: What was rated, (n,) int64.
-        value: How, (n,), any number.
+        value: The rating, (n,), any number.
         level: "nominal", "ordinal" or "interval".
 
     Returns:
-        Alpha, at most 1; 1 if all ratings are the same; nan if no unit has two ratings.
-
-    Raises:
-        ValueError: The tensors differ in shape, or there is no such level.
+        Alpha; 1 if all ratings are the same; nan if no unit has two ratings.
 
     Example:
         >>> krippendorff_alpha(torch.tensor([0, 0, 1, 1]), torch.tensor([1, 1, 2, 2]))
         1.0
     """
-    if level not in LEVELS:
-        raise ValueError(one_of("level", level, LEVELS))
+    check_one_of("level", level, LEVELS)
     if unit.shape != value.shape or unit.ndim != 1:
         shapes = f"{tuple(unit.shape)} and {tuple(value.shape)}"
         raise ValueError(f"unit and value have shapes {shapes}: give one of each a rating, in (n,)")
@@ -72,13 +66,13 @@ def _distance(values: Tensor, totals: Tensor, level: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far annotators agree on pairs that several of them judged.
+    """The agreement of annotators on pairs that several of them judged.
 
     Attributes:
-        shared: How many pairs have at least two votes.
-        alpha: Krippendorff's alpha over first, second and tie; nan if no pair is shared.
-        majority: The share of the votes on shared pairs that are those of the majority; nan likewise.
-        tied: The share of the shared pairs without a majority; nan likewise.
+        shared: How many pairs have at least two votes; the other values are nan without any.
+        alpha: Krippendorff's alpha over first, second and tie.
+        majority: The share of the votes on shared pairs that are those of the majority.
+        tied: The share of the shared pairs without a majority.
     """
 
     shared: int = 0

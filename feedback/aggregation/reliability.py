@@ -1,4 +1,4 @@
-"""Learning who to trust: the reliability of annotators, learnt with the reward from single votes."""
+"""The reliability of annotators, learnt together with the reward from single votes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,26 @@ class Reliability(PairLikelihood):
     """P(first) = e_w s(d) + (1 - e_w) s(-d), with e_w learnt for every annotator w (Chen et al., 2013).
 
     The scores are what annotators have in common, e_w how often w labels what is perceived: near 1 for a good
-    one, 1/2 for a coin, below for an adversary, whose labels then count the other way round. One vote a pair
-    is enough. The likelihood is the same with scores negated and e_w turned into 1 - e_w; a beta prior
-    decides: each annotator starts with ``right`` right and ``wrong`` wrong labels.
+    one, 1/2 for a coin, below for an adversary, whose labels count the other way round. One vote a pair is
+    enough. Scores negated and e_w turned into 1 - e_w have the same likelihood; a beta prior decides: each
+    annotator starts with ``right`` right and ``wrong`` wrong labels.
 
-    Extensions, each switched on by its argument: a position bias b_w, added to d if the first answer was
-    displayed first and else subtracted; skill by modality, logit e_w = q_w + sum_m x_m u_wm, with the
-    modalities x of a pair; ties with a strength of their own (Davidson, 1970), else half a label for either
-    side. b and u have normal priors with standard deviations 0.5 and 1.
+    Extensions: a position bias b_w, added to d if the first answer was displayed first and else subtracted;
+    skill by modality, logit e_w = q_w + sum_m x_m u_wm, with the modalities x of a pair; ties with a strength
+    of their own (Davidson, 1970), else half a label for either side. b and u have normal priors with standard
+    deviations 0.5 and 1.
 
     Args:
         annotators: How many there are.
-        labels: How many labels there are in all, by which the priors are divided.
-        right: Pseudo-counts of the prior, at least ``wrong``.
+        labels: The number of all labels, by which the priors are divided.
+        right: Pseudo-counts of the prior, above ``wrong``.
         wrong: Above 0.
         position: Whether to learn position biases.
         modalities: How many modalities skill may differ by.
         ties: Whether ties have a chance of their own.
 
-    Raises:
-        ValueError: There are no annotators, or the prior does not say that annotators are better than chance.
-
     Example:
-        >>> model = Reliability(3, labels=100)
-        >>> model.skill
+        >>> Reliability(3, labels=100).skill
         tensor([0.7500, 0.7500, 0.7500])
     """
 
@@ -80,11 +76,7 @@ class Reliability(PairLikelihood):
 
     @property
     def skill_by_modality(self) -> Tensor:
-        """e_w on pairs of one modality alone, (annotators, modalities) float.
-
-        Raises:
-            ValueError: Skill does not differ by modality here.
-        """
+        """e_w on pairs of one modality alone, (annotators, modalities) float."""
         if self.by_modality is None:
             raise ValueError("modalities=0: build Reliability with the number of modalities")
         return (self.logit[:, None] + self.by_modality).detach().sigmoid()
@@ -138,11 +130,8 @@ class Reliability(PairLikelihood):
         return torch.stack([first, second, first], -1)
 
     def chances(self, difference: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        """How likely each choice of a side is for who says what they see, and for the opposite, (n,) each.
-
-        Args:
-            difference: (n,) float.
-            pairs: The labels, ties and skips left out.
+        """The probabilities of choices of a side by those who label what they perceive, and the opposite,
+        (n,).
         """
         sees, turned = self._log_chances(difference, pairs)
         return sees.exp(), turned.exp()
@@ -169,11 +158,11 @@ class Reliability(PairLikelihood):
 
     @torch.no_grad()
     def update(self, difference: Tensor, pairs: Pairs) -> Tensor:
-        """One step of expectation maximisation for e_w, given the differences of scores.
+        """One step of expectation maximisation for e_w, given the differences of scores; ties do not count.
 
-        Expectation: how likely it is that a label is what was perceived; maximisation:
-        e_w = (sum of these + right) / (labels of w + right + wrong). Ties and skips do not count.
-        Give differences of scores that were not fitted to these labels, or skills come out too high.
+        Expectation: the probability that a label is what was perceived; maximisation:
+        e_w = (sum of these + right) / (labels of w + right + wrong). Differences of scores that were fitted
+        to these labels make skills come out too high.
 
         Args:
             difference: (n,) float.
@@ -194,21 +183,13 @@ class Reliability(PairLikelihood):
 
 
 def fit_reliability(difference: Tensor, pairs: Pairs, annotators: int, steps: int = 50) -> Reliability:
-    """The reliability of annotators whose pairs have known scores: expectation maximisation alone.
+    """The reliability of annotators, by expectation maximisation alone, given differences of scores.
 
     Args:
-        difference: The score of the first minus that of the second, (n,) float, from scores that did not see
-            these labels.
+        difference: The score of the first minus that of the second, (n,) float; not fitted to these labels.
         pairs: The labels.
         annotators: How many there are.
         steps: How many steps.
-
-    Example:
-        >>> choice = torch.tensor([0, 1, 0, 1] * 25)
-        >>> rows = torch.arange(100)
-        >>> pairs = Pairs(torch.zeros(100).long(), rows, rows, choice, rows >= 0)
-        >>> fit_reliability(torch.tensor([9.0, -9.0] * 50), pairs, 1).skill.item() > 0.95
-        True
     """
     model = Reliability(annotators, labels=max(1, len(pairs)))
     for _ in range(steps):

@@ -1,4 +1,4 @@
-"""Whom to trust: the skill of every annotator with its interval, agreement, and whom to stop asking."""
+"""The skill of every annotator with its interval, agreement, and whom to stop asking."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ _GRID = 399
 
 @dataclass(frozen=True)
 class AnnotatorSkill:
-    """What is known of one annotator.
+    """The skill of one annotator.
 
     Attributes:
-        name: Who it is.
-        labels: How many labels were counted; ties and skips are not.
-        skill: e_w, how often they say what they see, as the model learnt it.
+        name: The annotator.
+        labels: How many labels were counted, without ties and skips.
+        skill: e_w, the share of labels that are as perceived.
         low: Lower end of its 95 % interval.
         high: Upper end.
         agreement: The share of labels on the side that the scores take; nan without labels.
-        verdict: "keep": better than chance. "inverted": worse, so that the model counts the labels the other
-            way round. "stop asking": so near to a coin that labels are not worth their price. "ask more": too
-            few labels to say.
+        verdict: "keep": better than chance; "inverted": worse, labels count the other way round; "stop
+            asking": near a coin; "ask more": too few labels.
     """
 
     name: str
@@ -63,22 +62,18 @@ class TrustReport:
 def trust_report(
     model: Reliability, difference: Tensor, pairs: Pairs, names: Sequence[str], worth: float = 0.65
 ) -> TrustReport:
-    """Says whom to trust.
+    """The skills of annotators, with verdicts.
 
     The interval holds every e at which the log-likelihood of the annotator's labels is at most 1.92 below its
     best (Wilks, 1938), the differences of scores held fixed: give differences from scores that were not
     fitted to these labels, or intervals are too narrow and skills too high.
 
     Args:
-        model: What was learnt.
+        model: The fitted reliability.
         difference: The score of the first minus that of the second, (n,) float.
         pairs: The labels.
         names: The names of the annotators.
-        worth: Whoever surely says what they see less often than this, and not surely less often than
-            1 - worth, is a coin.
-
-    Raises:
-        ValueError: ``worth`` is not between 0.5 and 1, or the names are not as many as the annotators.
+        worth: An annotator whose skill is surely between 1 - worth and worth is a coin; 0.5 to 1.
 
     Example:
         >>> rows = torch.arange(200)

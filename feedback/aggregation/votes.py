@@ -18,12 +18,9 @@ class Votes:
         item: (n,) int64 in 0 .. items - 1.
         annotator: (n,) int64 in 0 .. annotators - 1.
         label: (n,) int64 in 0 .. classes - 1.
-        items: How many items there are.
-        annotators: How many annotators there are.
-        classes: How many labels there are to choose from.
-
-    Raises:
-        ValueError: The tensors differ in length, or a number is out of its range.
+        items: The number of items.
+        annotators: The number of annotators.
+        classes: The number of labels to choose from.
     """
 
     item: Tensor
@@ -69,11 +66,7 @@ class Majority:
     share: Tensor
 
     def accuracy(self, truth: Tensor) -> float:
-        """How often it is right, a tie counting as the chance to be right when it is broken by a fair draw.
-
-        Args:
-            truth: (items,) int64.
-        """
+        """How often it is the truth, (items,) int64; a tie counts as broken by a fair draw."""
         best = (self.share == self.share.amax(1, keepdim=True)) & (self.share > 0)
         chance = best.double() / best.sum(1, keepdim=True).clamp(min=1)
         return float(chance.gather(1, truth[:, None]).mean())
@@ -99,32 +92,29 @@ def majority(votes: Votes) -> Majority:
 class DawidSkene:
     """The labels of items and the confusions of annotators, by expectation maximisation.
 
-    An item has a true label z with prior p_z, and annotator w says l with chance pi_w[z, l], whatever else
-    votes are given (Dawid and Skene, 1979, "Maximum likelihood estimation of observer error-rates using the
-    EM algorithm"). From the shares of votes on, two steps take turns:
+    An item has a true label z with prior p_z, and annotator w votes for l with chance pi_w[z, l],
+    independently of other votes (Dawid and Skene, 1979, "Maximum likelihood estimation of observer
+    error-rates using the EM algorithm"). From the shares of votes on, two steps take turns:
 
     - maximisation: p_z = mean over items of T_iz; pi_w[z, l] = (sum over votes of w for l of T_iz + s) / sum
       over l of the same, with s the smoothing;
-    - expectation, in logarithms: log T_iz = log p_z + sum over votes of log pi_w[z, l] - log of the sum.
+    - expectation: log T_iz = log p_z + sum over votes of log pi_w[z, l] - log of the sum.
 
-    If most annotators are adversaries, labels come out exchanged: votes alone cannot say which are which.
+    If most annotators are adversaries, labels come out exchanged.
 
     Args:
-        smoothing: s, added to every count of confusions, above 0.
+        smoothing: s, above 0.
         steps: How many steps at most.
         tolerance: Stop when no chance of a label changes by more.
 
     Attributes:
         prior: p, (classes,) float64, after ``fit``.
-        confusion: pi, (annotators, classes, classes) float64: true label, then the label that is given.
-        steps_taken: After how many steps it converged.
+        confusion: pi, (annotators, classes, classes) float64: true label, then the given label.
 
     Example:
         >>> item, who = torch.arange(20).repeat_interleave(3), torch.arange(3).repeat(20)
-        >>> truth = torch.arange(20) % 2
-        >>> label = torch.where(who == 2, 1 - truth[item], truth[item])
-        >>> model = DawidSkene().fit(Votes(item, who, label, 20, 3, 2))
-        >>> model.skill.round(decimals=1).tolist()
+        >>> label = torch.where(who == 2, 1 - item % 2, item % 2)
+        >>> DawidSkene().fit(Votes(item, who, label, 20, 3, 2)).skill.round(decimals=1).tolist()
         [1.0, 1.0, 0.0]
     """
 
@@ -133,7 +123,6 @@ class DawidSkene:
     tolerance: float = 1e-6
     prior: Tensor = field(init=False, repr=False)
     confusion: Tensor = field(init=False, repr=False)
-    steps_taken: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         """Checks the arguments."""
@@ -142,22 +131,17 @@ class DawidSkene:
         at_least("steps", self.steps, 1, "one step is the least")
 
     def fit(self, votes: Votes) -> DawidSkene:
-        """Learns prior and confusions from votes; returns itself.
-
-        Raises:
-            ValueError: There are no votes.
-        """
+        """Learns prior and confusions from votes; returns itself."""
         if not len(votes):
             raise ValueError("there are no votes to learn from")
         share = majority(votes).share
         # An item without votes is left out of the prior.
         seen = share.sum(1) > 0
         chance = share
-        for taken in range(1, self.steps + 1):
+        for _ in range(self.steps):
             self.prior = chance[seen].mean(0)
             self.confusion = self._confusion(votes, chance)
             before, chance = chance, self.predict_proba(votes)
-            self.steps_taken = taken
             if float((chance - before)[seen].abs().max()) < self.tolerance:
                 break
         return self
@@ -171,11 +155,7 @@ class DawidSkene:
         return counts / counts.sum(2, keepdim=True)
 
     def predict_proba(self, votes: Votes) -> Tensor:
-        """The chance of each label of each item, (items, classes) float64; the prior without votes.
-
-        Args:
-            votes: Votes of the annotators that were learnt, of these or of other items.
-        """
+        """The chance of each label of each item, (items, classes) float64; the prior without votes."""
         votes_log = self.confusion.log()[votes.annotator, :, votes.label]
         start = self.prior.clamp(min=torch.finfo(torch.float64).tiny).log().repeat(votes.items, 1)
         return start.index_add(0, votes.item, votes_log).softmax(1)

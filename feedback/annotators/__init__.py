@@ -8,7 +8,7 @@ from mm_envs.optional import lazy_attributes
 
 if TYPE_CHECKING:
     from feedback.annotators.annotator import Comparer, Comparison
-    from feedback.annotators.biases import BIASES, Bias, Blind, Favourite, Length, Myopic, make_bias
+    from feedback.annotators.biases import Bias, Blind, Favourite, Length, Myopic, make_bias
     from feedback.annotators.crowds import make_pool
     from feedback.annotators.decision import Decision
     from feedback.annotators.feedback import AnnotatorFeedback
@@ -25,7 +25,6 @@ __getattr__ = lazy_attributes(
         "feedback.annotators.crowds": ["make_pool"],
         "feedback.annotators.decision": ["Decision"],
         "feedback.annotators.biases": [
-            "BIASES",
             "Blind",
             "Favourite",
             "Length",
@@ -43,7 +42,6 @@ __getattr__ = lazy_attributes(
 
 __all__ = [
     "ANNOTATORS",
-    "BIASES",
     "CHARACTERS",
     "TEACHERS",
     "AnnotatorFeedback",

@@ -1,4 +1,4 @@
-"""Biases: what lies between the true utility of an answer and the utility that a person perceives."""
+"""Biases: what lies between the true utility of an answer and its perceived utility."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from feedback.annotators.blindness import blind_perception
 from mm_envs.episodes import Episodes
 from mm_envs.feedback_sources import true_utility
-from mm_envs.names import one_of, refuse_unknown
+from mm_envs.names import check_one_of, one_of, refuse_unknown
 from mm_envs.tasks.task import Task
 
 Perception: TypeAlias = Callable[[Episodes], Tensor]
@@ -21,27 +21,19 @@ Perception: TypeAlias = Callable[[Episodes], Tensor]
 
 
 class Bias(Protocol):
-    """Something that a person sees through: it turns one perceive into another."""
+    """Turns one perception of utility into another."""
 
     def bind(self, task: Task, perceive: Perception) -> Perception:
-        """The perceive through this bias.
-
-        Args:
-            task: Whose answers are seen.
-            perceive: What is seen without the bias.
-
-        Raises:
-            ValueError: The bias does not fit the task.
-        """
+        """The perception through this bias; a ValueError if it does not fit the task."""
         ...
 
 
 @dataclass(frozen=True)
 class Blind:
-    """Cannot see, or hear, one modality: parts of the utility that only it carries are not perceived.
+    """Lacks one modality: parts of the utility that only it carries are not perceived.
 
-    On scenes, the words that speak of such parts are left out before the answer is judged, so that nothing of
-    the truth that is carried by that modality shows in any other part. It has to be the first bias.
+    On scenes, words about such parts are left out before the answer is judged, so that they show in no other
+    part. It has to be the first bias.
 
     Args:
         modalities: The observation key, or keys, that are not perceived.
@@ -62,22 +54,21 @@ class Blind:
     def bind(self, task: Task, perceive: Perception) -> Perception:
         """What is perceived without these modalities."""
         for name in self.missing:
-            if name not in task.modalities:
-                raise ValueError(one_of("blind modality", name, task.modalities))
+            check_one_of("blind modality", name, task.modalities)
         return blind_perception(task, self.missing) or perceive
 
 
 @dataclass(frozen=True)
 class Myopic:
-    """Has forgotten the beginning: the latest words count most.
+    """Forgets the beginning: the latest words count most.
 
-    The perceived utility is the sum of what each step has changed, step t of H weighted by gamma^(H-1-t), so
-    that the latest step has weight 1 (Lee et al., "B-Pref", 2021):
+    The perceived utility is the sum of the changes by each step, step t of H weighted by gamma^(H-1-t)
+    (Lee et al., "B-Pref", 2021):
 
         p = gamma^H u_0 + sum_t gamma^(H-1-t) (u_(t+1) - u_t)  =  u_H - (1 - gamma) sum_t gamma^(H-1-t) u_t,
 
     where u_t is the perceived utility of the first t words and H the number of words of the answer. Answers
-    without length, rankings and conversations among them, count whole: for them myopia changes nothing.
+    without length are perceived whole.
 
     Args:
         gamma: In (0, 1]; 1 forgets nothing.
@@ -115,7 +106,7 @@ class Length:
 
     Args:
         strength: In standard deviations of utility; shorter answers get their share of it, negative values
-            prefer them. Answers without words have no length.
+            prefer them.
     """
 
     kind: ClassVar[str] = "length"
@@ -139,12 +130,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Favourite:
-    """Likes answers that hold a certain word, such as a colour.
-
-    Args:
-        word: A word of the answers.
-        strength: By how many standard deviations of utility such an answer seems better.
-    """
+    """Likes answers that hold a certain word: they seem better by ``strength`` deviations of utility."""
 
     kind: ClassVar[str] = "favourite"
     word: str
@@ -172,13 +158,7 @@ BIASES: dict[str, type[Any]] = {bias.kind: bias for bias in (Blind, Myopic, Leng
 
 
 def make_bias(bias: Bias | Mapping[str, Any]) -> Bias:
-    """The bias that plain values describe, or the bias itself.
-
-    Args:
-        bias: ``{"kind": ..., argument: value, ...}`` with a kind of ``BIASES``.
-
-    Raises:
-        ValueError: There is no such bias, or it does not take such arguments.
+    """The bias that ``{"kind": ..., argument: value, ...}`` describes, or the bias itself.
 
     Example:
         >>> make_bias({"kind": "blind", "modalities": ["audio"]})
@@ -200,11 +180,7 @@ def make_bias(bias: Bias | Mapping[str, Any]) -> Bias:
 
 
 def perceived_through(task: Task, biases: tuple[Bias, ...]) -> Perception:
-    """What is perceived of answers to a task through some biases, the first one nearest to the truth.
-
-    Raises:
-        ValueError: A bias does not fit the task, or ``Blind`` is not the first.
-    """
+    """What is perceived of answers to a task through some biases, the first one nearest to the truth."""
 
     def truth(episodes: Episodes) -> Tensor:
         return true_utility(task, episodes).reward

@@ -59,10 +59,7 @@ def blind_perception(task: Task, missing: Collection[str]) -> Callable[[Episodes
 def _stripping(
     task: Task, unseen: Collection[str]
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """Leaves out the words about parts that are not perceived; None if the words are not known.
-
-    Only so is an invented fact that is not seen no fault, and does not decide which object is meant.
-    """
+    """Leaves out the words about parts that are not perceived; None if the words are not known."""
     if not isinstance(task, Caption) or not isinstance(task.grader, CaptionGrader):
         return None
     grader = task.grader
@@ -79,13 +76,10 @@ def _stripping(
 
 
 def guessing(task: Task, missing: Collection[str]) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Turns true answers into those given without some modalities; None where nothing is missed.
+    """Maps true answers, with a hash for each, (n,) int64, to those given without some modalities.
 
-    On scenes the words of what is not perceived are left out. Who perceives no noun, or has nothing but what
-    is missing to answer from, answers at random.
-
-    Returns:
-        Maps answers as ``Task.oracle`` gives them, and a hash for each, (n,) int64, to such answers.
+    None where nothing is missed. On scenes the words of what is not perceived are left out. Without nouns, or
+    without anything else to answer from, the answer is random.
     """
     unseen = unseen_parts(task, missing)
     if not unseen:

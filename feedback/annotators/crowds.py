@@ -33,16 +33,15 @@ def make_pool(
     of several good ones are spread evenly over 5 to 25 %, unless they are given.
 
     Args:
-        spec: Numbers and kinds of ``ANNOTATORS``, as in "7 good, 4 coin, 1 adversary"; one kind, for one
-            annotator; the path of a JSON file; or what such a file holds: ``{"members": [{"kind": "good",
-            "count": 7, ...}, ...], "votes": 1, "seed": 0}``, where further entries of a member are arguments
-            of ``SimulatedAnnotator``.
+        spec: Numbers and kinds of ``ANNOTATORS``, as in "7 good, 4 coin, 1 adversary"; one kind; the path of
+            a JSON file; or its content: ``{"members": [{"kind": "good", "count": 7, ...}, ...], "votes": 1,
+            "seed": 0}``, where further entries of a member are arguments of ``SimulatedAnnotator``.
         task: The task whose answers are judged.
         votes: How many distinct members are asked about each pair; None: as specified, or 1.
         seed: Decides all draws of the pool and its members; None: as specified, or 0.
 
     Raises:
-        ValueError: The specification is not understood; the sentence names the file, if it is one.
+        ValueError: The specification is wrong; the message names the file, if it is one.
 
     Example:
         >>> from mm_envs.tasks import make_task

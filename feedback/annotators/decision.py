@@ -17,33 +17,27 @@ _SAME = 1e-6
 
 @dataclass(frozen=True)
 class Decision:
-    """How a person decides between two answers; thresholds are counted in standard deviations of utility.
+    """The decision between two answers; thresholds are counted in standard deviations of utility.
 
     With d the difference of the perceived utilities, s ``Task.utility_deviation`` and sqrt(2) s the standard
-    deviation of the difference of two independent answers, in this order (that of Lee et al., "B-Pref",
-    2021):
+    deviation of the difference of two independent answers, in this order (Lee et al., "B-Pref", 2021):
 
     1. skip: neither answer is worth more than ``skip`` s.
     2. equal: ``|d| < equal s``, without myopia. A tie is a choice of its own.
     3. label: the answer displayed first with probability sigmoid(rationality d / (sqrt(2) s) + position), d
        with myopia (Luce, 1959; Bradley and Terry, 1952).
-    4. mistake: the choice is turned round with probability ``mistakes``.
-
-    What was found equal stays a tie, what was skipped is skipped, mistake or not.
+    4. mistake: the choice of an answer is turned round with probability ``mistakes``.
 
     Args:
-        rationality: Log odds per standard deviation of utility differences: 0 (flips coins) to infinity
-            (always chooses the answer that seems better; what seems exactly equal is a tie unless there is a
-            position bias).
+        rationality: Log odds per standard deviation of utility differences: 0 flips coins, infinity always
+            chooses the answer that seems better; what seems exactly equal is a tie unless there is a position
+            bias.
         mistakes: In [0, 1]; above 0.5 is an adversary.
         skip: At least 0; 0 skips nothing.
         equal: At least 0; 0 finds nothing equal.
         position: Log odds in favour of the answer that is displayed first.
-        fatigue: After how many labels half of the attention is gone; infinity never tires. Without attention
-            half of the choices are turned round.
-
-    Raises:
-        ValueError: An argument is out of its range.
+        fatigue: After how many labels half of the attention is gone. Without attention half of the choices
+            are turned round.
 
     Example:
         >>> differences = torch.tensor([0.0, 1.0]) * 2**0.5
@@ -81,8 +75,8 @@ class Decision:
 
         Args:
             worth: The perceived utility of the better answer, (n,) float32.
-            gap: How much better the first one is, without myopia, (n,) float32.
-            logit: The same with myopia.
+            gap: The lead of the first one without myopia, (n,) float32.
+            logit: The lead with myopia.
             hashes: A hash for each pair, the same in either order, (n,) int64.
             sign: 1 or -1, the other one when the answers change places, (n,) float32.
             label: How many labels were given before, (n,) int64; None for 0.
@@ -106,11 +100,9 @@ class Decision:
         return choice
 
     def order(self, seen: Tensor, noise: Tensor) -> Tensor:
-        """Places in the order of preference, best first, (n, K) int64.
+        """Positions in the order of preference, best first, (n, K) int64.
 
-        Args:
-            seen: Perceived utilities in standard deviations, (n, K) float32.
-            noise: What is added to them, in log odds, (n, K) float32.
+        ``seen`` are utilities in standard deviations, ``noise`` is added in log odds, (n, K) float32 each.
         """
         if not isinf(self.rationality):
             return (self.sharpness * seen + noise).argsort(dim=1, descending=True, stable=True)
@@ -120,10 +112,10 @@ class Decision:
         return drawn.gather(1, grades.argsort(dim=1, descending=True, stable=True))
 
     def probability(self, logit: Tensor, label: Tensor | None = None) -> Tensor:
-        """How likely the answer displayed first is chosen where there is neither skip nor tie, (n,) float32.
+        """The probability that the answer displayed first is chosen, if one is, (n,) float32.
 
         Args:
-            logit: How much better it seems, in standard deviations of utility, (n,) float32.
+            logit: Its lead in standard deviations of utility, (n,) float32.
             label: How many labels were given before, (n,) int64; None for 0.
         """
         if isinf(self.rationality):

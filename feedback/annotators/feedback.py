@@ -21,19 +21,14 @@ class AnnotatorFeedback:
     probability ``mistakes``), s the task's standard deviation of utility, b the rationality and G a standard
     Gumbel draw of mean 0.5772. The reward is ``offset + gain * p``. The better of two answers gets the higher
     rating with probability sigmoid(b (u1 - u2) / s): the Boltzmann-rational choice (Luce, 1959; Bradley and
-    Terry, 1952), with the rationality per standard deviation of utility, so that it means the same on every
-    task. All noise is drawn from the key of the episode and the seed: it does not depend on the batch, and
-    the same episode gets the same rating again.
+    Terry, 1952). All noise is drawn from the key of the episode and the seed, whatever the batch.
 
     Args:
         task: The task whose answers are rated.
         rationality: b, per standard deviation of utility; infinity for no noise.
         mistakes: How often a good answer is taken for a bad one, in [0, 0.5].
         scale: The standard deviation of ``log2(gain)`` and of ``offset`` among annotators.
-        seed: Which annotator it is: decides gain, offset and noise.
-
-    Raises:
-        ValueError: An argument is out of its range.
+        seed: Decides gain, offset and noise.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -70,11 +65,7 @@ class AnnotatorFeedback:
         self._stream = purpose(f"rater {seed} noise")
 
     def score(self, episodes: Episodes) -> Judgement:
-        """Rates each episode.
-
-        Raises:
-            ValueError: The episodes carry no key, from which the noise is drawn, or no truth.
-        """
+        """Rates each episode; a ValueError without the key, from which the noise is drawn, or the truth."""
         if episodes.key is None:
             raise ValueError("these episodes carry no key: a simulated annotator draws its noise from it")
         truth = true_utility(self._task, episodes)

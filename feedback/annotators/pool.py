@@ -1,4 +1,4 @@
-"""Many annotators, of whom a few are asked each question."""
+"""Pools of annotators, of whom a few are asked each question."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feedback.annotators.annotator import Comparer
-from feedback.annotators.draws import pair_hashes
+from feedback.annotators.annotator import Comparer, pair_hashes
 from feedback.annotators.simulated import SimulatedAnnotator
 from feedback.preferences import FIRST, SECOND
 from mm_envs.episodes import Episodes
@@ -23,15 +22,14 @@ _SWAPPED = (SECOND, FIRST, 2, 3)
 
 @dataclass(frozen=True)
 class PoolComparison:
-    """Choices of a pool on n pairs, ``votes`` each.
+    """Choices of a pool on n pairs, ``votes`` each; all tensors are (n, votes).
 
     Attributes:
-        annotator: Who was asked, (n, votes) int64, places in ``AnnotatorPool.names``; distinct in each row.
-        choice: FIRST, SECOND, TIE or SKIP, (n, votes) int64. FIRST is the answer that was given first,
-            whichever was displayed first.
-        shown_first: Whether the answer that was given first was displayed first, (n, votes) bool.
-        latency: Seconds until the answer came, (n, votes) float32.
-        label: How many labels the annotator had given before, (n, votes) int64.
+        annotator: Who was asked, int64 positions in ``AnnotatorPool.names``; distinct in each row.
+        choice: FIRST (the answer given first, whichever was displayed first), SECOND, TIE or SKIP, int64.
+        shown_first: Whether the answer that was given first was displayed first, bool.
+        latency: Seconds until the answer came, float32.
+        label: How many labels the annotator had given before, int64.
     """
 
     annotator: Tensor
@@ -44,20 +42,17 @@ class PoolComparison:
 class AnnotatorPool:
     """A crowd: each question is put to some of its members, drawn anew for every pair of answers.
 
-    Who is asked and which answer is displayed first are drawn from the key of the episode, the two answers
-    and the seed; so the pool says the same whatever the batch, and of swapped pairs the mirror image. Only
-    fatigue depends on the order of the pairs, since the labels of each member are counted in that order.
+    Who is asked and what is displayed first are drawn from the key of the episode, the two answers and the
+    seed: the batch does not matter, and swapped pairs give the mirror image. Only fatigue depends on the
+    order of the pairs, in which the labels of each member are counted.
 
     Args:
-        members: Who belongs to it, with different names.
+        members: The annotators, with different names and seeds.
         votes: How many distinct members are asked about each pair.
         seed: Decides who is asked and what is displayed first.
 
     Attributes:
         names: The names of the members, in their order.
-
-    Raises:
-        ValueError: Nobody is there, two have the same name or seed, or there are more votes than members.
     """
 
     def __init__(self, members: Sequence[Comparer], votes: int = 1, seed: int = 0) -> None:
@@ -125,18 +120,14 @@ class AnnotatorPool:
     def skill(self, task: Task, first: Episodes, second: Episodes, label: int = 0) -> Tensor:
         """How likely each member is to be right, on average over some pairs, (members,) float64.
 
-        Right is to choose the answer of higher true utility. Pairs of equal utility have no right choice and
-        are left out; ties and skips of a member are left out, too (a member with nothing
-        else has skill NaN). Either answer is displayed first equally often.
+        Right is the answer of higher true utility. Pairs of equal utility, ties and skips are left out (nan
+        for a member with nothing else). Either answer is displayed first equally often.
 
         Args:
-            task: Says what is true.
+            task: Gives the true utility.
             first: n answers, with reference and key.
             second: Other answers to the same questions.
             label: How many labels each member has given before.
-
-        Raises:
-            ValueError: No two answers differ in utility.
         """
         better = true_utility(task, first).reward - true_utility(task, second).reward
         rows = torch.where(better != 0)[0]

@@ -1,4 +1,4 @@
-"""One simulated person, who can be asked in every way."""
+"""A simulated annotator, who can be asked in every way."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from feedback.annotators import writing
-from feedback.annotators.annotator import Comparison
+from feedback.annotators.annotator import Comparison, answer_hashes, pair_hashes
 from feedback.annotators.biases import Bias, Blind, Myopic, make_bias, perceived_through
 from feedback.annotators.blindness import guessing
 from feedback.annotators.decision import Decision
-from feedback.annotators.draws import answer_hashes, pair_hashes
 from feedback.annotators.writing import Remarks
 from mm_envs.episodes import Episodes, Judgement, Prompts
 from mm_envs.names import whole
@@ -30,29 +29,27 @@ _MAX_LEVELS = 1000
 class SimulatedAnnotator:
     """Simulated annotator: perceives the true utility with biases, and decides with noise.
 
-    Without further arguments it is the oracle; every argument adds one weakness. It can be asked for choices
-    (``compare``), ratings (``rate``; it is a ``Feedback``, too, so that it can be the reward of an
-    environment), approvals, rankings, corrections, demonstrations and critiques. All noise is drawn from the
-    key of the episode, the answers and the seed: it does not depend on the batch, and the same question gets
-    the same answer again. Two annotators with the same seed draw the same noise, whatever their traits.
+    Without further arguments it is the oracle; every argument adds one weakness. It gives choices
+    (``compare``), ratings (``rate``; it is a ``Feedback``, too), approvals, rankings, corrections,
+    demonstrations and critiques. All noise is drawn from the key of the episode, the answers and the seed,
+    whatever the batch: the same question gets the same answer again, and two annotators of one seed draw the
+    same noise.
 
     Args:
         task: The task whose answers are judged.
-        name: Who it is, in records.
-        rationality: How well utilities are discerned, per standard deviation of utility differences; see
-            ``Decision``.
+        name: The annotator in records.
+        rationality: Log odds per standard deviation of utility differences; see ``Decision``.
         mistakes: How often a choice is turned round, in [0, 1].
         skip: Pairs of which neither answer is worth more standard deviations of utility are skipped.
         equal: Answers that are less standard deviations of utility apart are a tie.
         position: Log odds in favour of the answer that is displayed first.
         fatigue: After how many labels half of the attention is gone.
-        biases: What is between truth and perception, as biases or plain values, see ``make_bias``.
-        scale: How much the personal rating scale differs from utility: the standard deviation, among seeds,
-            of ``log2(gain)`` and of ``offset``.
+        biases: Between truth and perception, as biases or plain values, see ``make_bias``.
+        scale: The standard deviation, among seeds, of ``log2(gain)`` and of ``offset`` of the rating scale.
         levels: How many grades a rating has; 0 for any number.
         threshold: The perceived utility from which on an answer is approved.
         seconds: The median latency of an easy comparison; close ones take up to twice as long.
-        seed: Which person it is: decides all draws.
+        seed: Decides all draws.
 
     Raises:
         ValueError: An argument is out of its range, or a bias does not fit the task.
@@ -120,21 +117,18 @@ class SimulatedAnnotator:
         self._far = self._near if far == self.biases else perceived_through(task, far)
 
     def perceive(self, episodes: Episodes) -> Tensor:
-        """The utility of answers as this person perceives it, without noise, (n,) float32."""
+        """The utility of answers as this annotator perceives it, without noise, (n,) float32."""
         return self._near(episodes)
 
     # Two answers ------------------------------------------------------------------------------------------
 
     def compare(self, first: Episodes, second: Episodes, label: Tensor | None = None) -> Comparison:
-        """Says which of two answers to the same question is better.
+        """Chooses the better of two answers to the same question.
 
         Args:
             first: The answers that are displayed first, n episodes with reference and key.
             second: The answers that are displayed second.
             label: How many labels were given before each one, (n,) int64; None for 0.
-
-        Raises:
-            ValueError: The episodes carry no key or no truth, or there are not as many second as first.
         """
         hashes, sign = pair_hashes(first, second, self._purpose("compare"))
         s = self.task.utility_deviation
@@ -161,16 +155,12 @@ class SimulatedAnnotator:
     # One answer -------------------------------------------------------------------------------------------
 
     def rate(self, episodes: Episodes, label: Tensor | None = None) -> Tensor:
-        """Ratings in [0, 1], (n,) float32: 0 is the worst of the person's scale and 1 its best.
+        """Ratings in [0, 1], (n,) float32, of n episodes with reference and key.
 
         The rating is ``offset + gain * p``, within 0 to 1 and rounded to the grades of the scale, with
         p = u + (s / b) (G - 0.5772), where u is the perceived utility (1 - u by mistake), s the standard
         deviation of utility differences, b the rationality and G a standard Gumbel draw. Before they are cut
         and rounded, two ratings order two answers as a Boltzmann-rational choice does.
-
-        Args:
-            episodes: n episodes with reference and key.
-            label: How many labels were given before each one, (n,) int64; None for 0.
         """
         hashes, seen = answer_hashes(episodes, self._purpose("rate")), self._near(episodes)
         seen = torch.where(uniform(hashes) < self.decision.mistaken(label, hashes), 1 - seen, seen)
@@ -198,23 +188,17 @@ class SimulatedAnnotator:
     # Several answers --------------------------------------------------------------------------------------
 
     def rank(self, answers: Sequence[Episodes], label: Tensor | None = None) -> Tensor:
-        """Orders K answers to the same question.
+        """Orders K answers to the same question: their positions, best first, (n, K) int64.
 
         The order follows Plackett and Luce with weights exp(b u / s), s the standard deviation of utility
-        differences: sorting u b / s plus standard Gumbel draws, one an answer, gives exactly that
-        distribution. A mistake turns the order round; the position bias falls evenly from the answer that is
-        displayed first to the one displayed last, where it is 0. Without noise, answers that seem equal come
-        in an order that is drawn, and the bias acts on them alone, as in a comparison.
+        differences: u b / s plus standard Gumbel draws are sorted. A mistake turns the order round; the
+        position bias falls evenly from the answer that is displayed first to 0 for the last. Without noise,
+        answers that seem equal come in an order that is drawn, and the bias acts on them alone, as in a
+        comparison.
 
         Args:
             answers: K times n episodes with reference and key, in the order in which they are displayed.
             label: How many labels were given before each one, (n,) int64; None for 0.
-
-        Returns:
-            Places in ``answers``, best first, (n, K) int64.
-
-        Raises:
-            ValueError: There is nothing to be ordered.
         """
         if len(answers) < 2:
             raise ValueError(f"{len(answers)} answers cannot be ranked: give at least 2")
@@ -230,13 +214,10 @@ class SimulatedAnnotator:
     # Answers of one's own ---------------------------------------------------------------------------------
 
     def correct(self, episodes: Episodes, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The answers as they should be: the reference with the fewest words changed that seems better.
+        """Corrected answers and lengths: the reference with the fewest words changed that seems better.
 
         An answer than which no reference seems better stays as it is; so does one that is overlooked by
-        mistake, or by a member that flips coins.
-
-        Returns:
-            Responses and lengths, as ``Episodes`` holds them.
+        mistake, or by an annotator that flips coins.
         """
         hashes = answer_hashes(episodes, self._purpose("guess"))
         better, length = writing.nearest_better(
@@ -247,12 +228,9 @@ class SimulatedAnnotator:
         return kept.response, kept.response_length
 
     def demonstrate(self, prompts: Prompts, label: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The person's own answers: the oracle's, by mistake with one word, or the choice, exchanged.
+        """Answers and lengths: the oracle's, by mistake with one word, or the choice, exchanged.
 
-        Who lacks a sense leaves out what only that one tells, or guesses if nothing is left.
-
-        Returns:
-            Responses and lengths, as ``Episodes`` holds them.
+        What only a missing modality carries is left out; the answer is a guess if nothing is left.
         """
         kind = self.task.answer
         best = prompts.answered(*kind.close(self.task.oracle(prompts.reference)))
@@ -266,12 +244,9 @@ class SimulatedAnnotator:
     def critique(self, episodes: Episodes, label: Tensor | None = None) -> Remarks:
         """Names the word of each answer whose loss would change its perceived utility most.
 
-        Of words w, one is chosen with probability proportional to exp(b |d_w| / s), where d_w is what leaving
-        out the word changes and s the standard deviation of utility differences. It is bad where the answer
-        is better without it; a mistake turns the verdict.
-
-        Raises:
-            ValueError: The answers are not words.
+        Word w is chosen with probability proportional to exp(b |d_w| / s), where d_w is the change by leaving
+        it out and s the standard deviation of utility differences. It is bad where the answer is better
+        without it; a mistake turns the verdict.
         """
         hashes = answer_hashes(episodes, self._purpose("critique"))
         sharp = self.decision.sharpness / self.task.utility_deviation

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.annotators.simulated import SimulatedAnnotator
-from mm_envs.names import keywords, one_of, refuse_unknown
+from mm_envs.names import check_one_of, keywords, refuse_unknown
 from mm_envs.tasks.task import Task
 
 TEACHERS: dict[str, Mapping[str, Any]] = {
@@ -37,23 +37,14 @@ ANNOTATORS: dict[str, Mapping[str, Any]] = {**TEACHERS, **CHARACTERS}
 
 
 def make_annotator(kind: str, task: Task, /, **arguments: Any) -> SimulatedAnnotator:
-    """The annotator of a name of ``ANNOTATORS``.
-
-    Args:
-        kind: Whose traits it has.
-        task: The task whose answers are judged.
-        arguments: Other arguments of ``SimulatedAnnotator``; they win over those of the table.
-
-    Raises:
-        ValueError: The name or an argument is unknown, or a value is out of its range.
+    """The annotator of a name of ``ANNOTATORS``; ``arguments`` win over those of the table.
 
     Example:
         >>> from mm_envs.tasks import make_task
         >>> make_annotator("mistake", make_task("classify", dataset="digits")).decision.mistakes
         0.1
     """
-    if kind not in ANNOTATORS:
-        raise ValueError(one_of("annotator", kind, ANNOTATORS))
+    check_one_of("annotator", kind, ANNOTATORS)
     known = [name for name in keywords(SimulatedAnnotator)[0] if name != "task"]
     refuse_unknown(f"annotator {kind!r}", arguments, known)
     return SimulatedAnnotator(task, **{"name": kind, **ANNOTATORS[kind], **arguments})

@@ -26,7 +26,7 @@ class Remarks:
         stop: The first word behind it, (n,) int64.
         good: Whether the part is good, (n,) bool.
         without: The answers without the part, (n, L) int64.
-        length: How many words they have, (n,) int64.
+        length: Their number of words, (n,) int64.
     """
 
     start: Tensor
@@ -42,13 +42,8 @@ def nearest_better(
     """The reference that seems better than the answer with the fewest words changed; else the answer itself.
 
     Words are changed, left out or put in, each counting 1 (Levenshtein, 1966); the first reference wins a
-    draw. Where the answer is not words, the oracle's answer if it seems better.
-
-    Args:
-        task: What is asked.
-        episodes: n answers, with reference.
-        perceive: Perceives the utility of answers.
-        known: Makes of true answers what is known of them.
+    draw. Where the answer is not words, the oracle's answer if it seems better. ``known`` makes of true
+    answers what is known of them.
     """
     assert episodes.reference is not None
     kind, seen = task.answer, perceive(episodes)
@@ -67,11 +62,7 @@ def nearest_better(
 def remark(
     task: Task, episodes: Episodes, perceive: Perception, sharp: float, hashes: Tensor, turned: Tensor
 ) -> Remarks:
-    """Remarks on the word that matters most, see ``SimulatedAnnotator.critique``.
-
-    Raises:
-        ValueError: The answers are not words.
-    """
+    """Remarks on the word that matters most, see ``SimulatedAnnotator.critique``."""
     kind, seen, changes = task.answer, perceive(episodes), []
     response, length = episodes.response, episodes.response_length
 

@@ -61,14 +61,9 @@ def held(
 def open_query(
     connection: Connection, annotator: str, time: float, overlap: int, scope: Collection[str] | None
 ) -> str | None:
-    """The first query that an annotator may be asked; None for none.
+    """The first query of the scope (None: all) that an annotator may be asked; None for none.
 
-    Args:
-        connection: A transaction that writes.
-        annotator: The annotator.
-        time: Now.
-        overlap: How many annotators may hold or have labelled a query; 0 for any number.
-        scope: The queries to choose from; None for all.
+    ``overlap`` is how many annotators may hold or have labelled a query, 0 for any number.
     """
     query = select(_QUERIES.c.id).where(~_labelled(_QUERIES.c.id, annotator))
     if overlap:

@@ -16,19 +16,19 @@ from feedback.labelling.assignments import Assignment, held, lease, leases, open
 from feedback.preferences.items import Item
 from feedback.preferences.query import Query
 from feedback.preferences.records import KINDS, Pairwise, Record
-from feedback.store import Conflict, PreferenceStore, Receipt, schema
+from feedback.store import Conflict, PreferenceStore, schema
 from feedback.store.rows import described, form_of_row, stored
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far labelling is.
+    """The progress of labelling.
 
     Attributes:
-        queries: How many queries there are.
-        done: How many of them have as many labels as the overlap asks for; one, if it is 0.
-        leased: How many leases are held.
+        queries: The number of queries.
+        done: Those with as many labels as the overlap asks for; with one, if it is 0.
+        leased: The number of leases that are held.
         annotators: How many queries each annotator has labelled.
     """
 
@@ -43,7 +43,7 @@ class Labelling:
 
     Any number of processes may serve the same store: a query is never leased to more annotators than the
     overlap, and a label is on the disk when ``submit`` returns. A label that comes after its lease expired is
-    kept as well, so the overlap limits leases, not labels.
+    kept as well.
 
     Args:
         store: Where queries, leases and labels are kept.
@@ -85,11 +85,7 @@ class Labelling:
             store.submit((), items, self._scope.values())
 
     def next(self, annotator: str) -> Assignment | None:
-        """Leases the next query to an annotator: the one that they hold, else the first open one.
-
-        Returns:
-            None if there is nothing to ask this annotator now.
-        """
+        """Leases the next query to an annotator: the one they hold, else the first open one, else None."""
         with self._writing() as connection:
             now = self._clock()
             mine = held(connection, annotator, now, self._scope)
@@ -108,30 +104,15 @@ class Labelling:
 
         Raises:
             Conflict: The annotator has another label on the query: revise it.
-            ValueError: There is no such query, or the answer is none.
         """
         return self._store(annotator, query, answer, revise=False)
 
-    def submit_all(
-        self, records: Iterable[Record], queries: Iterable[Query] = (), items: Iterable[Item] = ()
-    ) -> Receipt:
-        """Stores labels of many annotators, with queries and items, all or none; no leases are needed."""
-        return self.store.submit(records, items, queries)
-
     def revise(self, annotator: str, query: str, **answer: Any) -> Record:
-        """Stores a new label that supersedes the earlier one of the annotator on the query.
-
-        Raises:
-            ValueError: The annotator has not labelled the query, or the answer is none.
-        """
+        """Stores a label that supersedes that of the annotator on the query; a ValueError without one."""
         return self._store(annotator, query, answer, revise=True)
 
     def undo(self, annotator: str) -> Assignment | None:
-        """Withdraws the newest label of an annotator and leases its query to them again.
-
-        Returns:
-            None if the annotator has no label.
-        """
+        """Withdraws the newest label of an annotator and leases its query again; None without a label."""
         with self._writing() as connection:
             table, known = schema.RECORDS, select(schema.QUERIES.c.id)
             mine = select(table).where(
@@ -199,8 +180,7 @@ class Labelling:
     def _store(self, annotator: str, query: str, answer: dict[str, Any], revise: bool) -> Record:
         with self._writing() as connection:
             asked, now = self._query(connection, query), self._clock()
-            if asked.asks not in KINDS:
-                raise ValueError(one_of("asks", asked.asks, KINDS))
+            check_one_of("asks", asked.asks, KINDS)
             new = KINDS[asked.asks](
                 query=query,
                 item=asked.item,

@@ -3,14 +3,8 @@
 from feedback.losses.likelihood import Likelihood, PairLikelihood
 from feedback.losses.pairs import (
     bradley_terry,
-    bradley_terry_with_margin,
     davidson,
     davidson_log_probabilities,
-    label_smoothing,
-    noise_mix,
-    pair_loss,
-    rao_kupper,
-    reliability,
 )
 from feedback.losses.rankings import boltzmann, plackett_luce
 from feedback.losses.ratings import approval, cumulative_logits, ordered_cuts
@@ -21,15 +15,9 @@ __all__ = [
     "approval",
     "boltzmann",
     "bradley_terry",
-    "bradley_terry_with_margin",
     "cumulative_logits",
     "davidson",
     "davidson_log_probabilities",
-    "label_smoothing",
-    "noise_mix",
     "ordered_cuts",
-    "pair_loss",
     "plackett_luce",
-    "rao_kupper",
-    "reliability",
 ]

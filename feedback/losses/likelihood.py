@@ -20,31 +20,26 @@ from feedback.preferences import (
     Rankings,
     Ratings,
 )
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 TIES = ("half_label", "rao_kupper", "davidson")
 
 
 class PairLikelihood(nn.Module):
-    """How likely the choices between two answers are, given the difference of their scores.
+    """The likelihood of choices between two answers, given the difference of their scores.
 
-    Whoever fits a reward model takes such an object, or a ``Likelihood``: both have ``loss``, and parameters
-    of their own that are learnt with the model. This one is Bradley-Terry or a loss made of it.
+    Like ``Likelihood`` it has ``loss`` and parameters that are learnt with the reward model.
 
     Args:
         loss: "bradley_terry", "margin", "label_smoothing" or "noise_mix".
         amount: The margin, epsilon or eta of that loss.
-        ties: "half_label" (target 0.5), or "rao_kupper" or "davidson", whose width or strength of ties is
-            learnt; these two go with "bradley_terry".
-
-    Raises:
-        ValueError: There is no such loss, or it does not go with those ties.
+        ties: "half_label" (target 0.5); with "bradley_terry" also "rao_kupper" or "davidson", whose width or
+            strength of ties is learnt.
     """
 
     def __init__(self, loss: str = "bradley_terry", amount: float = 0.1, ties: str = "half_label") -> None:
         super().__init__()
-        if ties not in TIES:
-            raise ValueError(one_of("ties", ties, TIES))
+        check_one_of("ties", ties, TIES)
         if ties != "half_label" and loss != "bradley_terry":
             raise ValueError(f"ties={ties!r} goes with loss='bradley_terry', not with {loss!r}")
         pair_loss(loss, torch.zeros(1), torch.ones(1), amount)
@@ -53,12 +48,7 @@ class PairLikelihood(nn.Module):
         self.tie = nn.Parameter(torch.zeros(())) if ties != "half_label" else None
 
     def forward(self, difference: Tensor, pairs: Pairs) -> Tensor:
-        """Minus the log-likelihood of each pair, (n,) float; 0 for a SKIP.
-
-        Args:
-            difference: The score of the first minus that of the second, (n,) float.
-            pairs: The labels.
-        """
+        """Minus the log-likelihood of each pair, (n,) float, given differences of scores; 0 for a SKIP."""
         if self.tie is not None:
             if self.ties == "rao_kupper":
                 return rao_kupper(difference, pairs.choice, self.tie.exp())
@@ -71,12 +61,7 @@ class PairLikelihood(nn.Module):
         return torch.zeros(())
 
     def loss(self, scores: Tensor, labelled: Labelled) -> Tensor:
-        """The mean over the pairs that were not skipped, and its share of the priors.
-
-        Args:
-            scores: The score of each answer, (a,) float.
-            labelled: Labels among which there are pairs.
-        """
+        """The mean over the pairs that were not skipped, given scores of answers, (a,), plus the penalty."""
         pairs = labelled.pairs
         each = self(scores[pairs.first] - scores[pairs.second], pairs)
         mean: Tensor = each.sum() / (pairs.choice != SKIP).sum().clamp(min=1)
@@ -90,18 +75,15 @@ class Likelihood(nn.Module):
     P(c) = e^(b r(c)) / sum over C of e^(b r): pairs and rankings choose among answers, a correction between
     the answer before and after, a demonstration among the possible answers, a critique between the
     answer with the part and without it. Ratings and approvals place a score between cut-points. Cut-points,
-    threshold, strength of ties, the rationality of each kind (pairs and rankings have 1, which fixes the
-    scale of the scores) and personal scales are parameters of this module, learnt together with the scores.
+    threshold, strength of ties, the rationality b of each kind (1 for pairs and rankings) and personal scales
+    are parameters, learnt together with the scores.
 
     Args:
-        pairs: The likelihood of pairs; Bradley-Terry unless given.
-        levels: How many levels the scale of ratings has, at least 2; ratings are rounded to the nearest.
-        annotators: How many annotators have a scale of their own: w sees e^(g_w) r + o_w when rating and
-            approving; g and o have standard normal priors. 0: all share one scale.
-        labels: How many labels there are in all, by which the priors are divided.
-
-    Raises:
-        ValueError: ``levels`` is below 2.
+        pairs: The likelihood of pairs; Bradley-Terry by default.
+        levels: Levels of the scale of ratings, at least 2; ratings are rounded to the nearest.
+        annotators: How many have a scale of their own: w sees e^(g_w) r + o_w when rating and approving, g
+            and o with standard normal priors. 0: all share one scale.
+        labels: The number of all labels, by which the priors are divided.
     """
 
     def __init__(
@@ -125,15 +107,7 @@ class Likelihood(nn.Module):
         return ordered_cuts(self.first_cut, self.log_widths)
 
     def forward(self, scores: Tensor, labels: Labels) -> Tensor:
-        """Minus the log-likelihood of each label of one kind, (n,) float.
-
-        Args:
-            scores: The score of each answer, (a,) float.
-            labels: The labels.
-
-        Raises:
-            TypeError: It is no kind of label that is known here.
-        """
+        """Minus the log-likelihood of each label of one kind, (n,) float, given scores of answers, (a,)."""
         if isinstance(labels, Pairs):
             each: Tensor = self.pairs(scores[labels.first] - scores[labels.second], labels)
             return each
@@ -171,12 +145,7 @@ class Likelihood(nn.Module):
         return self.pairs.penalty() + scales / self.labels
 
     def loss(self, scores: Tensor, labelled: Labelled) -> Tensor:
-        """The mean over all labels, skipped pairs left out, and its share of the priors.
-
-        Args:
-            scores: The score of each answer, (a,) float.
-            labelled: Labels of any kinds.
-        """
+        """The mean over all labels but skips, given scores of answers, (a,), plus the penalty."""
         total, count = scores.new_zeros(()), scores.new_zeros(())
         for labels in labelled.labels:
             total = total + self(scores, labels).sum()

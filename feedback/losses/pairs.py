@@ -1,7 +1,8 @@
-"""Losses of pairs: minus the logarithm of how likely it was that an annotator chose as they did.
+"""Losses of pairs: minus the log-likelihood of each choice, (n,) float, finite with finite gradients.
 
-All work on the difference of two scores, d = r1 - r2, and stay finite with finite gradients whatever its
-size: probabilities are never formed, only their logarithms. None is averaged: one number a pair.
+Arguments, where they occur: ``difference`` is d = r1 - r2, the score of the first answer minus that of the
+second, (n,) float; ``target`` is p, the certainty that the first is better, (n,) float in [0, 1]; ``choice``
+is FIRST, SECOND, TIE or SKIP, (n,) int64, and a SKIP costs 0.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from feedback.preferences import FIRST, SECOND, SKIP
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 
 def bradley_terry(difference: Tensor, target: Tensor) -> Tensor:
@@ -21,10 +22,6 @@ def bradley_terry(difference: Tensor, target: Tensor) -> Tensor:
 
     A tie as the target 0.5 is the "half label" of B-Pref (Lee et al., 2021, arXiv:2111.03026): it draws the
     two scores together but gives ties no probability of their own; ``rao_kupper`` and ``davidson`` do.
-
-    Args:
-        difference: d = r1 - r2, (n,) float.
-        target: p, how sure it is that the first is better, (n,) float in [0, 1].
 
     Example:
         >>> bradley_terry(torch.tensor([0.0, 1e4]), torch.tensor([0.5, 1.0]))
@@ -34,13 +31,9 @@ def bradley_terry(difference: Tensor, target: Tensor) -> Tensor:
 
 
 def bradley_terry_with_margin(difference: Tensor, target: Tensor, margin: Tensor | float) -> Tensor:
-    """-[p log s(d - m) + (1 - p) log s(-d - m)]: the better answer has to lead by m (Touvron et al., 2023,
-    arXiv:2307.09288; the ``margin`` of TRL's ``RewardTrainer``).
+    """-[p log s(d - m) + (1 - p) log s(-d - m)]: the better answer has to lead by m >= 0, a number or (n,).
 
-    Args:
-        difference: d = r1 - r2, (n,) float.
-        target: p, (n,) float in [0, 1].
-        margin: m >= 0: one number, or (n,), such as the distance of two ratings.
+    Touvron et al., 2023, arXiv:2307.09288; the ``margin`` of TRL's ``RewardTrainer``.
 
     Example:
         >>> bradley_terry_with_margin(torch.tensor([2.0]), torch.tensor([1.0]), 2.0)
@@ -50,15 +43,9 @@ def bradley_terry_with_margin(difference: Tensor, target: Tensor, margin: Tensor
 
 
 def label_smoothing(difference: Tensor, target: Tensor, epsilon: float) -> Tensor:
-    """Bradley-Terry with the target (1 - e) p + e (1 - p): "conservative" (Mitchell, 2023, a note on DPO).
+    """Bradley-Terry with the target (1 - e) p + e (1 - p), e in [0, 0.5] (Mitchell, 2023, a note on DPO).
 
-    The gradient of a pair that the scores contradict grossly stays 1 - e: one wrong label pulls for ever. A
-    model of wrong labels is ``noise_mix``, which is another loss.
-
-    Args:
-        difference: d = r1 - r2, (n,) float.
-        target: p, (n,) float in [0, 1].
-        epsilon: e in [0, 0.5].
+    The gradient of a pair that the scores contradict grossly stays 1 - e; ``noise_mix`` lets it descend to 0.
 
     Raises:
         ValueError: ``epsilon`` is out of its range.
@@ -73,16 +60,10 @@ def label_smoothing(difference: Tensor, target: Tensor, epsilon: float) -> Tenso
 
 
 def noise_mix(difference: Tensor, target: Tensor, eta: float) -> Tensor:
-    """-[p log P(d) + (1 - p) log P(-d)], P(d) = eta / 2 + (1 - eta) s(d).
+    """-[p log P(d) + (1 - p) log P(-d)], P(d) = eta / 2 + (1 - eta) s(d), eta in [0, 1).
 
     With probability eta the annotator flips a coin (Christiano et al., 2017, arXiv:1706.03741, section 2.2.3,
-    with eta = 0.1; ``noise_prob`` of imitation's ``PreferenceModel``). The gradient of a pair that the scores
-    contradict grossly descends to 0 again: it was the coin.
-
-    Args:
-        difference: d = r1 - r2, (n,) float.
-        target: p, (n,) float in [0, 1].
-        eta: How often the coin decides, in [0, 1).
+    with eta = 0.1; ``noise_prob`` of imitation's ``PreferenceModel``).
 
     Raises:
         ValueError: ``eta`` is out of its range.
@@ -102,15 +83,11 @@ def noise_mix(difference: Tensor, target: Tensor, eta: float) -> Tensor:
 
 
 def reliability(difference: Tensor, target: Tensor, logit: Tensor) -> Tensor:
-    """-[p log P(d) + (1 - p) log P(-d)], P(d) = e s(d) + (1 - e) s(-d), e = s(logit).
+    """-[p log P(d) + (1 - p) log P(-d)], P(d) = e s(d) + (1 - e) s(-d), e = s(logit), logit (n,) float.
 
-    With probability 1 - e an annotator says the opposite of what they see (Chen et al., 2013, "Pairwise
-    ranking aggregation in a crowdsourced setting", WSDM). e = 1 is Bradley-Terry, 1/2 a coin, 0 an adversary.
-
-    Args:
-        difference: d = r1 - r2, (n,) float.
-        target: p, (n,) float in [0, 1].
-        logit: The logit of e, (n,) float.
+    With probability 1 - e an annotator labels the opposite of what they perceive (Chen et al., 2013,
+    "Pairwise ranking aggregation in a crowdsourced setting", WSDM). e = 1 is Bradley-Terry, 1/2 a coin, 0 an
+    adversary.
 
     Example:
         >>> reliability(torch.tensor([1e4, -1e4]), torch.tensor([1.0, 1.0]), torch.tensor([0.0, -1e4]))
@@ -126,13 +103,8 @@ def reliability(difference: Tensor, target: Tensor, logit: Tensor) -> Tensor:
 def rao_kupper(difference: Tensor, choice: Tensor, width: Tensor | float) -> Tensor:
     """Ties are scores too close to tell apart (Rao and Kupper, 1967).
 
-    P(first) = s(d - w), P(second) = s(-d - w), P(tie) = 1 - both, which is
-    (e^(2w) - 1) s(d - w) s(-d - w). w = log theta of the paper.
-
-    Args:
-        difference: d = r1 - r2, (n,) float.
-        choice: FIRST, SECOND or TIE, (n,) int64; a SKIP says nothing and costs 0.
-        width: w > 0, one number or (n,).
+    P(first) = s(d - w), P(second) = s(-d - w), P(tie) = 1 - both, which is (e^(2w) - 1) s(d - w) s(-d - w).
+    The width w = log theta of the paper is above 0, a number or (n,).
 
     Example:
         >>> torch.exp(-rao_kupper(torch.zeros(3), torch.arange(3), 1.0))
@@ -147,12 +119,8 @@ def rao_kupper(difference: Tensor, choice: Tensor, width: Tensor | float) -> Ten
 def davidson(difference: Tensor, choice: Tensor, log_nu: Tensor | float) -> Tensor:
     """Ties have a strength of their own, the geometric mean of both times nu (Davidson, 1970).
 
-    P(tie) : P(first) : P(second) = nu sqrt(e^r1 e^r2) : e^r1 : e^r2. Without ties it is Bradley-Terry.
-
-    Args:
-        difference: d = r1 - r2, (n,) float.
-        choice: FIRST, SECOND or TIE, (n,) int64; a SKIP says nothing and costs 0.
-        log_nu: The logarithm of nu, one number or (n,).
+    P(tie) : P(first) : P(second) = nu sqrt(e^r1 e^r2) : e^r1 : e^r2; log nu is a number or (n,). Without ties
+    it is Bradley-Terry.
 
     Example:
         >>> torch.exp(-davidson(torch.zeros(3), torch.arange(3), 0.0))
@@ -179,15 +147,11 @@ PAIR_LOSSES = {
 def pair_loss(name: str, difference: Tensor, target: Tensor, amount: float) -> Tensor:
     """A loss of pairs by its name; ``amount`` is its margin, epsilon or eta.
 
-    Raises:
-        ValueError: There is no such loss.
-
     Example:
         >>> pair_loss("noise_mix", torch.tensor([0.0]), torch.tensor([1.0]), 0.1)
         tensor([0.6931])
     """
-    if name not in PAIR_LOSSES:
-        raise ValueError(one_of("loss", name, PAIR_LOSSES))
+    check_one_of("loss", name, PAIR_LOSSES)
     loss = PAIR_LOSSES[name]
     return bradley_terry(difference, target) if loss is None else loss(difference, target, amount)
 

@@ -33,12 +33,12 @@ def boltzmann(chosen: Tensor, others: Tensor, there: Tensor, rationality: Tensor
     """-log [e^(b r(chosen)) / sum over what could be chosen of e^(b r)] (Luce, 1959).
 
     A demonstration is such a choice among the answers that could have been given (Jeon, Milli and Dragan,
-    2020, "Reward-rational (implicit) choice", arXiv:2002.04833). Among nothing else it says nothing: 0.
+    2020, arXiv:2002.04833). Among nothing else it costs 0.
 
     Args:
         chosen: The scores of what was chosen, (n,) float.
         others: The scores of what could have been, (n, K) float.
-        there: Which of the others there are, (n, K) bool.
+        there: Which of the others exist, (n, K) bool.
         rationality: b > 0.
 
     Example:

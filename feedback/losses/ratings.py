@@ -10,14 +10,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pa
 def cumulative_logits(score: Tensor, level: Tensor, cuts: Tensor) -> Tensor:
     """-log P(level k), where P(level <= k) = s(c_k - r) with ordered cut-points c (McCullagh, 1980).
 
-    A rating is the score plus logistic noise; the cut-points divide the line into the levels of the scale.
-    The chance of a level between two cuts is s(c_k - r) - s(c_(k-1) - r), which is the product
-    s(c_k - r) s(r - c_(k-1)) (1 - e^(c_(k-1) - c_k)): its logarithm needs no difference of near numbers.
+    The chance of a level between two cuts is computed as the product s(c_k - r) s(r - c_(k-1))
+    (1 - e^(c_(k-1) - c_k)): its logarithm needs no difference of near numbers.
 
     Args:
         score: r, (n,) float.
         level: k, (n,) int64 in 0 .. K - 1, 0 the worst.
-        cuts: Ascending, (K - 1,) float, or (n, K - 1) where each label has its own.
+        cuts: Ascending, (K - 1,) float, or (n, K - 1).
 
     Example:
         >>> cuts = torch.tensor([-1.0, 1.0])
@@ -42,11 +41,7 @@ def cumulative_logits(score: Tensor, level: Tensor, cuts: Tensor) -> Tensor:
 
 
 def ordered_cuts(first: Tensor, log_widths: Tensor) -> Tensor:
-    """Ascending cut-points from free parameters: the first, and the logarithms of the widths between them.
-
-    Args:
-        first: () float.
-        log_widths: (K - 2,) float.
+    """Ascending cut-points: the first, () float, and then the logarithms of the widths between, (K - 2,).
 
     Example:
         >>> ordered_cuts(torch.tensor(-1.0), torch.zeros(2))
@@ -56,12 +51,7 @@ def ordered_cuts(first: Tensor, log_widths: Tensor) -> Tensor:
 
 
 def approval(score: Tensor, approved: Tensor, threshold: Tensor | float) -> Tensor:
-    """-log s(r - t) of what was approved, -log s(t - r) of what was not: cross-entropy with a threshold.
-
-    Args:
-        score: r, (n,) float.
-        approved: (n,) bool.
-        threshold: t, one number or (n,).
+    """-log s(r - t) for approved answers, -log s(t - r) for others; the threshold t is a number or (n,).
 
     Example:
         >>> approval(torch.tensor([0.0, 1e4]), torch.tensor([True, False]), 0.0)

@@ -18,7 +18,7 @@ from feedback.preferences.batches import (
 )
 from feedback.preferences.bulk import pairwise_records, ticket_items
 from feedback.preferences.items import Item
-from feedback.preferences.jsonl import Header, Imported, read_jsonl, write_jsonl
+from feedback.preferences.jsonl import Header, read_jsonl, write_jsonl
 from feedback.preferences.query import Query, query_id
 from feedback.preferences.records import (
     CHOICES,
@@ -54,7 +54,6 @@ __all__ = [
     "Demonstration",
     "Demonstrations",
     "Header",
-    "Imported",
     "Item",
     "Labelled",
     "Labels",

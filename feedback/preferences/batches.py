@@ -1,7 +1,7 @@
-"""Feedback as tensors: a table of answers, and labels that name rows of it.
+"""Feedback as tensors: a table of answers, and labels that index its rows.
 
-Every label refers to answers by their row, whatever its kind. So an answer is scored once however many labels
-speak of it, a context is encoded once for all its answers, and mixed labels train one model.
+So an answer is scored once however many labels there are on it, a context is encoded once for all its
+answers, and mixed labels train one model.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Answers(Batch):
     """Answers to m contexts.
 
     Attributes:
-        contexts: What was asked, by observation key; each tensor has leading dimension m.
+        contexts: By observation key; each tensor has leading dimension m.
         context: The context of each answer, (a,) int64, a row of ``contexts``.
         response: The answers, (a, ...), as ``Episodes.response``.
-        length: How many words each answer has, (a,) int64; None for kinds without length.
+        length: The number of words of each answer, (a,) int64; None for kinds without length.
         turns: What was heard between the turns of each answer, (a, ...) by key; None without a conversation.
     """
 
@@ -72,11 +72,7 @@ class Answers(Batch):
 
 @dataclass(frozen=True)
 class Labels(Batch):
-    """n labels; subclasses say what they label.
-
-    Attributes:
-        annotator: Who gave each label, (n,) int64, a place in ``Labelled.annotators``.
-    """
+    """n labels; ``annotator`` holds positions in ``Labelled.annotators``, (n,) int64."""
 
     rows: ClassVar[tuple[str, ...]]
     """The fields that hold rows of the answers, the first answer first."""
@@ -92,7 +88,7 @@ class Labels(Batch):
 
 @dataclass(frozen=True)
 class Pairs(Labels):
-    """Which of two answers is better.
+    """The better of two answers.
 
     Attributes:
         first: A row of the answers, (n,) int64.
@@ -100,7 +96,7 @@ class Pairs(Labels):
         choice: FIRST, SECOND, TIE or SKIP, (n,) int64.
         shown_first: Whether ``first`` was displayed first, (n,) bool.
         modalities: What carries the difference of the two answers, or what the annotator was shown, (n, M)
-            float shares; None where it is not known. Skill may differ between modalities.
+            float shares; None if unknown. Skill may differ between modalities.
     """
 
     rows: ClassVar[tuple[str, ...]] = ("first", "second")
@@ -118,11 +114,7 @@ class Pairs(Labels):
 
 @dataclass(frozen=True)
 class Rankings(Labels):
-    """All answers to a question in order.
-
-    Attributes:
-        order: Rows of the answers, best first, (n, K) int64; -1 beyond the end of a shorter ranking.
-    """
+    """Answers in order: rows, best first, (n, K) int64; -1 beyond the end of a shorter ranking."""
 
     rows: ClassVar[tuple[str, ...]] = ("order",)
     order: Tensor
@@ -130,12 +122,7 @@ class Rankings(Labels):
 
 @dataclass(frozen=True)
 class Ratings(Labels):
-    """One answer on a scale.
-
-    Attributes:
-        answer: A row of the answers, (n,) int64.
-        rating: (n,) float32 in [0, 1]: 0 is the worst of the annotator's scale, 1 its best.
-    """
+    """Answers, rows (n,) int64, on a scale, (n,) float32: 0 is the annotator's worst rating, 1 the best."""
 
     rows: ClassVar[tuple[str, ...]] = ("answer",)
     answer: Tensor
@@ -144,12 +131,7 @@ class Ratings(Labels):
 
 @dataclass(frozen=True)
 class Approvals(Labels):
-    """One answer, good enough or not.
-
-    Attributes:
-        answer: A row of the answers, (n,) int64.
-        approved: (n,) bool.
-    """
+    """Answers, rows (n,) int64, that are good enough or not, (n,) bool."""
 
     rows: ClassVar[tuple[str, ...]] = ("answer",)
     answer: Tensor
@@ -158,12 +140,7 @@ class Approvals(Labels):
 
 @dataclass(frozen=True)
 class Corrections(Labels):
-    """One answer, and how it should be.
-
-    Attributes:
-        answer: A row of the answers, (n,) int64.
-        corrected: The row of the answer as it should be, (n,) int64.
-    """
+    """Answers and corrected answers, rows (n,) int64 each."""
 
     rows: ClassVar[tuple[str, ...]] = ("answer", "corrected")
     answer: Tensor
@@ -172,12 +149,7 @@ class Corrections(Labels):
 
 @dataclass(frozen=True)
 class Demonstrations(Labels):
-    """An answer that was given, among others that could have been.
-
-    Attributes:
-        answer: A row of the answers, (n,) int64.
-        others: Rows of the answers, (n, K) int64; -1 beyond the end of a shorter list.
-    """
+    """Answers that were given, rows (n,) int64, and alternatives, rows (n, K) int64, -1 beyond the end."""
 
     rows: ClassVar[tuple[str, ...]] = ("answer", "others")
     answer: Tensor
@@ -186,13 +158,7 @@ class Demonstrations(Labels):
 
 @dataclass(frozen=True)
 class Critiques(Labels):
-    """A part of one answer, good or bad.
-
-    Attributes:
-        answer: A row of the answers, (n,) int64.
-        without: The row of the answer without the part, (n,) int64.
-        good: (n,) bool.
-    """
+    """Answers with and without a part, rows (n,) int64 each; whether the part is good, (n,) bool."""
 
     rows: ClassVar[tuple[str, ...]] = ("answer", "without")
     answer: Tensor
@@ -206,7 +172,7 @@ class Labelled:
 
     Attributes:
         answers: The table that all labels refer to.
-        annotators: The names of those who labelled.
+        annotators: Their names.
         labels: At most one batch a kind.
     """
 
@@ -216,11 +182,7 @@ class Labelled:
 
     @property
     def pairs(self) -> Pairs:
-        """The pairs.
-
-        Raises:
-            ValueError: There are none.
-        """
+        """The pairs; a ValueError if there are none."""
         for labels in self.labels:
             if isinstance(labels, Pairs):
                 return labels

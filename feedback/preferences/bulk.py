@@ -15,16 +15,7 @@ from mm_envs.tasks.task import Task
 
 
 def ticket_items(task: Task, tickets: Iterable[str], texts: Iterable[str] | None = None) -> list[Item]:
-    """The items of episodes of an environment, which a store has to know before labels on them come.
-
-    Args:
-        task: Says what the answers are written in.
-        tickets: Those of the episodes; duplicates are one item.
-        texts: What is asked in each, in words.
-
-    Raises:
-        ValueError: Something is no ticket.
-    """
+    """The items of tickets, each once, with what is asked in words, for a store."""
     digest = task.answer.digest
     asked = dict(zip(tickets, texts, strict=True)) if texts is not None else dict.fromkeys(tickets, "")
     return [Item.of_ticket(ticket, digest, text) for ticket, text in asked.items()]
@@ -48,13 +39,13 @@ def pairwise_records(
     """One record a vote; the same question has the same query on every machine.
 
     Args:
-        task: Says the answers in words.
-        items: What each pair is about, n tickets or digests.
+        task: Formats the answers.
+        items: n tickets or digests.
         first: (n, ...) answers, as ``Episodes.response``.
         second: (n, ...) other answers.
         choice: FIRST, SECOND, TIE or SKIP of one vote (n,) or several (n, votes), int64.
         annotators: Names of annotators.
-        annotator: Who gave each vote, a place in ``annotators``, shaped as ``choice``; None: the first.
+        annotator: Who gave each vote, a position in ``annotators``, shaped as ``choice``; None: the first.
         shown_first: Whether ``first`` was displayed first, shaped as ``choice``, bool; None: it was.
         latency: Seconds until the answer came, shaped as ``choice``; None: not measured.
         sampler: Where the answers come from.
@@ -62,7 +53,7 @@ def pairwise_records(
         at: When, in seconds since 1970; None: now.
 
     Raises:
-        ValueError: A shape does not fit, or there is no such choice or annotator.
+        ValueError: A shape does not fit, or a choice or annotator is out of range.
 
     Example:
         >>> from mm_envs.tasks import make_task

@@ -15,10 +15,7 @@ _MEDIA = re.compile(r"sha256:([0-9a-f]{64})(\.[a-z0-9]{1,8})?")
 
 
 def text(name: str, value: Any, least: int = 0, most: int = LONGEST) -> None:
-    """Refuses what is no text that every file and database can hold.
-
-    Raises:
-        ValueError: It is no string, too short or too long, holds a NUL or half of a surrogate pair.
+    """Refuses what is no string, too short or too long, or holds a NUL or half of a surrogate pair.
 
     Example:
         >>> text("query", "", least=1)
@@ -39,11 +36,7 @@ def text(name: str, value: Any, least: int = 0, most: int = LONGEST) -> None:
 
 
 def texts(name: str, value: Any) -> None:
-    """Refuses what is no tuple of texts, or holds too many or too long ones.
-
-    Raises:
-        ValueError: It is something else.
-    """
+    """Refuses what is no tuple of texts, or holds too many or too long ones."""
     if not isinstance(value, tuple):
         raise ValueError(f"{name} is a {type(value).__name__}: give a tuple of texts")
     if len(value) > MAX_ANSWERS:
@@ -58,16 +51,7 @@ def texts(name: str, value: Any) -> None:
 
 
 def number(name: str, value: Any, least: float | None = 0.0) -> None:
-    """Refuses what is no finite number, or too small.
-
-    Raises:
-        ValueError: It is something else.
-
-    Example:
-        >>> number("latency", float("nan"))
-        Traceback (most recent call last):
-        ValueError: latency=nan is no finite number
-    """
+    """Refuses what is no finite number, or too small."""
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
     # Of whole numbers of any size, those that a float cannot hold are none, either.
     if not real or not abs(value) <= sys.float_info.max:
@@ -77,36 +61,20 @@ def number(name: str, value: Any, least: float | None = 0.0) -> None:
 
 
 def permutation(name: str, value: Any, count: int) -> None:
-    """Refuses what is not each of the places 0 to ``count - 1`` once.
-
-    Raises:
-        ValueError: It is something else.
-
-    Example:
-        >>> permutation("order", (0, 0), 2)
-        Traceback (most recent call last):
-        ValueError: order=(0, 0) does not name each of the places 0 to 1 once
-    """
+    """Refuses what is not each of the positions 0 to ``count - 1`` once."""
     whole = isinstance(value, tuple) and all(type(one) is int for one in value)
     if not whole or sorted(value) != list(range(count)):
         raise ValueError(f"{name}={value!r:.60} does not name each of the places 0 to {count - 1} once")
 
 
 def member(name: str, value: Any, known: tuple[str, ...]) -> None:
-    """Refuses what is not in a table.
-
-    Raises:
-        ValueError: It is not.
-    """
+    """Refuses what is not in a table."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(one_of(name, value, known))
 
 
 def item_id(name: str, value: Any) -> None:
-    """Refuses what is neither a ticket nor the digest of a content; a ticket is not read here.
-
-    Raises:
-        ValueError: It is something else.
+    """Refuses what is neither a ticket (which is not parsed) nor the digest of a content.
 
     Example:
         >>> item_id("item", "cat.png")
@@ -122,9 +90,6 @@ def item_id(name: str, value: Any) -> None:
 
 def media_name(name: str, value: Any) -> tuple[str, str]:
     """Digest and ending of a content-addressed file, ``sha256:`` + 64 hexadecimal digits + ``.png`` or so.
-
-    Raises:
-        ValueError: It is something else, such as a path.
 
     Example:
         >>> media_name("media", "../../etc/passwd")

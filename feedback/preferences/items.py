@@ -1,4 +1,4 @@
-"""What feedback speaks of: the items of a store."""
+"""Items: what answers are given to."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from mm_envs.engine.ticket import Ticket
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """Something that answers are given to: an episode of an environment, or a content of its own.
+    """An episode of an environment, or a content of its own.
 
     Attributes:
-        id: Its name in records: a ticket (``mm1:...``), or ``sha256:`` and the digest of its content.
-        environment: The id of the environment it belongs to; empty for none.
-        vocabulary: The digest of the vocabulary of its answers; empty for answers that are no words of one.
+        id: A ticket (``mm1:...``), or ``sha256:`` and the digest of the content.
+        environment: The id of its environment; empty for none.
+        vocabulary: The digest of the vocabulary of its answers; empty for none.
         media: Names of content-addressed files that show it, as ``PreferenceStore.put_media`` gives them.
         text: What is asked, in words.
-
-    Raises:
-        ValueError: A value is not what it should be.
     """
 
     kind: ClassVar[str] = "item"
@@ -58,11 +55,7 @@ class Item:
 
     @classmethod
     def of_ticket(cls, ticket: str, vocabulary: str = "", text: str = "") -> Item:
-        """The item of an episode of an environment.
-
-        Raises:
-            ValueError: It is no ticket.
-        """
+        """The item of an episode of an environment; a ValueError if it is no ticket."""
         return cls(id=ticket, environment=Ticket.parse(ticket).id, vocabulary=vocabulary, text=text)
 
     @classmethod

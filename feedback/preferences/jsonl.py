@@ -24,9 +24,9 @@ class Header:
     """The first line of a file.
 
     Attributes:
-        environment: The id of the environment that all items belong to; empty for none or several.
+        environment: The id of the environment of all items; empty for none or several.
         vocabulary: The digest of the vocabulary of the answers; empty for none or several.
-        format: What the file is.
+        format: The kind of file.
         version: The version of its form.
     """
 
@@ -38,7 +38,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Imported:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         header: Its first line; None where the layout has none.
@@ -63,7 +63,7 @@ def write_jsonl(
     vocabulary: str = "",
     queries: Iterable[Query] = (),
 ) -> int:
-    """Writes a file, whole or not at all.
+    """Writes a file, whole or not at all; returns how many lines follow the first one.
 
     Args:
         path: The file; one that is there is replaced.
@@ -72,9 +72,6 @@ def write_jsonl(
         environment: The id of the environment of all items.
         vocabulary: The digest of the vocabulary of their answers.
         queries: Queries, answered or not.
-
-    Returns:
-        How many lines follow the first one.
     """
     header = asdict(Header(environment, vocabulary))
     forms: Iterable[Form] = chain(items, queries, records)
@@ -86,12 +83,11 @@ def read_jsonl(path: str | Path, on_error: str = "raise") -> Imported:
 
     Args:
         path: The file.
-        on_error: "raise" refuses a file with a line that is wrong; "skip" leaves such lines out and says so.
+        on_error: "raise" refuses a file with a wrong line; "skip" leaves such lines out and reports them.
 
     Raises:
-        ValueError: The file is none of these, is of a newer version, or a line is wrong; file and line are
+        ValueError: The file is of another kind or a newer version, or a line is wrong; file and line are
             named.
-        OSError: It cannot be read.
     """
     try:
         header = _header(first_line(path))

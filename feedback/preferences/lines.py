@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 # More than the longest record, even if each of its characters takes six bytes, as control characters do.
 LONGEST_LINE = 2**24
@@ -29,11 +29,7 @@ def line_of(value: Mapping[str, Any]) -> str:
 
 
 def read_line(line: str) -> Any:
-    """The JSON value of a line.
-
-    Raises:
-        ValueError: It is none, or an object names a key twice.
-    """
+    """The JSON value of a line."""
     try:
         return json.loads(line, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -57,11 +53,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_lines(path: str | Path, values: Iterable[Mapping[str, Any]]) -> int:
-    """Writes a file, whole or not at all; one that is there is replaced.
-
-    Returns:
-        How many lines it has.
-    """
+    """Writes a file, whole or not at all; one that is there is replaced. Returns the number of lines."""
     count = 0
     with whole_file(Path(path)) as out:
         for value in values:
@@ -77,18 +69,13 @@ def read_lines(
 
     Args:
         path: The file.
-        take: Called with the number of a line, from 1, and its value; a ``ValueError`` says what is wrong.
-        on_error: "raise" refuses a file with a line that is wrong; "skip" leaves it out.
+        take: Called with the number of a line, from 1, and its value; raises ``ValueError`` for a wrong one.
+        on_error: "raise" refuses a file with a wrong line; "skip" leaves it out.
 
     Returns:
         A sentence for each line that was left out; it names file and line.
-
-    Raises:
-        ValueError: A line is wrong.
-        OSError: The file cannot be read.
     """
-    if on_error not in ON_ERROR:
-        raise ValueError(one_of("on_error", on_error, ON_ERROR))
+    check_one_of("on_error", on_error, ON_ERROR)
     skipped = []
     for number, line in _lines(Path(path)):
         try:
@@ -103,12 +90,7 @@ def read_lines(
 
 
 def first_line(path: str | Path) -> Any:
-    """The JSON value of the first line that is not empty; None for an empty file.
-
-    Raises:
-        ValueError: It is none.
-        OSError: The file cannot be read.
-    """
+    """The JSON value of the first line that is not empty; None for an empty file."""
     for number, line in _lines(Path(path)):
         try:
             return read_line(_text(line))

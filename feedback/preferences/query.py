@@ -1,4 +1,4 @@
-"""What an annotator is asked, and the digests that name queries and records on every machine."""
+"""Queries, and the digests that name queries and records on every machine."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ class Query:
     """A question: answers to an item, and the kind of feedback that is wanted on them.
 
     Attributes:
-        item: What the answers are about: a ticket (``mm1:...``) or ``sha256:`` and the digest of its content.
-        answers: The answers to judge, as words.
-        sampler: Where the answers come from, as ``feedback.responses`` names it.
+        item: A ticket (``mm1:...``) or ``sha256:`` and the digest of a content.
+        answers: The answers to compare, as words.
+        sampler: Where the answers come from, as ``Sampler.name``.
         asks: The kind of record that answers it, a key of ``KINDS``.
         reward_model: The version of the reward model that chose the query; empty if none did.
-
-    Raises:
-        ValueError: A value is of the wrong form.
 
     Example:
         >>> Query(item="mm1:a", answers=("red", "blue")).id
@@ -61,12 +58,7 @@ class Query:
 
 
 def query_id(item: str, answers: Sequence[str], sampler: str = "") -> str:
-    """The id of a pairwise query.
-
-    Example:
-        >>> query_id("mm1:a", ("red", "blue"))
-        'bf4ea5c50c53643caf18b71748c520d9'
-    """
+    """The id of a pairwise query, as ``Query.id``."""
     return digest_of(("query", item, list(answers), sampler))
 
 

@@ -25,20 +25,17 @@ class Record:
     A record with ``supersedes`` is a revision: it counts instead of the earlier record, which stays stored.
 
     Attributes:
-        query: The id of the query that the annotator answered; with the annotator it names the record.
-        item: What the answers are about: a ticket (``mm1:...``) or ``sha256:`` and the digest of its content.
+        query: The id of the query; with the annotator it names the record.
+        item: A ticket (``mm1:...``) or ``sha256:`` and the digest of a content.
         annotator: The name of the annotator.
-        answers: The answers that were judged, as words.
+        answers: The answers that the label is on, as words.
         displayed: The order in which they were shown: ``answers[displayed[0]]`` first. Empty: as they are.
-        sampler: Where the answers come from, as ``feedback.responses`` names it.
+        sampler: Where the answers come from, as ``Sampler.name``.
         latency: Seconds until the annotator answered; None if they were not measured.
         time: When, in seconds since 1970 (UTC).
         reward_model: The version of the reward model that chose the query; empty if none did.
         supersedes: The id of the earlier record of this annotator on this query that this one replaces.
         withdrawn: Whether the revision takes the label back without giving another one.
-
-    Raises:
-        ValueError: A value is of the wrong form; the message names kind and field.
     """
 
     kind: ClassVar[str]
@@ -90,10 +87,7 @@ class Record:
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def revised(self: _R, **changes: Any) -> _R:
-        """A revision of this record by the same annotator.
-
-        Args:
-            changes: The new label and its time; ``withdrawn=True`` takes the label back.
+        """A revision by the same annotator with a new label and time; ``withdrawn=True`` takes it back.
 
         Example:
             >>> old = Approval(query="q", item="mm1:a", annotator="ann", answers=("red",), approved=True)
@@ -132,11 +126,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairwise(Record):
-    """Which of two answers is better.
-
-    Attributes:
-        choice: "first" or "second" of ``answers`` (whatever was displayed first), "tie", or "skip".
-    """
+    """The better of two answers: ``choice`` is "first" or "second" of ``answers``, "tie", or "skip"."""
 
     kind: ClassVar[str] = "pairwise"
     counts: ClassVar[tuple[int, int | None]] = (2, 2)
@@ -149,11 +139,7 @@ class Pairwise(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking(Record):
-    """All answers in order.
-
-    Attributes:
-        order: Places in ``answers``, best first; a permutation.
-    """
+    """All answers in order: ``order`` is a permutation of their positions, best first."""
 
     kind: ClassVar[str] = "ranking"
     counts: ClassVar[tuple[int, int | None]] = (2, None)
@@ -166,13 +152,7 @@ class Ranking(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Rating(Record):
-    """One answer on a scale.
-
-    Attributes:
-        rating: The rating, within ``low`` to ``high``.
-        low: The worst rating of the scale.
-        high: The best one.
-    """
+    """One answer on a scale from ``low`` (the worst) to ``high`` (the best)."""
 
     kind: ClassVar[str] = "rating"
 
@@ -193,11 +173,7 @@ class Rating(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Approval(Record):
-    """One answer, good enough or not.
-
-    Attributes:
-        approved: Whether it is.
-    """
+    """Whether one answer is good enough."""
 
     kind: ClassVar[str] = "approval"
 
@@ -210,11 +186,7 @@ class Approval(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Correction(Record):
-    """One answer, and how it should be.
-
-    Attributes:
-        corrected: The answer as it should be, as words.
-    """
+    """One answer, and the answer as it should be, as words."""
 
     kind: ClassVar[str] = "correction"
 
@@ -226,11 +198,7 @@ class Correction(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstration(Record):
-    """An answer that the annotator gave; ``answers`` holds what else there was to choose from, if anything.
-
-    Attributes:
-        demonstration: The answer, as words.
-    """
+    """An answer by the annotator, as words; ``answers`` holds alternatives, if there were any."""
 
     kind: ClassVar[str] = "demonstration"
     counts: ClassVar[tuple[int, int | None]] = (0, None)
@@ -250,7 +218,7 @@ class Critique(Record):
         start: The first word of the part in the answer.
         stop: The first word behind it.
         verdict: "good" or "bad".
-        comment: A remark of the annotator.
+        comment: A remark.
     """
 
     kind: ClassVar[str] = "critique"
@@ -284,12 +252,9 @@ KINDS: dict[str, type[Record]] = {
 
 
 def in_force(records: Iterable[_R]) -> list[_R]:
-    """The records that count: neither superseded nor withdrawn, one a label.
+    """The records that count: neither superseded nor withdrawn, one a label, in the order of storage.
 
     Of two revisions of the same record the later one counts.
-
-    Args:
-        records: In the order in which they were stored.
     """
     given = list(records)
     superseded = {one.supersedes for one in given if one.supersedes}

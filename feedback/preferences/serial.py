@@ -32,11 +32,7 @@ def to_json(form: Form) -> dict[str, Any]:
 
 
 def from_json(value: Any) -> Record:
-    """The record of a JSON object.
-
-    Raises:
-        ValueError: It is none: another kind, a field too many or too few, or a value that does not fit.
-    """
+    """The record of a JSON object."""
     made = form_of(value)
     if not isinstance(made, Record):
         raise ValueError(one_of("kind", made.kind, KINDS))
@@ -44,11 +40,7 @@ def from_json(value: Any) -> Record:
 
 
 def form_of(value: Any) -> Form:
-    """The record, item or query of a JSON object.
-
-    Raises:
-        ValueError: It is none of them.
-    """
+    """The record, item or query of a JSON object."""
     if not isinstance(value, dict):
         raise ValueError(f"{value!r:.60} is no JSON object")
     kind = value.get("kind")

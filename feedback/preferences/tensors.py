@@ -1,4 +1,4 @@
-"""Records as tensors: contexts from tickets, answers from words, labels that name rows."""
+"""Records as tensors: contexts from tickets, answers from words, labels that index rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def labelled(
     """The tensors of records of one environment.
 
     An item of the dataset is one context, however many tickets name it, and an answer to it is one row,
-    however many records speak of it.
+    however many records are on it.
 
     Args:
         records: Of any kinds; those that were superseded or withdrawn do not count.
@@ -41,12 +41,12 @@ def labelled(
         environment: Refuse tickets of another id; None: of more than one id.
         split: Leave out records on items of other splits.
         items: The index in the dataset of items that are named by their content (``sha256:...``).
-        annotators: Those whose places in the result are given; None: all, in the order of their names.
-        device: Where the result lives.
+        annotators: Their names, in the order of their numbers; None: all, sorted.
+        device: Of the result.
 
     Raises:
-        ValueError: There are no records, a ticket is none or of another dataset or environment, an item is
-            unknown, an annotator is not among those given, or an answer is none to the task.
+        ValueError: There are no records, a ticket is invalid or of another dataset or environment, an item or
+            annotator is unknown, or an answer does not fit the task.
 
     Example:
         >>> from feedback.collection import draw_prompts
@@ -153,11 +153,7 @@ def _heard(
 
 
 class _Table:
-    """Answers to contexts, each once, numbered in the order in which they were asked for.
-
-    Args:
-        task: Parses the words.
-    """
+    """Answers to contexts, each once, numbered in the order in which they were asked for."""
 
     def __init__(self, task: Task) -> None:
         self._answer = task.answer
@@ -165,11 +161,7 @@ class _Table:
         self._parsed: dict[str, Tensor] = {}
 
     def row(self, context: int, words: str) -> int:
-        """The row of an answer to a context.
-
-        Raises:
-            ValueError: It is no answer to the task.
-        """
+        """The row of an answer to a context."""
         words = self._answer.normalise(words)
         if words not in self._parsed:
             self._parsed[words] = self._answer.parse(words)

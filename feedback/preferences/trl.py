@@ -27,12 +27,7 @@ _SHOWN = ("images", "image")
 
 
 def to_trl(record: Pairwise, prompt: str) -> dict[str, Any] | None:
-    """One pair as a row; None for a tie, a skip, and two answers that are the same.
-
-    Args:
-        record: The pair.
-        prompt: What was asked, in words.
-    """
+    """One pair as a row, given the prompt in words; None for a tie, a skip, and equal answers."""
     if record.choice not in ("first", "second") or record.answers[0] == record.answers[1]:
         return None
     chosen, rejected = record.answers if record.choice == "first" else record.answers[::-1]
@@ -45,7 +40,7 @@ def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str,
     Args:
         path: The file; one that is there is replaced.
         records: Of any kinds; those that were superseded or withdrawn are not written.
-        prompts: What was asked about each item, in words.
+        prompts: The text of each item.
 
     Returns:
         How many rows were written, and how many records left out: ties, skips and other kinds.
@@ -66,19 +61,15 @@ def write_trl(path: str | Path, records: Iterable[Record], prompts: Mapping[str,
 
 
 def read_trl(path: str | Path, annotator: str = "trl", on_error: str = "raise") -> Imported:
-    """Reads pairs from a file of JSON Lines.
+    """Reads pairs from a file of JSON Lines, with an item for each prompt that has no ticket.
 
     Args:
         path: The file.
-        annotator: Who chose, where a row does not say it.
-        on_error: "raise" refuses a file with a row that is wrong; "skip" leaves such rows out and says so.
-
-    Returns:
-        The pairs, and an item for each prompt that is no item of an environment.
+        annotator: The annotator where a row names none.
+        on_error: "raise" refuses a file with a wrong row; "skip" leaves such rows out and reports them.
 
     Raises:
         ValueError: A row is wrong; file and line are named.
-        OSError: The file cannot be read.
     """
     items: dict[str, Item] = {}
     records: list[Record] = []
@@ -93,10 +84,7 @@ def read_trl(path: str | Path, annotator: str = "trl", on_error: str = "raise") 
 
 
 def from_trl(row: Any, annotator: str = "trl") -> tuple[Item, Pairwise]:
-    """The item and the pair of one row.
-
-    Raises:
-        ValueError: A column is missing or is no text and no list of messages.
+    """The item and the pair of one row; a ValueError if a column is missing or of another form.
 
     Example:
         >>> item, pair = from_trl({"prompt": "1 + 1?", "chosen": "2", "rejected": "3"})

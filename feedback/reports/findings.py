@@ -34,17 +34,17 @@ _PATIENCE = 10
 
 @dataclass(frozen=True)
 class Annotator:
-    """One annotator.
+    """One annotator; shares without cases are nan.
 
     Attributes:
-        skill: How often the labels are what the annotator perceives, with its interval, and a verdict.
+        skill: The share of labels that are as perceived, with its interval, and a verdict.
         records: The number of records of all kinds.
         ties: The share of ties among the comparisons.
         skips: The share of skipped ones.
         first: The share of decided comparisons that prefer the answer displayed first.
-        seconds: The median latency; nan if it was not measured.
-        same: The share of votes of others that agree; nan if no pair is shared.
-        truth: The share that prefers the answer of higher true utility, equal ones left out; nan without any.
+        seconds: The median latency.
+        same: The share of votes of others that agree.
+        truth: The share that prefers the answer of higher true utility, equal ones left out.
     """
 
     skill: AnnotatorSkill
@@ -63,7 +63,7 @@ class Point:
 
     Attributes:
         labels: How many.
-        accuracy: On the labels of items that it has not seen, with both ends of its 95 % interval.
+        accuracy: On labels of other items, with both ends of its 95 % interval.
         truth: By true utility, on the same pairs.
     """
 
@@ -135,7 +135,7 @@ def findings(
         seed: Of folds and fits.
 
     Raises:
-        ValueError: There are no comparisons, or all are of one item.
+        ValueError: There are too few comparisons.
     """
     count = len(all_of.items)
     if count < 2 * _FOLDS or not all_of.pairs:
@@ -215,12 +215,7 @@ def _annotators(all_of: Collected, folds: Scored, names: list[str]) -> tuple[Ann
 
 
 def _with_others(difference: Tensor, pairs: Pairs, votes: Votes, steps: int = 20) -> Tensor:
-    """Log odds that the first answer is better, by a model and by votes of others on the same pair, (n,).
-
-    Votes are independent given which one is better (Dawid and Skene, 1979, with one skill each), so the votes
-    of others add up to sum of s_u log(e_u / (1 - e_u)), where s is 1 for the first answer and -1 for the
-    second. Skills and log odds are found in turns.
-    """
+    """Log odds that the first answer is better, by a model and by votes of others on the same pair, (n,)."""
     sign = (pairs.choice == FIRST).to(difference.dtype) - (pairs.choice == SECOND).to(difference.dtype)
     found, people = difference, votes.annotators
     for _ in range(steps):

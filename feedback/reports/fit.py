@@ -30,18 +30,15 @@ def fit_collected(
     initial: ResponsePolicy | None = None,
     held_out: float = 0.1,
 ) -> dict[str, Any]:
-    """Fits an ensemble to records and writes its folder with a summary.
+    """Fits an ensemble to records and writes its folder with a summary, which is returned as JSON values.
 
     Args:
         all_of: The records.
         out: The folder to write to; it is there.
-        config: How to fit.
-        loss: What labels of pairs cost, one of ``LOSSES``.
+        config: The fit.
+        loss: The loss of pairs, one of ``LOSSES``.
         initial: A policy from which the members start.
         held_out: The share of the items whose labels test the model.
-
-    Returns:
-        The summary, as JSON values; ``fit.json`` in the folder holds it, too.
     """
     train, test = all_of.split(held_out, config.seed)
     labels = train.labelled()

@@ -14,12 +14,7 @@ _COLORS = {"good": GOOD, "fair": FAIR, "bad": BAD}
 
 
 def page(found: Findings, subtitle: str) -> str:
-    """The page.
-
-    Args:
-        found: Its content.
-        subtitle: A sentence beneath the title.
-    """
+    """The page of findings, with a sentence beneath the title."""
     graded = [(one, _GRADES.get(one.skill.verdict, "fair")) for one in found.annotators]
     named = {
         verdict: [one.skill.name for one in found.annotators if one.skill.verdict == verdict]

@@ -98,13 +98,7 @@ class Scored:
 
 
 def scored(model: Ensemble, part: Collected, annotators: Sequence[str] | None = None) -> Scored:
-    """The comparisons of some records as a model sees them.
-
-    Args:
-        model: The reward model.
-        part: Records among which there are comparisons.
-        annotators: Whom to count from 0; None: those of the records.
-    """
+    """The comparisons of some records with scores; ``annotators`` gives their order, else sorted."""
     table = labelled(part.pairs, part.task, annotators=annotators)
     scores, pairs = model.aggregate(model.predict(table.answers)), table.pairs
     item = torch.tensor([part.index[one.item] for one in part.pairs])

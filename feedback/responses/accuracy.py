@@ -19,10 +19,7 @@ class PairAccuracy:
         high: Upper end.
         tie_rate: The share of all pairs whose utilities are exactly equal, which are left out.
         n: How many pairs are left.
-        sampler: Where the answers come from, as ``Sampler.name``: without it an accuracy says nothing.
-
-    Raises:
-        ValueError: There is no sampler.
+        sampler: Where the answers come from, as ``Sampler.name``; not empty.
     """
 
     accuracy: float
@@ -64,15 +61,14 @@ def pair_accuracy(
         prompt: Which prompt each pair belongs to, (n,) int64; None for one pair a prompt.
 
     Raises:
-        ValueError: There is no sampler, a score or utility is NaN, or all pairs are ties.
+        ValueError: A score or utility is NaN, or all pairs are ties.
 
     Example:
         >>> import torch
         >>> one, two = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 5.0, 1.0])
         >>> truth = torch.tensor([0.9, 0.5, 0.7]), torch.tensor([0.1, 0.5, 0.8])
-        >>> found = pair_accuracy(one, two, *truth, sampler="by hand")
-        >>> found.accuracy, found.n, round(found.tie_rate, 2)
-        (0.5, 2, 0.33)
+        >>> print(pair_accuracy(one, two, *truth, sampler="by hand"))
+        0.500 [0.095, 0.905] of 2 pairs, ties 33.3% left out, by hand
     """
     for name, one in (("score", scores_first - scores_second), ("utility", utility_first - utility_second)):
         if bool(one.isnan().any()):

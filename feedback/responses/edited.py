@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import Tensor
 
-from feedback.responses.draws import answer_hashes, grouped
+from feedback.responses.sampler import answer_hashes, grouped
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least, whole
 from mm_envs.random import fold, integers
@@ -20,17 +20,13 @@ _LESS = 0.1  # how much less a wrong answer is worth, in standard deviations of 
 class Edits:
     """A reference with some edits, their number and kinds drawn uniformly.
 
-    What an edit is depends on the kind of the answers (``AnswerKind.editor``). Where the dataset knows
-    classes of words (``Dataset.word_classes``), a word is substituted by another of its class, otherwise by
-    any word. A choice is edited at most once: it becomes another of its class.
+    Edits are those of the kind of the answers (``AnswerKind.editor``). A word is substituted by another of
+    its class where the dataset has ``word_classes``, else by any word. A choice is edited at most once.
 
     Args:
         task: The task whose references they are.
         edits: The least and the largest number of edits.
         kinds: The names of the kinds of edits; None for all.
-
-    Raises:
-        ValueError: A kind is unknown, the numbers are no range, or no answer is ever wrong.
 
     Example:
         >>> from feedback.collection import draw_prompts
@@ -68,16 +64,11 @@ class Edits:
 class RightAndWrong:
     """One right answer among wrong ones, at a random index; with two answers exactly one is right.
 
-    A wrong choice is of the class of the right one where the dataset knows classes of words
-    (``Dataset.word_classes``), so that a colour competes with colours. A changed answer that is worth hardly
-    less than the right one, such as a ranking whose last places are exchanged, is drawn again; after some
-    draws it is a random answer.
+    A wrong choice is of the class of the right one where the dataset has ``word_classes``. A changed answer
+    that is worth hardly less than the right one is drawn again; after some draws it is a random answer.
 
     Args:
         task: The task whose answers they are.
-
-    Raises:
-        ValueError: There is one choice only, which is never wrong.
 
     Example:
         >>> from feedback.collection import draw_prompts
@@ -130,8 +121,3 @@ class RightAndWrong:
             if size is not None and other[1] is not None:
                 size = size.index_put((rows,), other[1])
         return wrong, size
-
-
-def right_and_wrong(task: Task, prompts: Prompts, seed: int = 0) -> Tensor:
-    """Two answers to each of n prompts, exactly one of them right: (n, 2, ...); see ``RightAndWrong``."""
-    return RightAndWrong(task).sample(prompts, 2, seed)[0]

@@ -1,4 +1,4 @@
-"""Samplers from a few words, as they are given on a command line."""
+"""Samplers by the text of a command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RANGE = re.compile(r"(\d{1,3})-(\d{1,3})")
 
 
 def make_sampler(spec: str, task: Task) -> Sampler:
-    """The sampler that a few words describe.
+    """The sampler that a text describes.
 
     - ``edits``, or ``edits:1-3`` for 1 to 3 edits: ``Edits``;
     - ``right_and_wrong``: ``RightAndWrong``;
@@ -24,12 +24,8 @@ def make_sampler(spec: str, task: Task) -> Sampler:
     - ``policy:FOLDER``, or ``policy:FOLDER@0.7`` for temperature 0.7: ``PolicySamples`` of a saved policy;
     - several of them joined by ``+``: ``Mixture``, equally often.
 
-    Args:
-        spec: The words.
-        task: The task whose questions are answered.
-
     Raises:
-        ValueError: The words are not understood, or the sampler does not fit the task.
+        ValueError: The text is not understood, or the sampler does not fit the task.
         FileNotFoundError: There is no policy in the folder.
 
     Example:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.policy import ResponsePolicy
-from feedback.responses.draws import answer_hashes, grouped
-from feedback.responses.sampler import Sampler
+from feedback.responses.sampler import Sampler, answer_hashes, grouped
 from mm_envs.episodes import Prompts
 from mm_envs.names import at_least
 from mm_envs.random import fold, uniform
@@ -22,16 +21,11 @@ _CHUNK = 1024
 class PolicySamples:
     """Answers of a policy at a temperature; each context is encoded once, however many answers it gets.
 
-    Rows do not depend on each other but for the error of sums of floats.
-
     Args:
-        policy: Who answers.
-        temperature: Logits are divided by it; 0 takes the likeliest word each time.
-        policy_name: What the policy is called in ``name``.
-        task: The task, which a conversation needs: it gives the replies.
-
-    Raises:
-        ValueError: The temperature is below 0.
+        policy: The policy.
+        temperature: Divides logits; 0 takes the likeliest word each time.
+        policy_name: The name of the policy in ``name``.
+        task: The task, which gives the replies of a conversation.
 
     Example:
         >>> from feedback.collection import draw_prompts
@@ -75,9 +69,6 @@ class PolicySamples:
 class MismatchedReferences:
     """References of other items of the same split.
 
-    Args:
-        task: Whose items they are.
-
     Example:
         >>> from feedback.collection import draw_prompts
         >>> prompts, tickets = draw_prompts("MMCaption-v0", 3)
@@ -91,11 +82,7 @@ class MismatchedReferences:
         self._task = task
 
     def sample(self, prompts: Prompts, answers: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-        """Some good answers to items other than those of n prompts; see ``Sampler``.
-
-        Raises:
-            ValueError: A split has one item only.
-        """
+        """Some good answers to items other than those of n prompts; see ``Sampler``."""
         hashes = answer_hashes(prompts, answers, seed, self.name).flatten()
         item = prompts.item.repeat_interleave(answers)
         other = self._task.dataset.others(item, fold(hashes, 0), 1)[:, 0]
@@ -110,9 +97,6 @@ class Mixture:
     Args:
         samplers: The samplers.
         weights: How often each is drawn from, any numbers above 0; None for equally often.
-
-    Raises:
-        ValueError: There is no sampler, or the weights do not fit.
 
     Example:
         >>> from mm_envs.tasks import make_task

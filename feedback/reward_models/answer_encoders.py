@@ -1,4 +1,4 @@
-"""Answer encoders: what an answer is in its context, as numbers. A new kind is one line in ``ENCODERS``."""
+"""Answer encoders: an answer in its context as numbers. A new kind is one line in ``ENCODERS``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from agents.decoder import Decoder
 from agents.encoders import PooledEncoder
 from agents.heads import Context
+from feedback.preferences.batches import Answers
 from feedback.reward_models.config import ModelConfig
 from mm_envs.answers import AnswerKind, Boxes, Choice, Ranking, Text, Turns, Vector
 
@@ -21,107 +22,61 @@ from mm_envs.answers import AnswerKind, Boxes, Choice, Ranking, Text, Turns, Vec
 _MIN_LOG_PROB, _USUAL_LOG_PROB, _USUAL_LENGTH = -15.0, 3.0, 8.0
 _MAX_WORDS = 4096
 
-Heard: TypeAlias = Mapping[str, Tensor]
+Spaces: TypeAlias = Mapping[str, gym.Space[Any]]
 
 
 class AnswerEncoder(nn.Module):
-    """Encodes an answer as one vector r and sets it against its context: [c, r, c * r].
-
-    Args:
-        features: F, numbers per context and per answer.
-
-    Attributes:
-        width: Numbers per answer.
-    """
+    """Encodes an answer as one vector r of F features and compares it with its context c: [c, r, c * r]."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.width = 3 * features
 
     @abstractmethod
-    def encode(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
-    ) -> Tensor:
+    def encode(self, context: Context, answers: Answers) -> Tensor:
         """The vectors of answers, (a, F)."""
 
-    def forward(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None = None
-    ) -> Tensor:
-        """Answers in their contexts, (a, 3F).
-
-        Args:
-            context: The encoded context of each answer.
-            response: As ``Episodes.response``.
-            length: As ``Episodes.response_length``.
-            turns: As ``Episodes.turns``.
-        """
-        answer = self.encode(context, response, length, turns)
+    def forward(self, context: Context, answers: Answers) -> Tensor:
+        """Answers in their contexts, (a, 3F), given the encoded context of each."""
+        answer = self.encode(context, answers)
         return torch.cat([context.pooled, answer, context.pooled * answer], 1)
 
 
 class SequenceLevelEncoder(AnswerEncoder):
-    """Encodes an answer by itself, as an entry of an observation is encoded.
+    """Encodes an answer by itself, as an entry of an observation is encoded."""
 
-    Args:
-        kind: The kind of the answers.
-        config: The sizes.
-        turns: Not used: these kinds have no conversation.
-    """
-
-    def __init__(
-        self, kind: AnswerKind, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
-    ) -> None:
+    def __init__(self, kind: AnswerKind, config: ModelConfig, turns: Spaces | None = None) -> None:
         super().__init__(config.features)
         self.kind = kind
         self.encoder = PooledEncoder(kind.space, config.features)
 
-    def encode(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
-    ) -> Tensor:
+    def encode(self, context: Context, answers: Answers) -> Tensor:
         """The vectors of answers, (a, F)."""
-        length = self.kind.finish(response)[1] if length is None else length
-        answer: Tensor = self.encoder(response, None if length is None else length[:, None])
+        length = self.kind.finish(answers.response)[1] if answers.length is None else answers.length
+        answer: Tensor = self.encoder(answers.response, None if length is None else length[:, None])
         return answer
 
 
 class CandidateEncoder(AnswerEncoder):
-    """The vector of the candidate that an answer refers to; of a ranking their sum, weighed by place.
+    """The vector of the candidate that an answer refers to; of a ranking their sum, weighed by position."""
 
-    Args:
-        kind: A choice or ranking of candidates.
-        config: The sizes.
-        turns: Not used: these kinds have no conversation.
-    """
-
-    def __init__(
-        self, kind: Choice | Ranking, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
-    ) -> None:
+    def __init__(self, kind: Choice | Ranking, config: ModelConfig) -> None:
         super().__init__(config.features)
         positions = math.prod(kind.space.shape or ())
         # At first the first place counts most, the second half as much, ...
         self.weights = nn.Parameter(1 / torch.arange(1, positions + 1, dtype=torch.float32))
 
-    def encode(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
-    ) -> Tensor:
+    def encode(self, context: Context, answers: Answers) -> Tensor:
         """The vectors of answers, (a, F)."""
         assert context.candidates is not None
-        index = response.view(len(response), -1, 1).expand(-1, -1, context.candidates.shape[2])
+        index = answers.response.view(len(answers), -1, 1).expand(-1, -1, context.candidates.shape[2])
         return (context.candidates.gather(1, index) * self.weights[:, None]).sum(1)
 
 
 class ChoicesEncoder(AnswerEncoder):
-    """Choices one after another, each by an embedding of its own, with what was heard between them.
+    """Choices one after another, each by an embedding of its own, with what was heard between them."""
 
-    Args:
-        kind: A ranking or turns.
-        config: The sizes.
-        turns: The spaces of what is heard between turns.
-    """
-
-    def __init__(
-        self, kind: Ranking | Turns, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
-    ) -> None:
+    def __init__(self, kind: Ranking | Turns, config: ModelConfig, turns: Spaces | None = None) -> None:
         super().__init__(config.features)
         positions, options = int(kind.space.shape[0]), int(kind.action_space.n)  # type: ignore[index,attr-defined]
         self.choices = nn.ModuleList(nn.Embedding(options, config.features) for _ in range(positions))
@@ -130,20 +85,14 @@ class ChoicesEncoder(AnswerEncoder):
         parts = positions + max(positions - 1, 0) * len(self.heard)
         self.mix = nn.Sequential(nn.Linear(parts * config.features, config.features), nn.ReLU())
 
-    def encode(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None
-    ) -> Tensor:
-        """The vectors of answers, (a, F).
-
-        Raises:
-            ValueError: Something is heard between turns, and ``turns`` is missing.
-        """
-        if self.heard and turns is None:
+    def encode(self, context: Context, answers: Answers) -> Tensor:
+        """The vectors of answers, (a, F)."""
+        if self.heard and answers.turns is None:
             raise ValueError("a conversation has replies: play answers with mm_envs.tasks.play.answered")
-        parts = [choice(response[:, index]) for index, choice in enumerate(self.choices)]
+        parts = [choice(answers.response[:, index]) for index, choice in enumerate(self.choices)]
         for key, encode in self.heard.items():
-            assert turns is not None
-            parts += [encode(turns[key][:, turn]) for turn in range(len(self.choices) - 1)]
+            assert answers.turns is not None
+            parts += [encode(answers.turns[key][:, turn]) for turn in range(len(self.choices) - 1)]
         answer: Tensor = self.mix(torch.cat(parts, 1))
         return answer
 
@@ -151,13 +100,9 @@ class ChoicesEncoder(AnswerEncoder):
 class TokenLevelEncoder(nn.Module):
     """Encodes each word of an answer in the context and after the words before it.
 
-    Of each word it tells how it agrees with what the decoder expected (the state before it times its output
-    weights, the sum of which is its logit), how likely it was, and what it is. The state itself is left out:
-    few labels overfit with it.
-
-    Args:
-        kind: The kind of the answers.
-        config: The sizes.
+    Features of a word are its agreement with the decoder (the state before it times its output weights, the
+    sum of which is its logit), its log-probability, and its embedding; not the state, with which few labels
+    overfit.
     """
 
     def __init__(self, kind: Text, config: ModelConfig) -> None:
@@ -166,11 +111,9 @@ class TokenLevelEncoder(nn.Module):
         self.decoder = Decoder(config.features, len(kind.vocabulary), config.hidden)
         self.width = config.hidden + self.decoder.words.embedding_dim + 2
 
-    def forward(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Heard | None = None
-    ) -> Tensor:
+    def forward(self, context: Context, answers: Answers) -> Tensor:
         """What each word is, (a, steps, ...); the last number is 1 up to ``<eos>``, 0 behind it."""
-        tokens, there = self.kind.trimmed(response, length)
+        tokens, there = self.kind.trimmed(answers.response, answers.length)
         hidden = self.decoder.hidden(context.pooled, tokens)
         agreed = hidden * nn.functional.embedding(tokens, self.decoder.out.weight)
         likely = self._log_prob(hidden, agreed, tokens).clamp(min=_MIN_LOG_PROB) / _USUAL_LOG_PROB
@@ -187,14 +130,9 @@ class TokenLevelEncoder(nn.Module):
 
 
 class Head(nn.Module):
-    """The score of what was read, by one hidden layer.
+    """The score of encoded answers, ``read`` numbers each, by one hidden layer of D = ``width`` numbers.
 
     Of words the sum counts (the content, and how much) and the maximum (whether there is such a word).
-
-    Args:
-        read: Numbers per answer or word.
-        width: D.
-        words: Whether there are words.
     """
 
     def __init__(self, read: int, width: int, words: bool) -> None:
@@ -236,18 +174,9 @@ DECODERS: dict[type[AnswerKind], Callable[..., TokenLevelEncoder]] = {Text: Toke
 
 
 def make_answer_encoder(
-    kind: AnswerKind, config: ModelConfig, turns: Mapping[str, gym.Space[Any]] | None = None
+    kind: AnswerKind, config: ModelConfig, turns: Spaces | None = None
 ) -> TokenLevelEncoder | AnswerEncoder:
-    """The encoder of answers of a kind.
-
-    Args:
-        kind: The kind.
-        config: The sizes.
-        turns: The spaces of what is heard between turns.
-
-    Raises:
-        ValueError: A decoder is asked for, and the answers are no words; or the kind has no encoder.
-    """
+    """The encoder of answers of a kind; ``turns`` are the spaces of what is heard between turns."""
     if config.reader == "decoder" and type(kind) not in DECODERS:
         raise ValueError(f"reader='decoder' reads words, but answers are {kind.space}: use reader='encoder'")
     if type(kind) in DECODERS and config.reader != "encoder":

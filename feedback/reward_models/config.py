@@ -1,10 +1,10 @@
-"""What a reward model is made of, and how it is fitted."""
+"""Configurations of reward models and of their fits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mm_envs.names import at_least, one_of, whole
+from mm_envs.names import at_least, check_one_of, whole
 
 READERS = ("auto", "decoder", "encoder")
 AGGREGATIONS = ("mean", "min", "uwo")
@@ -17,13 +17,10 @@ class ModelConfig:
 
     Attributes:
         features: F, numbers per context.
-        reader: How answers are read: "decoder" reads each word in the context (words only), "encoder" encodes
-            the answer by itself and compares it with the context; "auto" is the decoder for words.
+        reader: "decoder" encodes each word in the context (words only), "encoder" the answer by itself, then
+            compares it with the context; "auto" is the decoder for words.
         hidden: H, numbers per word of the decoder.
         width: D, numbers per answer before the score.
-
-    Raises:
-        ValueError: A value is out of its range.
     """
 
     features: int = 256
@@ -35,23 +32,22 @@ class ModelConfig:
         for name in ("features", "hidden", "width"):
             whole(name, getattr(self, name))
             at_least(name, getattr(self, name), 1)
-        if self.reader not in READERS:
-            raise ValueError(one_of("reader", self.reader, READERS))
+        check_one_of("reader", self.reader, READERS)
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How an ensemble of reward models is fitted.
+    """The fit of an ensemble of reward models.
 
     Attributes:
         model: The sizes of each member; those of the policy where the fit starts from one.
         members: How many members.
-        bagging: Whether each member sees its own bootstrap sample of the contexts (drawn with replacement).
-        aggregation: How scores of members become one: "mean"; "min" (WCO); "uwo", the mean minus ``penalty``
-            times the variance (Coste et al., 2023, arXiv 2310.02743).
+        bagging: Whether each member sees its own bootstrap sample of the contexts.
+        aggregation: "mean"; "min" (WCO); "uwo", the mean minus ``penalty`` times the variance (Coste et al.,
+            2023, arXiv 2310.02743).
         penalty: lambda of "uwo".
-        freeze: What is not trained and shared by all members: "nothing", the "context" encoder, or the whole
-            "trunk" (context encoder and reader of answers), so that members are heads alone.
+        freeze: What is not trained and shared by all members: "nothing", the "context" encoder, or the
+            "trunk" (both encoders).
         epochs: At most so many passes over the labels.
         batch: Contexts per minibatch; all labels of a context come together.
         learning_rate: Of AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101), for new weights.
@@ -63,9 +59,6 @@ class FitConfig:
         patience: Epochs without a better held-out loss until the fit stops.
         reference: How many training answers the scores are normalised on.
         seed: Decides weights, bags, minibatches and the split.
-
-    Raises:
-        ValueError: A value is out of its range.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -95,7 +88,5 @@ class FitConfig:
             at_least("trunk_learning_rate", self.trunk_learning_rate, 0)
         if self.held_out >= 1:
             raise ValueError(f"held_out={self.held_out} leaves nothing to fit: give a share below 1")
-        if self.aggregation not in AGGREGATIONS:
-            raise ValueError(one_of("aggregation", self.aggregation, AGGREGATIONS))
-        if self.freeze not in FREEZES:
-            raise ValueError(one_of("freeze", self.freeze, FREEZES))
+        check_one_of("aggregation", self.aggregation, AGGREGATIONS)
+        check_one_of("freeze", self.freeze, FREEZES)

@@ -1,4 +1,4 @@
-"""Several reward models as one: normalised, aggregated, and with a sense of what they disagree on."""
+"""Ensembles of reward models: normalised, aggregated, with their disagreement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feedback.preferences.batches import Answers
 from feedback.reward_models.config import AGGREGATIONS, FREEZES
 from feedback.reward_models.minibatches import digest_of_answers
 from feedback.reward_models.model import RewardModel
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of, one_of
 
 _CHUNK = 1024
 _MIN_DEVIATION = 1e-6
@@ -20,27 +20,23 @@ _MIN_DEVIATION = 1e-6
 class Ensemble(nn.Module):
     """Reward models that score together.
 
-    A member is only known up to a shift and a scale, so each is normalised on a fixed reference set of
-    answers before scores are aggregated: otherwise minimum and variance would compare nothing. Aggregations
-    are those of Coste et al., "Reward model ensembles help mitigate overoptimization" (2023, arXiv
-    2310.02743).
+    A score is only known up to shift and scale, so each member is normalised on a fixed reference set of
+    answers before scores are aggregated (Coste et al., "Reward model ensembles help mitigate
+    overoptimization", 2023, arXiv 2310.02743).
 
     Args:
         members: The models, of the same spaces.
         aggregation: "mean", "min" (WCO) or "uwo": mean - lambda * variance.
         penalty: lambda.
-        shared: What all members have in common: "nothing", the "context" encoder, or the whole "trunk". It is
-            run once for all of them.
+        shared: What all members have in common and is run once: "nothing", the "context" encoder, or the
+            whole "trunk".
 
     Attributes:
         mean: Of the scores of each member on the reference set, (members,).
         deviation: Their standard deviation, (members,).
-        temperature: What differences of aggregated scores are divided by for a probability, ().
-        reference_size: How many answers the reference set has; 0 before ``normalise_on``.
+        temperature: The divisor of differences of aggregated scores for a probability, ().
+        reference_size: The number of answers of the reference set; 0 before ``normalise_on``.
         reference_digest: The SHA-256 of the reference set.
-
-    Raises:
-        ValueError: There is no such aggregation, or no member.
 
     Example:
         >>> from feedback.reward_models import ModelConfig
@@ -48,8 +44,7 @@ class Ensemble(nn.Module):
         >>> task = make_task("classify", dataset="digits")
         >>> models = [RewardModel(task, ModelConfig(features=16, width=8), seed=seed) for seed in range(3)]
         >>> answers = Answers.of({"image": torch.zeros(2, 1, 40, 40)}, torch.tensor([[0, 1], [2, 3]]))
-        >>> ensemble = Ensemble(models)
-        >>> ensemble.scores(answers).shape, ensemble(answers).shape
+        >>> Ensemble(models).scores(answers).shape, Ensemble(models)(answers).shape
         (torch.Size([3, 4]), torch.Size([4]))
     """
 
@@ -67,10 +62,8 @@ class Ensemble(nn.Module):
         super().__init__()
         if not members:
             raise ValueError("members=[] is empty: an ensemble has at least one")
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(one_of("aggregation", aggregation, AGGREGATIONS))
-        if shared not in FREEZES:
-            raise ValueError(one_of("shared", shared, FREEZES))
+        check_one_of("aggregation", aggregation, AGGREGATIONS)
+        check_one_of("shared", shared, FREEZES)
         self.members = nn.ModuleList(members)
         self.aggregation, self.penalty, self.shared = aggregation, penalty, shared
         self.spaces, self.config = members[0].spaces, members[0].config
@@ -122,13 +115,7 @@ class Ensemble(nn.Module):
     def normalise_on(self, reference: Answers) -> None:
         """Sets mean and standard deviation of each member to those of its scores on some answers.
 
-        A member that gives all of them the same score is only shifted: it has no scale.
-
-        Args:
-            reference: The reference set.
-
-        Raises:
-            ValueError: It is empty.
+        A member that gives all of them the same score is only shifted.
         """
         at_least("len(reference)", len(reference), 1, "scores are normalised on some answers")
         self.reference_size, self.reference_digest = len(reference), digest_of_answers(reference)
@@ -163,9 +150,6 @@ def aggregate(scores: Tensor, how: str = "mean", penalty: float = 0.5) -> Tensor
         how: "mean"; "min", the worst case; "uwo", the mean minus ``penalty`` times the variance among members
             (divided by their number; Coste et al., 2023, arXiv 2310.02743, equations 3 and 4).
         penalty: lambda of "uwo".
-
-    Raises:
-        ValueError: There is no such aggregation.
 
     Example:
         >>> scores = torch.tensor([[1.0, 0.0], [3.0, 0.0]])

@@ -20,13 +20,12 @@ class LearnedReward:
     """The score of a reward model: of the context and the answer, and of nothing else.
 
     The reward is the aggregated score, of mean 0 and standard deviation 1 on the reference set of the model.
-    Its parts are the ``mean`` of the members and their ``disagreement`` (standard deviation), and with
-    ``members=True`` the score of each. It is a function of context and answer up to the rounding of matrix
-    products, which differs with the size of a batch: by less than 1e-4. Unfinished answers are not scored: a
-    model that learnt from whole answers says nothing of them.
+    Its parts are the ``mean`` of the members, their ``disagreement`` (standard deviation), and with
+    ``members=True`` the score of each. It depends on the size of a batch by less than 1e-4 (rounding of
+    matrix products). Unfinished answers are not scored.
 
     Args:
-        task: The task whose answers are scored, or its spaces: an environment that is not ours has no task.
+        task: The task whose answers are scored, or its spaces.
         path: The folder of a saved reward model.
         model: The model instead; it is used as it is, not copied.
         aggregation: "mean", "min" or "uwo"; None for that of the model.

@@ -42,13 +42,13 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit gave.
+    """The result of a fit.
 
     Attributes:
         model: The ensemble, normalised and with its temperature.
         history: The epochs of each member.
         likelihoods: The likelihood of labels that each member learnt.
-        held_out: The labels that decided when to stop and that set the temperature; None if there were none.
+        held_out: The labels that decided when to stop and set the temperature; None if there were none.
         records: The digest of all labels that were used.
     """
 
@@ -71,18 +71,16 @@ def fit(
 ) -> Fitted:
     """Fits reward models to labels of any kinds. The same arguments give the same weights, bit for bit.
 
-    Every minibatch holds all labels of some contexts, so that each context is encoded once and each answer
-    read once, however many labels speak of them.
+    Every minibatch holds all labels of some contexts, so that each context and each answer is encoded once.
 
     Args:
         labelled: Answers with labels; they decide the device.
         task: The task that the answers are for, or its spaces.
         config: How.
-        validation: What decides when to stop and sets the temperature; None takes a share of the contexts.
-            One without labels decides nothing.
+        validation: Decides when to stop and sets the temperature; None takes a share of the contexts.
         initial: A policy from whose context encoder and decoder every member starts.
-        likelihood: What labels cost: a module with ``loss(scores, labelled)`` whose parameters are learnt,
-            too. ``feedback.losses.Likelihood`` unless given. Every member learns its own.
+        likelihood: A module with ``loss(scores, labelled)`` whose parameters are learnt, too, a copy for
+            every member; ``feedback.losses.Likelihood`` by default.
         reference: The answers that scores are normalised on; None draws some of the training answers.
 
     Raises:

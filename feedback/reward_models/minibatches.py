@@ -1,4 +1,4 @@
-"""Labels by context: minibatches in which every context and every answer occurs once."""
+"""Labels by context: minibatches with each context and each answer once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from feedback.preferences.batches import Answers, Labelled, Labels
 
 
 class ContextBatches:
-    """The labels of some contexts at a time. No Python loop over rows: labels are sorted by context once.
+    """The labels of some contexts at a time, sorted by context once.
 
     A label belongs to the context of its first answer.
 
@@ -24,9 +24,6 @@ class ContextBatches:
 
     Attributes:
         contexts: Those that have labels, (k,) int64, ascending.
-
-    Raises:
-        ValueError: There are no labels.
     """
 
     def __init__(self, labelled: Labelled) -> None:
@@ -48,7 +45,7 @@ class ContextBatches:
         self._row_of = torch.full((len(answers) + 1,), -1, device=answers.context.device)
 
     def take(self, contexts: Tensor) -> Labelled:
-        """All labels of some contexts (k,) int64, with the answers and contexts that they need, each once.
+        """All labels of some contexts (k,) int64, with their answers and contexts, each once.
 
         A context that is given twice brings its labels twice.
         """
@@ -73,16 +70,15 @@ class ContextBatches:
 def split(labelled: Labelled, share: float, generator: torch.Generator) -> tuple[Labelled, Labelled | None]:
     """Labels parted by context: no context, and so no answer, is in both parts.
 
-    That holds where a label speaks of answers to one context, as all records do. A label across contexts goes
-    with its first answer and takes the others along.
+    A label across contexts goes with its first answer and takes the others along.
 
     Args:
         labelled: Answers with labels.
-        share: How many of the contexts go into the second part; rounded, at least one stays in the first.
+        share: Of the contexts, for the second part; rounded, at least one stays in the first.
         generator: Draws them.
 
     Returns:
-        Both parts; None for the second where it would be empty.
+        Both parts; None for an empty second one.
     """
     batches = ContextBatches(labelled)
     contexts = batches.contexts[torch.randperm(len(batches.contexts), generator=generator)]
@@ -93,10 +89,7 @@ def split(labelled: Labelled, share: float, generator: torch.Generator) -> tuple
 
 
 def merged(labelled: Labelled) -> Labelled:
-    """The same labels with every different context once: questions are drawn with replacement.
-
-    So what is held out is never trained on under another row, and nothing is encoded twice.
-    """
+    """The same labels with equal contexts as one: held-out contexts are not trained on under another row."""
     answers = labelled.answers
     columns = [_bytes(value) for _, value in sorted(answers.contexts.items())]
     first: dict[bytes, int] = {}

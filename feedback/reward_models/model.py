@@ -1,4 +1,4 @@
-"""One reward model: a score for every answer, the context encoded once for all answers to it."""
+"""A reward model: a score for every answer, the context encoded once for all answers to it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RewardModel(nn.Module):
     Attributes:
         context_encoder: Contexts to features (m, F).
         reader: The encoder of answers in their contexts.
-        head: What is read to scores.
+        head: Encoded answers to scores.
 
     Example:
         >>> import torch
@@ -62,15 +62,12 @@ class RewardModel(nn.Module):
         return encoded
 
     def read(self, encoded: Tensor, answers: Answers) -> Tensor:
-        """What is read of answers in their encoded contexts (m, F).
-
-        Where the contexts have an entry ``READ``, the response is what was read.
-        """
+        """Encoded answers in their encoded contexts (m, F); the response itself with an entry ``READ``."""
         if READ in answers.contexts:
             return answers.response
         rows, encoder = encoded[answers.context], self.context_encoder
         context = Context(encoder.pooled(rows), encoder.candidates(rows))
-        read: Tensor = self.reader(context, answers.response, answers.length, answers.turns)
+        read: Tensor = self.reader(context, answers)
         return read
 
     def features(self, answers: Answers) -> Tensor:
@@ -83,14 +80,7 @@ class RewardModel(nn.Module):
         return scores
 
     def start_from(self, policy: ResponsePolicy) -> None:
-        """Takes the context encoder and the decoder of a policy, as RLHF starts from the fine-tuned model.
-
-        Ouyang et al., "Training language models to follow instructions with human feedback" (2022, arXiv
-        2203.02155), section 3.5.
-
-        Raises:
-            ValueError: The policy has other sizes, or answers in another way.
-        """
+        """Takes both encoders of a policy as start (Ouyang et al., 2022, arXiv 2203.02155, section 3.5)."""
         self._take("context encoder", self.context_encoder, policy.context_encoder)
         if isinstance(self.reader, TokenLevelEncoder):
             decoder = policy.head.decoder if isinstance(policy.head, TextHead) else None

@@ -1,4 +1,4 @@
-"""What a reward model is given: the spaces of the context and the kind of the answers."""
+"""The spaces of a reward model: those of the context, and the kind of the answers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from mm_envs.tasks.task import Task
 class ModelSpaces:
     """The spaces of one context and of one answer, without leading dimension.
 
-    A plain ``Box`` becomes the ``UniformBox`` of its least and its largest bound, which has a JSON form: so a
-    model that was saved encodes numbers on the same scale again.
+    A plain ``Box`` becomes the ``UniformBox`` of its least and its largest bound, which has a JSON form.
 
     Attributes:
         context: By observation key.
-        answer: The kind of the answers; of the actions of another environment their space will do.
-        turns: The spaces of what is heard between turns, by key; empty where there is no conversation.
+        answer: The kind of the answers, or the action space of another environment.
+        turns: The spaces of what is heard between turns, by key; empty without a conversation.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -74,11 +73,7 @@ class ModelSpaces:
         return {**found, "response": self.answer.digest} if self.answer.digest else found
 
     def to_json(self) -> str:
-        """The spaces as JSON text; ``from_json`` reads it back.
-
-        Raises:
-            ValueError: A space has no JSON form.
-        """
+        """The spaces as JSON text; ``from_json`` reads it back."""
         context, turns = (
             {key: json.loads(to_json(space)) for key, space in spaces.items()}
             for spaces in (self.context, self.turns)
@@ -96,11 +91,7 @@ class ModelSpaces:
         return cls(context, from_config(read["answer"]), turns)
 
     def refuse_other(self, other: ModelSpaces) -> None:
-        """Refuses spaces that are not these.
-
-        Raises:
-            ValueError: A space differs; the sentence names it and says what it was and what it is.
-        """
+        """Refuses spaces that are not these; the message names the one that differs."""
         mine, theirs = self.named, other.named
         for key in [*mine, *(key for key in theirs if key not in mine)]:
             was, now = mine.get(key), theirs.get(key)
@@ -111,11 +102,7 @@ class ModelSpaces:
                 )
 
     def refuse_answers(self, answers: Answers) -> None:
-        """Refuses answers that are not of these spaces.
-
-        Raises:
-            ValueError: An entry of the contexts is missing or of another shape, or an answer is no answer.
-        """
+        """Refuses answers, or contexts, that are not of these spaces."""
         for key, space in self.context.items():
             if key not in answers.contexts:
                 raise ValueError(

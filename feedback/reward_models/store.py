@@ -34,15 +34,12 @@ _WRONG = (AttributeError, KeyError, MemoryError, OverflowError, RuntimeError, Ty
 
 
 def save(model: Ensemble, folder: str | Path, records: str = "") -> Path:
-    """Writes an ensemble.
+    """Writes an ensemble; returns its folder.
 
     Args:
         model: The ensemble.
         folder: Where; made if it is missing. A reward model that is there is replaced.
-        records: The digest of the training records, as ``Fitted.records`` has it.
-
-    Returns:
-        The folder.
+        records: The digest of the training records, as ``Fitted.records``.
 
     Raises:
         ValueError: A space has no JSON form, or a number of the model is not finite.
@@ -67,7 +64,7 @@ def load(folder: str | Path, task: Task | ModelSpaces | None = None) -> Ensemble
 
     Args:
         folder: Where it is.
-        task: What it shall score; it has to have the spaces that the model was fitted with.
+        task: A task, or spaces, that the model has to fit.
 
     Raises:
         FileNotFoundError: There is no reward model.
@@ -116,12 +113,7 @@ def describe(model: Ensemble) -> dict[str, Any]:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The JSON file of a saved model, checked to be one.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is something else, or of another format.
-    """
+    """The JSON file of a saved model, checked to be one."""
     path = Path(folder) / _CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no reward model ({_CONFIG}): give the folder of a saved one")
@@ -162,11 +154,7 @@ def _built(spaces: ModelSpaces, content: Mapping[str, Any], tensors: Mapping[str
 
 
 def _check_numbers(model: Ensemble) -> None:
-    """Refuses a model that gives no scores, or probabilities the wrong way round.
-
-    Raises:
-        ValueError: A weight is not finite, a scale or the temperature is not above 0, or the penalty below 0.
-    """
+    """Refuses a model that gives no scores, or probabilities the wrong way round."""
     for name, tensor in model.state_dict().items():
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name!r} of the reward model is not finite")

@@ -21,15 +21,7 @@ _PRAGMAS = ("foreign_keys=ON", "synchronous=FULL", "recursive_triggers=ON", "tru
 
 
 def engine_of(url: URL, timeout: float) -> Engine:
-    """The engine of a database, whose writers wait for each other.
-
-    Args:
-        url: As SQLAlchemy has it.
-        timeout: How many seconds a writer waits.
-
-    Raises:
-        ValueError: It is of a database that is not known here, or whose driver is not installed.
-    """
+    """The engine of a database, whose writers wait ``timeout`` seconds for each other."""
     name = url.get_backend_name()
     if name not in (SQLITE, POSTGRESQL):
         raise ValueError(f"db={name!r} is not one of {SQLITE}, {POSTGRESQL}")

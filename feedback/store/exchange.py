@@ -20,7 +20,7 @@ from feedback.store.store import PreferenceStore
 
 @dataclass(frozen=True)
 class Arrival:
-    """What became of a file.
+    """The outcome of an import.
 
     Attributes:
         new: How many records were written.
@@ -45,9 +45,6 @@ def export_jsonl(store: PreferenceStore, path: str | Path, environment: str | No
 
     Returns:
         How many records were written.
-
-    Raises:
-        ValueError: The store is damaged.
     """
     end = store.last()
     items = list(store.items(environment))
@@ -74,14 +71,13 @@ def import_jsonl(
     Args:
         store: The store.
         path: The file; media are looked for in ``PATH.media``.
-        on_error: "raise" takes nothing if something is wrong; "skip" leaves out lines that are wrong, labels
-            for unknown items and answers that contradict those that are stored, and says so.
+        on_error: "raise" takes nothing if something is wrong; "skip" leaves out wrong lines, labels for
+            unknown items and answers that contradict stored ones, and reports them.
         environment: Refuse the file of another environment.
         vocabulary: Refuse the file of another vocabulary (its digest).
 
     Raises:
-        ValueError: Something is wrong with the file, or it contradicts what is stored.
-        OSError: It cannot be read, or the store cannot be written.
+        ValueError: The file is wrong, or contradicts what is stored.
     """
     found = read_jsonl(path, on_error)
     assert found.header is not None
@@ -90,10 +86,7 @@ def import_jsonl(
 
 
 def export_trl(store: PreferenceStore, path: str | Path, environment: str | None = None) -> tuple[int, int]:
-    """Writes the pairs of a store as ``feedback.preferences.write_trl``.
-
-    An item without text is named by its id.
-    """
+    """Writes the pairs of a store as ``write_trl``; an item without text is named by its id."""
     end = store.last()
     prompts = {item.id: item.text or item.id for item in store.items(environment)}
     return write_trl(path, store.records(until=end, environment=environment), prompts)
@@ -108,7 +101,7 @@ def import_file(
         db: The store.
         path: The file.
         layout: "jsonl", "trl", or "auto", which looks at the first line.
-        annotator: With "trl": who chose, where a row does not name the annotator.
+        annotator: With "trl": the annotator where a row does not name one.
         on_error: As ``import_jsonl``.
 
     Returns:
@@ -126,14 +119,7 @@ def import_file(
 def take(
     store: PreferenceStore, found: Imported, on_error: str = "raise", media: MediaFolder | None = None
 ) -> Arrival:
-    """Takes items and records that were read into a store, as ``import_jsonl``.
-
-    Args:
-        store: The store.
-        found: What was read.
-        on_error: "raise" or "skip".
-        media: Where the files lie that the items show.
-    """
+    """Takes items and records that were read into a store, as ``import_jsonl``; media from a folder."""
     for name in dict.fromkeys(name for item in found.items for name in item.media):
         if media is not None and name in media and name not in store.folder():
             store.put_media(media.get(name), Path(media.path(name)).suffix)

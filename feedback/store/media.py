@@ -13,9 +13,7 @@ LARGEST = 2**26
 
 
 class MediaFolder:
-    """A folder of content-addressed files: what is there never changes, and is there once.
-
-    A file is there whole or not at all. Its content is compared with its name when it is read.
+    """A folder of content-addressed files, each whole or not there; reading compares content with name.
 
     Args:
         root: The folder; made when the first file comes.
@@ -34,19 +32,7 @@ class MediaFolder:
         self.root, self.largest = Path(root), largest
 
     def put(self, content: bytes, suffix: str = "") -> str:
-        """Keeps a content.
-
-        Args:
-            content: The file as it is.
-            suffix: Its ending, as ".png": up to 8 small letters and digits.
-
-        Returns:
-            Its name: ``sha256:``, 64 hexadecimal digits and the ending.
-
-        Raises:
-            ValueError: It is too large, or the ending is none.
-            OSError: It cannot be written.
-        """
+        """Keeps a content; returns its name: ``sha256:``, 64 hexadecimal digits and the ending."""
         if len(content) > self.largest:
             raise ValueError(f"a file of {len(content):,} bytes is larger than {self.largest:,}")
         name = f"sha256:{hashlib.sha256(content).hexdigest()}{suffix}"
@@ -56,12 +42,7 @@ class MediaFolder:
         return name
 
     def get(self, name: str) -> bytes:
-        """The content of a name.
-
-        Raises:
-            ValueError: It is no name, or the file is not what it was.
-            FileNotFoundError: There is no such file.
-        """
+        """The content of a name; a ValueError if it is no name, or the file is damaged."""
         path = self.path(name)
         try:
             content = path.read_bytes()
@@ -74,11 +55,7 @@ class MediaFolder:
         return content
 
     def path(self, name: str) -> Path:
-        """Where the file of a name lies, whether or not it is there.
-
-        Raises:
-            ValueError: It is no name.
-        """
+        """Where the file of a name lies, whether or not it is there."""
         digest, suffix = media_name("media", name)
         return self.root / digest[:2] / f"{digest}{suffix}"
 

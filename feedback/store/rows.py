@@ -20,11 +20,7 @@ _CHUNK = 500
 
 
 def table_of(form: Form) -> Table:
-    """The table in which a record, an item or a query is stored.
-
-    Raises:
-        ValueError: It is none of them.
-    """
+    """The table in which a record, an item or a query is stored."""
     if isinstance(form, Record):
         return schema.RECORDS
     if isinstance(form, Item):
@@ -51,11 +47,7 @@ def _columns(form: Form) -> dict[str, Any]:
 
 
 def form_of_row(row: Row[Any], where: str) -> Form:
-    """The record, item or query of a row.
-
-    Raises:
-        ValueError: It differs from what was written.
-    """
+    """The record, item or query of a row."""
     try:
         if not isinstance(row.body, str) or row.digest != _digest(row.body):
             raise ValueError("its content is not that of its digest")
@@ -69,12 +61,7 @@ def form_of_row(row: Row[Any], where: str) -> Form:
 
 
 def distinct(given: Iterable[Form]) -> dict[str, Any]:
-    """Forms by id; of two with one id the fuller one is kept.
-
-    Raises:
-        Conflict: Two of one id differ.
-        ValueError: Something is neither record nor item nor query.
-    """
+    """Forms by id; of two with one id the fuller one is kept."""
     found: dict[str, Any] = {}
     for one in given:
         table_of(one)

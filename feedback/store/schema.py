@@ -12,26 +12,27 @@ from feedback.store.dialects import guard, lock_schema, shared
 VERSION = 3
 _METADATA = sa.MetaData()
 
+
+def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, _METADATA, sa.Column("number", sa.Integer, primary_key=True), *columns)
+
+
 SCHEMA = sa.Table(
     "feedback_schema",
     _METADATA,
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", sa.Float, nullable=False),
 )
-ITEMS = sa.Table(
+ITEMS = _table(
     "feedback_items",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("vocabulary", sa.Text, nullable=False, server_default=""),
 )
-RECORDS = sa.Table(
+RECORDS = _table(
     "feedback_records",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", sa.String(32), nullable=False, unique=True),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("query", sa.Text, nullable=False),
@@ -44,10 +45,8 @@ RECORDS = sa.Table(
     sa.Column("supersedes", sa.String(32), nullable=False, server_default=""),
     sa.Column("withdrawn", sa.Boolean, nullable=False, server_default=sa.false()),
 )
-QUERIES = sa.Table(
+QUERIES = _table(
     "feedback_queries",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("id", sa.String(32), nullable=False, unique=True),
     sa.Column("asks", sa.String(32), nullable=False),
     sa.Column("item", sa.Text, sa.ForeignKey(ITEMS.c.id), nullable=False),
@@ -55,10 +54,8 @@ QUERIES = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
 )
 # The last row of a query and an annotator counts: leases are granted, renewed and released by new rows.
-ASSIGNMENTS = sa.Table(
+ASSIGNMENTS = _table(
     "feedback_assignments",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("query", sa.String(32), sa.ForeignKey(QUERIES.c.id), nullable=False),
     sa.Column("annotator", sa.Text, nullable=False),
     sa.Column("time", sa.Float, nullable=False),
@@ -74,12 +71,7 @@ TABLES = (SCHEMA, ITEMS, RECORDS, QUERIES, ASSIGNMENTS)
 
 
 def in_force(record: sa.FromClause, until: int | None = None) -> sa.ColumnElement[bool]:
-    """Whether a row of records counts, as ``feedback.preferences.in_force``: not superseded nor withdrawn.
-
-    Args:
-        record: ``RECORDS`` or an alias of it.
-        until: The state of the store when this was its last number; None for now.
-    """
+    """Whether a row of ``RECORDS`` counts: neither superseded nor withdrawn, as of number ``until``."""
     other = RECORDS.alias()
     label = sa.func.coalesce(sa.func.nullif(record.c.revises, ""), record.c.id)
     later = sa.and_(other.c.number > record.c.number, ~_superseded(other, until))
@@ -103,11 +95,7 @@ def _by(record: sa.FromClause, until: int | None) -> list[sa.ColumnElement[bool]
 
 
 def reached(connection: sa.Connection, where: str) -> int:
-    """The version of the store in a database; 0 for an empty one.
-
-    Raises:
-        ValueError: It holds something else, or is a store of a version that is not known here.
-    """
+    """The version of the store in a database; 0 for an empty one."""
     names = set(sa.inspect(connection).get_table_names())
     if SCHEMA.name not in names:
         if names and not shared(connection):

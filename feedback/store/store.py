@@ -22,18 +22,18 @@ from feedback.store import dialects, schema
 from feedback.store.errors import Conflict, MissingMedia, UnknownItem, in_one_sentence, several
 from feedback.store.media import LARGEST, MediaFolder
 from feedback.store.rows import cure, described, distinct, form_of_row, row_of, stored, table_of
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 _READ = 1000
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of records that were submitted; all of them are on the disk.
+    """The outcome of a submission; all of it is on the disk.
 
     Attributes:
-        new: The ids of those that were written.
-        known: The ids of those that were there already, and say the same.
+        new: The ids of the records that were written.
+        known: The ids of those that were stored already.
         items: The ids of the items that were new.
     """
 
@@ -46,9 +46,9 @@ class PreferenceStore:
     """Feedback in an append-only database.
 
     A record is named by its kind, its query and its annotator (``Record.id``): a record that is submitted
-    twice is kept once, and another answer to the same query is refused unless it is a revision. Records that
-    a revision supersedes stay stored and no longer count. A batch is written whole or not at all, and when
-    ``add`` returns it has reached the disk. Writers wait for each other, readers do not wait.
+    twice is kept once, and another answer to the same query is refused unless it is a revision. Superseded
+    records stay stored and no longer count. A batch is written whole or not at all, and is on the disk when
+    ``add`` returns. Writers wait for each other, readers do not wait.
 
     Args:
         url: A file, or a URL as SQLAlchemy has it: ``sqlite:///FILE``, ``postgresql+psycopg://...``.
@@ -58,7 +58,7 @@ class PreferenceStore:
         largest: The largest file of media, in bytes.
 
     Raises:
-        ValueError: It is a database of something else, damaged, or of a version that is not known here.
+        ValueError: The database is not a store, damaged, or of an unknown version.
         FileNotFoundError: There is none, and ``create`` is False.
 
     Example:
@@ -126,15 +126,11 @@ class PreferenceStore:
     ) -> Receipt:
         """Writes items, queries and records on them, all or none.
 
-        Returns:
-            Which records were new, and which were known.
-
         Raises:
             UnknownItem: A record or query is about an item that is neither stored nor given.
-            Conflict: The annotator has answered the same query differently (give a revision instead), or an
-                item of the same id is another one.
+            Conflict: The annotator has another label on the query (give a revision), or an item of the id
+                differs.
             MissingMedia: A file that an item shows is not in the folder of media.
-            ValueError: Something is no record.
         """
         given, about, asked = distinct(records), distinct(items), distinct(queries)
         self._check_media(about.values())
@@ -163,10 +159,7 @@ class PreferenceStore:
             after: Only those behind this number; ``last`` returns that of the end of the store.
             until: Only those up to this number, as they counted then.
             environment: Only those on items of this environment.
-            history: Records that were superseded or withdrawn, too.
-
-        Raises:
-            ValueError: There is no such kind, or a record is damaged.
+            history: Superseded and withdrawn records, too.
         """
         query = self._chosen(select(schema.RECORDS), kind, annotator, environment)
         if until is not None:
@@ -209,11 +202,7 @@ class PreferenceStore:
     # Media ------------------------------------------------------------------------------------------------
 
     def put_media(self, content: bytes, suffix: str = "") -> str:
-        """Keeps a picture, a sound or a video next to the database, as ``MediaFolder.put``.
-
-        Raises:
-            ValueError: The store has no folder for it, or the file is too large.
-        """
+        """Keeps a picture, a sound or a video next to the database, as ``MediaFolder.put``."""
         return self.folder().put(content, suffix)
 
     def get_media(self, name: str) -> bytes:
@@ -221,11 +210,7 @@ class PreferenceStore:
         return self.folder().get(name)
 
     def folder(self) -> MediaFolder:
-        """The folder of media.
-
-        Raises:
-            ValueError: The store has none.
-        """
+        """The folder of media; a ValueError if the store has none."""
         if self.media is None:
             raise ValueError(f"{self.where} has no folder of media: give media=FOLDER")
         return self.media
@@ -233,11 +218,7 @@ class PreferenceStore:
     # The whole --------------------------------------------------------------------------------------------
 
     def verify(self) -> tuple[str, ...]:
-        """Reads everything, media included.
-
-        Returns:
-            One sentence for each thing that is wrong.
-        """
+        """Reads everything, media included; returns one sentence for each fault."""
         found: list[str] = []
         with self.reading() as connection:
             found += [f"{self.where}: {fault}" for fault in dialects.faults(connection)]
@@ -285,14 +266,7 @@ class PreferenceStore:
             yield connection
 
     def insert(self, connection: Connection, given: Mapping[str, Form]) -> dict[str, None]:
-        """Inserts those forms of one kind that are not stored yet.
-
-        Args:
-            connection: A transaction that writes.
-            given: Forms by id.
-
-        Returns:
-            The ids of those that were inserted.
+        """Inserts those forms of one kind, by id, that are not stored yet; returns their ids.
 
         Raises:
             Conflict: Something else is stored under an id.
@@ -322,8 +296,7 @@ class PreferenceStore:
         self, query: Select[Any], kind: str | None, annotator: str | None, environment: str | None
     ) -> Select[Any]:
         if kind is not None:
-            if kind not in KINDS:
-                raise ValueError(one_of("kind", kind, KINDS))
+            check_one_of("kind", kind, KINDS)
             query = query.where(schema.RECORDS.c.kind == kind)
         if annotator is not None:
             query = query.where(schema.RECORDS.c.annotator == annotator)

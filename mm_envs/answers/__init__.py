@@ -1,7 +1,6 @@
 """Answer kinds: how an answer is written, where it ends, and its text form.
 
-A new kind is one file and one line in ``KINDS``. Higher layers keep one table from kind to what they need,
-such as heads of policies or answer encoders of reward models.
+A new kind is one file and one line in ``KINDS``. Higher layers keep one table from kind to what they need.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from mm_envs.answers.ranking import Ranking
 from mm_envs.answers.text import Text
 from mm_envs.answers.turns import Turns
 from mm_envs.answers.vector import Vector
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.spaces import Tokens
 from mm_envs.tokenizers.table import from_plain
 
@@ -37,15 +36,10 @@ def from_config(config: Mapping[str, Any]) -> AnswerKind:
 
     Raises:
         ValueError: There is no such kind, or its arguments are wrong.
-
-    Example:
-        >>> from_config(to_config(Choice(["yes", "no"]))) == Choice(["yes", "no"])
-        True
     """
     arguments = dict(config)
     name = arguments.pop("kind", None)
-    if not isinstance(name, str) or name not in KINDS:
-        raise ValueError(one_of("kind", name, KINDS))
+    check_one_of("kind", name, tuple(KINDS))
     if name == Text.name:
         arguments["vocabulary"] = from_plain(arguments.get("vocabulary"))
     try:
@@ -59,10 +53,6 @@ def kind_of(space: gym.Space[Any]) -> AnswerKind:
 
     Raises:
         ValueError: No kind has such actions.
-
-    Example:
-        >>> kind_of(gym.spaces.Discrete(3)).names
-        ('0', '1', '2')
     """
     if isinstance(space, gym.spaces.Discrete) and int(space.start) == 0:
         return Choice([str(i) for i in range(int(space.n))])

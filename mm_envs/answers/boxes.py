@@ -22,18 +22,11 @@ NOISE = 0.1  # standard deviation of one edit, in sides of the picture
 
 
 class Boxes(AnswerKind):
-    """Up to ``n`` boxes (left, top, right, bottom) as shares of the picture: (rows, n, 4) float32 in [0, 1].
+    """Up to ``count`` boxes (left, top, right, bottom) as shares of the picture, (n, count, 4) in [0, 1].
 
-    One step. An action has the same shape in [-1, 1], the usual range of continuous actions: box =
-    (action + 1) / 2, rounded to 1/4096 of the picture, so that both forms are exactly equal. A box whose
-    right edge is not right of its left one, or whose bottom is not below its top, is absent: so answers can
-    have fewer than ``n`` boxes.
-
-    Args:
-        count: n, the largest number of boxes.
-
-    Raises:
-        ValueError: ``count`` is below 1.
+    One step. An action has the same shape in [-1, 1], the usual range of continuous actions: box = (action +
+    1) / 2, rounded to 1/4096 of the picture, so that both forms are exactly equal. A box whose right edge is
+    not right of its left one, or whose bottom is not below its top, is absent.
 
     Example:
         >>> kind = Boxes(1)

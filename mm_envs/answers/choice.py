@@ -22,9 +22,6 @@ class Choice(AnswerKind):
         names: The names of the answers, each once.
         among: The observation key of the ``Candidates`` entry whose entries the answers are, if they are.
 
-    Raises:
-        ValueError: There is no name, or one occurs twice.
-
     Example:
         >>> colours = Choice(("red", "green"))
         >>> colours.parse("green"), colours.format(torch.tensor(0))
@@ -45,11 +42,7 @@ class Choice(AnswerKind):
         return integers(hashes, len(self.names))
 
     def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
-        """Exchanges a choice for another of its class; those without a class for each other.
-
-        Raises:
-            ValueError: There is one answer only.
-        """
+        """Exchanges a choice for another of its class; those without a class for each other."""
         if len(self.names) < 2:
             raise ValueError(f"{self.names[0]!r} is the only choice and never wrong: give a task of several")
         known = [[name for name in one if name in self.names] for one in similar]

@@ -1,7 +1,8 @@
 """Edits of answers in words: small changes that make a good answer worse.
 
-Each takes answers without ``<eos>``, padded, and returns them edited once, with their lengths; an answer that
-cannot be edited in this way stays as it is.
+Each takes answers (n, L) int64 without ``<eos>``, padded, their lengths (n,), a hash for each row (n,) int64,
+and the classes of the words. It returns answers edited once, with their lengths; an answer that cannot be
+edited in this way stays as it is.
 """
 
 from __future__ import annotations
@@ -17,36 +18,19 @@ from mm_envs.random import fold, pick
 from mm_envs.tokenizers import PAD
 
 Edited: TypeAlias = tuple[Tensor, Tensor]
-Edit: TypeAlias = Callable[[Tensor, Tensor, Tensor, WordClasses, WordClasses], Edited]
+Edit: TypeAlias = Callable[[Tensor, Tensor, Tensor, WordClasses], Edited]
 
 
-def substitute(
-    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
-) -> Edited:
-    """A word becomes another of its class: red becomes green.
-
-    Args:
-        tokens: (n, L) int64.
-        length: (n,) int64.
-        hashes: A hash for each row, (n,) int64.
-        classes: The classes of the words.
-        words: All words as one class.
-    """
+def substitute(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses) -> Edited:
+    """A word becomes another of its class: red becomes green."""
     index, some = pick(classes.classes(tokens) >= 0, fold(hashes, 0))
     old = tokens.gather(1, index[:, None])[:, 0]
     new = torch.where(some, classes.others(old, fold(hashes, 1)), old)
     return tokens.scatter(1, index[:, None], new[:, None]), length
 
 
-def replace(
-    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
-) -> Edited:
-    """A word becomes any other word of the vocabulary; arguments as for ``substitute``."""
-    return substitute(tokens, length, hashes, words, words)
-
-
-def drop(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """A word is left out; arguments as for ``substitute``."""
+def drop(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses) -> Edited:
+    """A word is left out."""
     index, some = pick(_there(tokens, length), hashes)
     at = torch.arange(tokens.shape[1], device=tokens.device)
     padded = torch.nn.functional.pad(tokens, (0, 1), value=PAD)
@@ -54,10 +38,8 @@ def drop(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, w
     return torch.where(some[:, None], without, tokens), length - some.to(torch.int64)
 
 
-def double(
-    tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses
-) -> Edited:
-    """A word is repeated, if there is room; arguments as for ``substitute``."""
+def double(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses) -> Edited:
+    """A word is repeated, if there is room."""
     index, some = pick(_there(tokens, length), hashes)
     some = some & (length < tokens.shape[1])
     at = torch.arange(tokens.shape[1], device=tokens.device)
@@ -65,19 +47,16 @@ def double(
     return torch.where(some[:, None], twice, tokens), length + some.to(torch.int64)
 
 
-def swap(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """Two different neighbours are exchanged; arguments as for ``substitute``."""
+def swap(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses) -> Edited:
+    """Two different neighbours are exchanged."""
     after = torch.nn.functional.pad(tokens[:, 1:], (0, 1), value=PAD)
     allowed = _there(tokens, length - 1) & (tokens != after)
     index, some = pick(allowed, hashes)
     return _exchanged(tokens, index, index + some.to(torch.int64)), length
 
 
-def bind(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """Two words of one class are exchanged: "a red circle left of a green cross" swaps its colours.
-
-    Arguments as for ``substitute``.
-    """
+def bind(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses) -> Edited:
+    """Two words of one class are exchanged: "a red circle left of a green cross" swaps its colours."""
     kinds = classes.classes(tokens)
     differ = (kinds[:, :, None] == kinds[:, None]) & (tokens[:, :, None] != tokens[:, None])
     differ &= (kinds >= 0)[:, :, None]
@@ -87,8 +66,8 @@ def bind(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, w
     return _exchanged(tokens, first, torch.where(some, second, first)), length
 
 
-def cut(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, words: WordClasses) -> Edited:
-    """All words from a random position on are left out, never the first; arguments as for ``substitute``."""
+def cut(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses) -> Edited:
+    """All words from a random position on are left out, never the first."""
     there = _there(tokens, length)
     allowed = there.clone()
     allowed[:, 0] = False
@@ -97,10 +76,10 @@ def cut(tokens: Tensor, length: Tensor, hashes: Tensor, classes: WordClasses, wo
     return tokens.masked_fill(~_there(tokens, end), PAD), end
 
 
-# Edits by name.
+# Edits by name; that of "replace" takes all words as one class.
 EDITS: dict[str, Edit] = {
     "substitute": substitute,
-    "replace": replace,
+    "replace": substitute,
     "drop": drop,
     "double": double,
     "swap": swap,

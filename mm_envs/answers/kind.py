@@ -47,6 +47,7 @@ class AnswerKind(ABC):
         action_space: The space of one action.
         state_spaces: Spaces of the observed part of the state, by observation key.
         steps: The number of actions after which every answer has ended.
+        sequential: Whether a response has one entry a step, (n, steps).
         max_edits: The largest useful number of edits; None for any number.
         names: The names of the answers to choose from; empty where they have none.
         among: The observation key whose entries the answers refer to by index; None where they do not.
@@ -57,6 +58,7 @@ class AnswerKind(ABC):
     action_space: gym.Space[Any]
     state_spaces: Mapping[str, gym.Space[Any]] = {}
     steps: int = 1
+    sequential: ClassVar[bool] = False
     max_edits: int | None = None
     names: tuple[str, ...] = ()
     among: str | None = None
@@ -77,7 +79,7 @@ class AnswerKind(ABC):
 
     def action(self, response: Tensor, step: int | Tensor) -> Tensor:
         """The action that writes a response, at a step: one number, or one a row (n,) int64."""
-        return response
+        return entry_at(response, step) if self.sequential else response
 
     # Ends -------------------------------------------------------------------------------------------------
 
@@ -94,18 +96,13 @@ class AnswerKind(ABC):
         return self.steps
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
-        """Responses as if only the first ``steps`` steps had been taken.
-
-        Raises:
-            ValueError: The kind has one step only.
-        """
+        """Responses as if only the first ``steps`` steps had been taken; ValueError for kinds of one step."""
         raise ValueError(f"answers of kind {self.name!r} have one step: there is no beginning of one")
 
     def without(self, response: Tensor, length: Tensor | None, part: Tensor) -> Answered:
-        """Responses without one part each, (n,) int64; a part that does not exist removes nothing.
+        """Responses without one part each, (n,) int64; ValueError for kinds without parts.
 
-        Raises:
-            ValueError: The kind has no parts that can be left out.
+        A part that does not exist removes nothing.
         """
         raise ValueError(
             f"answers of kind {self.name!r} have no parts: ask for corrections, or use a task of words"
@@ -137,18 +134,15 @@ class AnswerKind(ABC):
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
         """How many changes turn one response into the other, (n,) int64; 0 if they are equal."""
-        return (response != other).reshape(len(response), -1).any(1).to(torch.int64)
+        differs = (response != other).reshape(len(response), -1)
+        return differs.sum(1) if self.sequential else differs.any(1).to(torch.int64)
 
     def same(self, response: Tensor, other: Tensor) -> Tensor:
         """Which responses are the same answer, (n,) bool."""
         return (response == other).reshape(len(response), -1).all(1)
 
     def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
-        """Which responses hold a word, (n,) bool.
-
-        Raises:
-            ValueError: No answer of this kind can hold it.
-        """
+        """Which responses hold a word, (n,) bool; ValueError where no answer of this kind can."""
         having = torch.tensor([word in name.split() for name in self.names], dtype=torch.bool)
         if not self.names:
             raise ValueError(f"word {word!r} is in no answer: the answers to this task are numbers")
@@ -163,8 +157,7 @@ class AnswerKind(ABC):
     def parse(self, given: Any) -> Tensor:
         """One response (no leading dimension), ended, from text or from numbers.
 
-        Args:
-            given: The result of ``format``, numbers, or numbers as text (``"[5, 3, 1]"``).
+        Takes the result of ``format``, numbers, or numbers as text (``"[5, 3, 1]"``).
 
         Raises:
             ValueError: It is no answer of this kind.
@@ -213,11 +206,7 @@ def entry_at(response: Tensor, step: int | Tensor) -> Tensor:
 
 
 def response_hashes(response: Tensor, length: Tensor | None = None) -> Tensor:
-    """One hash for each response of any kind, (n,) int64; entries beyond the length do not matter.
-
-    Args:
-        response: (n, ...).
-        length: How many entries count, (n,) int64; None: all.
+    """One hash for each response of any kind, (n,) int64; entries beyond ``length`` (n,) do not matter.
 
     Example:
         >>> words = torch.tensor([[5, 6, 1], [5, 6, 0]])
@@ -249,11 +238,7 @@ def numbers_in(given: Any) -> Any:
 
 
 def as_tensor(given: Any) -> Tensor:
-    """Numbers as a tensor.
-
-    Raises:
-        ValueError: They are not numbers of one shape.
-    """
+    """Numbers of one shape as a tensor; ValueError for anything else."""
     if isinstance(given, Tensor):
         return given.cpu()
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.answers.kind import Answered, AnswerKind, Editor, State, as_tensor, entry_at, numbers_in
+from mm_envs.answers.kind import Answered, AnswerKind, Editor, State, as_tensor, numbers_in
 from mm_envs.names import at_least, check_one_of, whole
 from mm_envs.random import fold, integers
 from mm_envs.spaces import UniformBox
@@ -22,15 +22,8 @@ class Ranking(AnswerKind):
     """The best ``top`` of ``count`` candidates in order, best first, one a step: indices (n, top) int64.
 
     Ranking a candidate again ranks the first unranked one instead. The last position of a complete order is
-    left for the last candidate and needs no step.
-
-    Args:
-        count: The number of candidates.
-        top: How many are ranked; None: all.
-        among: The observation key of the ``Candidates`` entry that is ranked, if it is one.
-
-    Raises:
-        ValueError: There are fewer than two candidates, or ``top`` is not within 1 to ``count``.
+    left for the last candidate and needs no step. ``top`` is by default ``count``; ``among`` is the
+    observation key of the ``Candidates`` entry that is ranked, if it is one.
 
     Example:
         >>> kind = Ranking(4, top=2)
@@ -42,6 +35,7 @@ class Ranking(AnswerKind):
     """
 
     name: ClassVar[str] = "ranking"
+    sequential = True
 
     def __init__(self, count: int, top: int | None = None, among: str | None = None) -> None:
         whole("count", count)
@@ -74,10 +68,6 @@ class Ranking(AnswerKind):
         ranked = state["ranked"]
         return _sorted(torch.where(ranked > 0, ranked, self.count + 1))[:, : self.top], None
 
-    def action(self, response: Tensor, step: int | Tensor) -> Tensor:
-        """The candidate at a step."""
-        return entry_at(response, step)
-
     def random(self, hashes: Tensor) -> Tensor:
         """A uniform order."""
         index = torch.arange(self.count, device=hashes.device)
@@ -100,12 +90,6 @@ class Ranking(AnswerKind):
         # The first candidate is exchanged, since it counts most.
         index = 1 + integers(hashes, self.count - 1)[:, None]
         return _exchanged(self._whole(response), torch.zeros_like(index), index)[:, : self.top], None
-
-    def distance(
-        self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
-    ) -> Tensor:
-        """How many positions hold another candidate."""
-        return (response != other).sum(1)
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
         """The first positions as they are, the others as if nothing more had been ranked."""

@@ -9,14 +9,13 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
-from mm_envs.answers.edits import EDITS
+from mm_envs.answers.edits import EDITS, substitute
 from mm_envs.answers.kind import (
     Answered,
     AnswerKind,
     Editor,
     State,
     as_tensor,
-    entry_at,
     numbers_in,
     unknown,
 )
@@ -34,13 +33,6 @@ class Text(AnswerKind):
     An answer ends with ``<eos>`` or after ``max_tokens`` words; the length counts the words before the end,
     and padding follows it. Padding that was written before the end counts as a word, and never as a good one.
 
-    Args:
-        vocabulary: The words.
-        max_tokens: The number of steps, ``<eos>`` included.
-
-    Raises:
-        ValueError: ``max_tokens`` is below 1.
-
     Example:
         >>> from mm_envs.tokenizers import Vocabulary
         >>> kind = Text(Vocabulary.of(["red", "green"]), max_tokens=3)
@@ -51,6 +43,7 @@ class Text(AnswerKind):
     """
 
     name: ClassVar[str] = "text"
+    sequential = True
 
     def __init__(self, vocabulary: Tokenizer, max_tokens: int) -> None:
         if max_tokens < 1:
@@ -81,10 +74,6 @@ class Text(AnswerKind):
     def response(self, state: State, actions: Tensor) -> Answered:
         """The words written, and how many before ``<eos>``."""
         return state["tokens"], state["tokens_length"][:, 0] - (actions == EOS).to(torch.int64)
-
-    def action(self, response: Tensor, step: int | Tensor) -> Tensor:
-        """The word at a step."""
-        return entry_at(response, step)
 
     # Ends -------------------------------------------------------------------------------------------------
 
@@ -124,14 +113,7 @@ class Text(AnswerKind):
         return tokens.masked_fill(there[:, None] & (index == length[:, None]), EOS), length
 
     def written(self, length: Tensor, width: int) -> Tensor:
-        """Which entries of responses were written, ``<eos>`` included: (n, width) bool.
-
-        Example:
-            >>> from mm_envs.tokenizers import Vocabulary
-            >>> kind = Text(Vocabulary.of(["red"]), 3)
-            >>> kind.written(torch.tensor([0, 2, 3]), 3).int().tolist()
-            [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
-        """
+        """Which entries of responses were written, ``<eos>`` included: (n, width) bool."""
         return torch.arange(width, device=length.device) <= length[:, None]
 
     def trimmed(self, response: Tensor, length: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -162,8 +144,9 @@ class Text(AnswerKind):
             check_one_of("kinds", name, EDITS)
         if not chosen:
             raise ValueError(f"kinds={names!r} is empty: name at least one of {', '.join(EDITS)}")
-        edits, words = [EDITS[name] for name in chosen], self.vocabulary.words
-        tables = WordClasses.among(words, similar, len(SPECIALS)), WordClasses.among(words, (), len(SPECIALS))
+        words = self.vocabulary.words
+        classes, whole = (WordClasses.among(words, some, len(SPECIALS)) for some in (similar, ()))
+        edits = [(EDITS[name], whole if name == "replace" else classes) for name in chosen]
 
         def edit(response: Tensor, length: Tensor | None, count: Tensor, hashes: Tensor) -> Answered:
             length = _given(length).clone()
@@ -171,18 +154,18 @@ class Text(AnswerKind):
             for step in range(int(count.max()) if len(count) else 0):
                 draws = fold(hashes, step)
                 which = integers(fold(draws, 0), len(edits))
-                for number, change in enumerate(edits):
+                for number, (change, table) in enumerate(edits):
                     rows = ((step < count) & (which == number)).nonzero()[:, 0]
                     tokens[rows], length[rows] = change(
-                        tokens[rows], length[rows], fold(draws[rows], 1), *tables
+                        tokens[rows], length[rows], fold(draws[rows], 1), table
                     )
             return close(tokens, length), length
 
         def other(response: Tensor, length: Tensor | None, hashes: Tensor) -> Answered:
             # One word becomes another of its class, else any other; an answer without words gets one.
             before = response.masked_fill(response == EOS, PAD)
-            changed, length = EDITS["substitute"](before, _given(length), hashes, *tables)
-            replaced, _ = EDITS["replace"](before, length, hashes, *tables)
+            changed, length = substitute(before, _given(length), hashes, classes)
+            replaced, _ = substitute(before, length, hashes, whole)
             tokens = torch.where((changed == before).all(1)[:, None], replaced, changed)
             empty = (tokens == before).all(1)
             added = len(SPECIALS) + integers(hashes, len(words) - len(SPECIALS))
@@ -205,15 +188,7 @@ class Text(AnswerKind):
     def distance(
         self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
     ) -> Tensor:
-        """Levenshtein distance in words: changed, left out or inserted.
-
-        Example:
-            >>> from mm_envs.tokenizers import Vocabulary
-            >>> kind = Text(Vocabulary.of(["a", "b", "c"]), 3)
-            >>> a, b = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 5, 1]])
-            >>> kind.distance(a, torch.tensor([3]), b, torch.tensor([2])).tolist()
-            [1]
-        """
+        """Levenshtein distance in words: changed, left out or inserted."""
         index = torch.arange(other.shape[1] + 1, device=response.device)
         row = index.expand(len(response), -1)
         rows = [row]

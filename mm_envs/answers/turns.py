@@ -17,7 +17,6 @@ from mm_envs.answers.kind import (
     Editor,
     State,
     as_tensor,
-    entry_at,
     numbers_in,
     unknown,
 )
@@ -33,13 +32,7 @@ class Turns(AnswerKind):
     """One choice a turn: indices (n, turns) int64, entry t an option of turn t.
 
     All turns share one action space, that of the turn with most options; larger actions count modulo the
-    number of options. Replies between turns are part of the task, not of the answer.
-
-    Args:
-        options: The names of the options of each turn.
-
-    Raises:
-        ValueError: A turn has no options, or one of them twice.
+    number of ``options``. Replies between turns are part of the task, not of the answer.
 
     Example:
         >>> kind = Turns([("colour?", "shape?"), ("red circle", "green circle", "red cross")])
@@ -48,6 +41,7 @@ class Turns(AnswerKind):
     """
 
     name: ClassVar[str] = "turns"
+    sequential = True
 
     def __init__(self, options: Sequence[Sequence[str]]) -> None:
         self.options = tuple(tuple(names) for names in options)
@@ -73,10 +67,6 @@ class Turns(AnswerKind):
     def response(self, state: State, actions: Tensor) -> Answered:
         """The options chosen; turns that have not come yet have the first option."""
         return (state["chosen"] - 1).clamp(min=0), None
-
-    def action(self, response: Tensor, step: int | Tensor) -> Tensor:
-        """The choice at a turn."""
-        return entry_at(response, step)
 
     def beginning(self, response: Tensor, length: Tensor | None, steps: int) -> Answered:
         """The first choices; the others the first options."""
@@ -114,12 +104,6 @@ class Turns(AnswerKind):
         changed = response.clone()
         changed[:, turn] = (response[:, turn] + 1 + integers(hashes, options - 1)) % options
         return changed, None
-
-    def distance(
-        self, response: Tensor, length: Tensor | None, other: Tensor, other_length: Tensor | None
-    ) -> Tensor:
-        """How many turns differ."""
-        return (response != other).sum(1)
 
     def holds(self, word: str, response: Tensor, length: Tensor | None) -> Tensor:
         """Which answers hold a word in any turn."""

@@ -20,13 +20,7 @@ NOISE = 0.2  # standard deviation of one edit, in halves of the range
 class Vector(AnswerKind):
     """Numbers of any shape between two bounds, in one step: (n, *shape) float32.
 
-    Args:
-        shape: The shape of one answer, or its size.
-        low: The least value; ``-inf`` for answers that are scored and never drawn.
-        high: The largest value.
-
-    Raises:
-        ValueError: The bounds are not in order.
+    An infinite bound is for answers that are scored and never drawn.
 
     Example:
         >>> Vector(2).parse("[0.5, -1]")
@@ -44,11 +38,7 @@ class Vector(AnswerKind):
         self.space = self.action_space = gym.spaces.Box(low, high, size, np.float32)
 
     def random(self, hashes: Tensor) -> Tensor:
-        """Every number uniform.
-
-        Raises:
-            ValueError: A bound is infinite.
-        """
+        """Every number uniform; ValueError where a bound is infinite."""
         if not np.isfinite(self.high - self.low):
             raise ValueError(
                 f"numbers from {self.low} to {self.high} have no uniform draw: give finite bounds"

@@ -31,12 +31,11 @@ class WordClasses:
 
     @classmethod
     def among(cls, words: Sequence[str], classes: Sequence[Sequence[str]], first: int = 0) -> WordClasses:
-        """The classes of a list of words.
+        """The classes of a list of words; without any class of two known words, all words are one.
 
         Args:
             words: All words, in the order of their numbers.
-            classes: Interchangeable words; words that are not in the list are skipped, and so are classes of
-                one word. Without any class, all words are one.
+            classes: Interchangeable words; words that are not in the list are skipped.
             first: The number of the first word that has a class.
 
         Example:

@@ -25,7 +25,8 @@ class Docs:
 
     def run(self) -> int:
         """Writes the pages."""
-        from mm_envs.documentation import baselines_of, pages, write_pictures
+        from mm_envs.documentation.pages import baselines_of, pages
+        from mm_envs.documentation.pictures import write_pictures
 
         with torch_threads(1):
             texts = pages(baselines_of)

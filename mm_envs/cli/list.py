@@ -34,7 +34,7 @@ class List:
 
     def run(self) -> int:
         """Prints the table."""
-        from mm_envs.documentation import describe
+        from mm_envs.documentation.pages import describe
 
         at_least("--items", self.items, 1, "score on at least one item")
         out = console(self.json)

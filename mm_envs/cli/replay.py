@@ -71,7 +71,7 @@ class Replay:
 
 def _described(again: Replayed, out: Path | None) -> dict[str, Any]:
     """The episode as JSON values."""
-    from mm_envs.engine.decode import decode
+    from mm_envs.engine.output import decode
 
     outcome = None
     if again.outcome is not None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -29,8 +29,7 @@ def chosen(source: Source, split: str, count: int, seed: int) -> list[Record]:
     Raises:
         ValueError: There is no such split, or the source says no splits.
     """
-    if split not in SPLITS:
-        raise ValueError(one_of("--split", split, SPLITS))
+    check_one_of("--split", split, SPLITS)
     records = [record for record in source.records if split in ("all", record.split)]
     if not records:
         raise ValueError(f"{source.root} says of no item that it is in the {split} split: use --split all")

@@ -1,6 +1,5 @@
-"""Where items come from: datasets that are pure functions of the index, and the vocabulary of their texts."""
+"""Datasets: items as pure functions of their index."""
 
-from mm_envs.data.dataset import DATASETS, Dataset, make_dataset
-from mm_envs.tokenizers import Vocabulary
+from mm_envs.data.dataset import Dataset, make_dataset
 
-__all__ = ["DATASETS", "Dataset", "Vocabulary", "make_dataset"]
+__all__ = ["Dataset", "make_dataset"]

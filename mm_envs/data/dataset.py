@@ -27,8 +27,7 @@ DATASETS: dict[str, str] = {
 class Dataset(ABC):
     """Facts of items, from which tasks make their fields; ``batch`` is a pure function of the index.
 
-    An item has one global index; a split is a range of indices. Two items of different splits never share
-    their content (the scene graph of a procedural item, the pixels of a stored one).
+    A split is a range of item indices. Items of different splits never share content.
 
     Attributes:
         name: The name in the table of datasets.
@@ -48,9 +47,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """Returns some fields of some items.
-
-        Row i depends on ``indices[i]`` only, bit for bit.
+        """Returns some fields of some items; row i depends on ``indices[i]`` only, bit for bit.
 
         Args:
             indices: Global item indices of shape (n,), int64; the result is on their device.
@@ -65,7 +62,7 @@ class Dataset(ABC):
         return fold(stream(0, f"item of {self.name}", indices.device), indices)
 
     def others(self, indices: Tensor, hashes: Tensor, count: int) -> Tensor:
-        """Returns other items of the split of each item, all different if the split has enough.
+        """Returns ``count`` other items of the split of each item, all different if the split has enough.
 
         Args:
             indices: Item indices, (n,) int64.
@@ -96,17 +93,12 @@ class Dataset(ABC):
     def stored(self, field: str) -> Tensor | None:
         """Returns the field of all items if it is stored; None (the default) if ``batch`` computes it.
 
-        Returns:
-            A contiguous read-only tensor on the CPU with one row an item, which the engine reads in place
-            instead of keeping a copy.
+        The engine reads the contiguous CPU tensor in place instead of keeping a copy.
         """
         return None
 
     def word_classes(self) -> tuple[tuple[str, ...], ...]:
-        """Returns classes of words of captions and answers, for instance all colours.
-
-        A word is in at most one class. The default is no class.
-        """
+        """Returns disjoint classes of words of captions and answers, such as all colours; by default none."""
         return ()
 
     @abstractmethod
@@ -118,11 +110,7 @@ class Dataset(ABC):
         return self
 
     def range(self, split: str) -> range:
-        """Returns the indices of a split.
-
-        Raises:
-            ValueError: There is no such split.
-        """
+        """Returns the indices of a split; raises ValueError if there is no such split."""
         if split not in self.splits:
             raise ValueError(f"split={split!r} is not one of {', '.join(self.splits)}")
         return self.splits[split]
@@ -151,12 +139,7 @@ def make_dataset(dataset: str | Dataset, **arguments: Any) -> Dataset:
 
 
 def arguments_of(dataset: str | Dataset) -> list[str] | None:
-    """Returns the names of the arguments of a dataset; none of an instance; None if they are unknown.
-
-    Example:
-        >>> arguments_of("digits")
-        ['scale']
-    """
+    """Returns the names of the arguments of a dataset; none of an instance; None if they are unknown."""
     if isinstance(dataset, Dataset):
         return []
     factory = resolve("dataset", dataset, DATASETS)

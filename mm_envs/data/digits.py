@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS, Dataset
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 from mm_envs.spaces import Image
 
 _SIDE = 8
@@ -23,9 +23,8 @@ class Digits(Dataset):
     """Handwritten digits of 43 writers, grey, enlarged from 8x8 pixels by repeating each pixel.
 
     The fields are ``image`` (uint8 of shape (1, 8 * scale, 8 * scale)) and ``label`` (int64, the digit). The
-    pixels of a picture decide its split, so that equal pictures are never in two: about two thirds are for
-    training, one sixth for validation and one sixth for the test. The pictures are from E. Alpaydin and
-    C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
+    pixels of a picture decide its split (about 4/6, 1/6, 1/6), so equal pictures are never in two. Source:
+    E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Repository, 1998.
 
     Args:
         scale: The number of repetitions of each pixel along both axes, at least 5.
@@ -51,15 +50,10 @@ class Digits(Dataset):
         self.classes = {"label": tuple(str(digit) for digit in range(10))}
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """Returns some fields of some digits; the tables are copied to a device once.
-
-        Raises:
-            ValueError: A field is neither ``image`` nor ``label``.
-        """
+        """Returns some fields of some digits; the tables are copied to a device once."""
         table = _table(self.scale, indices.device)
         for field in fields:
-            if field not in table:
-                raise ValueError(one_of("field", field, table))
+            check_one_of("field", field, table)
         return {field: table[field].index_select(0, indices) for field in fields}
 
     def fingerprint(self) -> str:

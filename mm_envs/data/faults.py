@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 ON_ERROR = ("raise", "skip")
 _SHOWN = 5
@@ -47,15 +47,10 @@ class Report:
 
 
 class Faults:
-    """Collects faults of items, or raises the first.
-
-    As a context manager it counts a ValueError or FileNotFoundError of the block as a fault of one line.
+    """Collects faults of items, or raises the first; as a context manager it takes that of one line.
 
     Args:
-        on_error: ``"raise"`` or ``"skip"``.
-
-    Raises:
-        ValueError: ``on_error`` is neither.
+        on_error: ``"raise"`` or ``"skip"``; anything else is a ValueError.
 
     Example:
         >>> faults = Faults("skip")
@@ -66,8 +61,7 @@ class Faults:
     """
 
     def __init__(self, on_error: str = "raise") -> None:
-        if on_error not in ON_ERROR:
-            raise ValueError(one_of("on_error", on_error, ON_ERROR))
+        check_one_of("on_error", on_error, ON_ERROR)
         self.skips = on_error == "skip"
         self.counts: Counter[str] = Counter()
         self.sentences: list[str] = []
@@ -77,18 +71,14 @@ class Faults:
         """Does nothing: only the end of the block counts."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        """Counts the fault, if faults are skipped."""
+        """Counts a ValueError or FileNotFoundError, if faults are skipped."""
         skips = self.skips and isinstance(error, (ValueError, FileNotFoundError))
         if skips:
             self.count("line", str(error))
         return skips
 
     def add(self, kind: str, sentence: str) -> None:
-        """Counts a fault, or raises it.
-
-        Raises:
-            ValueError: Faults are not skipped.
-        """
+        """Counts a fault, or raises it as a ValueError if faults are not skipped."""
         if not self.skips:
             raise ValueError(sentence) from None
         self.count(kind, sentence)

@@ -14,16 +14,21 @@ from mm_envs.tokenizers import Tokenizer
 
 
 class CaptionUtility(Protocol):
-    """The true utility of captions.
-
-    Attributes:
-        field: The field that captions are compared with.
-    """
+    """The true utility of captions; ``field`` is the field that they are compared with."""
 
     field: str
 
     def score(self, tokens: Tensor, length: Tensor, known: Tensor) -> Judgement:
-        """Returns the utility in [0, 1] of captions (n, L) of ``length`` words, and its parts."""
+        """Returns the utility of captions, finished or not.
+
+        Args:
+            tokens: Token ids, (n, L) int64.
+            length: The number of words, (n,) int64; None, where it is allowed: up to ``<eos>``.
+            known: What they are compared with: the rows of the field, one for each caption.
+
+        Returns:
+            The utility in [0, 1] and its parts, which sum to it before it is clamped, (n,) float32.
+        """
         ...
 
     def best(self, known: Tensor, captions: Tensor) -> Tensor:
@@ -74,6 +79,3 @@ class SceneFacts(Protocol):
     def fingerprint(self, kinds: Sequence[str] | None = None) -> str:
         """Returns the digest of the dataset with some kinds of questions; None for all."""
         ...
-
-
-__all__ = ["CaptionUtility", "Captioned", "Captions", "SceneFacts"]

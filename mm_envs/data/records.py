@@ -47,8 +47,7 @@ class Source:
         records: The items, in the order of the source.
         skipped: One sentence for each item that was left out, with ``on_error="skip"``.
         says: What was recognised, in one sentence.
-        group: The column whose values must not be in two splits, where the layout has one: the picture of
-            several questions, the recording of several clips.
+        group: The column whose values must not be in two splits, such as the recording of several clips.
     """
 
     layout: str

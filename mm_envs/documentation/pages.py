@@ -45,12 +45,7 @@ def baselines_of(name: str, items: int | None = None) -> dict[str, Score]:
 
 
 def describe(name: str, items: int) -> dict[str, Any]:
-    """Facts about a registered id as JSON values: spaces, horizon, items and baseline policies.
-
-    Args:
-        name: The id.
-        items: Number of validation items on which the baseline policies are scored.
-    """
+    """Facts about a registered id as JSON values, with the scores of baselines on ``items`` items."""
     task = task_of(name)
     return {
         "id": name,
@@ -68,11 +63,7 @@ def describe(name: str, items: int) -> dict[str, Any]:
 
 
 def pages(scores: Callable[[str], Mapping[str, Score] | None]) -> dict[str, str]:
-    """All generated pages, by path within the documentation folder.
-
-    Args:
-        scores: Gives the scores of an id, or None to omit them.
-    """
+    """All generated pages, by path within the folder; ``scores`` gives those of an id, or None."""
     environments = {name: task_of(name) for name in CONFIGURATIONS}
     index = _render("index.md.jinja", environments=environments, configuration=_configuration)
     return {
@@ -82,12 +73,7 @@ def pages(scores: Callable[[str], Mapping[str, Score] | None]) -> dict[str, str]
 
 
 def environment_page(name: str, scores: Mapping[str, Score] | None = None) -> str:
-    """The page of a registered id.
-
-    Args:
-        name: The id.
-        scores: Scores of the baseline policies; None omits them.
-    """
+    """The page of a registered id; without ``scores`` of the baseline policies it omits them."""
     from mm_envs.documentation.pictures import episode_of
 
     task, episode = task_of(name), episode_of(name)

@@ -90,11 +90,9 @@ class ContextBuffers:
         self._final: dict[str, Tensor] | None = None
 
     def current(self, items: Tensor, changed: Tensor | None) -> dict[str, Tensor]:
-        """The context of all rows.
+        """The context of all rows, of ``items`` (num_envs,) int64.
 
-        Args:
-            items: The item of each row, (num_envs,) int64.
-            changed: The rows whose item is new since the last call; None: all.
+        ``changed`` are the rows whose item is new since the last call; None: all.
         """
         for buffer in self._buffers:
             buffer.note(changed, self._n)
@@ -110,12 +108,7 @@ class ContextBuffers:
         return buffer.hand_out()
 
     def final(self, items: Tensor, rows: Tensor | None) -> dict[str, Tensor]:
-        """The context of rows whose episode ends, where ``last`` is None; other rows are unspecified.
-
-        Args:
-            items: The item of each row, (num_envs,) int64.
-            rows: The rows whose episode ends; None: all.
-        """
+        """The context of rows whose episode ends (None: all) where ``last`` is None; others are undefined."""
         if self._final is None or (self._copy and not self._distrust):
             self._final = self._empty()
         wanted = items if rows is None else items.index_select(0, rows)

@@ -63,11 +63,7 @@ def ticket(envs: Any, row: int = 0, final_info: Mapping[str, Any] | None = None)
 
 
 def registered_spec(name: str) -> EnvSpec:
-    """The registered spec of an id.
-
-    Raises:
-        ValueError: The id is not one of mm-envs.
-    """
+    """The registered spec of an id; ValueError for one that is not of mm-envs."""
     # Not gym.spec: it imports the module of an id that names one.
     spec = gym.registry.get(name)
     if spec is None or spec.vector_entry_point != ENTRY_POINT:

@@ -1,13 +1,17 @@
-"""Observations and infos as NumPy arrays, in the form of Gymnasium's own vector environments."""
+"""Observations and infos as NumPy arrays, in Gymnasium's own form, and observations as words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from mm_envs.spaces import Tokens
 
 
 def to_numpy(tensor: Tensor) -> NDArray[Any]:
@@ -52,3 +56,20 @@ def _single_observations(batch: Mapping[str, Tensor], mask: NDArray[np.bool_]) -
     for row in mask.nonzero()[0]:
         single[row] = {key: array[row].copy() for key, array in arrays.items()}
     return single
+
+
+def decode(env: gym.Env[Any, Any] | gym.vector.VectorEnv, observation: Mapping[str, Any]) -> dict[str, Any]:
+    """The text of every Tokens entry of an observation, or of a batch: then a list of strings an entry.
+
+    A function, since wrappers of the environment would hide a method.
+    """
+    space = getattr(env, "single_observation_space", None) or env.observation_space
+    assert isinstance(space, gym.spaces.Dict)
+    words: dict[str, Any] = {}
+    for key, entry in space.spaces.items():
+        if isinstance(entry, Tokens):
+            ids = torch.as_tensor(observation[key])
+            single = ids.ndim == 1
+            texts = [entry.vocabulary.decode(row) for row in ids.reshape(-1, ids.shape[-1])]
+            words[key] = texts[0] if single else texts
+    return words

@@ -34,12 +34,6 @@ def pictures_of(
 
     Returns:
         Pictures (channels, height, width) uint8 by observation key, with three channels where drawn on.
-
-    Example:
-        >>> import torch
-        >>> seen = pictures_of({"image": Image(40, 40)}, {"image": torch.zeros(3, 40, 40, dtype=torch.uint8)})
-        >>> seen["image"][0].shape
-        (3, 40, 40)
     """
     found: Pictures = {}
     for key, space in spaces.items():

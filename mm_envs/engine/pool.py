@@ -117,12 +117,10 @@ class ItemPool:
         self._complete = not bool(self._missing.any())
 
     def derived(self, name: Hashable, names: Mapping[str, str], make: Maker) -> ItemPool:
-        """The pool of fields that follow from those of each item alone.
+        """The pool of fields that ``make`` makes from those of each item alone.
 
-        Args:
-            name: What is made, with everything that it depends on besides the item.
-            names: The maker's name of a field -> the field.
-            make: Makes it from the fields of some items.
+        ``name`` holds everything that they depend on besides the item; ``names`` maps the maker's names to
+        fields.
         """
         if name not in self._derived:
             items = _DerivedItems(self, names, make)
@@ -201,12 +199,9 @@ def _words(table: Tensor) -> Tensor:
 
 
 class PoolFields(Mapping[str, Tensor]):
-    """Fields of some items, gathered when they are looked up.
+    """Fields of some items (positions within the split, (n,) int64), gathered when they are looked up.
 
-    Args:
-        pool: The items.
-        names: The name that is looked up -> the field of the pool.
-        items: Positions within the split, (n,) int64.
+    ``names`` maps the name that is looked up to the field of the pool.
     """
 
     def __init__(self, pool: ItemPool, names: Mapping[str, str], items: Tensor) -> None:

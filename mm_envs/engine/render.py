@@ -48,13 +48,9 @@ class Result:
 def results_of(
     task: Task, final: Mapping[str, Any], mask: Tensor, reference: Mapping[str, Tensor]
 ) -> dict[int, Result]:
-    """The results of the rows that have just ended.
+    """The results of the rows that have just ended, those of the mask (num_envs,).
 
-    Args:
-        task: The task.
-        final: ``final_info`` of the environment.
-        mask: Which rows ended, (num_envs,) bool.
-        reference: The truth of the episodes that ended, for all rows.
+    ``final`` is ``final_info`` of the environment, ``reference`` the truth of these episodes, for all rows.
     """
     fields = {name: reference[name].cpu() for name in reference}
     results = {}
@@ -75,13 +71,9 @@ def describe(
     result: Result | None,
     ended: bool,
 ) -> list[tuple[str, str]]:
-    """Names and texts of one observation and of the result of the row.
+    """Names and texts of one observation (no leading dimension) and of the last result of the row, if any.
 
-    Args:
-        spaces: The spaces of the observation.
-        observation: One observation (no leading dimension).
-        result: The end of the last episode of the row, if one has ended.
-        ended: Whether the observation is the last one of that episode.
+    ``ended`` tells whether the observation is the last one of the episode of the result.
     """
     lines = []
     for key, space in spaces.items():
@@ -107,12 +99,7 @@ def draw_card(
 ) -> Picture:
     """A picture (RGB): images and the wave forms of sounds at the left, words at the right.
 
-    Args:
-        spaces: The spaces of the observation.
-        observation: One observation (no leading dimension), on the host.
-        lines: Names and texts.
-        kind: The kind of the answer, to draw it on the images; None draws nothing.
-        answer: The answer as text.
+    ``lines`` are names and texts; the other arguments are those of ``pictures_of``.
     """
     from PIL import Image as pillow
 
@@ -130,7 +117,7 @@ def draw_media(
     kind: AnswerKind | None = None,
     answer: str = "",
 ) -> Picture:
-    """The pictures of an observation and the wave forms of its sounds, in one column; see ``draw_card``."""
+    """The pictures of an observation and the wave forms of its sounds, in one column; see ``pictures_of``."""
     from PIL import Image as pillow
 
     pictures = pictures_of(spaces, observation, kind, answer)
@@ -146,11 +133,7 @@ def draw_media(
 
 
 def contact_sheet(cards: Sequence[Picture], columns: int = 3) -> Picture:
-    """Cards in a grid on one sheet.
-
-    Raises:
-        ValueError: There is no card.
-    """
+    """At least one card, in a grid on one sheet."""
     from PIL import Image as pillow
 
     if not cards:

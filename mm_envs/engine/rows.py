@@ -16,12 +16,8 @@ from mm_envs.random import fold, integers, signed, stream
 class Rows:
     """The counters of all rows. Tensors are replaced, never changed in place: they may be returned.
 
-    Args:
-        num_envs: Number of rows.
-        first_row: The number of the first one.
-        group_size: Neighbouring rows that get the same item.
-        pool: The items of the split.
-        device: Where the counters are kept.
+    Groups are ``group_size`` neighbouring rows that get the same item; ``first_row`` is the number of the
+    first.
 
     Attributes:
         row: The number of each row, (num_envs,) int64.
@@ -42,11 +38,7 @@ class Rows:
         self.key = torch.stack([self.item, self.row, self.item], dim=1)
 
     def restore(self, key: Tensor, item: Tensor) -> None:
-        """Continues from saved counters: ``key`` and ``item`` of all rows.
-
-        Raises:
-            ValueError: They belong to other rows, or to another split.
-        """
+        """Continues from saved ``key`` and ``item`` of all rows; ValueError for others or another split."""
         if not torch.equal(key[:, 1], self.row):
             was, now = int(key[0, 1]), int(self.row[0])
             raise ValueError(f"the first row of the snapshot was number {was} and is now number {now}")
@@ -59,11 +51,7 @@ class Rows:
         return len(self.row)
 
     def reseed(self, seed: int | Sequence[int], mask: Tensor | None, first: Tensor | None = None) -> None:
-        """Seeds the rows of a mask (None: all); their episodes count from 0, or from ``first`` (num_envs,).
-
-        Raises:
-            ValueError: There is not one seed a row, or seeds differ within a group.
-        """
+        """Seeds the rows of a mask (None: all); their episodes count from 0 or ``first`` (num_envs,)."""
         if isinstance(seed, (int, np.integer)):
             seeds = torch.full_like(self.row, signed(int(seed)))
         elif len(seed) != len(self) or any(one is None for one in seed):
@@ -96,11 +84,7 @@ class Rows:
             self.item = self.item.index_copy(0, rows, self.draw(rows))
 
     def counted(self, episodes: Any) -> Tensor:
-        """Checked numbers of episodes, one a row.
-
-        Raises:
-            ValueError: There is not one a row, or one is below 0.
-        """
+        """Checked numbers of episodes, one a row, at least 0."""
         given = torch.as_tensor(episodes, device=self._device)
         if given.dtype not in (torch.int64, torch.int32) or given.shape != self.row.shape:
             raise ValueError(

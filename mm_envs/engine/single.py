@@ -55,12 +55,10 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Starts an episode.
+        """Starts an episode; a seed seeds all streams and starts counting episodes at 0.
 
-        Args:
-            seed: Seeds all streams and starts counting episodes at 0.
-            options: ``"items"``: the index of the item, a number or a list of one. ``"episode_index"``: with
-                a seed, the number of the first episode.
+        Of ``options``, ``"items"`` is the index of the item, a number or a list of one, and
+        ``"episode_index"``, with a seed, the number of the first episode.
         """
         super().reset(seed=seed)
         for name in ("items", "episode_index"):

@@ -18,13 +18,9 @@ _ABOUT = "about"
 def pack(
     tensors: Mapping[str, Tensor], results: Mapping[int, Result], configuration: Mapping[str, Any]
 ) -> dict[str, Tensor]:
-    """A snapshot: copies of tensors, and the rest as JSON in the bytes of one more.
+    """A snapshot: copies of all tensors that decide what comes next, the rest as JSON in one more.
 
-    Args:
-        tensors: All tensors that decide what comes next.
-        results: The last result of each row that has one.
-        configuration: What two environments must have in common to continue from one snapshot, as JSON
-            values.
+    ``results`` are the last results of rows; ``configuration``, as JSON values, must be equal to continue.
     """
     about = {
         "configuration": configuration,
@@ -37,12 +33,9 @@ def pack(
 def unpack(
     snapshot: Mapping[str, Tensor], like: Mapping[str, Tensor], configuration: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], dict[int, Result]]:
-    """The tensors and results of a snapshot.
+    """The tensors and results of a snapshot from ``pack``, perhaps by way of a file.
 
-    Args:
-        snapshot: What ``pack`` returned, perhaps by way of a file.
-        like: Tensors of the names, shapes, dtypes and device that are expected.
-        configuration: That of the environment that continues.
+    ``like`` holds tensors of the expected names, shapes, dtypes and device.
 
     Raises:
         ValueError: The snapshot is that of another environment, or is none.
@@ -53,15 +46,7 @@ def unpack(
 
 
 def refuse_other(was: Mapping[str, Any], now: Mapping[str, Any], owner: str) -> None:
-    """Refuses what differs, by name.
-
-    Args:
-        was: Names and plain values as they were.
-        now: The same as they are.
-        owner: Whose they are.
-
-    Raises:
-        ValueError: An entry differs.
+    """Raises ValueError where plain values of an ``owner`` differ from what they were.
 
     Example:
         >>> refuse_other({"num_envs": 4}, {"num_envs": 8}, "the environment")

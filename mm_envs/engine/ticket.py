@@ -144,11 +144,7 @@ class Ticket:
         )
 
     def compare(self, task: Task) -> None:
-        """Refuses a task on other items than those of the ticket.
-
-        Raises:
-            ValueError: Name, sizes or content of its dataset differ.
-        """
+        """Raises ValueError for a task on other items: name, sizes or content of its dataset differ."""
         there = dataset_of(task)
         if there != (self.dataset, self.sizes, self.content):
             made_on = _dataset_text(self.dataset, self.sizes, self.content)

@@ -307,17 +307,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         return self._fields_of(self._reference_names, self._rows.item)
 
     def prompts(self) -> Prompts:
-        """Context, reference, key and item of the running episodes as new tensors: for collecting labels.
-
-        Raises:
-            gymnasium.error.ResetNeeded: Before the first reset.
-
-        Example:
-            >>> envs = MultimodalVectorEnv(3, "classify", dataset="digits")
-            >>> _ = envs.reset(seed=7)
-            >>> tuple(envs.prompts().context["image"].shape)
-            (3, 1, 40, 40)
-        """
+        """Context, reference, key and item of the running episodes as new tensors: for collecting labels."""
         if not self.started:
             raise gym.error.ResetNeeded("Cannot call envs.prompts() before calling envs.reset()")
         item = self._rows.item
@@ -346,9 +336,6 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     def state_dict(self) -> dict[str, Tensor]:
         """A snapshot as named tensors, independent of the environment, for safetensors files.
-
-        Raises:
-            gymnasium.error.ResetNeeded: The environment was not reset yet.
 
         Example:
             >>> envs, twin = (MultimodalVectorEnv(2, "classify", dataset="digits") for _ in range(2))

@@ -22,12 +22,7 @@ _TAYLOR = 8
 def cube_root(values: Tensor) -> Tensor:
     """The cube root of positive numbers, float64, accurate to the last bit or two.
 
-    The bits of a number, read as an integer, approximate its logarithm: a third of them is a guess, refined
-    by four steps of Newton's method.
-
-    Example:
-        >>> cube_root(torch.tensor([27.0, 1e-9], dtype=torch.float64)).tolist()
-        [3.0, 0.001]
+    A third of the bits of a number, read as an integer, is a guess, refined by four steps of Newton's method.
     """
     guess = (values.view(torch.int64) // 3 + _THIRD_OF_EXPONENT).view(torch.float64)
     for _ in range(_NEWTON_STEPS):
@@ -36,11 +31,7 @@ def cube_root(values: Tensor) -> Tensor:
 
 
 def root(values: Tensor, degree: Tensor) -> Tensor:
-    """The root of degree 1 to 4 of non-negative numbers.
-
-    Args:
-        values: float64.
-        degree: int64 of the same shape; any other degree gives the number itself.
+    """The root of degree 1 to 4 (int64) of non-negative float64 numbers; of other degrees the number itself.
 
     Example:
         >>> root(torch.tensor([16.0, 16.0, 0.0], dtype=torch.float64), torch.tensor([2, 4, 3])).tolist()

@@ -41,11 +41,8 @@ class Smoothing:
     Attributes:
         name: "exp": the m-th precision of zero becomes 1 / (2^m t_n); "floor": value / t_n; "add-k": value is
             added to c_n and t_n for n > 1; "none": zero stays zero.
-        value: The value for "floor" (0.1 by default) and "add-k" (1 by default).
+        value: For "floor" 0.1 by default, for "add-k" 1.
         effective_order: Whether orders above the length of the answer are left out.
-
-    Raises:
-        ValueError: There is no such smoothing.
     """
 
     name: str = "exp"
@@ -110,16 +107,8 @@ def sentence_bleu(
     """BLEU of each sentence, (n,) float64 in [0, 1]: sacreBLEU 2's ``sentence_score`` divided by 100.
 
     sacreBLEU's own defaults are ``tokenizer="13a"`` and ``effective_order=False``; for sentences it
-    recommends True, as here.
-
-    Args:
-        response: (n, L) int64, or n strings.
-        references: (n, R, any length) int64, or n lists of strings.
-        smoothing: "exp", "floor", "add-k" or "none", see ``Smoothing``.
-        smoothing_value: The value for "floor" (0.1) and "add-k" (1).
-        max_order: The longest n-grams, 1 to 4 words.
-        effective_order: Whether orders above the length of the answer are left out.
-        tokenizer: Splits strings: "whitespace", "13a" or "alphanumeric".
+    recommends True, as here. ``smoothing``, its value and ``effective_order`` are those of ``Smoothing``; the
+    longest n-grams have ``max_order`` words, 1 to 4.
 
     Raises:
         ValueError: An argument is not one of its choices.
@@ -186,11 +175,6 @@ def bleu_coco(response: Response, references: References, *, tokenizer: str = "w
     """BLEU-1 to BLEU-4 of each sentence, (n, 4) float64 in [0, 1], as COCO's evaluation computes them.
 
     Zeros are not smoothed: p_n = (c_n + 1e-15) / (t_n + 1e-9), and all orders count whatever the length.
-    BLEU-4 of most sentences is nearly 0.
-
-    Example:
-        >>> [round(score, 3) for score in bleu_coco(["a red dog sits"], [["a red dog sat"]])[0].tolist()]
-        [0.75, 0.707, 0.63, 0.0]
     """
     return _coco_of_counts(_counted(response, references, ORDERS, tokenizer))
 
@@ -211,8 +195,7 @@ def _coco_of_counts(counts: Counts) -> Tensor:
 def _counted(response: Response, references: References, orders: int, tokenizer: str) -> Counts:
     if not 1 <= orders <= ORDERS:
         raise ValueError(f"max_order={orders} is not one of 1, 2, 3, 4")
-    words, known, _ = as_words(response, references, tokenizer)
-    return count(words, known, orders)
+    return count(*as_words(response, references, tokenizer), orders)
 
 
 def _product(factors: Tensor) -> Tensor:

@@ -15,10 +15,7 @@ def iou(boxes: Tensor, others: Tensor, pairwise: bool = False) -> Tensor:
     Args:
         boxes: (..., n, 4), floating point.
         others: (..., n, 4), or (..., m, 4) with ``pairwise``.
-        pairwise: Whether to compare all pairs.
-
-    Returns:
-        (..., n), or (..., n, m) with ``pairwise``.
+        pairwise: Whether to compare all pairs; the result is (..., n, m), else (..., n).
 
     Example:
         >>> boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 0, 0]])

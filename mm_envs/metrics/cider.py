@@ -127,11 +127,7 @@ def _reference_norms(
 def _vectors(
     words: Tensor, frequency: DocumentFrequency, definition: Definition
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The n-grams of sentences (n, L): squared weights, earlier occurrences, and norms.
-
-    Returns:
-        (4, n, L + 1) int64, (4, n, L + 1) int64, and (4, n) float64: sqrt of the sum of (count * weight)^2.
-    """
+    """Of the n-grams of sentences (n, L): squared weights, earlier occurrences, and norms (4, n) float64."""
     words = pad(words, (0, 1))
     weights = frequency.weights(ngram_keys(words, frequency.exact), definition.unknown).transpose(0, 1)
     before = earlier(words)
@@ -158,12 +154,6 @@ class Cider:
 
     Raises:
         ValueError: Strings, and the document frequency was built from token ids.
-
-    Example:
-        >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"], ["a red cat"]])
-        >>> cider = Cider([["a red dog"], ["a blue cat"]], frequency)
-        >>> [round(score, 3) for score in cider.score(["a red dog", "a cat", "a dog"], [0, 1, 1]).tolist()]
-        [0.75, 0.087, 0.0]
     """
 
     definition = V01
@@ -171,38 +161,49 @@ class Cider:
     def __init__(
         self, references: References, frequency: DocumentFrequency, tokenizer: str = "whitespace"
     ) -> None:
-        self.frequency, self._tokenizer = frequency, tokenizer
-        self._numbering = None if isinstance(references, Tensor) else _numbering(frequency, tokenizer)
-        if isinstance(references, Tensor):
-            words = words_first(references)
-            _check_small(words, frequency)
-        else:
-            assert self._numbering is not None
-            words = self._numbering.encode(references)
-            _check_ids(self._numbering, frequency)
+        self.frequency = frequency
+        self._numbering: Numbering | None = None
+        if not isinstance(references, Tensor):
+            if frequency.words is None:
+                raise ValueError(
+                    "the document frequency was built from token ids: build it from strings to score strings"
+                )
+            self._numbering = Numbering(tokenizer, frequency.words)
+        words = self._words(references, self._numbering)
         self.vectors = ReferenceVectors.of(words, frequency, self.definition)
 
-    def score(self, response: Response, items: Tensor | Sequence[int] | None = None) -> Tensor:
-        """The scores of answers, (n,) float64.
+    def _words(self, texts: References, numbering: Numbering | None) -> Tensor:
+        """Checked token ids, words first."""
+        if isinstance(texts, Tensor):
+            words = words_first(texts)
+            # Elsewhere looking would wait for the device.
+            if self.frequency.exact and words.device.type == "cpu" and not small_ids(words):
+                raise ValueError(
+                    f"token id {int(words.max())} is not below {EXACT_IDS}: build frequency with exact=False"
+                )
+            return words
+        if numbering is None:
+            raise ValueError(
+                "the references were token ids, and the answers are strings: give both as one kind"
+            )
+        words = numbering.encode(texts)
+        if self.frequency.exact and len(numbering) > EXACT_IDS:
+            raise ValueError(
+                f"{len(numbering)} different words are above {EXACT_IDS}: score fewer answers at a time"
+            )
+        return words
 
-        Args:
-            response: (n, L) int64, or n strings if the references were strings.
-            items: The item of each answer; None: answer i belongs to item i.
+    def score(self, response: Response, items: Tensor | Sequence[int] | None = None) -> Tensor:
+        """The scores of answers (n, L) int64, or n strings if the references were strings: (n,) float64.
+
+        ``items`` gives the item of each answer; None: answer i belongs to item i.
         """
         vectors = self.vectors
         if items is not None:
             vectors = vectors[torch.as_tensor(items, device=vectors.norms.device)]
-        if isinstance(response, Tensor):
-            words = words_first(response)
-            _check_small(words, self.frequency)
-        elif self._numbering is None:
-            raise ValueError(
-                "the references were token ids, and the answers are strings: give both as one kind"
-            )
-        else:
-            numbering = self._numbering.copy()
-            words = numbering.encode([[text] for text in response]).flatten(1)
-            _check_ids(numbering, self.frequency)
+        numbering = None if self._numbering is None else self._numbering.copy()
+        texts = response if isinstance(response, Tensor) else [[text] for text in response]
+        words = self._words(texts, numbering).flatten(1)
         if len(words) != len(vectors):
             raise ValueError(
                 f"{len(words)} answers for {len(vectors)} items: give items=, one for each answer"
@@ -211,13 +212,7 @@ class Cider:
 
 
 class CiderD(Cider):
-    """CIDEr-D of many answers against prepared references; see ``Cider``.
-
-    Example:
-        >>> frequency = DocumentFrequency.of([["a red dog"], ["a blue cat"], ["a red cat"]])
-        >>> CiderD([["a red dog"]], frequency).score(["a red dog"]).tolist()
-        [7.5]
-    """
+    """CIDEr-D of many answers against prepared references; see ``Cider``."""
 
     definition = D
 
@@ -253,26 +248,3 @@ def cider_d(
         [10.0, 0.0]
     """
     return CiderD(references, frequency, tokenizer).score(response)
-
-
-def _numbering(frequency: DocumentFrequency, tokenizer: str) -> Numbering:
-    if frequency.words is None:
-        raise ValueError(
-            "the document frequency was built from token ids: build it from strings to score strings"
-        )
-    return Numbering(tokenizer, frequency.words)
-
-
-def _check_small(words: Tensor, frequency: DocumentFrequency) -> None:
-    # Elsewhere looking would wait for the device.
-    if frequency.exact and words.device.type == "cpu" and not small_ids(words):
-        raise ValueError(
-            f"token id {int(words.max())} is not below {EXACT_IDS}: build frequency with exact=False"
-        )
-
-
-def _check_ids(numbering: Numbering, frequency: DocumentFrequency) -> None:
-    if frequency.exact and len(numbering) > EXACT_IDS:
-        raise ValueError(
-            f"{len(numbering)} different words are above {EXACT_IDS}: score fewer answers at a time"
-        )

@@ -41,9 +41,6 @@ class TextFeedback(TaskFeedback, ABC):
     Args:
         task: A task whose answers are words.
         references: How many references of each item are used, from the first; None: all.
-
-    Raises:
-        ValueError: The answers of the task are not words, or ``references`` is below 1.
     """
 
     name: ClassVar[str]
@@ -125,16 +122,7 @@ class RougeLCoco(TextFeedback):
 class Bleu(TextFeedback):
     """Sentence BLEU (Papineni et al., 2002), divided by 100, as sacreBLEU computes it; see ``sentence_bleu``.
 
-    Args:
-        task: A task whose answers are words.
-        references: How many references of each item are used, from the first; None: all.
-        smoothing: "exp", "floor", "add-k" or "none".
-        smoothing_value: The value for "floor" (0.1) and "add-k" (1).
-        max_order: The longest n-grams, 1 to 4 words.
-        effective_order: Whether orders above the length of the answer are left out.
-
-    Raises:
-        ValueError: The answers of the task are not words, or an argument is not one of its choices.
+    Arguments are those of ``TextFeedback`` and ``sentence_bleu``.
     """
 
     name = "bleu"
@@ -160,16 +148,14 @@ class Bleu(TextFeedback):
 class Cider(TextFeedback):
     """CIDEr v0.1 (Vedantam et al., 2015), 0 to 1; see ``cider``.
 
-    The document frequency is frozen on the captions of the training split.
-
     Args:
         task: A task whose answers are words.
         references: How many references of each item are used, from the first; None: all.
-        frequency: Another document frequency, of token ids of the same vocabulary.
+        frequency: The document frequency of token ids of the same vocabulary; None: that of the captions of
+            the training split.
 
     Raises:
-        ValueError: The answers are not words, the task has no captions, or the document frequency is that of
-            another vocabulary.
+        ValueError: The task has no captions, or the document frequency is that of another vocabulary.
     """
 
     name = "cider"

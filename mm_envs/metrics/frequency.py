@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from math import log
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mm_envs.metrics.lookup import Lookup
-from mm_envs.metrics.ngrams import ABSENT, EXACT_IDS, NOTHING, ORDERS, ngram_keys
+from mm_envs.metrics.ngrams import ABSENT, EXACT_IDS, NOTHING, ngram_keys
 from mm_envs.metrics.text import Numbering, small_ids
 from mm_envs.tokenizers import words_first
 
@@ -31,11 +30,10 @@ _CHUNK = 4096
 class DocumentFrequency:
     """The number of documents that contain each n-gram of 1 to 4 words, frozen on a corpus. Immutable.
 
-    A document is an item with all its references. Keys are exact below 2**16 token ids (see
-    ``mm_envs.metrics.ngrams``). Look-ups run on the device of their argument.
+    A document is an item with all its references. Look-ups run on the device of their argument.
 
     Args:
-        keys: The n-grams, sorted, (G,) int64.
+        keys: The n-grams, sorted, (G,) int64; see ``mm_envs.metrics.ngrams.ngram_keys``.
         counts: The number of documents with each of them, (G,) int64.
         documents: The number of documents N.
         words: The words of the ids from 3 on, if built from strings.
@@ -43,8 +41,8 @@ class DocumentFrequency:
 
     Example:
         >>> frequency = DocumentFrequency.of([["a red dog", "a dog"], ["a cat"]])
-        >>> frequency.documents, frequency.count("a"), frequency.count("red dog"), frequency.count("cat dog")
-        (2, 2, 1, 0)
+        >>> frequency.documents, frequency.counts.max().item(), len(frequency.words)
+        (2, 2, 4)
     """
 
     def __init__(
@@ -89,66 +87,22 @@ class DocumentFrequency:
         documents = sum(map(len, batches))
         return cls(torch.from_numpy(keys), torch.from_numpy(counts), documents, words, exact)
 
-    def count(self, ngram: str) -> int:
-        """The number of documents with an n-gram, given in words.
-
-        Raises:
-            ValueError: It was built from token ids, or ``ngram`` does not have 1 to 4 words.
-        """
-        if self.words is None:
-            raise ValueError("this document frequency was built from token ids: it does not know their words")
-        parts = ngram.split()
-        if not 1 <= len(parts) <= ORDERS:
-            raise ValueError(f"ngram={ngram!r} has {len(parts)} words: give 1 to {ORDERS}")
-        tokens = Numbering("whitespace", self.words).encode([[ngram]])[0, 0]
-        found = self.counts[self.keys == ngram_keys(tokens, self.exact)[len(parts) - 1, 0]]
-        return int(found.sum())
-
     def weights(self, keys: Tensor, unknown: bool) -> Tensor:
-        """The squared weights ln(N / df)^2 of n-grams, int64 in units of 2**-36.
+        """The squared weights ln(N / df)^2 of n-grams, int64 in units of 2**-36; the keys 0 and 1 are none.
 
-        Args:
-            keys: N-grams, int64 of any shape; 0 and 1 are none.
-            unknown: Whether an n-gram of no document weighs ln N (CIDEr-D), or 0 (CIDEr v0.1).
+        With ``unknown`` an n-gram of no document weighs ln N (CIDEr-D), else 0 (CIDEr v0.1).
         """
         return self._weights.find(keys, self._unknown if unknown else 0)
 
     @cached_property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that change with the content."""
-        hashed = hashlib.sha256(json.dumps(self._metadata(), sort_keys=True).encode())
+        words = json.dumps(self.words)
+        about = {"documents": str(self.documents), "exact": json.dumps(self.exact), "words": words}
+        hashed = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
         for tensor in (self.keys, self.counts):
             hashed.update(tensor.numpy().tobytes())
         return hashed.hexdigest()[:16]
-
-    def _metadata(self) -> dict[str, str]:
-        words = json.dumps(self.words)
-        return {"documents": str(self.documents), "exact": json.dumps(self.exact), "words": words}
-
-    def save(self, path: str | Path) -> None:
-        """Writes a safetensors file, for ``load``."""
-        from safetensors.torch import save_file
-
-        save_file({"keys": self.keys, "counts": self.counts}, str(path), self._metadata())
-
-    @classmethod
-    def load(cls, path: str | Path) -> DocumentFrequency:
-        """The document frequency that ``save`` wrote.
-
-        Raises:
-            ValueError: The file holds something else.
-        """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(str(path), "pt") as file:
-                metadata = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
-                tables = file.get_tensor("keys"), file.get_tensor("counts")
-                return cls(*tables, metadata["documents"], metadata["words"], metadata["exact"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path} holds no document frequency ({error}): write one with DocumentFrequency.save"
-            ) from error
 
 
 def _encoded(corpus: Corpus, tokenizer: str) -> tuple[list[Tensor], tuple[str, ...] | None]:

@@ -15,11 +15,7 @@ class Lookup:
     """A hash table with keys ordered by bucket; each bucket is searched key by key.
 
     A look-up takes as many steps as the largest bucket has keys, each for the whole batch at once; a binary
-    search would take more, and mispredict every second branch.
-
-    Args:
-        keys: Distinct numbers, (G,) int64, at least one.
-        values: The value of each key, (G,) int64.
+    search would take more, and mispredict every second branch. Keys (G,) int64 are distinct, at least one.
 
     Example:
         >>> table = Lookup(np.array([7, 3]), np.array([70, 30]))

@@ -35,10 +35,6 @@ def ngram_keys(words: Tensor, exact: bool = True) -> Tensor:
     Args:
         words: Token ids, (..., L) int64, words first and zeros behind them.
         exact: Whether all ids are below 2**16.
-
-    Example:
-        >>> ngram_keys(torch.tensor([3, 4, 0]))[:2].tolist()
-        [[3, 4, 0], [196612, 0, 0]]
     """
     base = EXACT_IDS
     if not exact:
@@ -53,10 +49,8 @@ def ngram_keys(words: Tensor, exact: bool = True) -> Tensor:
 def occurrences(words: Tensor, among: Tensor, orders: int = ORDERS) -> Tensor:
     """How often the n-gram at each position occurs in other sentences, (orders, n, R, L) int64; 0 for none.
 
-    Args:
-        words: (n, L) int64, words first and zeros behind them, at least one zero.
-        among: (n, R, M) int64, words first and zeros behind them.
-        orders: The longest n-grams.
+    ``words`` (n, L) and ``among`` (n, R, M) int64 have words first and zeros behind them, ``words`` at least
+    one.
 
     Example:
         >>> others = torch.tensor([[[3, 4, 3], [4, 3, 0]]])
@@ -71,14 +65,11 @@ def occurrences(words: Tensor, among: Tensor, orders: int = ORDERS) -> Tensor:
 
 
 def earlier(words: Tensor, orders: int = ORDERS) -> Tensor:
-    """How often each n-gram occurred before in its own sentence, (orders, n, L) int64.
+    """How often each n-gram of ``words``, as for ``occurrences``, occurred before in its own sentence.
 
-    The sum of ``2 * earlier + 1`` over the positions of an n-gram is the square of its count ``a``, and
-    ``earlier < b`` holds at ``min(a, b)`` of them: so counts are clipped without a table.
-
-    Args:
-        words: (n, L) int64, words first and zeros behind them, at least one zero.
-        orders: The longest n-grams.
+    The result is (orders, n, L) int64. The sum of ``2 * earlier + 1`` over the positions of an n-gram is the
+    square of its count ``a``, and ``earlier < b`` holds at ``min(a, b)`` of them: so counts are clipped
+    without a table.
 
     Example:
         >>> earlier(torch.tensor([[3, 4, 3, 4, 0]]), 2)[:, 0].tolist()
@@ -99,10 +90,7 @@ def _compared(words: Tensor) -> Tensor:
 
 
 def _longer(found: Tensor) -> Tensor:
-    """Extends ``found`` (orders, ..., L, M) bool from words ([0]) to n-grams, in place.
-
-    No words agree in the last row and column.
-    """
+    """Extends ``found`` (orders, ..., L, M) bool, false in the last row and column, from words to n-grams."""
     flat = found.view(len(found), -1)
     # One position on in both sentences; from the last row or column, where nothing agrees, it wraps around.
     step = found.shape[-1] + 1
@@ -129,13 +117,8 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
     """The scores of all rows, computed in chunks whose intermediate results stay in the cache.
 
     On the CPU answers of similar length are scored together with little padding; elsewhere looking for the
-    longest one would wait for the device.
-
-    Args:
-        score: Maps rows of words, references and the others to one result a row, whatever the padding.
-        words: Answers, (n, L) int64, words first and zeros behind them.
-        references: (n, R, M) int64, likewise.
-        others: Tensors of n rows.
+    longest one would wait for the device. ``score`` maps rows of ``words`` (n, L), ``references`` (n, R, M)
+    and ``others`` to one result a row, whatever the padding.
     """
     (n, width), (several, length) = words.shape, references.shape[1:]
     word_bytes = ORDERS * several * (length + 8)

@@ -31,8 +31,7 @@ def rouge_l_google(response: Response, references: References, *, tokenizer: str
         >>> rouge_l_google(["a red dog sits"], [["the dog sits here", "a dog"]]).tolist()
         [0.6666666666666666]
     """
-    words, known, _ = as_words(response, references, tokenizer)
-    return rouge_l_google_of_words(words, known)
+    return rouge_l_google_of_words(*as_words(response, references, tokenizer))
 
 
 def rouge_l_google_of_words(words: Tensor, references: Tensor) -> Tensor:
@@ -49,8 +48,7 @@ def rouge_l_coco(response: Response, references: References, *, tokenizer: str =
         >>> round(rouge_l_coco(["a red dog sits"], [["the dog sits here", "a dog"]]).item(), 4)
         0.7093
     """
-    words, known, _ = as_words(response, references, tokenizer)
-    return rouge_l_coco_of_words(words, known)
+    return rouge_l_coco_of_words(*as_words(response, references, tokenizer))
 
 
 def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:
@@ -63,15 +61,11 @@ def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:
 
 
 def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
-    """The length of the longest common subsequence of answers and references, (n, R) int64.
+    """The length of the longest common subsequence of answers (n, L) and references (n, R, M), (n, R) int64.
 
     A row of the table of dynamic programming is kept as the bits where it grows, so that one addition gives
     the next row (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004); rows of more than 32 words
     take several numbers with a carry.
-
-    Args:
-        words: (n, L) int64, words first and zeros behind them.
-        references: (n, R, M) int64, likewise.
 
     Example:
         >>> common_subsequence(torch.tensor([[3, 4, 5]]), torch.tensor([[[5, 3, 5], [6, 4, 0]]])).tolist()

@@ -1,9 +1,8 @@
 """Sentences as token ids, the input of all text metrics, made from strings where needed.
 
-A metric takes ``response`` (n, L) and ``references`` (n, R, any length), both int64. Entries after ``<eos>``
-and padding are no words; a reference without words is absent. Instead of tensors it takes n strings and n
-lists of strings, whose words are numbered first. ``tokenizer`` splits strings: "whitespace", "13a" or
-"alphanumeric".
+A metric takes ``response`` (n, L) and ``references`` (n, R, any length), both int64, or n strings and n lists
+of strings, which ``tokenizer`` ("whitespace", "13a" or "alphanumeric") splits. Entries after ``<eos>`` and
+padding are no words; a reference without words is absent.
 """
 
 from __future__ import annotations
@@ -57,18 +56,12 @@ def tokenize_13a(text: str) -> list[str]:
 
 
 def tokenize_alphanumeric(text: str) -> list[str]:
-    """The runs of letters a to z and digits in lower case, as Google's rouge-score splits.
-
-    Example:
-        >>> tokenize_alphanumeric("It's 3.5 Years")
-        ['it', 's', '3', '5', 'years']
-    """
+    """The runs of letters a to z and digits in lower case, as Google's rouge-score splits."""
     return _ALPHANUMERIC.findall(text.lower())
 
 
 @lru_cache(maxsize=2**16)
 def _remembered_13a(text: str) -> tuple[str, ...]:
-    """Cached, since references recur with every answer; sacreBLEU caches as many."""
     return tuple(tokenize_13a(text))
 
 
@@ -80,14 +73,7 @@ TOKENIZERS: dict[str, Callable[[str], Sequence[str]]] = {
 
 
 class Numbering:
-    """Numbers the words of texts in order of occurrence; known words keep their ids.
-
-    Args:
-        tokenizer: "whitespace", "13a" or "alphanumeric".
-        words: Words that have ids already, from 3 on.
-
-    Raises:
-        ValueError: There is no such tokenizer.
+    """Numbers the words of texts in order of occurrence; ``words`` have ids already, from 3 on.
 
     Example:
         >>> Numbering().encode([["a dog"], ["a cat", "dog"]]).tolist()
@@ -110,11 +96,7 @@ class Numbering:
         return other
 
     def encode(self, texts: Sequence[Sequence[str]]) -> Tensor:
-        """Token ids of some texts for each of n items, (n, most texts of an item, most words) int64.
-
-        Raises:
-            ValueError: An item is one string instead of a list of strings.
-        """
+        """Token ids of some texts for each of n items, (n, most texts of an item, most words) int64."""
         items = [[self._number(text) for text in _listed(several, i)] for i, several in enumerate(texts)]
         width = max(map(len, items), default=0) or 1
         rows = pad_rows([row for item in items for row in [*item, *[()] * (width - len(item))]])
@@ -135,29 +117,15 @@ def _listed(texts: Sequence[str], item: int) -> Sequence[str]:
 
 def as_words(
     response: Response, references: References, tokenizer: str = "whitespace"
-) -> tuple[Tensor, Tensor, bool]:
+) -> tuple[Tensor, Tensor]:
     """Answers and references with words at the beginning of their rows and zeros behind them.
 
-    Args:
-        response: (n, L) int64, or n strings.
-        references: (n, R, any length) int64, or n lists of strings; also (n, any length) for one each.
-        tokenizer: Splits strings.
-
-    Returns:
-        The words of answers and references, and whether all ids are below 2**16 (which waits for an
-        accelerator).
+    References may also be one for each answer, (n, any length) int64.
 
     Raises:
         ValueError: The two differ in the number of items or in kind.
     """
-    if isinstance(response, Tensor) != isinstance(references, Tensor):
-        raise ValueError(
-            "response and references are not of one kind: give both as tensors or both as strings"
-        )
-    if len(response) != len(references):
-        raise ValueError(
-            f"{len(response)} answers and references for {len(references)}: give as many of each"
-        )
+    check_pairs(response, references)
     if isinstance(response, Tensor) and isinstance(references, Tensor):
         if references.ndim == 2:
             references = references[:, None]
@@ -166,12 +134,23 @@ def as_words(
                 f"response has shape {tuple(response.shape)} and references {tuple(references.shape)}: "
                 "give (n, L) and (n, R, any length) with R at least 1"
             )
-        exact = all(small_ids(tokens) for tokens in (response, references))
-        return words_first(response), words_first(references), exact
+        return words_first(response), words_first(references)
     numbering = Numbering(tokenizer)
     written = numbering.encode([[text] for text in response])
     known = numbering.encode(references)  # type: ignore[arg-type]
-    return written.flatten(1), known, len(numbering) <= EXACT_IDS
+    return written.flatten(1), known
+
+
+def check_pairs(response: Response, references: Response | References) -> None:
+    """Refuses answers and references that differ in number or in kind (tensors or strings)."""
+    if isinstance(response, Tensor) != isinstance(references, Tensor):
+        raise ValueError(
+            "response and references are not of one kind: give both as tensors or both as strings"
+        )
+    if len(response) != len(references):
+        raise ValueError(
+            f"{len(response)} answers and references for {len(references)}: give as many of each"
+        )
 
 
 def small_ids(tokens: Tensor) -> bool:
@@ -180,11 +159,7 @@ def small_ids(tokens: Tensor) -> bool:
 
 
 def words_of(task: Task, feedback: str) -> Tokenizer:
-    """The vocabulary of the answers to a task; ``feedback`` names the caller in the error.
-
-    Raises:
-        ValueError: The answers of the task are not words.
-    """
+    """The vocabulary of the answers to a task; ``feedback`` names the source in the error."""
     if not isinstance(task.answer, Text):
         raise ValueError(
             f"feedback={feedback!r} needs answers in words: use feedback='accuracy' for a choice"

@@ -27,9 +27,6 @@ class WeightedSum:
         arguments: Name of a feedback -> its arguments.
         sources: Name -> a feedback source, for names of ``parts`` that are in no table.
 
-    Raises:
-        ValueError: There are no parts, a weight is no finite number, or a name is unknown.
-
     Example:
         >>> from mm_envs.tasks import make_task
         >>> feedback = WeightedSum(make_task("caption", items=64), {"bleu": 0.75, "rouge_l": 0.25})

@@ -48,8 +48,7 @@ def make_task(task: str | Task, **arguments: Any) -> Task:
     """The task of a name (or the task itself), built with its arguments.
 
     Raises:
-        ValueError: The name is unknown or not that of a task, or neither the task nor its dataset takes such
-            arguments.
+        ValueError: The name is not that of a task, or neither the task nor its dataset takes such arguments.
     """
     from mm_envs.tasks.task import Task
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mm_envs.answers import Text
-from mm_envs.answers.search import best_constant_words
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.episodes import Judgement
+from mm_envs.tasks.baselines import best_constant_words
 from mm_envs.tasks.fields import captions_of
 from mm_envs.tasks.task import Fields, Task
 

@@ -28,11 +28,9 @@ S = TypeVar("S", bound="_SceneSource")
 
 
 class FieldSource(Protocol):
-    """Makes fields of items from facts; hashable, equal if it makes the same.
+    """Makes the fields ``made`` (their space if they are shown, else None) from the dataset fields ``facts``.
 
-    Attributes:
-        facts: Names of the dataset fields that it needs.
-        made: Names of the fields -> their space if they can be shown, else None.
+    Hashable, equal if it makes the same.
     """
 
     def __hash__(self) -> int: ...
@@ -49,13 +47,7 @@ class FieldSource(Protocol):
 
 @dataclass(frozen=True)
 class _SceneSource:
-    """Base class of fields made from scene graphs.
-
-    Attributes:
-        config: The contents of scenes.
-        sound: "none", "agree" or "complement".
-        facts: The fields of the graph.
-    """
+    """Base class of fields made from scene graphs; sound is "none", "agree" or "complement"."""
 
     config: SceneConfig
     sound: str
@@ -98,11 +90,7 @@ class SceneCaptions(_SceneSource):
 
 @dataclass(frozen=True)
 class SceneQuestions(_SceneSource):
-    """``question`` with its length, ``answer`` and ``kind``.
-
-    Attributes:
-        kinds: The kinds that are asked.
-    """
+    """``question`` with its length, ``answer`` and ``kind``, of the kinds that are asked."""
 
     kinds: tuple[str, ...]
 
@@ -162,11 +150,7 @@ class SceneNames(_SceneSource):
 
 
 def captions_of(dataset: Dataset) -> tuple[SceneCaptions | None, Captions]:
-    """The captions of a dataset, and the source that makes them; None for human-written ones.
-
-    Raises:
-        ValueError: The dataset has no captions.
-    """
+    """The captions of a dataset, and the source that makes them; None for human-written ones."""
     if isinstance(dataset, SceneFacts):
         made = SceneCaptions.of(dataset)
         return made, made.captions

@@ -11,13 +11,7 @@ from mm_envs.tasks.task import Task
 
 
 def answered(task: Task, prompts: Prompts, response: Tensor, length: Tensor | None = None) -> Episodes:
-    """The episodes in which each of n prompts gets one answer, replies of conversations included.
-
-    Args:
-        task: The task.
-        prompts: n prompts.
-        response: (n, ...), as ``Episodes.response``.
-        length: (n,) int64 for kinds with length, else None.
+    """The episodes in which each of n prompts gets one answer (n, ...), replies of conversations included.
 
     Example:
         >>> import torch
@@ -51,13 +45,9 @@ def hearing(task: Task, prompts: Prompts) -> Callable[[Tensor], dict[str, Tensor
 def turns_of(
     task: Task, response: Tensor, fields: Mapping[str, Tensor], key: Tensor
 ) -> dict[str, Tensor] | None:
-    """The replies between the turns of given answers; None without a conversation.
+    """The replies between the turns of given answers (n, ...); None without a conversation.
 
-    Args:
-        task: The task.
-        response: (n, ...).
-        fields: Fields of context and reference, by name, leading dimension n.
-        key: Seed, row and episode, (n, 3) int64.
+    ``fields`` are those of context and reference by name, ``key`` is seed, row and episode, (n, 3) int64.
     """
     if not task.turn_spaces:
         return None

@@ -20,13 +20,7 @@ BASELINES = ("blind", "random", "oracle")
 
 @dataclass(frozen=True)
 class Score:
-    """A mean over items with its 95 % interval (normal approximation, within 0 to 1).
-
-    Attributes:
-        mean: The mean.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-    """
+    """A mean over items with its 95 % interval (normal approximation, within 0 to 1)."""
 
     mean: float
     low: float
@@ -34,12 +28,7 @@ class Score:
 
     @classmethod
     def of(cls, values: Tensor) -> Score:
-        """The score from one value an item.
-
-        Example:
-            >>> Score.of(torch.ones(8))
-            Score(mean=1.0, low=1.0, high=1.0)
-        """
+        """The score from one value an item."""
         values = values.double()
         mean = float(values.mean())
         half = 1.96 * float(values.std(correction=0)) / sqrt(len(values))
@@ -47,11 +36,7 @@ class Score:
 
 
 class Baselines:
-    """The answers of the blind, the random and the oracle policy.
-
-    Args:
-        task: The task.
-        fit: The number of training items for the blind policy.
+    """The answers of the blind policy, fitted on ``fit`` training items, the random and the oracle policy.
 
     Example:
         >>> from mm_envs.tasks import make_task
@@ -121,9 +106,6 @@ def baseline_scores(
         seed: Decides the items and the answers of the random policy.
         split: The split; None for the validation split, or the test split where that is empty.
         fit: The number of training items for the blind policy.
-
-    Raises:
-        ValueError: There is no such split, or it is empty.
 
     Example:
         >>> from mm_envs.tasks import make_task

@@ -57,11 +57,9 @@ class Task(ABC):
     # Fields -----------------------------------------------------------------------------------------------
 
     def fields(self, facts: Fields, hashes: Tensor) -> dict[str, Tensor]:
-        """The made fields of some items, a pure function of facts and hash, row by row.
+        """The made fields of some items, a pure function of facts and hash (n,) int64, row by row.
 
-        Args:
-            facts: Those named by ``self.facts``, and ``item``: the index of each item, (n,) int64.
-            hashes: One hash for each item, (n,) int64.
+        The facts are those named by ``self.facts``, and ``item``: the index of each item, (n,) int64.
         """
         return {} if self.source is None else self.source.make(facts, hashes)
 
@@ -85,12 +83,7 @@ class Task(ABC):
         return hashlib.sha256(f"{digest} {self.fields_key}".encode()).hexdigest()
 
     def batch(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        """Fields of some items, made ones included, with links followed; leading dimension n.
-
-        Args:
-            indices: Item indices, (n,) int64.
-            names: The names of the fields.
-        """
+        """Fields of some items (n,) int64, made ones included, with links followed; leading dimension n."""
         found = self.unlinked(indices, names)
         for name, field in self.links.items():
             if name in found:

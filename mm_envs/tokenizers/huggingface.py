@@ -121,12 +121,9 @@ class HuggingFaceTokenizer:
     def from_file(cls, path: str | Path, **special_tokens: str | None) -> HuggingFaceTokenizer:
         """The tokenizer of a ``tokenizer.json``, or of the one in a folder. The file may be untrusted.
 
-        Args:
-            path: The file or the folder.
-            special_tokens: ``pad_token``, ``eos_token``, ``unk_token``: as for the class.
+        ``special_tokens`` are those of the class.
 
         Raises:
-            ImportError: The extra ``hf`` is not installed.
             ValueError: The file cannot be read, is above 64 MiB, or is no tokenizer.
         """
         path = Path(path)
@@ -177,8 +174,7 @@ class HuggingFaceTokenizer:
     def to_model(self, ids: Tensor) -> Tensor:
         """The library's ids, of the same shape: the input of its models.
 
-        ``<pad>`` and ``<unk>`` become the end token where the library has no such token: mask padding by an
-        attention mask.
+        ``<pad>`` and ``<unk>`` become the end token where the library has no such token: mask padding.
         """
         return self._on(ids.device)[0][ids]
 
@@ -214,12 +210,7 @@ class HuggingFaceTokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> HuggingFaceTokenizer:
-        """The tokenizer that ``to_json`` wrote. The text may be untrusted.
-
-        Raises:
-            ImportError: The extra ``hf`` is not installed.
-            ValueError: The text is no tokenizer.
-        """
+        """The tokenizer that ``to_json`` wrote; the text may be untrusted."""
         saved = _object(text, "the saved tokenizer")
         tokens = {name: saved.get(name) for name in _USUAL}
         wrong = [name for name, token in tokens.items() if token is not None and not isinstance(token, str)]
@@ -248,10 +239,7 @@ class HuggingFaceTokenizer:
 
 
 def _distinct(own: Sequence[int | None]) -> list[int | None]:
-    """The library's ids of ``<pad>``, ``<eos>`` and ``<unk>``; None where one is used for another.
-
-    GPT-2 and others pad with their end token; our padding is never ``<eos>``.
-    """
+    """The library's ids of ``<pad>``, ``<eos>`` and ``<unk>``; None where one serves as another."""
     pad, eos, unk = own
     unk = None if unk == eos else unk
     return [None if pad in (eos, unk) else pad, eos, unk]

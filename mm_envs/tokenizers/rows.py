@@ -1,8 +1,4 @@
-"""Operations on rows of token ids: the end of a text, words, padding.
-
-All take int64 ids of any tokenizer with any leading dimensions and work along the last one, on any device
-without waiting for it.
-"""
+"""Operations on rows of token ids, int64 of any leading dimensions; none waits for the device."""
 
 from __future__ import annotations
 
@@ -37,12 +33,7 @@ def is_word(tokens: Tensor) -> Tensor:
 
 
 def same_words(tokens: Tensor, other: Tensor) -> Tensor:
-    """Which rows (n, length) hold the same words at the same positions, whatever is behind their end.
-
-    Example:
-        >>> same_words(torch.tensor([[3, 1, 4], [3, 4, 1]]), torch.tensor([[3, 0, 0], [3, 0, 0]])).tolist()
-        [True, False]
-    """
+    """Which rows (n, length) hold the same words at the same positions, whatever is behind their end."""
     mine, theirs = is_word(tokens), is_word(other)
     return ((tokens == other) & mine & theirs | ~(mine | theirs)).all(1)
 
@@ -77,12 +68,7 @@ def words_first(tokens: Tensor) -> Tensor:
 
 
 def compact(tokens: Tensor, length: int) -> Tensor:
-    """The ids of each row, ``<eos>`` included, moved to its beginning, and rows cut or padded to a length.
-
-    Example:
-        >>> compact(torch.tensor([[0, 5, 0, 6]]), 3).tolist()
-        [[5, 6, 0]]
-    """
+    """The ids of each row, ``<eos>`` included, moved to its beginning, and rows cut or padded to a length."""
     return pad_to(_to_front(tokens, ~is_padding(tokens)), length)
 
 
@@ -96,18 +82,13 @@ def _to_front(tokens: Tensor, kept: Tensor) -> Tensor:
 
 
 def close(tokens: Tensor, length: Tensor | None = None) -> Tensor:
-    """Rows that end with ``<eos>`` where there is room for it, with padding behind that.
+    """Rows (..., width) int64 that end with ``<eos>`` where there is room for it, with padding behind that.
 
-    Args:
-        tokens: Token ids of shape (..., width), int64.
-        length: How many ids of each row are kept, (...,) int64; None: those before the first ``<eos>`` or
-            padding.
+    ``length`` (...,) int64 says how many ids are kept; None: those before the first ``<eos>`` or padding.
 
     Example:
         >>> close(torch.tensor([[5, 6, 0, 7], [5, 1, 6, 7], [5, 6, 7, 8]])).tolist()
         [[5, 6, 1, 0], [5, 1, 0, 0], [5, 6, 7, 8]]
-        >>> close(torch.tensor([[5, 6, 7]]), torch.tensor([1])).tolist()
-        [[5, 1, 0]]
     """
     if length is None:
         length = (((tokens == EOS) | (tokens == PAD)).cumsum(-1) == 0).sum(-1)
@@ -116,24 +97,14 @@ def close(tokens: Tensor, length: Tensor | None = None) -> Tensor:
 
 
 def pad_to(tokens: Tensor, length: int) -> Tensor:
-    """Rows cut or padded to a length, (..., length) int64, contiguous.
-
-    Example:
-        >>> pad_to(torch.tensor([[5, 6]]), 3).tolist(), pad_to(torch.tensor([[5, 6]]), 1).tolist()
-        ([[5, 6, 0]], [[5]])
-    """
+    """Rows cut or padded to a length, (..., length) int64, contiguous."""
     if tokens.shape[-1] >= length:
         return tokens[..., :length].contiguous()
     return torch.nn.functional.pad(tokens, (0, length - tokens.shape[-1]), value=PAD)
 
 
 def pad_rows(rows: Sequence[Sequence[int]], length: int | None = None) -> Tensor:
-    """Rows of ids as one tensor, (n, length) int64, cut or padded; by default to the longest row.
-
-    Example:
-        >>> pad_rows([[5, 6], [], [7]]).tolist()
-        [[5, 6], [0, 0], [7, 0]]
-    """
+    """Rows of ids as one tensor, (n, length) int64, cut or padded; by default to the longest row."""
     ends = np.fromiter(map(len, rows), np.int64, len(rows))
     width = int(ends.max(initial=0)) if length is None else length
     table = np.full((len(rows), width), PAD, dtype=np.int64)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mm_envs.names import one_of, resolve
+from mm_envs.names import check_one_of, one_of, resolve
 from mm_envs.tokenizers.tokenizer import Tokenizer
 from mm_envs.tokenizers.vocabulary import Vocabulary
 
@@ -18,15 +18,7 @@ TOKENIZERS: dict[str, str] = {
 
 
 def to_plain(tokenizer: Tokenizer) -> Any:
-    """A tokenizer as a JSON value: of a ``Vocabulary`` its words, else its kind and content.
-
-    Raises:
-        ValueError: The kind is not in the table.
-
-    Example:
-        >>> to_plain(Vocabulary.of(["red"]))
-        ['<pad>', '<eos>', '<unk>', 'red']
-    """
+    """A tokenizer as a JSON value: of a ``Vocabulary`` its words, else its kind and content."""
     if tokenizer.kind not in TOKENIZERS:
         raise ValueError(f"{one_of('kind', tokenizer.kind, TOKENIZERS)}: add the tokenizer to the table")
     content = json.loads(tokenizer.to_json())
@@ -35,13 +27,13 @@ def to_plain(tokenizer: Tokenizer) -> Any:
 
 
 def from_plain(value: object) -> Tokenizer:
-    """The tokenizer of a JSON value that ``to_plain`` made. The value may be untrusted.
+    """The tokenizer of a JSON value that ``to_plain`` made; the value may be untrusted.
 
     Raises:
         ValueError: The value is no tokenizer.
 
     Example:
-        >>> from_plain(["<pad>", "<eos>", "<unk>", "red"]) == Vocabulary.of(["red"])
+        >>> from_plain(to_plain(Vocabulary.of(["red"]))) == Vocabulary.of(["red"])
         True
     """
     if isinstance(value, list | tuple):
@@ -54,7 +46,6 @@ def from_plain(value: object) -> Tokenizer:
             f"vocabulary={value!r:.60} is no tokenizer: give a list of words, or kind and content"
         )
     # Only names of the table: a string of the form module:attribute would run code.
-    if not isinstance(kind, str) or kind not in TOKENIZERS:
-        raise ValueError(one_of("kind", kind, TOKENIZERS))
-    tokenizer: Tokenizer = resolve("kind", kind, TOKENIZERS).from_json(json.dumps(value["content"]))
+    check_one_of("kind", kind, tuple(TOKENIZERS))
+    tokenizer: Tokenizer = resolve("kind", str(kind), TOKENIZERS).from_json(json.dumps(value["content"]))
     return tokenizer

@@ -51,15 +51,12 @@ class Tokenizer(Protocol):
         """Whether an id has this name."""
 
     def encode(self, text: Words, length: int | None = None, eos: bool = False) -> Tensor:
-        """Token ids of a text, unknown words as ``<unk>``.
+        """Token ids of a text (one string, or words), (length,) int64, unknown words as ``<unk>``.
 
         Args:
             text: One string, or words.
             length: Pad or cut to this many ids; None keeps the length of the text.
             eos: Whether ``<eos>`` follows the last word.
-
-        Returns:
-            Ids of shape (length,), int64.
         """
 
     def decode(self, ids: Tensor | Sequence[int]) -> str:
@@ -74,12 +71,7 @@ class Tokenizer(Protocol):
 
 
 def as_row(ids: Sequence[int], length: int | None, eos: bool) -> Tensor:
-    """The ids of a text as ``Tokenizer.encode`` returns them: closed, padded and cut as requested.
-
-    Example:
-        >>> as_row([5, 3], length=4, eos=True).tolist()
-        [5, 3, 1, 0]
-    """
+    """The ids of a text as ``Tokenizer.encode`` returns them: closed, padded and cut as requested."""
     row = [*ids, EOS] if eos else list(ids)
     if length is not None:
         row = (row + [PAD] * length)[:length]
@@ -87,12 +79,7 @@ def as_row(ids: Sequence[int], length: int | None, eos: bool) -> Tensor:
 
 
 def words_in(ids: Tensor | Sequence[int]) -> list[int]:
-    """The ids that ``Tokenizer.decode`` shows: those before ``<eos>`` without padding.
-
-    Example:
-        >>> words_in([4, 0, 3, 1, 5])
-        [4, 3]
-    """
+    """The ids that ``Tokenizer.decode`` shows: those before ``<eos>`` without padding."""
     words = []
     for i in ids.tolist() if isinstance(ids, Tensor) else ids:
         if i == EOS:

@@ -1,8 +1,4 @@
-"""Vocabularies: immutable tables between words and token ids.
-
-A vocabulary is part of the configuration of a task and stored with every checkpoint. New files never renumber
-it, so learned ids keep their meaning.
-"""
+"""Vocabularies: immutable tables between words and token ids, part of every task and checkpoint."""
 
 from __future__ import annotations
 
@@ -64,12 +60,7 @@ class Vocabulary:
 
     @classmethod
     def of_list(cls, words: Sequence[str]) -> Vocabulary:
-        """The vocabulary of a list that may begin with the special words, as ``to_json`` writes it.
-
-        Example:
-            >>> Vocabulary.of_list(["<pad>", "<eos>", "<unk>", "red"]) == Vocabulary.of_list(["red"])
-            True
-        """
+        """The vocabulary of a list that may begin with the special words, as ``to_json`` writes it."""
         given = tuple(words)
         return cls(given) if given[: len(SPECIALS)] == SPECIALS else cls.of(given)
 

@@ -25,7 +25,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def make() -> MakeEnvs:
-    """Makes a vector environment with the truth as feedback: one step an episode, or several with ``words=True``."""
+    """Makes a vector environment with true rewards: one step an episode, or several with ``words=True``."""
 
     def make_vec(num_envs: int, words: bool = False, **arguments: Any) -> gym.vector.VectorEnv:
         arguments = {"feedback": "truth", **arguments}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.heads import Context
+from feedback.preferences import Answers
 from feedback.reward_models.model import RewardModel
 
 
@@ -44,7 +45,8 @@ class PlainPairs:
 def plain_scores(model: RewardModel, pictures: Tensor, tokens: Tensor, length: Tensor) -> Tensor:
     """Scores (n,) of n pictures with one answer each."""
     context = model.context_encoder({"image": pictures})
-    scores: Tensor = model.head(model.reader(Context(context, None), tokens, length))
+    answers = Answers({}, torch.arange(len(tokens)), tokens, length)
+    scores: Tensor = model.head(model.reader(Context(context, None), answers))
     return scores
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from benchmarks.experiment import Context
 from benchmarks.experiments.captions import data
 from benchmarks.experiments.captions.words import simple_words, treebank_words
+from benchmarks.experiments.statistics import correlation
 from benchmarks.report import Table
 from mm_envs.metrics.bleu import bleu_coco
 from mm_envs.metrics.cider import cider_d
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.rouge import rouge_l_coco
-from mm_envs.statistics import correlation
 
 METRICS = ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D")
 MAX_DIFFERENCE = 0.5

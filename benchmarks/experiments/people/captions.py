@@ -19,7 +19,8 @@ from benchmarks.experiments.people.labels import SETS, HumanLabels, rated_captio
 from benchmarks.experiments.people.learned import FOLDS, READERS, config, out_of_fold
 from benchmarks.experiments.people.measures import Slice, mean_over, slices
 from benchmarks.experiments.people.vectors import WordVectors
-from mm_envs.statistics import Interval, percentiles
+from benchmarks.experiments.statistics import percentiles
+from mm_envs.statistics import Interval
 
 Numbers: TypeAlias = "NDArray[np.float64]"
 Scored: TypeAlias = "dict[str, list[Numbers]]"

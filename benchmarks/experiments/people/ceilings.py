@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from benchmarks.experiments.captions import data as human
 from benchmarks.experiments.people.labels import HumanLabels
 from benchmarks.experiments.people.measures import tau_b, tau_c
+from benchmarks.experiments.statistics import percentiles
 from feedback.aggregation import DawidSkene, Votes, krippendorff_alpha
-from mm_envs.statistics import Interval, percentiles
+from mm_envs.statistics import Interval
 
 Numbers: TypeAlias = "NDArray[np.float64]"
 

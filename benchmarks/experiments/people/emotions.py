@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.experiment import Context
+from benchmarks.experiments.statistics import correlation
 from feedback.aggregation import DawidSkene, Votes, krippendorff_alpha, majority
-from mm_envs.statistics import correlation
 
 Counts: TypeAlias = "NDArray[np.int64]"
 Numbers: TypeAlias = "NDArray[np.float64]"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.experiments.people.labels import HumanLabels
-from mm_envs.statistics import cluster_resamples, correlation
+from benchmarks.experiments.statistics import cluster_resamples, correlation
 
 Numbers: TypeAlias = "NDArray[np.float64]"
 Rows: TypeAlias = "NDArray[np.int64]"

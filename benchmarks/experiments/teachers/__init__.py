@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.experiments.policies import trained_policy
+from benchmarks.experiments.statistics import difference_interval
 from benchmarks.experiments.teachers.heads import Recipe
 from benchmarks.experiments.teachers.runs import Arm, Regime
 from benchmarks.experiments.teachers.trunk import Trunk
@@ -18,7 +19,7 @@ from feedback.active_learning import Plan, draw_pairs, seed_of
 from feedback.annotators import TEACHERS
 from feedback.queries import QUERIES as ALL_QUERIES
 from feedback.responses import Edits, PolicySamples, RightAndWrong, Sampler
-from mm_envs.statistics import Interval, difference_interval, mean_interval
+from mm_envs.statistics import Interval, mean_interval
 
 # Sizes and features were chosen on seeds 0 to 5.
 FIRST_SEED = 100

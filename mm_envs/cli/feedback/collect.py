@@ -13,7 +13,7 @@ import tyro
 from mm_envs.cli.feedback.source import setting_of
 from mm_envs.cli.output import console, print_json, shown
 from mm_envs.cli.threads import torch_threads
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 
 @dataclass(frozen=True)
@@ -132,5 +132,4 @@ def _check(options: Collect, queries: Collection[str], schedules: Collection[str
         ("--query", options.query, queries),
         ("--schedule", options.schedule, schedules),
     ):
-        if value not in known:
-            raise ValueError(one_of(name, value, known))
+        check_one_of(name, value, known)

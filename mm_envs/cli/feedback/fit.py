@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from mm_envs.cli.output import console, print_json, shown, with_interval
 from mm_envs.cli.threads import torch_threads
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ def fit(options: Fit) -> dict[str, Any]:
     from feedback.reward_models import FitConfig
     from feedback.store import PreferenceStore
 
-    if options.loss not in LOSSES:
-        raise ValueError(one_of("--loss", options.loss, LOSSES))
+    check_one_of("--loss", options.loss, LOSSES)
     at_least("--held-out", options.held_out, 0)
     if options.held_out >= 1:
         raise ValueError(f"--held-out {options.held_out} leaves nothing to fit: give a share below 1")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agents.run_folder import Setting
 from mm_envs.cli.arguments import key_values, known_id, with_data
+
+if TYPE_CHECKING:
+    from agents.run_folder import Setting
 
 
 def setting_of(name: str, given: Sequence[str], data: Path | None, layout: str | None) -> Setting:
@@ -21,6 +24,7 @@ def setting_of(name: str, given: Sequence[str], data: Path | None, layout: str |
     Raises:
         ValueError: There is no such id, or an argument is none.
     """
+    from agents.run_folder import Setting
     from mm_envs.untrusted import OF_GYMNASIUM, OF_THE_CALLER
 
     arguments = key_values(given)

@@ -15,10 +15,9 @@ from torch import Tensor
 from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.faults import Faults, Report
 from mm_envs.data.folder.arguments import refuse_wrong_kinds
-from mm_envs.data.folder.copies import notes_on_copies
 from mm_envs.data.folder.forms import forms_of, sides
 from mm_envs.data.folder.grader import FactGrader, ReferenceGrader
-from mm_envs.data.folder.items import Item, items_of
+from mm_envs.data.folder.items import Item, items_of, notes_on_copies
 from mm_envs.data.folder.splits import SplitBy
 from mm_envs.data.folder.store import Form, decoded
 from mm_envs.data.folder.texts import Pinned
@@ -47,13 +46,12 @@ class Folder(Dataset):
     classes), ``captions`` (int64, references x words) and ``facts`` (bool, which of all facts are true).
     If some items lack a picture, sound or text, ``<key>_present`` is 0 or 1. ``item`` is the index.
 
-    All files are read and decoded when the folder is opened, so that every fault is found at once, named with
-    file and line. No content is in two splits; equal files are found by digest.
+    All files are decoded when the folder is opened, so that every fault is found at once. No content is in
+    two splits; equal files are found by digest.
 
-    **Words.** The vocabulary of each field holds the words of its training items, the most frequent first;
-    other words are ``<unk>``, which matches nothing, not even another ``<unk>``. So the vocabulary does not
-    depend on held-out items. Texts and questions are as long as the longest, at most 64 words; ``report``
-    notes how many are cut.
+    The vocabulary of each field holds the words of its training items, the most frequent first; other words
+    are ``<unk>``, which matches nothing, not even another ``<unk>``. Texts and questions are as long as the
+    longest, at most 64 words; ``report`` notes how many are cut.
 
     Args:
         path: The folder, or a ``Source`` that has been read.
@@ -185,11 +183,7 @@ class Folder(Dataset):
         return spaces
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """Returns some fields of some items.
-
-        Raises:
-            ValueError: There is no such field.
-        """
+        """Returns some fields of some items; raises ValueError if there is no such field."""
         for field in fields:
             if field not in self._tables:
                 raise ValueError(one_of("field", field, sorted(self._tables)))
@@ -201,10 +195,7 @@ class Folder(Dataset):
         return self._tables.get(field)
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of the names, contents and values of all items, their splits and their form.
-
-        It does not depend on the path of the folder.
-        """
+        """Returns the SHA-256 of names, contents and values of all items, wherever the folder is."""
         return self._digest
 
     def _fingerprint(self, items: Sequence[Item], forms: Mapping[str, Form]) -> str:

@@ -12,19 +12,11 @@ from mm_envs.data.records import Source
 
 
 def refuse_wrong_kinds(arguments: Mapping[str, object]) -> None:
-    """Refuses arguments of a wrong type.
-
-    Raises:
-        ValueError: An argument has another type; the sentence names it, its value and the cure.
-
-    Example:
-        >>> refuse_wrong_kinds({"memory_gb": "2"})
-        Traceback (most recent call last):
-        ValueError: memory_gb='2' is not a number from 0 on: give gigabytes, for instance 2.0
-    """
-    for name, (fits, what) in _KINDS.items():
-        if name in arguments and not fits(arguments[name]):
-            value = repr(arguments[name])
+    """Raises a ValueError for arguments of a wrong type; it names the argument, its value and the cure."""
+    for name, given in arguments.items():
+        fits, what = _KINDS[name]
+        if not (fits(given) or (given is None and name in _OPTIONAL)):
+            value = repr(given)
             short = value if len(value) <= 80 else f"{value[:77]}..."
             raise ValueError(f"{name}={short} is not {what}")
 
@@ -57,10 +49,7 @@ def _is_classes(value: object) -> bool:
     return all(map(_is_list, value.values())) if isinstance(value, Mapping) else _is_list(value)
 
 
-def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or fits(value)
-
-
+_OPTIONAL = ("seconds", "group", "columns", "classes", "cache")
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "path": (
         lambda value: _is_path(value) or isinstance(value, Source),
@@ -69,19 +58,19 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "layout": (_is_text, "the name of a layout: give 'auto' to have it recognised"),
     "channels": (lambda value: isinstance(value, Integral), "a whole number: give 3 (colour) or 1 (grey)"),
     "seconds": (
-        _or_none(_is_number),
+        _is_number,
         "a number of seconds: give for instance 2.5, or leave it out for the length of the files",
     ),
     "split_by": (
         lambda value: isinstance(value, str | Mapping),
         "'auto', 'hash', a column, or a column with splits for values: give one of them",
     ),
-    "group": (_or_none(_is_text), "the name of a column: give one, or leave it out"),
-    "columns": (_or_none(_is_columns), "names of ours with their columns: give {'label': 'species'}"),
-    "classes": (_or_none(_is_classes), "a list of names: give ['cat', 'dog'], or leave it out"),
+    "group": (_is_text, "the name of a column: give one, or leave it out"),
+    "columns": (_is_columns, "names of ours with their columns: give {'label': 'species'}"),
+    "classes": (_is_classes, "a list of names: give ['cat', 'dog'], or leave it out"),
     "memory_gb": (
         lambda value: _is_number(value) and value >= 0,
         "a number from 0 on: give gigabytes, for instance 2.0",
     ),
-    "cache": (_or_none(_is_path), "the path of a folder: give one, or leave it out"),
+    "cache": (_is_path, "the path of a folder: give one, or leave it out"),
 }

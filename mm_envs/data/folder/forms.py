@@ -22,15 +22,7 @@ _SHARE = 0.95
 
 
 def sides(size: int | Sequence[int]) -> tuple[int, int]:
-    """Returns height and width of one number or two.
-
-    Raises:
-        ValueError: It is something else.
-
-    Example:
-        >>> sides(64), sides((48, 64))
-        ((64, 64), (48, 64))
-    """
+    """Returns height and width of one number or two, or refuses what is neither."""
     both = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if len(both) != 2:
         raise ValueError(f"size={size!r} is neither one number nor (height, width)")
@@ -49,11 +41,7 @@ def forms_of(
     frames: int,
     faults: Faults,
 ) -> tuple[dict[str, Form], list[Item]]:
-    """Returns the form of each field of media, and the items whose sounds have a readable header.
-
-    Raises:
-        ValueError: An argument is out of its range.
-    """
+    """Returns the form of each field of media, and the items whose sounds have a readable header."""
     if fit not in FITS:
         raise ValueError(one_of("fit", fit, FITS))
     whole("frames", frames)
@@ -96,7 +84,7 @@ def _sounds(
 
 
 def _probed(items: Sequence[Item], faults: Faults) -> tuple[list[Item], list[tuple[int, float]]]:
-    """Returns the items whose sound has a readable header, and sample rate and seconds of each sound."""
+    """The items whose sound has a readable header, and sample rate and seconds of each sound."""
     paths = {item.digests["audio"]: item.record.media["audio"] for item in items if "audio" in item.digests}
     infos = dict(zip(paths, in_threads(_probe_sound, list(paths.values())), strict=True))
 

@@ -24,7 +24,7 @@ def answered(tokens: Tensor, length: Tensor | None) -> Tensor:
 
 
 def _best(grader: FactGrader | ReferenceGrader, known: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the highest utility of any reference, and the index of the first that has it, each (n,)."""
+    """The highest utility of any reference, and the index of the first that has it, each (n,)."""
     n, several = captions.shape[:2]
     scores = grader.raw(captions.flatten(0, 1), None, known.repeat_interleave(several, 0)).view(n, several)
     there = is_word(captions).any(2)
@@ -68,16 +68,7 @@ class FactGrader:
         self._known = {torch.device("cpu"): known}
 
     def score(self, tokens: Tensor, length: Tensor | None, facts: Tensor) -> Judgement:
-        """Returns the utility of captions, finished or not.
-
-        Args:
-            tokens: Token ids, (n, L) int64.
-            length: The number of words, (n,) int64; None: up to ``<eos>``.
-            facts: The true facts of each item, (n, number of facts) bool.
-
-        Returns:
-            The utility in [0, 1] and its parts, which sum to it before it is clamped, (n,) float32.
-        """
+        """Returns the utility of captions, as ``CaptionUtility`` does; true facts are (n, all facts) bool."""
         right, invented = self._found(answered(tokens, length), facts)
         whole = facts.sum(1).clamp(min=1).to(torch.float32)
         parts = {"right": right.to(torch.float32) / whole, "invented": -invented.to(torch.float32) / whole}
@@ -95,7 +86,7 @@ class FactGrader:
         return _best(self, facts, captions)[1]
 
     def _on(self, device: torch.device) -> list[tuple[int, Tensor, Tensor]]:
-        """Returns the sizes of facts, with the sorted hashes of all facts of the size and their indices."""
+        """The sizes of facts, with the sorted hashes of all facts of the size and their indices."""
         if device not in self._known:
             known = self._known[torch.device("cpu")]
             self._known[device] = [
@@ -126,7 +117,7 @@ class FactGrader:
 
 
 def _hashes(words: Tensor, size: int) -> Tensor:
-    """Returns a hash of every window of ``size`` words, (n, L - size + 1) int64."""
+    """A hash of every window of ``size`` words, (n, L - size + 1) int64."""
     windows = words.unfold(1, size, 1)
     state = torch.zeros(windows.shape[:2], dtype=torch.int64, device=words.device)
     for word in windows.unbind(2):
@@ -137,11 +128,10 @@ def _hashes(words: Tensor, size: int) -> Tensor:
 class ReferenceGrader:
     """Utility of captions: CIDEr-D over all references, divided by that of the best reference, at most 1.
 
-    Of the metrics that only count words, CIDEr-D agrees best with human judgements (on Flickr8k's expert
-    judgements tau is .44, against .31 to .32 for BLEU and ROUGE-L; Hessel et al., "CLIPScore", 2021,
-    arXiv:2104.08718, table 1). Its scale differs between items: it is lower where references have fewer than
-    four words or disagree, hence the division. The document frequency is frozen on the training items, plus
-    one document, so that a word in all of them has a weight above 0.
+    Of the metrics that only count words, CIDEr-D agrees best with human judgements (Hessel et al.,
+    "CLIPScore", 2021, arXiv:2104.08718, table 1). Its scale differs between items, hence the division. The
+    document frequency is frozen on the training items, plus one document, so that a word in all of them has
+    a weight above 0.
 
     Args:
         captions: The references of all items, (items, references, length) int64, absent ones all padding.
@@ -175,16 +165,7 @@ class ReferenceGrader:
         self._elsewhere: dict[torch.device, tuple[ReferenceVectors, Tensor, Tensor]] = {}
 
     def score(self, tokens: Tensor, length: Tensor | None, item: Tensor) -> Judgement:
-        """Returns the utility of captions, finished or not.
-
-        Args:
-            tokens: Token ids, (n, L) int64.
-            length: The number of words, (n,) int64; None: up to ``<eos>``.
-            item: The item of each, (n,) int64.
-
-        Returns:
-            The utility in [0, 1], (n,) float32, which is its only part.
-        """
+        """Returns the utility of captions of items (n,), as ``CaptionUtility`` does; it is its only part."""
         highest = self._on(item)[1].index_select(0, item)
         # Double precision, then rounded: equal bit for bit in every batch.
         utility = (self.raw(tokens, length, item) / highest).clamp(max=1).to(torch.float32)
@@ -200,7 +181,7 @@ class ReferenceGrader:
         return self._on(item)[2].index_select(0, item)
 
     def _on(self, item: Tensor) -> tuple[ReferenceVectors, Tensor, Tensor]:
-        """Returns vectors, best scores and best references of all items, on the device of ``item``."""
+        """Vectors, best scores and best references of all items, on the device of ``item``."""
         if item.device.type == "cpu":
             wanted = np.zeros_like(self._missing)
             wanted[item.numpy() // _BLOCK] = True

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from os.path import isfile
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from mm_envs.data.dataset import SPLITS
 from mm_envs.data.faults import Faults
@@ -16,7 +18,7 @@ from mm_envs.data.folder.splits import Content, SplitBy, columns_of, split_recor
 from mm_envs.data.folder.store import digest_of, in_threads
 from mm_envs.data.folder.texts import words_of
 from mm_envs.data.layouts.columns import Columns, Mapped, composed
-from mm_envs.data.records import Media, Record
+from mm_envs.data.records import MEDIA_FIELDS, Media, Record
 
 _NEEDED = ("label", "question", "answer", "captions", "facts")
 
@@ -79,7 +81,7 @@ def items_of(
 
 
 def _names_split(one: Record, columns: Columns) -> bool:
-    """Returns whether an item has a value for its split, known or not."""
+    """Whether an item has a value for its split, known or not."""
     return "split" not in columns.taken and bool(str(one.columns.get("split") or "").strip())
 
 
@@ -89,7 +91,7 @@ def _digest(one: Record, digests: Mapping[str, str], root: Path) -> str:
 
 
 def _mapped(records: Iterable[Record], columns: Columns, faults: Faults) -> list[Record]:
-    """Returns the records with the values of the mapped columns."""
+    """The records with the values of the mapped columns."""
     if not columns.mapped:
         return list(records)
     made = []
@@ -103,7 +105,7 @@ def _mapped(records: Iterable[Record], columns: Columns, faults: Faults) -> list
 
 
 def _complete(records: Sequence[Record], faults: Faults) -> list[Record]:
-    """Returns the records that have all fields of others: label, question, answer, captions, facts."""
+    """The records that have all fields of others: label, question, answer, captions, facts."""
     needed = [field for field in _NEEDED if any(one.values.get(field) for one in records)]
 
     def fault(one: Record) -> str:
@@ -133,7 +135,7 @@ def _missing_file(one: Record) -> str:
 
 
 def _digested(records: Sequence[Record], faults: Faults) -> list[tuple[Record, dict[str, str]]]:
-    """Returns the records whose files can be read, with the digests of the files."""
+    """The records whose files can be read, with the digests of the files."""
     media = {_key(one): one for record in records for one in record.media.values()}
     digests = dict(zip(media, in_threads(digest_of, list(media.values())), strict=True))
     found = [
@@ -155,7 +157,7 @@ def _key(media: Media) -> Path | int:
 
 
 def _grouped(records: Sequence[Record], group: str | None, faults: Faults) -> list[Record]:
-    """Returns the records that have a value of the group."""
+    """The records that have a value of the group."""
     if group is None or not records:
         return list(records)
     if not any(group in one.columns for one in records):
@@ -182,3 +184,26 @@ def name_of(media: Any, root: Path) -> str:
     if not isinstance(media, Path):
         return ""
     return media.relative_to(root).as_posix() if media.is_relative_to(root) else media.name
+
+
+def notes_on_copies(items: Sequence[Item], tables: Mapping[str, Tensor]) -> list[str]:
+    """Notes decoded content that is in two splits although the bytes of the files differ.
+
+    This can be correct (two flags that are equal when small), so it is noted, not refused.
+    """
+    notes = []
+    for field in MEDIA_FIELDS:
+        first: dict[bytes, Item] = {}
+        found: list[tuple[Item, Item]] = []
+        for item, row in zip(items, tables[field].numpy() if field in tables else (), strict=False):
+            if field in item.record.media:
+                other = first.setdefault(blake2b(row, digest_size=16).digest(), item)
+                if other.split != item.split:
+                    found.append((item, other))
+        if found:
+            one, other = found[0]
+            notes.append(
+                f"{len(found)} files of {field} are, once decoded, equal to one in another split, e.g. "
+                f"{one.record.location} and {other.record.location}: remove copies, or tie them by group"
+            )
+    return notes

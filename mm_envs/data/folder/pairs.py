@@ -17,7 +17,7 @@ from mm_envs.data.faults import Faults
 from mm_envs.data.folder.items import Item, items_of
 from mm_envs.data.layouts.columns import FIELDS, composed
 from mm_envs.data.records import Media, Source
-from mm_envs.names import at_least, one_of
+from mm_envs.names import at_least, check_one_of, one_of
 
 LINKS = ("copy", "hard")
 _RESERVED = re.compile(r"(.*_)?file_name|split|captions?|caption_\d+")
@@ -57,9 +57,9 @@ def pair(
 ) -> Pairing:
     """Pairs the items of two sources that have the same value.
 
-    Both items of a pair are in one split, so that no file is in two. A side without splits is split by the
-    content of its files, into the splits of the other one. Partners are used evenly, in an order that depends
-    on the seed and the contents, not on the order of the files.
+    Both items of a pair are in one split. A side without splits is split by the content of its files, into
+    the splits of the other one. Partners are used evenly, in an order that depends on the seed and the
+    contents, not on the order of the files.
 
     Args:
         one: A source whose items have one kind of media; each item gets partners.
@@ -100,7 +100,7 @@ def pair(
 
 
 def write(pairing: Pairing, roots: tuple[Path, Path], out: Path, link: str = "copy") -> Path:
-    """Writes pairs as a folder with ``metadata.jsonl``.
+    """Writes pairs as a folder with ``metadata.jsonl``; returns the path of that file.
 
     The files are in a directory for each kind of media, under the names in their own folder; arrays are
     written as PNG. Values and columns of both sides are kept; a name that both have becomes ``image_<name>``,
@@ -112,14 +112,10 @@ def write(pairing: Pairing, roots: tuple[Path, Path], out: Path, link: str = "co
         out: The empty folder to write into.
         link: "copy", or "hard" for hard links, which need both folders on one disk.
 
-    Returns:
-        The path of ``metadata.jsonl``.
-
     Raises:
         ValueError: ``link`` is unknown, or the files cannot be linked.
     """
-    if link not in LINKS:
-        raise ValueError(one_of("link", link, LINKS))
+    check_one_of("link", link, LINKS)
     written: dict[Any, str] = {}
     clashes = _clashes(pairing)
     path = out / "metadata.jsonl"

@@ -49,9 +49,9 @@ def split_records(
         faults.notes += notes
         return list(found)
     if isinstance(split_by, Mapping):
-        splits = by_values(records, split_by, faults)
+        splits = _by_values(records, split_by, faults)
     elif split_by == "auto" or any(split_by in one.columns for one in records):
-        splits = by_column(records, split_by, faults)
+        splits = _by_column(records, split_by, faults)
     else:
         raise ValueError(
             f"split_by={split_by!r} is neither auto, hash nor a column: there are {columns_of(records)}"
@@ -65,8 +65,7 @@ def split_records(
     return splits
 
 
-def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[str | None]:
-    """Returns the split in a column of each item; None if there is none."""
+def _by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[str | None]:
     column = "split" if split_by == "auto" else split_by
     found: list[str | None] = []
     for one in records:
@@ -82,31 +81,27 @@ def by_column(records: Sequence[Record], split_by: str, faults: Faults) -> list[
     return found
 
 
-def by_values(
+def _by_values(
     records: Sequence[Record], split_by: Mapping[str, Mapping[str, str]], faults: Faults
 ) -> list[str | None]:
-    """Returns the split of the value of a column, as in ``{"fold": {"5": "test"}}``; training if not listed.
-
-    Raises:
-        ValueError: It is no such mapping, or a column, a value or a split does not exist.
-    """
+    """The split of the value of a column, as in ``{"fold": {"5": "test"}}``; training if not listed."""
     column, splits = _value_splits(split_by)
     if not any(column in one.columns for one in records):
         raise ValueError(f"split_by: {column!r} is no column: there are {columns_of(records)}")
     values: list[str | None] = []
     for one in records:
-        what = f"it has no {column}, which tells the split"
+        value, fault = None, f"it has no {column}, which tells the split"
         try:
             value = plain(column, one.columns.get(column))
         except ValueError as error:
-            value, what = None, str(error)
+            fault = str(error)
         if value is None:
-            faults.add("split", f"{one.location}: {what}: fill it in")
+            faults.add("split", f"{one.location}: {fault}: fill it in")
         values.append(value)
-    known = dict.fromkeys(value for value in values if value is not None)
+    known = [value for value in dict.fromkeys(values) if value is not None]
     for value in splits:
         if value not in known:
-            few = ", ".join(list(known)[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+            few = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
             raise ValueError(f"split_by: no item has {column}={value!r}: there are {few}")
     return [None if value is None else splits.get(value, "train") for value in values]
 
@@ -133,10 +128,7 @@ def columns_of(records: Sequence[Record]) -> str:
 def refuse_shared(
     records: Sequence[Record], contents: Sequence[Content], splits: list[str | None], faults: Faults
 ) -> None:
-    """Refuses content in two splits; if faults are skipped, the later split keeps it.
-
-    Test items stay comparable: the training item is left out.
-    """
+    """Refuses content in two splits; if faults are skipped, the later split keeps it, test after training."""
     first: dict[str, int] = {}
     # Test first, training last.
     order = sorted(range(len(records)), key=lambda i: -SPLITS.index(splits[i] or "train"))
@@ -148,25 +140,17 @@ def refuse_shared(
         if clash is None:
             first |= {key: first.get(key, i) for key in keys}
             continue
-        faults.add("split", _shared(clash, records, contents, splits, i, first[clash]))
+        other = first[clash]
+        here, there = records[i].location, records[other].location
+        both = f"two splits, {splits[i]} and {splits[other]}"
+        if clash in contents[i].parts:
+            names = f"{contents[i].parts[clash]} has the content of {contents[other].parts[clash]}"
+            sentence = f"{names} ({there}), and they are in {both}: keep one of them"
+        else:
+            cure = "give all of a group one split, or split_by='hash'"
+            sentence = f"{clash} is in {both} ({there}): {cure}"
+        faults.add("split", f"{here}: {sentence}")
         splits[i] = None
-
-
-def _shared(
-    clash: str,
-    records: Sequence[Record],
-    contents: Sequence[Content],
-    splits: list[str | None],
-    one: int,
-    other: int,
-) -> str:
-    here, there = records[one].location, records[other].location
-    both = f"{splits[one]} and {splits[other]}"
-    if clash not in contents[one].parts:
-        cure = "give all of a group one split, or split_by='hash'"
-        return f"{here}: {clash} is in two splits, {both} ({there}): {cure}"
-    names = f"{contents[one].parts[clash]} has the content of {contents[other].parts[clash]}"
-    return f"{here}: {names} ({there}), and they are in two splits, {both}: keep one of them"
 
 
 def by_hash(contents: Sequence[Content]) -> tuple[list[str], list[str]]:
@@ -210,7 +194,7 @@ def _hash(key: str) -> int:
 
 
 def _components(contents: Sequence[Content]) -> dict[int, tuple[set[str], list[int]]]:
-    """Returns the connected components: a representative -> what decides their split, and their items."""
+    """The connected components: a representative -> what decides their split, and their items."""
     parent = list(range(len(contents)))
 
     def find(i: int) -> int:

@@ -9,10 +9,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from threading import Condition
 from time import time
 from typing import TypeVar
 from uuid import uuid4
@@ -22,7 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.data.folder.budget import Budget
 from mm_envs.data.media import read_audio, read_image, read_video
 from mm_envs.data.media.files import read_bytes
 from mm_envs.data.records import Media, Record
@@ -63,12 +63,7 @@ class Form:
         return prod(self.shape) * self.dtype.itemsize
 
     def decode(self, media: Media) -> tuple[Tensor, int]:
-        """Returns one row, and the number of samples before the padding (0 for pictures).
-
-        Raises:
-            ValueError: The file is damaged, or of another kind.
-            FileNotFoundError: There is no such file.
-        """
+        """Returns one row, and the number of samples before the padding (0 for pictures)."""
         if self.kind == "image":
             channels, height, width = self.shape
             return read_image(media, height, width, channels, self.fit), 0
@@ -101,12 +96,7 @@ _shared: WeakValueDictionary[str, Tables] = WeakValueDictionary()
 
 
 def digest_of(media: Media) -> str:
-    """Returns the SHA-256 of the bytes of a file, or of the pixels of an array.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        MediaError: It cannot be read, or is larger than any file of this kind.
-    """
+    """Returns the SHA-256 of the bytes of a file, or of the pixels of an array; as ``read_bytes`` fails."""
     if isinstance(media, Path):
         return hashlib.sha256(read_bytes(media)).hexdigest()
     return hashlib.sha256(f"{media.shape}".encode() + np.ascontiguousarray(media).tobytes()).hexdigest()
@@ -136,15 +126,9 @@ def decoded(
     cache: Path | None,
     fault: Callable[[int, str], None],
 ) -> Tables:
-    """Decodes the files of all items.
+    """Decodes the files of all items; ``fault``, called with row and sentence of each bad one, may raise.
 
-    Args:
-        records: The items.
-        digests: The digest of each file of each item, by field.
-        forms: The form of each field.
-        memory_gb: The gigabytes (10**9 bytes) above which the tables are kept in files.
-        cache: The folder of such files.
-        fault: Called with row and sentence of each item that cannot be decoded; may raise.
+    Above ``memory_gb`` (10**9 bytes) the tables are kept in files of the folder ``cache``.
 
     Raises:
         ValueError: The tables fit neither into the allowed memory nor onto the disk.
@@ -152,15 +136,13 @@ def decoded(
     key = _key(digests, forms)
     if key in _shared:
         return _shared[key]
-    size = len(records) * sum(form.row_bytes for form in forms.values())
-    if size <= memory_gb * _GB:
-        fields = {
-            name: torch.zeros(shape, dtype=dtype) for name, shape, dtype in _tables(forms, len(records))
-        }
-        bad = _filled(records, digests, forms, fields, fault)
-        tables = Tables({name: table[: len(records) - len(bad)] for name, table in fields.items()}, bad)
+    files = _Files(records, digests, forms, fault)
+    if files.size > memory_gb * _GB:
+        tables = _on_disk(files, cache or default_cache(), key, memory_gb)
     else:
-        tables = _on_disk(records, digests, forms, cache or default_cache(), key, size, memory_gb, fault)
+        fields = {name: torch.zeros(shape, dtype=dtype) for name, shape, dtype in files.tables()}
+        bad = _filled(files, fields)
+        tables = Tables({name: table[: len(records) - len(bad)] for name, table in fields.items()}, bad)
     if not tables.bad:
         _shared[key] = tables
     return tables
@@ -180,33 +162,67 @@ def _key(digests: Sequence[Mapping[str, str]], forms: Mapping[str, Form]) -> str
     return digest.hexdigest()
 
 
-def _tables(forms: Mapping[str, Form], rows: int) -> Iterator[tuple[str, tuple[int, ...], torch.dtype]]:
-    """Yields name, shape and type of every table."""
-    for name, form in forms.items():
-        yield name, (rows, *form.shape), form.dtype
-    if "audio" in forms:
-        yield "audio_length", (rows, 1), torch.int64
+@dataclass(frozen=True)
+class _Files:
+    """The files of all items; the arguments of ``decoded``."""
+
+    records: Sequence[Record]
+    digests: Sequence[Mapping[str, str]]
+    forms: Mapping[str, Form]
+    fault: Callable[[int, str], None]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all tables."""
+        return len(self.records) * sum(form.row_bytes for form in self.forms.values())
+
+    def tables(self) -> Iterator[tuple[str, tuple[int, ...], torch.dtype]]:
+        """Yields name, shape and type of every table."""
+        for name, form in self.forms.items():
+            yield name, (len(self.records), *form.shape), form.dtype
+        if "audio" in self.forms:
+            yield "audio_length", (len(self.records), 1), torch.int64
+
+    def report(self, row: int, error: object) -> None:
+        """Reports the fault of an item."""
+        self.fault(row, f"{self.records[row].location}: {error}")
 
 
-def _filled(
-    records: Sequence[Record],
-    digests: Sequence[Mapping[str, str]],
-    forms: Mapping[str, Form],
-    fields: Mapping[str, Tensor],
-    fault: Callable[[int, str], None],
-) -> list[int]:
+class _Budget:
+    """Memory of which threads take parts; a thread waits while too little is left."""
+
+    def __init__(self, size: int) -> None:
+        self.size = self.left = size
+        self._changed = Condition()
+
+    @contextmanager
+    def part(self, size: int) -> Iterator[None]:
+        """Waits for a part, of a larger request the whole, and gives it back at the end of the block."""
+        size = min(size, self.size)
+        with self._changed:
+            self._changed.wait_for(lambda: self.left >= size)
+            self.left -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.left += size
+                self._changed.notify_all()
+
+
+def _filled(files: _Files, fields: Mapping[str, Tensor]) -> list[int]:
     """Writes every file into its rows, closes the gaps of bad rows, and returns these."""
     jobs: dict[tuple[str, str], list[int]] = {}  # equal files are decoded once
-    for row, files in enumerate(digests):
-        for name, digest in files.items():
+    for row, digests in enumerate(files.digests):
+        for name, digest in digests.items():
             jobs.setdefault((name, digest), []).append(row)
-    budget = Budget(_AT_ONCE)
+    budget = _Budget(_AT_ONCE)
 
     def decode(job: tuple[tuple[str, str], list[int]]) -> None:
         (name, _), rows = job
-        media = records[rows[0]].media[name]
-        with budget.part(_needed(media, forms[name])):
-            value, length = forms[name].decode(media)
+        media, form = files.records[rows[0]].media[name], files.forms[name]
+        with budget.part(_needed(media, form)):
+            value, length = form.decode(media)
         for row in rows:
             fields[name][row] = value
             if name == "audio":
@@ -218,9 +234,9 @@ def _filled(
         if isinstance(result, Exception):
             for row in rows:
                 if row not in bad:
-                    fault(row, f"{records[row].location}: {result}")
+                    files.report(row, result)
             bad.update(rows)
-    kept = torch.tensor([row for row in range(len(records)) if row not in bad], dtype=torch.int64)
+    kept = torch.tensor([row for row in range(len(files.records)) if row not in bad], dtype=torch.int64)
     if bad:
         for table in fields.values():
             for start in range(0, len(kept), 256):
@@ -241,30 +257,21 @@ def _needed(media: Media, form: Form) -> int:
 # On disk ----------------------------------------------------------------------------------------------------
 
 
-def _on_disk(
-    records: Sequence[Record],
-    digests: Sequence[Mapping[str, str]],
-    forms: Mapping[str, Form],
-    cache: Path,
-    key: str,
-    size: int,
-    memory_gb: float,
-    fault: Callable[[int, str], None],
-) -> Tables:
+def _on_disk(files: _Files, cache: Path, key: str, memory_gb: float) -> Tables:
     """Returns tables in files of the cache, written to a temporary folder that is renamed when complete."""
     target = cache / key[:32]
     if target.is_dir():
-        tables = _mapped(target, forms)
+        tables = _mapped(target, files)
         for row in tables.bad:
-            fault(row, f"{records[row].location}: {_why(records[row], forms)}")
+            files.report(row, _why(files.records[row], files.forms))
         return tables
-    work = _make_room(cache, key, size, memory_gb)
+    # Not by tempfile, whose folders no other user may read: several users can share a cache.
+    work = cache / f"{key[:32]}.{uuid4().hex}.part"
     try:
-        fields = {
-            name: _new(work / f"{name}.npy", shape, dtype)
-            for name, shape, dtype in _tables(forms, len(records))
-        }
-        bad = _filled(records, digests, forms, fields, fault)
+        _make_room(cache, files.size, memory_gb)
+        work.mkdir()
+        fields = {name: _new(work / f"{name}.npy", shape, dtype) for name, shape, dtype in files.tables()}
+        bad = _filled(files, fields)
         del fields
         np.save(work / "bad.npy", np.array(bad, np.int64))
         try:
@@ -273,36 +280,22 @@ def _on_disk(
             if not target.is_dir():  # else another process has written the same first
                 raise
     except OSError as error:
-        raise _cannot_write(cache, error, size) from None
+        raise ValueError(
+            f"cache={str(cache)!r} cannot be written to ({error.strerror}): name another folder, or give "
+            f"memory_gb of {files.size / _GB:.2g} or more"
+        ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return _mapped(target, forms)
+    return _mapped(target, files)
 
 
-def _make_room(cache: Path, key: str, size: int, memory_gb: float) -> Path:
-    """Returns a new temporary folder in the cache."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        for left in cache.glob("*.part"):
-            with suppress(FileNotFoundError):  # another process removed it
-                if time() - left.stat().st_mtime > _STALE:
-                    shutil.rmtree(left, ignore_errors=True)
-        _refuse_full(cache, size, memory_gb)
-        # Not by tempfile, whose folders no other user may read: several users can share a cache.
-        (work := cache / f"{key[:32]}.{uuid4().hex}.part").mkdir()
-        return work
-    except OSError as error:
-        raise _cannot_write(cache, error, size) from None
-
-
-def _cannot_write(cache: Path, error: OSError, size: int) -> ValueError:
-    return ValueError(
-        f"cache={str(cache)!r} cannot be written to ({error.strerror}): name another folder, or give "
-        f"memory_gb of {size / _GB:.2g} or more"
-    )
-
-
-def _refuse_full(cache: Path, size: int, memory_gb: float) -> None:
+def _make_room(cache: Path, size: int, memory_gb: float) -> None:
+    """Removes what killed processes left; refuses what the disk cannot hold."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for left in cache.glob("*.part"):
+        with suppress(FileNotFoundError):  # another process removed it
+            if time() - left.stat().st_mtime > _STALE:
+                shutil.rmtree(left, ignore_errors=True)
     free = shutil.disk_usage(cache).free
     if size > free:
         raise ValueError(
@@ -334,11 +327,11 @@ def _reserve(path: Path) -> None:
                 raise
 
 
-def _mapped(folder: Path, forms: Mapping[str, Form]) -> Tables:
+def _mapped(folder: Path, files: _Files) -> Tables:
     try:
         bad = np.load(folder / "bad.npy").tolist()
         fields = {}
-        for name, _, _ in _tables(forms, 0):
+        for name, _, _ in files.tables():
             # Copy on write: torch requires writable memory, and the file must not change.
             table = np.load(folder / f"{name}.npy", mmap_mode="c")
             fields[name] = torch.from_numpy(table)[: len(table) - len(bad)]

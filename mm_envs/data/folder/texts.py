@@ -53,12 +53,7 @@ def words_of(text: str) -> list[str]:
 
 
 def vocabulary_of(texts: Iterable[Sequence[str]]) -> Vocabulary:
-    """Returns all words of some texts, the most frequent first, equally frequent ones in alphabetical order.
-
-    Example:
-        >>> vocabulary_of([["a", "red", "dog"], ["a", "cat"]]).words[3:]
-        ('a', 'cat', 'dog', 'red')
-    """
+    """Returns all words of some texts, the most frequent first, then in alphabetical order."""
     counts = Counter(word for words in texts for word in words)
     return Vocabulary.of(sorted(counts, key=lambda word: (-counts[word], word)))
 
@@ -66,10 +61,8 @@ def vocabulary_of(texts: Iterable[Sequence[str]]) -> Vocabulary:
 def pinned_vocabulary(pinned: Pinned) -> Vocabulary:
     """Returns the vocabulary of a list of words, or of the path of a JSON list of them.
 
-    The list may begin with the three special words, as ``Vocabulary.to_json`` writes them.
-
-    Raises:
-        ValueError: The file holds no list of words, or a word occurs twice or is invalid.
+    The list may begin with the special words, as ``Vocabulary.to_json`` writes them. A ValueError refuses all
+    else, such as a word that occurs twice.
     """
     words, name = pinned, f"vocabulary={str(pinned)!r}"
     if isinstance(pinned, str | Path):
@@ -99,14 +92,7 @@ def pinned_for(field: str, vocabulary: Pinned | Mapping[str, Pinned] | None) -> 
 
 
 def token_table(texts: Sequence[Sequence[str]], vocabulary: Vocabulary, length: int, eos: bool) -> Tensor:
-    """Returns token ids of texts, (n, length) int64, cut or padded.
-
-    Args:
-        texts: The words of each; a row without words is padding.
-        vocabulary: The vocabulary; other words become ``<unk>``.
-        length: The number of columns.
-        eos: Whether ``<eos>`` follows the last word, if it fits.
-    """
+    """Returns token ids of texts, (n, length) int64, cut or padded; ``eos`` appends ``<eos>`` if it fits."""
     ids, unk, end = vocabulary.ids, vocabulary.unk, [vocabulary.eos] * eos
     return pad_rows(
         [[ids.get(word, unk) for word in words] + end if words else [] for words in texts], length

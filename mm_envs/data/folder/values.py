@@ -26,11 +26,7 @@ _MAX_BYTES = 4 * 10**9  # of one table of words or facts, which is always in mem
 def pinned_classes(
     classes: Sequence[str] | Mapping[str, Sequence[str]] | None, items: Iterable[Item]
 ) -> dict[str, tuple[str, ...]]:
-    """Returns the given class names by field; names without a field are those of labels, else of answers.
-
-    Raises:
-        ValueError: A name occurs twice, or a field has no classes.
-    """
+    """Returns the given class names by field; names without a field are those of labels, else of answers."""
     if classes is None:
         return {}
     if not isinstance(classes, Mapping):
@@ -48,10 +44,9 @@ def pinned_classes(
 
 
 def named_labels(items: Sequence[Item], pinned: Mapping[str, tuple[str, ...]]) -> list[Item]:
-    """Returns the items with labels by name, if all labels are numbers of the given classes.
+    """Returns the items with labels by name, if all labels are numbers of the given classes, from 0.
 
-    A table exported from a Hugging Face data set holds the numbers of a ``ClassLabel``, from 0. Labels stay
-    as they are if one of them is the name of a class, or not the number of one.
+    Labels stay as they are if one of them is the name of a class, or not the number of one.
     """
     names = pinned.get("label", ())
     number = {str(i): name for i, name in enumerate(names)}
@@ -89,12 +84,7 @@ def _some(names: Sequence[str], shown: int = 12) -> str:
 
 
 class Classes:
-    """Labels, answers and kinds of questions as numbers.
-
-    Attributes:
-        names: The names of each field in the order of their numbers.
-        tables: (n,) int64 for each field.
-    """
+    """Labels, answers and kinds of questions as numbers: ``names`` and (n,) int64 ``tables`` by field."""
 
     def __init__(self, items: Sequence[Item], pinned: Mapping[str, tuple[str, ...]]) -> None:
         values = {field: [item.record.values.get(field) for item in items] for field in CLASS_FIELDS}
@@ -119,12 +109,6 @@ def _natural(name: str) -> tuple[bool, int, str]:
 
 class Words:
     """Texts, questions, captions and facts in token ids.
-
-    Args:
-        items: The items, training items first.
-        vocabulary: The given words.
-        max_tokens: The length of captions; None for the longest.
-        faults: Where cut captions are noted.
 
     Attributes:
         vocabularies: By field ("text", "question", "caption").
@@ -216,6 +200,6 @@ def _fits(name: str, shape: tuple[int, ...], itemsize: int) -> None:
 
 
 def _phrases(item: Item, field: str) -> list[tuple[str, ...]]:
-    """Returns the words of each caption or fact of an item, without those that have no word."""
+    """The words of each caption or fact of an item, without those that have no word."""
     found = (tuple(words_of(text)) for text in item.record.values.get(field, ()))
     return [words for words in found if words]

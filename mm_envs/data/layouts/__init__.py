@@ -1,6 +1,4 @@
-"""The layouts in which data sets are published: how a folder is recognised and read as records.
-
-A layout is one module with
+"""The layouts in which data sets are published, one module each.
 
 - ``SIGN``: the files that it looks for, and ``GROUP``: the column that stays in one split, or None,
 - ``recognise(root)``: what was found by names and a few bytes, in one sentence, or None,
@@ -37,10 +35,7 @@ FIRST, LAST = "metadata", "classes"
 
 
 def recognise(root: Path) -> list[tuple[str, str]]:
-    """Returns the layouts that fit a folder, the one of ``layout="auto"`` first.
-
-    Returns:
-        Names of layouts, each with a sentence on what was found; empty if none fits.
+    """Returns the layouts that fit a folder, each with a sentence on what was found; that of "auto" first.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -58,8 +53,7 @@ def read_source(
     Args:
         root: The folder.
         layout: A name of ``LAYOUTS``, or "auto" for the one that is recognised.
-        on_error: "raise" refuses a folder with a bad item; "skip" leaves the item out and lists it in
-            ``Source.skipped``.
+        on_error: "raise" refuses a folder with a bad item; "skip" lists the item in ``Source.skipped``.
         columns: Field -> the column of the metadata that holds it, where it has another name.
 
     Raises:
@@ -91,7 +85,7 @@ def read_source(
 
 
 def _only(names: list[str], root: Path) -> str:
-    """Returns the one of the layouts to read; refuses several that fit equally well."""
+    """The one of the layouts to read; refuses several that fit equally well."""
     if not names:
         signs = "; ".join(_module(name).SIGN for name in LAYOUTS)
         raise ValueError(f"{root}: no known layout (looked for {signs}): {_cure(root)}")
@@ -102,7 +96,7 @@ def _only(names: list[str], root: Path) -> str:
 
 
 def _cure(root: Path) -> str:
-    """Returns what to do about a folder that no layout fits, by the files that it has."""
+    """What to do about a folder that no layout fits, by the files that it has."""
     near = [
         relative(path, root)
         for folder in (root, *folders(root))

@@ -23,7 +23,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
     """Reads every picture, sound or GIF in the directory of a class as ``label``, the name of the directory.
 
     torchvision's ImageFolder takes the same directories, pictures only. Columns: ``class`` and ``file``.
-    Files of other kinds are passed over.
     """
     records = []
     for folder, split in _directories(root):
@@ -35,7 +34,7 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
 
 def _directories(root: Path) -> list[tuple[Path, str | None]]:
-    """Returns the directories of the classes, each with its split."""
+    """The directories of the classes, each with its split."""
     splits = [(folder, split_name(folder.name)) for folder in folders(root)]
     below: list[tuple[Path, str | None]] = [
         (folder, split) for above, split in splits if split for folder in folders(above)

@@ -1,8 +1,6 @@
 """COCO captions: ``annotations/captions_{subset}.json`` with the pictures in ``{subset}/``.
 
 Chen, Fang, Lin, Vedantam, Gupta, Dollar and Zitnick, Microsoft COCO Captions, 2015, arXiv:1504.00325.
-``torchvision.datasets.CocoCaptions`` reads the same file through pycocotools, which it needs installed,
-without checks; the tests compare with it.
 """
 
 from __future__ import annotations
@@ -32,10 +30,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
     Columns: ``image_id`` and ``file_name``. The split is that of the name of the file
     (``captions_train2017.json``), if there are several.
-
-    Raises:
-        ValueError: A file is no JSON, a value is missing or wrong, or a picture has no caption.
-        FileNotFoundError: A picture is missing.
     """
     records, files = [], _annotations(root)
     for path in files:
@@ -54,12 +48,7 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
 
 def subset_split(subset: str) -> str | None:
-    """Returns the split of a part of COCO by its name.
-
-    Example:
-        >>> subset_split("val2017"), subset_split("mine")
-        ('validation', None)
-    """
+    """Returns the split of a part of COCO by its name, such as "val2017"; None if it has another name."""
     return split_name(subset.rstrip("0123456789"))
 
 

@@ -1,7 +1,6 @@
 """The columns of a table: which field each one is, and its values in one form.
 
-The names are those of the Hugging Face ``imagefolder`` and ``audiofolder``: ``file_name`` and
-``<kind>_file_name`` hold files; every other column is a value.
+``file_name`` and ``<kind>_file_name`` hold files, as in Hugging Face; every other column is a value.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from unicodedata import normalize
 
 from mm_envs.data.media import safe_path
 from mm_envs.data.records import MEDIA_FIELDS, Record
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 ONE = ("label", "text", "question", "answer", "kind")
 MANY = ("captions", "answers", "facts")
@@ -40,50 +39,25 @@ Mapped = Mapping[str, "str | Sequence[str]"]
 
 
 def split_name(value: Any) -> str | None:
-    """Returns the split of a name; None if it is no usual name of a split.
-
-    Example:
-        >>> split_name("Val"), split_name("fold 3")
-        ('validation', None)
-    """
+    """Returns the split of a name such as "Val"; None if it is no usual name of a split."""
     return SPLIT_NAMES.get(str(value).strip().lower())
 
 
 def composed(text: str) -> str:
-    r"""Returns a text in the Unicode form NFC, so that texts that look the same are equal.
+    """Returns a text in the Unicode form NFC, so that texts that look the same are equal.
 
     Not for names of files: file systems distinguish the forms.
-
-    Example:
-        >>> composed("cafe\u0301") == "caf\u00e9"
-        True
     """
     return normalize("NFC", text)
 
 
 def plain(column: str, value: Any) -> str | None:
-    """Returns a text or a whole number as text; None if it is missing.
-
-    Raises:
-        ValueError: It is something else.
-
-    Example:
-        >>> plain("fold", 5.0), plain("fold", " a "), plain("fold", None)
-        ('5', 'a', None)
-    """
+    """Returns a text or a whole number as text, None if it is missing; refuses all else."""
     return next(map(composed, _entries(column, value, "")), None)
 
 
 def kind_of(name: str) -> str:
-    """Returns the field of a file by the ending of its name; a GIF is a video.
-
-    Raises:
-        ValueError: The ending is not known.
-
-    Example:
-        >>> kind_of("birds/tern.JPG")
-        'image'
-    """
+    """Returns the field of a file by the ending of its name (a GIF is a video); refuses unknown endings."""
     ending = splitext(name)[1].lower()
     if ending not in KINDS:
         raise ValueError(
@@ -100,9 +74,6 @@ class Columns:
     Args:
         mapped: Field -> the column (or columns) that hold it, where they have another name.
 
-    Raises:
-        ValueError: There is no such field.
-
     Example:
         >>> columns = Columns({"label": "species"})
         >>> columns.values({"species": "tern", "caption": "a bird", "caption_2": "a tern"})
@@ -115,8 +86,7 @@ class Columns:
             for field, names in (mapped or {}).items()
         }
         for field in self.mapped:
-            if field not in FIELDS:
-                raise ValueError(one_of("columns", field, FIELDS))
+            check_one_of("columns", field, FIELDS)
         self.taken = {name for names in self.mapped.values() for name in names}
         self._plans: dict[tuple[str, ...], tuple[list[tuple[str, str, bool]], list[tuple[str, str]]]] = {}
 
@@ -155,18 +125,14 @@ class Columns:
         return made
 
     def named(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values of the mapped fields only.
-
-        Raises:
-            ValueError: A column is missing, or holds a value of another kind.
-        """
+        """Returns the values of the mapped fields only; all their columns must exist."""
         missing = [name for name in self.taken if name not in row]
         if missing:
             raise ValueError(f"there is no column {missing[0]!r}: it has {', '.join(row)}")
         return self.values({name: row[name] for name in row if name in self.taken})
 
     def _plan(self, row: Mapping[str, Any]) -> tuple[list[tuple[str, str, bool]], list[tuple[str, str]]]:
-        """Returns the used columns: (field or "" for any kind, column, list) and (field, column)."""
+        """The used columns: (field or "" for any kind, column, list) and (field, column)."""
         names = tuple(row)
         if (plan := self._plans.get(names)) is not None:
             return plan
@@ -195,7 +161,7 @@ def _is(field: str, name: str) -> bool:
 
 
 def _entries(column: str, value: Any, field: str) -> list[str]:
-    """Returns the strings in a value; none if it is missing."""
+    """The strings in a value; none if it is missing."""
     if field in MANY and isinstance(value, str):
         value = _parts(column, value, field)
     if isinstance(value, list) and field in MANY:
@@ -213,7 +179,7 @@ def _entries(column: str, value: Any, field: str) -> list[str]:
 
 
 def _parts(column: str, value: str, field: str) -> list[Any]:
-    """Returns the list in one cell of a table: JSON, or (except captions) separated by ; or |."""
+    """The list in one cell of a table: JSON, or (except captions) separated by ; or |."""
     if value.lstrip().startswith("["):
         try:
             parts = json.loads(value)

@@ -30,9 +30,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
     """Reads sounds with ``label`` the class in lower case.
 
     Columns: ``class``, ``fold``, ``source`` (the recording of a clip) and ``take``.
-
-    Raises:
-        ValueError: The name of a file does not fit.
     """
     records = []
     for folder in _classes(root):

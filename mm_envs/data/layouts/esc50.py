@@ -27,10 +27,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
     """Reads sounds with ``label`` the category, its words separated by spaces.
 
     Columns: those of the table (``fold``, ``target``, ``category``, ``esc10``, ``src_file``, ``take``).
-
-    Raises:
-        ValueError: The table cannot be read, or a value is missing.
-        FileNotFoundError: A sound is missing.
     """
     if recognise(root) is None:
         return []

@@ -15,16 +15,10 @@ def relative(path: Path, root: Path) -> str:
 
 
 def listed(root: Path, directory: str = ".", suffixes: Collection[str] = ()) -> list[Path]:
-    """Returns the visible files of a directory, sorted by name.
+    """Returns the visible files of a directory of a folder, sorted by name; none if it does not exist.
 
-    Args:
-        root: The folder, or any directory that ``folders`` returned.
-        directory: A directory in it.
-        suffixes: Endings in lower case, with the dot; empty for all files.
-
-    Returns:
-        Their paths; none if there is no such directory in the folder. Links are left out, and so is a
-        directory that is a link out of the folder.
+    Links are left out, and so is a directory that is a link out of the folder. ``suffixes`` are endings in
+    lower case, with the dot; empty for all files.
     """
     return [root / directory / name for name in _names(root, directory, "file", suffixes)]
 
@@ -96,12 +90,7 @@ class Files:
         self.paths = {name: path for files in reversed(found) for name, path in files.items()}
 
     def take(self, name: str, location: str) -> Path:
-        """Returns the file of a name in the annotations at ``location``, which may contain directories.
-
-        Raises:
-            ValueError: The name leaves the folder.
-            FileNotFoundError: There is no such file.
-        """
+        """Returns the file of a name (or path) in the annotations at ``location``; fails as ``inside``."""
         found = self.paths.get(name)
         if found is None and "/" in name:
             found = inside(self.root, name, location)

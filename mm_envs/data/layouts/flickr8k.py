@@ -34,10 +34,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
     Column: ``picture``. If the lists ``Flickr_8k.trainImages.txt`` and so on exist, they are the splits, and
     pictures in none of them are left out, as their authors do.
-
-    Raises:
-        ValueError: A line has another form, or a picture is in two lists.
-        FileNotFoundError: A picture is missing.
     """
     records, path = [], _tokens(root)
     if path is None:
@@ -57,11 +53,7 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
 
 def captions_of(path: Path, faults: Faults) -> Mapping[str, tuple[int, list[str]]]:
-    """Reads the number of the first line and the captions of each picture, in the order of the file.
-
-    Raises:
-        ValueError: A line has another form and faults are not skipped, or the file is not UTF-8.
-    """
+    """Reads the number of the first line and the captions of each picture, in the order of the file."""
     found: dict[str, tuple[int, list[str]]] = {}
     for number, line in enumerate(text_of(path).split("\n"), 1):
         if line.strip():

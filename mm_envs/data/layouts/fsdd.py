@@ -30,9 +30,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
     Columns: ``digit``, ``speaker`` and ``index``. To test agents on new speakers, split by hash with
     ``speaker`` as the group instead.
-
-    Raises:
-        ValueError: The name of a file does not fit.
     """
     records = []
     for path in _recordings(root):
@@ -51,7 +48,7 @@ def _record(path: Path, root: Path) -> Record:
 
 
 def _recordings(root: Path) -> list[Path]:
-    """Returns the sounds of the first directory where most of them have such names."""
+    """The sounds of the first directory where most of them have such names."""
     for directory in ("recordings", "."):
         found = listed(root, directory, [".wav"])
         if 2 * sum(_NAME.fullmatch(path.name) is not None for path in found) > len(found):

@@ -3,9 +3,6 @@
 The format of MNIST (LeCun, Cortes and Burges, 1998), Fashion-MNIST, Kuzushiji-MNIST and EMNIST: a magic
 number (0, 0, 8 for bytes, the number of dimensions), the dimensions as 32-bit big-endian numbers, the bytes.
 Pictures are not turned; those of EMNIST are on their side in the file.
-
-``torchvision.datasets.mnist`` reads the same files, and the tests compare with it; it trusts the size in the
-header and reports faults by failed assertions.
 """
 
 from __future__ import annotations
@@ -48,10 +45,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
     """Reads pictures as arrays, with ``label`` the digit or class number as text.
 
     Columns: ``label`` and ``index``. The split is that of the file, if there are several.
-
-    Raises:
-        ValueError: A file is no IDX file, is damaged or too long, or has another number of items.
-        FileNotFoundError: A file has no partner.
     """
     records, pairs = [], _pairs(root)
     if len({_PART.sub("", part) for part in pairs}) > 1:
@@ -85,10 +78,8 @@ def _records(files: dict[str, Path], split: str | None, root: Path) -> list[Reco
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Reads the bytes of an IDX file as an array, unpacked if its name ends in ``.gz``.
 
-    Not more is read than the header states, and not more than ``MAX_BYTES``.
-
     Raises:
-        ValueError: It is no such file, or it is shorter or longer than its header states.
+        ValueError: It is no such file, is larger than ``MAX_BYTES``, or not as long as its header states.
     """
     packed = path.suffix == ".gz"
     try:
@@ -120,7 +111,7 @@ def _array(file: BinaryIO, path: Path, dimensions: int, limit: int) -> NDArray[n
 
 
 def _pairs(root: Path) -> dict[str, dict[str, Path]]:
-    """Returns the parts of the set, each with the files of its images and labels."""
+    """The parts of the set, each with the files of its images and labels."""
     found: dict[str, dict[str, Path]] = {}
     for directory in _DIRECTORIES:
         for path in listed(root, directory):

@@ -61,7 +61,7 @@ def read(root: Path, faults: Faults, columns: Mapped | None = None) -> list[Reco
 
 
 def _manifests(root: Path) -> list[Path]:
-    """Returns the metadata files of a folder and of its split folders, in the order of their names."""
+    """The metadata files of a folder and of its split folders, in the order of their names."""
     below = [folder for folder in sorted(root.iterdir()) if split_name(folder.name) and folder.is_dir()]
     paths = [folder / name for folder in (root, *below) for name in _NAMES]
     return [path for path in paths if path.is_file()]
@@ -129,8 +129,7 @@ def _top(path: Any, root: Path) -> str | None:
 def read_rows(path: Path) -> Iterator[Row]:
     r"""Yields the rows of a JSON lines or CSV file with the number of their first line, or their fault.
 
-    Raises:
-        ValueError: The file as a whole cannot be read.
+    A file that cannot be read as a whole is refused: ValueError.
 
     Example:
         >>> import tempfile

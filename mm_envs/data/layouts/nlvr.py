@@ -33,10 +33,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
     Columns: ``sentence``, ``label``, ``identifier``, ``directory``, ``order`` and ``set``, the part of the
     identifier that all pictures of one sentence share. The split is that of the file, if there are several.
-
-    Raises:
-        ValueError: A line is no JSON, or a value is missing or wrong.
-        FileNotFoundError: A picture is missing.
     """
     records, annotations = [], _annotations(root)
     for path in annotations:
@@ -73,7 +69,7 @@ def _records(entry: Entry, part: str, pictures: dict[str, Files], split: str | N
 
 
 def _annotations(root: Path) -> list[Path]:
-    """Returns the files of the parts, in the folder or each in a directory of its name."""
+    """The files of the parts, in the folder or each in a directory of its name."""
     paths = [path for part in _SPLITS for path in (root / f"{part}.json", root / part / f"{part}.json")]
     return [path for path in paths if path.is_file() and _fits(first_line(path))]
 

@@ -20,12 +20,7 @@ Kind = TypeVar("Kind", str, int, list, dict)
 
 
 def shown(value: object) -> str:
-    r"""Returns a value for a message, on one line of at most 60 characters.
-
-    Example:
-        >>> shown("two\nlines"), len(shown("x" * 1000)), shown([3, 4])
-        ("'two\\nlines'", 60, 'a list of 2')
-    """
+    """Returns a value for a message, on one line of at most 60 characters; of lists only the length."""
     if isinstance(value, (list, dict)):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     text = ascii(value[:80]) if isinstance(value, str) else ascii(value)
@@ -66,11 +61,7 @@ def first_line(path: Path, limit: int = 2**16) -> str:
 
 
 def listed_splits(lists: Mapping[str, Path]) -> dict[str, str]:
-    """Reads the split of each name from a file of names for each split; some may be missing.
-
-    Raises:
-        ValueError: A name is in two lists.
-    """
+    """Reads the split of each name from a file of names for each split; some may be missing."""
     splits: dict[str, str] = {}
     for split, path in lists.items():
         for name in text_of(path).split() if path.is_file() else ():
@@ -86,13 +77,7 @@ def listed_splits(lists: Mapping[str, Path]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A JSON object of an untrusted file, with checked access to its values.
-
-    Attributes:
-        root: The folder.
-        location: Where the object is, as in a ``Record``.
-        values: The object.
-    """
+    """A JSON object of an untrusted file, with checked access to its values."""
 
     root: Path
     location: str
@@ -100,11 +85,7 @@ class Entry:
 
     @classmethod
     def of(cls, root: Path, location: str, value: object) -> Entry:
-        """Returns the entry of a value.
-
-        Raises:
-            ValueError: It is not an object.
-        """
+        """Returns the entry of a value, or refuses one that is not an object."""
         if not isinstance(value, dict):
             raise ValueError(
                 f"{root / location}: {shown(value)} is not an object with names and values: mend it"
@@ -130,11 +111,7 @@ class Entry:
         return value
 
     def entries(self, key: str, faults: Faults) -> Iterator[Entry]:
-        """Yields the objects of a list; what is no object is added to ``faults``.
-
-        Raises:
-            ValueError: The list is missing, or holds something else and faults are not skipped.
-        """
+        """Yields the objects of a list; what is no object is added to ``faults``."""
         for i, value in enumerate(self.get(key, list)):
             entry = None
             with faults:
@@ -148,20 +125,12 @@ class Entry:
 
 
 def json_of(path: Path, root: Path) -> Entry:
-    """Reads the object of a JSON file.
-
-    Raises:
-        ValueError: The file is no JSON, or holds something else than an object.
-    """
+    """Reads the object of a JSON file, or refuses it."""
     return Entry.of(root, path.relative_to(root).as_posix(), _parsed(text_of(path), str(path)))
 
 
 def json_lines(path: Path, root: Path, faults: Faults) -> Iterator[Entry]:
-    """Yields the objects of a file of JSON lines, without empty lines.
-
-    Raises:
-        ValueError: A line is no JSON or no object, and faults are not skipped.
-    """
+    """Yields the objects of a file of JSON lines; lines that are none are added to ``faults``."""
     name = path.relative_to(root).as_posix()
     # Only \n separates lines: JSON allows the other separators of str.splitlines within texts.
     for number, line in enumerate(text_of(path).split("\n"), 1):
@@ -175,20 +144,12 @@ def json_lines(path: Path, root: Path, faults: Faults) -> Iterator[Entry]:
 
 
 def no_number(name: str) -> Any:
-    """Refuses NaN and Infinity, as ``parse_constant`` of ``json.loads``: they are no JSON.
-
-    Raises:
-        ValueError: Always.
-    """
+    """Refuses NaN and Infinity, as ``parse_constant`` of ``json.loads``: they are no JSON."""
     raise ValueError(f"{name} is not a number")
 
 
 def finite(digits: str) -> float:
-    """Returns a finite number, as ``parse_float`` of ``json.loads``, which reads 1e999 as infinity.
-
-    Raises:
-        ValueError: It is larger than any float.
-    """
+    """Returns a finite number, as ``parse_float`` of ``json.loads``, which reads 1e999 as infinity."""
     if not isfinite(number := float(digits)):
         raise ValueError(f"{digits:.40} is too large a number")
     return number

@@ -10,17 +10,23 @@ share one answer, which keeps the list of answers closed.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from mm_envs.data.faults import Faults
-from mm_envs.data.layouts.boxes import Box, boxes_of
 from mm_envs.data.layouts.files import Files, folders, listed, relative
-from mm_envs.data.layouts.reading import listed_splits
+from mm_envs.data.layouts.reading import listed_splits, shown, text_of
 from mm_envs.data.records import Record
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+Box: TypeAlias = "tuple[str, float, float, float, float]"
 
 SIGN = "Annotations/*.xml with JPEGImages/"
 GROUP = "photo"
@@ -28,6 +34,8 @@ GROUP = "photo"
 MAX_COUNT = 20
 _LISTS = {"train": "train", "validation": "val", "test": "test"}
 _SUFFIXES = (".jpg", ".jpeg", ".png")
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_MAX_XML = 2**24  # a photo with a thousand objects has about 400 kB
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
     ``boxes`` are all boxes of the photo as (class, left, top, right, bottom) in pixels; ``facts`` the classes
     in it; ``kind`` is "count". Empty boxes are left out and counted. Columns: ``photo`` and ``class``. The
     lists in ImageSets/Main are the splits where they exist, and photos in none of them are left out.
-
-    Raises:
-        ValueError: A file is no XML or has declarations, a box is invalid, or a photo is in two lists.
-        FileNotFoundError: A file is missing.
     """
     home = _home(root)
     if home is None:
@@ -76,12 +80,7 @@ def read(root: Path, faults: Faults) -> list[Record]:
 
 
 def answer_of(count: int) -> str:
-    """Returns a count as an answer.
-
-    Example:
-        >>> answer_of(3), answer_of(20), answer_of(31)
-        ('3', '20+', '20+')
-    """
+    """Returns a count as an answer: "3", or "20+" from ``MAX_COUNT`` on."""
     return str(count) if count < MAX_COUNT else f"{MAX_COUNT}+"
 
 
@@ -104,7 +103,7 @@ def _records(photo: _Photo, classes: Sequence[str], split: str | None) -> list[R
 
 
 def _photo(name: str, home: Path, pictures: Files, annotations: Files) -> tuple[_Photo, int]:
-    """Returns a photo and the number of its empty boxes."""
+    """A photo and the number of its empty boxes."""
     root = pictures.root
     path = annotations.take(f"{name}.xml", relative(home / "ImageSets", root))
     boxes, empty = boxes_of(path)
@@ -115,9 +114,69 @@ def _photo(name: str, home: Path, pictures: Files, annotations: Files) -> tuple[
 
 
 def _home(root: Path) -> Path | None:
-    """Returns the directory with Annotations and JPEGImages: the folder, one in it, or VOCdevkit/VOC2007."""
+    """The directory with Annotations and JPEGImages: the folder, one in it, or VOCdevkit/VOC2007."""
     below = folders(root)
     for home in (root, *below, *(deeper for folder in below for deeper in folders(folder))):
         if (home / "JPEGImages").is_dir() and listed(home, "Annotations", [".xml"]):
             return home
     return None
+
+
+# Boxes ------------------------------------------------------------------------------------------------------
+
+
+def boxes_of(path: Path) -> tuple[list[Box], int]:
+    """Returns the boxes (class, left, top, right, bottom) of a photo in pixels, and the number of empty ones.
+
+    Raises:
+        ValueError: The file is no XML of this kind, is not UTF-8, or declares types or entities, which can
+            expand a small file to a huge one.
+        FileNotFoundError: There is no such file.
+    """
+    boxes, empty = [], 0
+    for i, found in enumerate(_parsed(path).iterfind("object")):
+        box = _box(found, f"{path}, object[{i}]")
+        if box[1] < box[3] and box[2] < box[4]:
+            boxes.append(box)
+        else:
+            empty += 1
+    return boxes, empty
+
+
+def _box(found: Element, where: str) -> Box:
+    name = " ".join((found.findtext("name") or "").split())
+    if not name:
+        raise ValueError(f"{where}: name is missing: add it")
+    sides = [found.findtext(f"bndbox/{side}") for side in _SIDES]
+    for side, text in zip(_SIDES, sides, strict=True):
+        if not _is_number(text):
+            raise ValueError(f"{where}: {side}={shown(text)} is not a number: mend it")
+    left, top, right, bottom = (float(text or 0) for text in sides)
+    return name, left, top, right, bottom
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        return text is not None and math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _parsed(path: Path) -> Element:
+    from xml.etree import ElementTree
+
+    # Decoded first, so that no encoding in the header can hide a declaration.
+    text = text_of(path, _MAX_XML)
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError(f"{path}: declares types or entities, which no annotation needs: take them out")
+    try:
+        found = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        reason = str(error).partition(":")[0]
+        raise ValueError(
+            f"{path}, line {line}, column {column + 1}: not XML ({reason}): mend it or get the file anew"
+        ) from None
+    if found.tag != "annotation":
+        raise ValueError(f"{path}: is about <{shown(found.tag)[1:-1]}>, not <annotation>: get the file anew")
+    return found

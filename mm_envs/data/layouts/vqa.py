@@ -38,10 +38,6 @@ def read(root: Path, faults: Faults) -> list[Record]:
     ``kind`` is the answer type: "yes/no", "number" or "other". Columns: ``question_id``, ``image_id``,
     ``question_type`` and ``answer_type``. The split is that of the name of the file, if there are several.
     Questions without a file of annotations (the test sets) are passed over.
-
-    Raises:
-        ValueError: A file is no JSON, or a value is missing or wrong.
-        FileNotFoundError: A picture or a file is missing.
     """
     records = []
     questions, annotations = _files(root, "questions"), _files(root, "annotations")
@@ -81,7 +77,7 @@ def _record(
 
 
 def _answers(file: Entry, faults: Faults) -> Mapping[int, dict[str, Any]]:
-    """Returns the values of each annotation by the id of its question."""
+    """The values of each annotation by the id of its question."""
     found: dict[int, dict[str, Any]] = {}
     for one in file.entries("annotations", faults):
         with faults:
@@ -100,7 +96,7 @@ def _answers(file: Entry, faults: Faults) -> Mapping[int, dict[str, Any]]:
 
 
 def _all_answers(one: Entry) -> list[str]:
-    """Returns the answers to a question; millions of them, checked singly only to report a fault."""
+    """The answers to a question; millions of them, checked singly only to report a fault."""
     try:
         found = [intern(answer["answer"]) for answer in one.get("answers", list)]
         "".join(found).encode()
@@ -111,7 +107,7 @@ def _all_answers(one: Entry) -> list[str]:
 
 
 def _files(root: Path, kind: str) -> dict[str, Path]:
-    """Returns the file of questions or annotations of each subset, the training set first."""
+    """The file of questions or annotations of each subset, the training set first."""
     found: dict[str, Path] = {}
     for path in (path for directory in _DIRECTORIES for path in listed(root, directory, [".json"])):
         match = _SUBSET.search(path.name)

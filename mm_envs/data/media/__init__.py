@@ -1,8 +1,7 @@
 """Pictures, clips and sounds from files, decoded deterministically and within limits, or refused.
 
-Pillow decodes PNG, JPEG, WebP, GIF and BMP, soundfile decodes WAV, FLAC, OGG and MP3. The content of a file
-decides its format, not its name. Every fault of a file is a ``MediaError`` that names the file and the cure,
-or a ``FileNotFoundError``; never an exception of the library that decodes it.
+The content of a file decides its format, not its name. Every fault of a file is a ``MediaError`` that names
+the file and the cure, or a ``FileNotFoundError``; never an exception of the library that decodes it.
 """
 
 from mm_envs.data.media.files import MediaError

@@ -31,13 +31,7 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """A file in memory.
-
-    Attributes:
-        path: Its path.
-        data: Its bytes.
-        format: The format of its content, one of ``PICTURES`` or ``SOUNDS``.
-    """
+    """A file in memory, whose ``format`` is that of its content, one of ``PICTURES`` or ``SOUNDS``."""
 
     path: Path
     data: bytes
@@ -45,12 +39,7 @@ class File:
 
 
 def shown(path: object) -> str:
-    r"""A path as it is shown in a message: quoted if it holds characters that do not print.
-
-    Example:
-        >>> shown("a/b.png"), shown("two\nlines.png")
-        ('a/b.png', "'two\\nlines.png'")
-    """
+    """A path as it is shown in a message: quoted if it holds characters that do not print."""
     text = str(path)
     return text if text.isprintable() and text else repr(text)
 
@@ -77,13 +66,9 @@ def read_file(path: str | Path) -> File:
 def read_bytes(path: str | Path, max_bytes: int = MAX_BYTES) -> bytes:
     """All bytes of a regular file.
 
-    Args:
-        path: The file.
-        max_bytes: Larger files are refused.
-
     Raises:
         FileNotFoundError: There is no such file.
-        MediaError: It is no regular file, is larger than that, or cannot be read.
+        MediaError: It is no regular file, is larger than ``max_bytes``, or cannot be read.
     """
     try:
         # Without O_NONBLOCK a named pipe would block until something is written into it.
@@ -107,12 +92,7 @@ def read_bytes(path: str | Path, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 def sniff(data: bytes) -> str | None:
-    r"""The format of data by its first bytes; None if it is unknown.
-
-    Example:
-        >>> sniff(b"\x89PNG\r\n\x1a\n and more"), sniff(b"GIF89a"), sniff(b"hello")
-        ('PNG', 'GIF', None)
-    """
+    """The format of data by its first bytes; None if it is unknown."""
     riff = {b"WEBP": "WebP", b"WAVE": "WAV"}
     if data[:4] == b"RIFF":
         return riff.get(data[8:12])
@@ -133,11 +113,7 @@ def sniff(data: bytes) -> str | None:
 
 @contextmanager
 def faults(file: File) -> Iterator[None]:
-    """Turns whatever a decoder raises into one ``MediaError``.
-
-    Raises:
-        MediaError: The block raised an exception.
-    """
+    """Turns whatever a decoder raises into one ``MediaError``."""
     try:
         yield
     except MediaError:

@@ -16,10 +16,10 @@ from mm_envs.data.media.pictures import check_shape, fitted, open_picture
 def read_image(
     media: str | Path | NDArray[np.uint8], height: int, width: int, channels: int = 3, fit: str = "pad"
 ) -> Tensor:
-    """Reads a picture in a given size.
+    """Reads a picture in a given size, upright by its EXIF orientation and white where it is transparent.
 
-    The picture is turned upright by its EXIF orientation. Transparent pixels become white. The first frame of
-    an animated file is read. Pixels are interpolated linearly, and averaged where it becomes smaller.
+    The first frame of an animated file is read. Pixels are interpolated linearly, and averaged where the
+    picture becomes smaller.
 
     Args:
         media: A PNG, JPEG, WebP, GIF or BMP file; or pixels of shape (height, width),

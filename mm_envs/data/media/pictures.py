@@ -16,7 +16,7 @@ from torch import Tensor
 from mm_envs.data.media.files import PICTURES, Fault, File
 from mm_envs.data.media.limits import MAX_PIXELS
 from mm_envs.data.media.structure import BREAKS_OFF, check_structure, small_enough
-from mm_envs.names import one_of
+from mm_envs.names import check_one_of
 
 FITS = ("pad", "stretch", "crop")
 
@@ -48,8 +48,7 @@ def open_picture(file: File) -> tuple[Image.Image, int, int]:
         (upright) to 8.
 
     Raises:
-        Fault: It is none, breaks off or is too large.
-        Exception: Whatever Pillow raises: call it in ``files.faults``.
+        Exception: A ``Fault``, or whatever Pillow raises: call it in ``files.faults``.
     """
     if file.format not in PICTURES:
         raise Fault("it holds sound where a picture is needed: correct the name of the file")
@@ -87,19 +86,7 @@ def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 def fitted(
     picture: Image.Image, orientation: int, height: int, width: int, channels: int, fit: str
 ) -> Tensor:
-    """One picture, or one frame, as pixels of the asked size.
-
-    Args:
-        picture: As Pillow gives it; it is decoded here if it is not yet.
-        orientation: The EXIF orientation.
-        height: Pixels from top to bottom.
-        width: Pixels from left to right.
-        channels: 3 (red, green, blue) or 1 (grey, ITU-R 601-2).
-        fit: "pad", "stretch" or "crop".
-
-    Returns:
-        Shape (channels, height, width), uint8.
-    """
+    """Decodes one picture, or one frame, to uint8 of shape (channels, height, width); see ``read_image``."""
     plain = opaque(picture, "RGB" if channels == 3 else "L")
     if orientation in _TURNS:
         plain = plain.transpose(_TURNS[orientation])
@@ -120,17 +107,12 @@ def opaque(picture: Image.Image, mode: str) -> Image.Image:
 
 
 def check_shape(height: int, width: int, channels: int, fit: str) -> None:
-    """Refuses sizes and names that do not fit.
-
-    Raises:
-        ValueError: A side is below 1, channels are neither 1 nor 3, or ``fit`` is not known.
-    """
+    """Refuses sides below 1, channels that are neither 1 nor 3, and unknown names of ``fit``."""
     if min(height, width) < 1:
         raise ValueError(f"height={height}, width={width}: both have to be at least 1")
     if channels not in (1, 3):
         raise ValueError(f"channels={channels!r} is not one of 1 (grey), 3 (red, green, blue)")
-    if fit not in FITS:
-        raise ValueError(one_of("fit", fit, FITS))
+    check_one_of("fit", fit, FITS)
 
 
 def _resized(picture: Image.Image, height: int, width: int, fit: str) -> Image.Image:

@@ -60,8 +60,7 @@ def open_sound(file: File) -> Any:
     """A ``soundfile.SoundFile`` whose header is checked and nothing is decoded.
 
     Raises:
-        Fault: It is no sound, breaks off, or its header announces impossible numbers.
-        Exception: Whatever soundfile raises: call it in ``files.faults``.
+        Exception: A ``Fault``, or whatever soundfile raises: call it in ``files.faults``.
     """
     import soundfile
 

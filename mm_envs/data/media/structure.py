@@ -31,11 +31,7 @@ BREAKS_OFF = f"it breaks off before its end: {AGAIN}"
 
 
 def check_structure(file: File) -> None:
-    """Checks what the decoder of the format does not.
-
-    Raises:
-        Fault: The file breaks off, contradicts itself, or is larger than ``limits`` allow.
-    """
+    """Raises a ``Fault`` if the file breaks off, contradicts itself, or is larger than ``limits`` allow."""
     check = _CHECKS.get(file.format)
     try:
         if check is not None:
@@ -45,11 +41,7 @@ def check_structure(file: File) -> None:
 
 
 def small_enough(width: int, height: int, frames: int = 1) -> None:
-    """Refuses pictures and clips that are larger than ``limits`` allow, and those without any pixel.
-
-    Raises:
-        Fault: It is too large, or has no pixels.
-    """
+    """Refuses pictures and clips that are larger than ``limits`` allow, and those without any pixel."""
     if min(width, height, frames) < 1:
         raise Fault(f"its header announces {width} x {height} pixels in {frames} frames: {AGAIN}")
     most = MAX_FRAME_PIXELS if frames > 1 else MAX_PIXELS

@@ -18,22 +18,8 @@ def read_video(
 
     The last frame of a shorter clip, or of a still picture, is repeated. Durations of frames are ignored.
     Each frame is composed with those before it, as viewers do; pixels that stay transparent become white.
-
-    Args:
-        path: A GIF, WebP or PNG file, animated or not, or another picture.
-        frames: Number of frames.
-        height: Pixels from top to bottom.
-        width: Pixels from left to right.
-        channels: 3 (red, green, blue) or 1 (grey).
-        fit: "pad", "stretch" or "crop", as for ``read_image``.
-
-    Returns:
-        Shape (frames, channels, height, width), uint8.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        MediaError: The file is no picture, damaged, truncated or too large; the sentence names it.
-        ValueError: Another argument does not fit.
+    The result is uint8 of shape (frames, channels, height, width). Other arguments and errors are those of
+    ``read_image``.
     """
     check_shape(height, width, channels, fit)
     if frames < 1:
@@ -54,11 +40,7 @@ def read_video(
 
 
 def sampled(count: int, frames: int) -> list[int]:
-    """The indices of the frames to show, evenly from the first to the last.
-
-    Args:
-        count: Frames of the clip.
-        frames: Frames to show.
+    """The indices of ``frames`` frames out of ``count``, evenly from the first to the last.
 
     Example:
         >>> sampled(9, 3), sampled(10, 4), sampled(2, 4), sampled(9, 1)

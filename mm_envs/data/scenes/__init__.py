@@ -16,7 +16,7 @@ from mm_envs.data.dataset import SPLITS, Dataset
 from mm_envs.data.scenes import captions, questions, render
 from mm_envs.data.scenes.layout import SceneConfig, SceneGraph, boxes, scene
 from mm_envs.data.scenes.sound import SAMPLE_RATE, SAMPLES, synthesise
-from mm_envs.names import at_least, one_of, refuse_unknown, whole
+from mm_envs.names import at_least, check_one_of, one_of, refuse_unknown, whole
 from mm_envs.random import fold, stream
 from mm_envs.spaces import Audio, Image, UniformBox
 
@@ -28,8 +28,7 @@ class Scenes(Dataset):
     """Pictures of one to four objects, optionally with sound; each a pure function of the index.
 
     The fields are ``image`` (uint8), ``audio`` (float32, with sound), ``boxes`` (float32, around the objects)
-    and those of ``graph_fields``: the scene graph, from which tasks make captions, questions and names. No
-    scene graph is in two splits.
+    and those of ``graph_fields``. No scene graph is in two splits.
 
     Args:
         items: The number of items of the train split; validation and test have a quarter of it each.
@@ -44,8 +43,7 @@ class Scenes(Dataset):
         ValueError: An argument is not one of its choices or out of its range.
 
     Example:
-        >>> scenes = Scenes(items=64)
-        >>> batch = scenes.batch(torch.tensor([0, 1, 2]), ["image", "colour"])
+        >>> batch = Scenes(items=64).batch(torch.tensor([0, 1, 2]), ["image", "colour"])
         >>> tuple(batch["image"].shape), tuple(batch["colour"].shape)
         ((3, 3, 64, 64), (3, 2))
     """
@@ -55,8 +53,7 @@ class Scenes(Dataset):
     graph_fields = ("present", "shape", "colour", "size", "texture", "quadrant", "x", "y")
 
     def __init__(self, items: int = 8192, sound: str = "none", seed: int = 0, **config: Any) -> None:
-        if sound not in SOUNDS:
-            raise ValueError(one_of("sound", sound, SOUNDS))
+        check_one_of("sound", sound, SOUNDS)
         whole("items", items)
         at_least("items", items, _SHARES[1], "every split needs an item")
         complement = {"hide_colour": True, "distinct_shapes": True} if sound == "complement" else {}
@@ -86,11 +83,7 @@ class Scenes(Dataset):
         return scene(self.config, split, self.hashes(indices))
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
-        """Returns some fields of some items.
-
-        Raises:
-            ValueError: There is no such field.
-        """
+        """Returns some fields of some items; raises ValueError if there is no such field."""
         graph, made = self.graph(indices), {}
         for field in fields:
             if field == "image":

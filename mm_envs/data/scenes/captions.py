@@ -1,13 +1,10 @@
 """Captions of scenes: vocabulary, reference captions, and the true utility of any caption.
 
-The grammar, with optional parts in brackets:
-
     CAPTION  := OBJECT (RELATION OBJECT)*
     OBJECT   := "a" [size] [colour] [texture] shape
     RELATION := "left of" | "right of" | "above" | "below"
 
-Each RELATION is between the object before it and the one after it. The grammar is a bigram grammar: a
-caption is grammatical if and only if each pair of neighbouring words is.
+It is a bigram grammar: a caption is grammatical if and only if each pair of neighbouring words is.
 """
 
 from __future__ import annotations
@@ -36,12 +33,7 @@ _FORMS = ((0, 1, True), (1, 1, False), (-1, -1, True), (0, -1, False))
 
 
 def attribute_words(config: SceneConfig) -> dict[str, tuple[str, ...]]:
-    """Returns the words of each attribute; size and texture only if they have several values.
-
-    Example:
-        >>> attribute_words(SceneConfig(sizes=1, colours=2))
-        {'shape': ('circle', 'square', 'triangle', 'cross'), 'colour': ('red', 'green')}
-    """
+    """Returns the words of each attribute; size and texture only if they have several values."""
     words = {"shape": SHAPES[: config.shapes], "colour": COLOURS[: config.colours]}
     if config.sizes > 1:
         words["size"] = SIZES[: config.sizes]
@@ -52,24 +44,14 @@ def attribute_words(config: SceneConfig) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=64)
 def caption_vocabulary(config: SceneConfig) -> Vocabulary:
-    """Returns the words of captions; the values of an attribute have consecutive ids.
-
-    Example:
-        >>> len(caption_vocabulary(SceneConfig()))
-        23
-    """
+    """Returns the words of captions; the values of an attribute have consecutive ids."""
     words = attribute_words(config)
     spoken = [word for kind in ("size", "colour", "texture", "shape") for word in words.get(kind, ())]
     return Vocabulary.of(["a", *spoken, "left", "right", "of", "above", "below"])
 
 
 def default_max_tokens(config: SceneConfig) -> int:
-    """Returns the length of the longest true caption with ``<eos>``, plus one.
-
-    Example:
-        >>> default_max_tokens(SceneConfig())
-        12
-    """
+    """Returns the length of the longest true caption with ``<eos>``, plus one."""
     mention = 1 + len(attribute_words(config))
     return config.maximum * mention + (config.maximum - 1) * 2 + 2
 
@@ -88,15 +70,10 @@ def part_modalities(config: SceneConfig, audio: bool = False) -> dict[str, tuple
 
 
 def references(graph: SceneGraph, config: SceneConfig, length: int) -> Tensor:
-    """Returns several true captions of each scene.
+    """Returns several true captions of n scenes, cut or padded to ``length``.
 
     The first names everything in canonical order: its utility is 1. Others begin with another object, or name
     colour and shape only.
-
-    Args:
-        graph: n scenes.
-        config: Their configuration.
-        length: The length that captions are padded or cut to.
 
     Returns:
         Token ids of shape (n, R, length), int64, where R is 4, or 2 if scenes have one object only. Each
@@ -109,17 +86,13 @@ def references(graph: SceneGraph, config: SceneConfig, length: int) -> Tensor:
             a red circle right of a white square
             a small red circle right of a small white square
             a white square left of a red circle
-
-        >>> from mm_envs.data.scenes.layout import decode
-        >>> tuple(references(decode(SceneConfig(), torch.arange(5)), SceneConfig(), 12).shape)
-        (5, 4, 12)
     """
     forms = _FORMS[: 4 if config.maximum > 1 else 2]
     return compact(torch.stack([_caption(graph, config, *form) for form in forms], 1), length)
 
 
 def _caption(graph: SceneGraph, config: SceneConfig, start: int, step: int, full: bool) -> Tensor:
-    """Returns one caption of each scene with ``<pad>`` between its words, (n, K * 7 + 1)."""
+    """One caption of each scene with ``<pad>`` between its words, (n, K * 7 + 1)."""
     vocabulary, words = caption_vocabulary(config), attribute_words(config)
     ids, (n, k) = vocabulary.ids, graph.present.shape
     position = torch.arange(k, device=graph.shape.device)
@@ -136,7 +109,7 @@ def _caption(graph: SceneGraph, config: SceneConfig, start: int, step: int, full
 
 
 def _relation(graph: SceneGraph, vocabulary: Vocabulary, order: Tensor) -> list[Tensor]:
-    """Returns the words between each mention and the one before it: relation and "of", each (n, K)."""
+    """The words between each mention and the one before it: relation and "of", each (n, K)."""
     ids, (n, k) = vocabulary.ids, order.shape
     pair = order.roll(1, 1) * k + order
     left, above = (holds.view(n, -1).gather(1, pair) for holds in (graph.left_of(), graph.above()))
@@ -149,10 +122,7 @@ def _relation(graph: SceneGraph, vocabulary: Vocabulary, order: Tensor) -> list[
 
 
 def legal_successors(config: SceneConfig) -> dict[str, tuple[str, ...]]:
-    """Returns the words that can follow each word, with ``<eos>`` as the border of a caption.
-
-    The empty caption is grammatical. ``<pad>`` and ``<unk>`` are never legal.
-    """
+    """Returns the words that can follow each word, with ``<eos>`` as the border of a caption."""
     words = attribute_words(config)
     relations = RELATIONS if config.maximum > 1 else ()
     rest = [words.get(kind, ()) for kind in ("size", "colour", "texture", "shape")]
@@ -177,7 +147,7 @@ class _Field:
 
 
 def _fields(config: SceneConfig) -> dict[str, _Field]:
-    """Returns the fields of the packed numbers: each kind of fact, then counters.
+    """The fields of the packed numbers: each kind of fact, then counters.
 
     A word with value v of V adds V + v to the field of its kind. The sum of several words is at least 2 V, so
     it differs from that of any single word.
@@ -231,8 +201,8 @@ class CaptionGrader:
     ========== =====================================================================================
 
     Two values of one attribute in one mention are both wrong, and so is everything in a mention without a
-    noun. All mentions after the first K are invented, K being the largest number of objects. Everything is
-    counted in integers and divided once, so the result is the same in every batch.
+    noun. Mentions after the first K, the largest number of objects, are invented. Integers are counted and
+    divided once, so the result is the same in every batch.
 
     Args:
         config: The configuration of the scenes.
@@ -263,11 +233,10 @@ class CaptionGrader:
         self._constants: dict[torch.device, _Constants] = {}
 
     def facts(self, graph: SceneGraph) -> Tensor:
-        """Returns what captions of some scenes are compared with: an opaque table, computed once per scene.
+        """Returns what captions of some scenes are compared with: an opaque int64 table of shape (n, F).
 
-        Returns:
-            int64 of shape (n, F): the packed value of each attribute of each object, of each relation of each
-            pair (horizontal and vertical), an empty column, and the utility's denominator.
+        Its columns are the packed value of each attribute of each object and of each relation of each pair
+        (horizontal and vertical), an empty column, and the utility's denominator.
         """
         values = [getattr(graph, kind) for kind in self._kinds]
         attributes = [self._pack(kind, value) for kind, value in zip(self._kinds, values, strict=True)]
@@ -282,7 +251,7 @@ class CaptionGrader:
         return torch.cat(columns, 1)
 
     def _pack(self, kind: str, value: Tensor) -> Tensor:
-        """Returns the packed sum of a mention with a noun and this value; -1 for no value."""
+        """The packed sum of a mention with a noun and this value; -1 for no value."""
         base = 4 if kind == "relation" else len(attribute_words(self.config)[kind])
         packed = ((value + base) << self._fields[kind].shift) + (1 << self._fields["noun"].shift)
         return torch.where(value >= 0, packed, -1)
@@ -292,20 +261,7 @@ class CaptionGrader:
         return torch.zeros(len(captions), dtype=torch.int64, device=captions.device)
 
     def score(self, tokens: Tensor, length: Tensor, facts: Tensor) -> Judgement:
-        """Returns the utility of captions, finished or not.
-
-        Args:
-            tokens: Token ids of shape (n, L), int64; L is at most 30.
-            length: The number of words of the caption, int64 of shape (n,).
-            facts: The result of ``facts`` for these scenes.
-
-        Returns:
-            The utility, in [0, 1], and its parts; all float32 of shape (n,). The parts sum to the utility
-            before it is clamped.
-
-        Raises:
-            ValueError: L is above 30.
-        """
+        """Returns the utility of captions, as ``CaptionUtility`` does; L is at most 30."""
         n, width = tokens.shape
         if width > MAX_WORDS:
             raise ValueError(f"captions of {width} words are above {MAX_WORDS}: lower max_tokens")
@@ -360,7 +316,7 @@ class CaptionGrader:
         )
 
     def _bigrams(self) -> list[int]:
-        """Packs for each pair of words the claim of the second, a fault, and whether the first is a noun."""
+        """For each pair of words the claim of the second, a fault, and whether the first is a noun."""
         fields, words = self._fields, self.vocabulary.words
         kinds = {**attribute_words(self.config), "relation": RELATIONS}
         claims = dict.fromkeys(words, 0)
@@ -378,7 +334,7 @@ class CaptionGrader:
         ]
 
     def _assignments(self) -> list[int]:
-        """Returns the columns of the facts in the order of (assignment, mention, part of a mention)."""
+        """The columns of the facts in the order of (assignment, mention, part of a mention)."""
         k, size = self.config.maximum, len(self._kinds)
         nothing = k * size + k * k * 2
         columns = []

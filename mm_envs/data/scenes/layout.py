@@ -1,15 +1,13 @@
 """Scene graphs: configuration, numbering, random graphs, and splits.
 
 A picture is a 2x2 grid of quadrants with at most one object in each. The distinct graphs of a configuration
-are numbered from 0, first by their number of objects; the random position of an object within its quadrant is
-not part of its graph.
+are numbered from 0, first by their number of objects, regardless of positions within quadrants.
 
 The split of a graph depends on two sums over its objects: the ranks of the colours, modulo the number of
 colours, and the ranks of the shapes, modulo the number of shapes (ranks are seeded permutations). So graphs
-that differ only in order, placement, sizes, textures, or the assignment of colours to objects share a split:
-no mirror image of a training scene is in the test, and the held-out set is independent of the answer to a
-question. As any object can be solved for, given the others and a sum, every colour and shape is equally
-frequent in every split.
+that differ only in order, placement, sizes, textures, or the assignment of colours to objects share a split,
+and the held-out set is independent of the answer to a question. As any object can be solved for, given the
+others and a sum, every colour and shape is equally frequent in every split.
 """
 
 from __future__ import annotations
@@ -68,8 +66,7 @@ class SceneConfig:
         textures: The number of TEXTURES that are used, 1 to 3.
         pixels: The side of the picture, even, 36 to 256.
         hide_colour: Whether all objects are grey, so that only the sound tells the colour.
-        distinct_shapes: Whether no two objects of a scene have the same shape, so that the shape identifies
-            an object.
+        distinct_shapes: Whether no two objects of a scene have the same shape.
         noise: The largest deviation of the noise added to sounds, 0 to 0.1.
         split_seed: The seed of the ranks of colours and shapes, which define the splits.
 
@@ -199,20 +196,16 @@ class SceneGraph:
         """Returns the graphs of some rows: indices, a mask or a slice."""
         return SceneGraph(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def to(self, device: torch.device | str) -> SceneGraph:
-        """Returns the graphs on another device."""
-        return SceneGraph(*(getattr(self, field.name).to(device) for field in fields(self)))
-
 
 @lru_cache(maxsize=256)
 def _ranks(config: SceneConfig, name: str, number: int) -> tuple[int, ...]:
-    """Returns a seeded permutation of the values of an attribute."""
+    """A seeded permutation of the values of an attribute."""
     draws = fold(stream(config.split_seed, f"rank of {name}"), torch.arange(number))
     return tuple(draws.argsort().argsort().tolist())
 
 
 def _splits(config: SceneConfig) -> list[list[int]]:
-    """Returns the split of each sum of ranks of shapes and, therein, of ranks of colours.
+    """The split of each sum of ranks of shapes and, therein, of ranks of colours.
 
     Held-out pairs form a staircase, so that every sum, even or odd, loses the same share (two equal ranks
     have an even sum). Validation and test alternate in Thue-Morse order, for the same reason.
@@ -227,7 +220,7 @@ def _splits(config: SceneConfig) -> list[list[int]]:
 
 @lru_cache(maxsize=256)
 def _cells(config: SceneConfig, count: int) -> tuple[list[int], ...]:
-    """Returns the cells of each split, ``arrangement * colours + sum of ranks of colours``."""
+    """The cells of each split, ``arrangement * colours + sum of ranks of colours``."""
     splits, ranks = _splits(config), _ranks(config, "shape", config.shapes)
     cells: tuple[list[int], ...] = tuple([] for _ in SPLITS)
     for number, arrangement in enumerate(config.arrangements(count)):
@@ -256,7 +249,7 @@ class _Tables:
 
 
 def _padded(rows: Iterable[Sequence[Any]], fill: int) -> tuple[Tensor, Tensor]:
-    """Returns the lengths of some rows, and the rows as one tensor."""
+    """The lengths of some rows, and the rows as one tensor."""
     tensors = [torch.tensor(row) for row in rows]
     return torch.tensor([len(row) for row in tensors]), pad_sequence(tensors, True, fill)
 
@@ -309,10 +302,6 @@ def boxes(graph: SceneGraph, config: SceneConfig) -> Tensor:
     Returns:
         (left, top, right, bottom), float32 of shape (n, K, 4) in [0, 1], in steps of 1/4096; 0 for absent
         objects.
-
-    Example:
-        >>> boxes(decode(SceneConfig(), torch.tensor([0])), SceneConfig())[0, 0].tolist()
-        [0.140625, 0.140625, 0.359375, 0.359375]
     """
     extents, sizes = _measures(config.pixels, graph.x.device)
     radius = sizes[graph.size.clamp(min=0)]
@@ -324,18 +313,18 @@ def boxes(graph: SceneGraph, config: SceneConfig) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _measures(pixels: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Returns signed extents of all shapes (shapes, 4), and the radii in pixels (sizes,)."""
+    """Signed extents of all shapes (shapes, 4), and the radii in pixels (sizes,)."""
     signed = [[-left, -up, right, down] for left, up, right, down in _EXTENTS.values()]
     radius = torch.tensor(radii(SceneConfig(pixels=pixels)), dtype=torch.float32)
     return torch.tensor(signed).to(device), radius.to(device)
 
 
 def decode(config: SceneConfig, number: Tensor) -> SceneGraph:
-    """Returns the graphs of some numbers, with every object in the middle of its quadrant.
+    """Returns the graphs of some numbers, one to one, with every object in the middle of its quadrant.
 
     Args:
         config: The configuration.
-        number: Numbers in [0, ``config.graphs``), int64 of shape (n,); a one-to-one mapping.
+        number: Numbers in [0, ``config.graphs``), int64 of shape (n,).
     """
     tables = _tables(config, number.device)
     block = (number[:, None] >= tables.first[1:]).sum(1)
@@ -352,7 +341,7 @@ def decode(config: SceneConfig, number: Tensor) -> SceneGraph:
 def _graph(
     config: SceneConfig, quadrant: Tensor, shape: Tensor, colour: Tensor, size: Tensor, texture: Tensor
 ) -> SceneGraph:
-    """Returns graphs; colour, size and texture of absent objects are replaced by -1."""
+    """Graphs; colour, size and texture of absent objects are replaced by -1."""
     present, half = quadrant >= 0, config.pixels // 2
     if config.sizes == 1:
         size = torch.ones_like(size)
@@ -365,8 +354,6 @@ def split_of(config: SceneConfig, graph: SceneGraph) -> Tensor:
     """Returns the split of graphs: its index in SPLITS, int64 of shape (n,).
 
     Example:
-        Three quarters of all graphs are for training, one eighth for validation and one for the test.
-
         >>> graph = decode(SceneConfig(), torch.arange(16384))
         >>> split_of(SceneConfig(), graph).bincount().tolist()
         [12288, 2048, 2048]
@@ -389,11 +376,6 @@ def scene(config: SceneConfig, split: Tensor | int, hashes: Tensor) -> SceneGrap
         config: The configuration.
         split: The index of the split in SPLITS (0 train, 1 validation, 2 test), or int64 of shape (n,).
         hashes: One hash for each scene, int64 of shape (n,); the graph is a function of it.
-
-    Example:
-        >>> graph = scene(SceneConfig(), 0, torch.tensor([1, 2, 3]))
-        >>> graph.shape.shape
-        torch.Size([3, 2])
     """
     tables = _tables(config, hashes.device)
     low, high = config.objects

@@ -22,12 +22,7 @@ def name_vocabulary(config: SceneConfig) -> Vocabulary:
 
 
 def name_by_quadrant(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tuple[Tensor, Tensor]:
-    """Names a random object of each scene by its quadrant, as in "top left".
-
-    Args:
-        graph: n scenes.
-        config: Their configuration.
-        hashes: One hash for each scene, int64 of shape (n,).
+    """Names a random object of each of n scenes by its quadrant, as in "top left".
 
     Returns:
         The name, int64 of shape (n, 2), and the number of the object, int64 of shape (n,).
@@ -46,11 +41,7 @@ def name_by_quadrant(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> 
 
 
 def name_by_shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> tuple[Tensor, Tensor]:
-    """Names a random object of those that are the only one of their shape, as in "circle".
-
-    In scenes without such an object, one is named by its quadrant. Arguments and results are those of
-    ``name_by_quadrant``.
-    """
+    """Names a random object that is the only one of its shape, as in "circle"; without one, by quadrant."""
     alike = (graph.shape[:, :, None] == graph.shape[:, None, :]) & graph.present[:, None, :]
     alone = graph.present & (alike.sum(2) == 1)
     index = pick(alone, hashes)

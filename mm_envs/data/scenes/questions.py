@@ -4,21 +4,18 @@ For two objects with uniform and independent attributes, at least three colours 
 guesses from the question alone, and from the scene and the kind alone, are at chance:
 ``1 / choices(config)[kind]``. The balance follows from symmetry (the two objects are exchangeable; a coin
 decides between yes and no) and, for counting, from the thinning in ``_count``. Splits keep mirror images
-together, so it holds in them, too: in the default train split, guesses from questions are within 1.5 points
-of chance. (A guess fitted on a held-out split, which is too small to have equal pairs of all colours, would
-be 14 points above chance for counts, and 3 for existence.)
+together: in the default train split, guesses from questions are within 1.5 points of chance.
 
 For other numbers of objects the same code uses two of the objects. With one to four objects, guesses are
 within two points of chance, except those of a count (0.44 from the question and 0.40 from the picture, where
-chance is 0.2) and, in a split, of existence (0.55 from the question: the kind of a single object decides its
-split).
+chance is 0.2) and, in a split, of existence (0.55 from the question).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 import torch
@@ -42,7 +39,7 @@ COMPARISONS = ("larger", "smaller")
 YES, NO, ZERO = 0, 1, 2  # indices of answers
 
 _SLOTS = 6
-_Attribute = tuple[Tensor, str]  # the values of all objects, and the word of value 0
+_FIRST = {"colour": COLOURS[0], "shape": SHAPES[0]}  # the word of value 0
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,7 @@ class Questions:
 
 
 def plural(shape: str) -> str:
-    """Returns the plural of a shape.
-
-    Example:
-        >>> plural("circle"), plural("cross")
-        ('circles', 'crosses')
-    """
+    """Returns the plural of a shape: "circles", "crosses"."""
     return shape + ("es" if shape.endswith("s") else "s")
 
 
@@ -85,12 +77,7 @@ def question_length(config: SceneConfig) -> int:
 
 
 def answers(config: SceneConfig) -> tuple[str, ...]:
-    """Returns all answers to any question: yes, no, numbers, colours, shapes.
-
-    Example:
-        >>> answers(SceneConfig(colours=2, shapes=2))
-        ('yes', 'no', '0', '1', '2', 'red', 'green', 'circle', 'square')
-    """
+    """Returns all answers to any question: yes, no, numbers, colours, shapes."""
     numbers = map(str, range(config.maximum + 1))
     return ("yes", "no", *numbers, *COLOURS[: config.colours], *SHAPES[: config.shapes])
 
@@ -100,10 +87,6 @@ def askable(sound: str) -> tuple[str, ...]:
 
     With ``sound="complement"`` no two objects have the same shape, so that "how many red objects" would
     reveal its answer, and the sound alone would answer whether there is a red circle.
-
-    Example:
-        >>> askable("complement")
-        ('colour', 'shape', 'relation', 'comparison')
     """
     skipped = {"count", "existence"} if sound == "complement" else set()
     return tuple(kind for kind in QUESTION_KINDS if kind not in skipped)
@@ -162,7 +145,7 @@ class _Draft:
 
 
 def _write(config: SceneConfig, drafts: list[_Draft], kind: Tensor) -> Tensor:
-    """Returns the words of the drafts of the chosen kinds."""
+    """The words of the drafts of the chosen kinds."""
     empty = blank(kind.shape, kind.device)
     fills = [torch.stack(draft.fill + [empty] * (_SLOTS - len(draft.fill)), 1) for draft in drafts]
     fill = torch.stack(fills, 1)[torch.arange(len(kind), device=kind.device), kind]
@@ -173,7 +156,7 @@ def _write(config: SceneConfig, drafts: list[_Draft], kind: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _templates(config: SceneConfig, device: torch.device) -> Tensor:
-    """Returns token ids of the templates, int64 of shape (kinds, question_length); gap i is -1 - i."""
+    """Token ids of the templates, int64 of shape (kinds, question_length); gap i is -1 - i."""
     ids, rows = question_vocabulary(config).ids, []
     for template in TEMPLATES.values():
         gaps = count(-1, -1)
@@ -187,9 +170,7 @@ def _templates(config: SceneConfig, device: torch.device) -> Tensor:
 def pick(possible: Tensor, hashes: Tensor) -> Tensor:
     """Returns the index of a random True of each row, all equally likely; the last index if there is none.
 
-    Args:
-        possible: The choices, bool of shape (n, choices).
-        hashes: One hash for each row, int64 of shape (n,).
+    ``possible`` is bool of shape (n, choices), ``hashes`` int64 of shape (n,).
 
     Example:
         >>> pick(torch.tensor([[False, True, False]]), torch.tensor([5])).tolist()
@@ -205,14 +186,14 @@ def _coin(hashes: Tensor) -> Tensor:
 
 
 def _two(possible: Tensor, hashes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the objects of a random possible pair (n, K, K), and whether there is one."""
+    """The objects of a random possible pair (n, K, K), and whether there is one."""
     k, flat = possible.shape[1], possible.flatten(1)
     chosen = pick(flat, hashes)
     return chosen // k, chosen % k, flat.any(1)
 
 
 def _unique(graph: SceneGraph, *attributes: Tensor) -> Tensor:
-    """Returns whether an object is the only one with its values of some attributes, bool of shape (n, K)."""
+    """Whether an object is the only one with its values of some attributes, bool of shape (n, K)."""
     same = graph.present[:, :, None] & graph.present[:, None, :]
     for value in attributes:
         same = same & (value[:, :, None] == value[:, None, :])
@@ -288,31 +269,21 @@ def _kept(config: SceneConfig, shapes: Tensor, colours: Tensor, hashes: Tensor) 
     return ~(frequent & ~rare) | chance
 
 
-def _choice(
-    graph: SceneGraph, config: SceneConfig, hashes: Tensor, asked: _Attribute, known: _Attribute
-) -> _Draft:
+def _choice(graph: SceneGraph, config: SceneConfig, hashes: Tensor, asked: str, known: str) -> _Draft:
     """Asks for an attribute of an object that another attribute identifies; offers a wrong value, too."""
-    (asked_value, asked_word), (known_value, known_word) = asked, known
+    asked_value, known_value = getattr(graph, asked), getattr(graph, known)
     possible = _both(_unique(graph, known_value)) & _differ(asked_value)
     a, b, available = _two(possible, fold(hashes, 0))
     true, other = _at(asked_value, a), _at(asked_value, b)
     first = _coin(fold(hashes, 1))
     options = torch.where(first, true, other), torch.where(first, other, true)
     ids = question_vocabulary(config).ids
-    fill = [_at(known_value, a) + ids[known_word], *(option + ids[asked_word] for option in options)]
-    return _Draft(fill, true + answers(config).index(asked_word), available)
-
-
-def _colour(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    return _choice(graph, config, hashes, (graph.colour, COLOURS[0]), (graph.shape, SHAPES[0]))
-
-
-def _shape(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draft:
-    return _choice(graph, config, hashes, (graph.shape, SHAPES[0]), (graph.colour, COLOURS[0]))
+    fill = [_at(known_value, a) + ids[_FIRST[known]], *(option + ids[_FIRST[asked]] for option in options)]
+    return _Draft(fill, true + answers(config).index(_FIRST[asked]), available)
 
 
 def _referred(graph: SceneGraph, config: SceneConfig, index: Tensor) -> list[Tensor]:
-    """Returns the words for an object: its colour and its shape."""
+    """The words for an object: its colour and its shape."""
     ids = question_vocabulary(config).ids
     return [_at(graph.colour, index) + ids[COLOURS[0]], _at(graph.shape, index) + ids[SHAPES[0]]]
 
@@ -348,4 +319,11 @@ def _comparison(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> _Draf
 
 
 # In the order of QUESTION_KINDS.
-_MAKERS = (_existence, _count, _colour, _shape, _relation, _comparison)
+_MAKERS: tuple[Callable[[SceneGraph, SceneConfig, Tensor], _Draft], ...] = (
+    _existence,
+    _count,
+    partial(_choice, asked="colour", known="shape"),
+    partial(_choice, asked="shape", known="colour"),
+    _relation,
+    _comparison,
+)

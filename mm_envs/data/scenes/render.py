@@ -1,7 +1,6 @@
 """Pictures of scenes: every quadrant is a coloured patch from a table of shapes.
 
-Batches use integer arithmetic on tables computed once on the CPU, hence the same pixels on every device and
-at every batch size.
+Integer arithmetic on tables from the CPU gives the same pixels on every device and at every batch size.
 """
 
 from __future__ import annotations
@@ -27,21 +26,13 @@ _MAX_GRADIENT = 12  # levels that a background changes from edge to edge, along 
 
 
 def render(graph: SceneGraph, config: SceneConfig, hashes: Tensor | None = None) -> Tensor:
-    """Returns the pictures of some scenes.
+    """Returns the pictures of some scenes, uint8 of shape (n, 3, pixels, pixels).
 
     Args:
         graph: n scenes.
         config: Their configuration.
         hashes: One hash for each scene, int64 of shape (n,), for its background: a dark tone with a faint
             gradient. None: every background is the same plain one.
-
-    Returns:
-        Pixels, uint8 of shape (n, 3, pixels, pixels).
-
-    Example:
-        >>> from mm_envs.data.scenes.layout import decode
-        >>> render(decode(SceneConfig(), torch.tensor([0, 1])), SceneConfig()).shape
-        torch.Size([2, 3, 64, 64])
     """
     side = config.pixels
     pictures = torch.empty((len(graph), 3, side, side), dtype=torch.uint8, device=graph.x.device)
@@ -65,7 +56,7 @@ def _draw(graph: SceneGraph, config: SceneConfig, hashes: Tensor | None, out: Te
 
 
 def _quadrants(graph: SceneGraph) -> tuple[Tensor, Tensor]:
-    """Returns the object in each quadrant, and the number of its sprite: two int64 of shape (n, 4)."""
+    """The object in each quadrant, and the number of its sprite: two int64 of shape (n, 4)."""
     here = graph.quadrant[:, None, :] == torch.arange(4, device=graph.x.device)[:, None]
     slot = here.to(torch.uint8).argmax(2)
     sprites = (graph.size * len(SHAPES) + graph.shape) * len(TEXTURES) + graph.texture
@@ -73,7 +64,7 @@ def _quadrants(graph: SceneGraph) -> tuple[Tensor, Tensor]:
 
 
 def _patches(graph: SceneGraph, config: SceneConfig, slot: Tensor, sprite: Tensor) -> Tensor:
-    """Returns the coverage of every pixel of all quadrants, int16 of shape (n * 4 * half, half), 0 to 128."""
+    """The coverage of every pixel of all quadrants, int16 of shape (n * 4 * half, half), 0 to 128."""
     half = config.pixels // 2
     reach = reaches(config)[0]
     empty = sprite == _EMPTY
@@ -89,7 +80,7 @@ def _patches(graph: SceneGraph, config: SceneConfig, slot: Tensor, sprite: Tenso
 
 @lru_cache(maxsize=8)
 def _sprites(pixels: int, device: torch.device) -> Tensor:
-    """Returns the coverage of all sprites at all horizontal shifts, int16 rows of shape (.., half).
+    """The coverage of all sprites at all horizontal shifts, int16 rows of shape (.., half).
 
     A sprite at one shift is a tall picture; a quadrant is a window of it that begins at the vertical shift.
     The last sprite is the empty one.
@@ -107,7 +98,7 @@ def _sprites(pixels: int, device: torch.device) -> Tensor:
 
 
 def _coverage(shape: str, texture: str, radius: int, pixels: int) -> NDArray[np.int16]:
-    """Returns the coverage of the pixels around the centre, 0 to 128, of side 2 * radius + 2."""
+    """The coverage of the pixels around the centre, 0 to 128, of side 2 * radius + 2."""
     count = (2 * radius + 2) * _FINE
     axis = (2 * np.arange(count) + 1 - count) / (2 * _FINE)  # in pixels from the centre
     y, x = np.meshgrid(axis / radius, axis / radius, indexing="ij")

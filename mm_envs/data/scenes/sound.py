@@ -35,7 +35,7 @@ _MIN_VOLUME = 0.5
 
 
 def synthesise(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> Tensor:
-    """Returns the sounds of some scenes.
+    """Returns the sounds of some scenes: float32 of shape (n, 4096) in [-1, 1], 8,000 samples a second.
 
     A sound has K slots of equal length, one for each possible object of a scene; slots without an object
     contain only noise.
@@ -44,14 +44,6 @@ def synthesise(graph: SceneGraph, config: SceneConfig, hashes: Tensor) -> Tensor
         graph: n scenes.
         config: Their configuration; ``noise`` is the largest deviation of the noise.
         hashes: One hash for each scene, int64 of shape (n,), for order, phase, volume and noise.
-
-    Returns:
-        Samples at 8,000 per second, float32 of shape (n, 4096), in [-1, 1].
-
-    Example:
-        >>> from mm_envs.data.scenes.layout import decode
-        >>> synthesise(decode(SceneConfig(), torch.tensor([0])), SceneConfig(), torch.tensor([5])).shape
-        torch.Size([1, 4096])
     """
     sounds = torch.zeros((len(graph), SAMPLES), device=hashes.device)
     chunk = _CHUNK if hashes.device.type == "cpu" else max(len(graph), 1)

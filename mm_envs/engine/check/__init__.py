@@ -1,8 +1,7 @@
 """A conformance suite for any Gymnasium vector environment.
 
 ``gymnasium.utils.env_checker`` checks single environments only. This suite drives a vector environment with
-known actions and tests the rules that training code relies on: the form of results, the end of an episode in
-each autoreset mode, that returned values never change later, and what seeds mean.
+known actions and tests the rules that training code relies on.
 """
 
 from __future__ import annotations
@@ -77,16 +76,15 @@ def check_vector_env(
     """Tests every rule on a vector environment.
 
     Args:
-        envs: The environment, or a function that builds it. It is closed at the end. Few rows are enough (4
-            to 16), as everything that it returns is kept.
+        envs: The environment, or a function that builds it. It is closed at the end. 4 to 16 rows are
+            enough, as everything that it returns is kept.
         seed: Seed of the resets and of the random actions.
         steps: Steps of each of about ten drives; some episodes have to end within them.
         make: ``make(num_envs)`` builds another copy, for the rules that need one. It may take the keywords
-            ``autoreset_mode`` (another mode, to compare final and first observations with) and
-            ``first_row`` (the number of its first row, for batch invariance).
+            ``autoreset_mode`` (to compare modes) and ``first_row`` (for batch invariance).
         strict: Whether to fail departures that Gymnasium's own vector environments share: seeds that are
-            ``seed + row``, options that are changed, an additional dimension of the actions, statistics
-            that change with a returned info.
+            ``seed + row``, options that are changed, an additional dimension of the actions, statistics that
+            change with a returned info.
         raise_on_failure: Whether to raise if a rule fails, rather than only to report it.
 
     Returns:

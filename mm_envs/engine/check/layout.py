@@ -1,7 +1,6 @@
 """Rules about form: spaces, types, shapes, dtypes, devices, masks.
 
-Each rule is a function of the run. It returns what it saw, or raises Fault or Skip; the first sentence of its
-docstring is the rule.
+A rule returns what it saw, or raises Fault or Skip; the first line of its docstring is the rule.
 """
 
 from __future__ import annotations

@@ -37,10 +37,7 @@ class Outcome:
 def check_id(name: str, rows: int = 4, steps: int = 40) -> Iterator[Outcome]:
     """Runs Gymnasium's and Stable-Baselines3's checkers and the rules for vector environments on an id.
 
-    Args:
-        name: A registered id.
-        rows: Rows of the vector environments.
-        steps: Steps of each drive of a vector environment.
+    Vector environments have ``rows`` rows and are driven ``steps`` steps at a time.
     """
     from gymnasium.utils.env_checker import check_env as gymnasium_check
     from stable_baselines3.common.env_checker import check_env as sb3_check

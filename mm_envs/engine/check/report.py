@@ -23,14 +23,7 @@ class Skip(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one rule.
-
-    Attributes:
-        name: The short name of the rule.
-        status: ``"holds"``, ``"fails"`` or ``"skipped"``.
-        detail: What was seen; of a failure, the fault and its cure.
-        rule: The rule in one sentence.
-    """
+    """The outcome of one rule: name, what was seen (of a failure with its cure), the rule in a sentence."""
 
     name: str
     status: Status
@@ -43,10 +36,7 @@ class Report:
     """The outcome of all rules for one vector environment, in the order of testing.
 
     Example:
-        >>> report = Report("envs", (Check("close", "holds", "closed twice"),))
-        >>> report.ok
-        True
-        >>> print(report)
+        >>> print(Report("envs", (Check("close", "holds", "closed twice"),)))
         envs
           holds    close                   closed twice
         1 hold, 0 fail, 0 skipped

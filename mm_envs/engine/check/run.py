@@ -79,11 +79,9 @@ class Actions:
 
 @dataclass(frozen=True)
 class Call:
-    """The result of one call of reset or step.
+    """The result of one call.
 
-    Attributes:
-        kind: Which call.
-        mask: The rows that a masked reset was asked to reset; for a step, those that ended.
+    ``mask`` are the rows that a masked reset was asked to reset; for a step, those that ended.
     """
 
     kind: Literal["reset", "step", "masked reset"]
@@ -102,10 +100,7 @@ class Call:
 
     @property
     def core(self) -> dict[str, Any]:
-        """The parts of a snapshot that have to be repeatable.
-
-        Infos may hold wall-clock times, so only ``final_obs`` counts of them, in the rows of its mask.
-        """
+        """The repeatable parts of a snapshot: of infos, which may hold times, only ``final_obs``."""
         core = {name: part for name, part in self.returned.items() if name != "info"}
         if self.kind == "step" and self.mask.any() and "final_obs" in self.info:
             final = self.info["final_obs"]
@@ -151,14 +146,7 @@ def first_difference(one: Recording, other: Recording) -> str | None:
 
 @dataclass
 class Run:
-    """One conformance run: the environment, how to build copies, and recordings.
-
-    Attributes:
-        envs: The environment to check.
-        make: Builds a copy with another number of rows, or None.
-        seed: Seed of the resets and the actions.
-        steps: Steps of a recording.
-    """
+    """One conformance run: the environment, how to build copies, and recordings of ``steps`` steps."""
 
     envs: Envs
     make: Callable[..., Envs] | None
@@ -249,11 +237,7 @@ class Run:
         return all(trees.same(row, seen[0]) for row in seen)
 
     def build(self, num_envs: int, **keywords: Any) -> Envs:
-        """Another environment from ``make``, closed at the end of the run.
-
-        Raises:
-            Skip: There is no ``make``, or it does not take these keywords.
-        """
+        """Another environment from ``make``, closed at the end; Skip where it does not take keywords."""
         if self.make is None:
             raise Skip("needs make(num_envs) to build other copies")
         for key in keywords:

@@ -20,10 +20,10 @@ from benchmarks.experiments.label_efficiency import (
     aggregate,
     encoded,
 )
+from benchmarks.experiments.statistics import difference_interval
 from feedback.active_learning import draw_pairs
 from feedback.responses import Edits
 from feedback.reward_models.model import ENCODED
-from mm_envs.statistics import difference_interval
 from mm_envs.tasks import CONFIGURATIONS, make_task
 
 

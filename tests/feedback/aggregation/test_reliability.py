@@ -162,7 +162,7 @@ def test_the_modality_of_a_pair_goes_with_it_through_a_fit() -> None:
     assert bool((found.flip(1).diagonal() < 0.65).all())
 
 
-def test_expectation_maximisation_stands_still_where_the_gradient_is_zero() -> None:
+def test_expectation_maximisation_is_still_where_the_gradient_is_zero() -> None:
     truth = 2 * torch.randn(ANSWERS)
     pairs = pairs_of(2000, truth)
     difference = truth[pairs.first] - truth[pairs.second]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from feedback import losses
+from feedback.losses import pairs as losses
 from feedback.preferences import FIRST, SECOND, SKIP, TIE
 
 FAR = torch.tensor([-1e4, -50.0, -1.0, 0.0, 1.0, 50.0, 1e4])

@@ -37,7 +37,8 @@ def edited(kind: str) -> list[tuple[list[int], list[int]]]:
     """Words before and after."""
     tokens, length = answers()
     given = tokens.clone()
-    after, size = EDITS[kind](tokens, length, fold(stream(1, kind), torch.arange(N)), CLASSES, ALL)
+    table = ALL if kind == "replace" else CLASSES
+    after, size = EDITS[kind](tokens, length, fold(stream(1, kind), torch.arange(N)), table)
     assert torch.equal(tokens, given)
     assert (after.masked_select(torch.arange(PLACES) >= size[:, None]) == PAD).all()
     return [

@@ -16,7 +16,6 @@ from feedback.responses import (
     PolicySamples,
     RightAndWrong,
     Sampler,
-    right_and_wrong,
 )
 from mm_envs.tasks import Task, make_task
 
@@ -106,7 +105,7 @@ def test_exactly_one_answer_is_right_and_its_place_is_a_coin() -> None:
     """2,000 throws lie within 5 standard deviations of half: fails by chance once in a million."""
     n = 2000
     prompts, tickets = draw_prompts("MMVQA-v0", n)
-    choices = right_and_wrong(tickets.task, prompts)
+    choices = RightAndWrong(tickets.task).sample(prompts, 2)[0]
     right = choices == prompts.reference["answer"][:, None]
     assert (right.sum(1) == 1).all()
     assert abs(int(right[:, 0].sum()) - n / 2) < 5 * (n / 4) ** 0.5
@@ -118,7 +117,7 @@ def test_a_choice_that_is_like_no_other_can_be_wrong_as_well() -> None:
     prompts = draw_prompts(task, 3)[0]
     for answer in range(len(task.answer.names)):
         prompts.reference["answer"][:] = answer
-        assert ((right_and_wrong(task, prompts) == answer).sum(1) == 1).all()
+        assert ((RightAndWrong(task).sample(prompts, 2)[0] == answer).sum(1) == 1).all()
 
 
 def test_a_mixture_draws_as_often_as_its_weights_say() -> None:

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from mm_envs import CONFIGURATIONS
 from mm_envs.answers import Vector
-from mm_envs.answers.search import best_constant_words
 from mm_envs.data.scenes import Scenes
 from mm_envs.data.scenes.layout import COLOURS, SHAPES
 from mm_envs.data.scenes.questions import plural
 from mm_envs.tasks import Task, make_task
-from mm_envs.tasks.baselines import conditional_majority
+from mm_envs.tasks.baselines import best_constant_words, conditional_majority
 from mm_envs.tasks.caption import Caption
 from mm_envs.tasks.classify import Classify
 from mm_envs.tasks.ground import Ground

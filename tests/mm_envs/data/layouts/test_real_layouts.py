@@ -14,9 +14,9 @@ from shared_data import shared
 
 from mm_envs.data.faults import Faults
 from mm_envs.data.layouts import read_source, recognise
-from mm_envs.data.layouts.boxes import boxes_of
 from mm_envs.data.layouts.flickr8k import captions_of
 from mm_envs.data.layouts.idx import read_idx
+from mm_envs.data.layouts.voc import boxes_of
 
 Make = Callable[[str], Path]
 
