@@ -21,6 +21,10 @@ from benchmarks.report import Measurement, Report, Table
 Progress = Callable[[str], None]
 
 
+class Refusal(ValueError):
+    """An experiment cannot run as it is called; the message says how it can."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What a cell may use besides its configuration: it changes no result.
@@ -41,7 +45,7 @@ class Context:
             FileNotFoundError: The set is not in it.
         """
         if self.data is None:
-            raise ValueError(f"{name} is read from real data: name its folder with --data FOLDER")
+            raise Refusal(f"{name} is read from real data: name its folder with --data FOLDER")
         if not (self.data / name).is_dir():
             raise FileNotFoundError(f"{self.data / name} does not exist: docs/datasets.md names its source")
         return self.data / name
@@ -133,7 +137,7 @@ class Finding:
             cell = Cell(stored["function"], stored["arguments"], stored["seed"])
             return cls(cell, stored["result"], Measurement(**stored["measurement"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} holds no finding ({error}): delete it and run again") from None
+            raise Refusal(f"{path} holds no finding ({error}): delete it and run again") from None
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import BENCHMARKS
-from benchmarks.experiment import Context, Experiment
+from benchmarks.experiment import Context, Experiment, Refusal
 from benchmarks.experiments import EXPERIMENTS, pages
 from mm_envs.names import resolve
+from mm_envs.optional import MissingPackage
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in known if options.name == "all" else [] if options.name == "none" else [options.name]:
         experiment: Experiment = resolve("experiment", name, known)
         folder = options.cells / ("quick" if options.quick else "full") / name
-        findings = experiment.run(folder, context, quick=options.quick, threads=options.threads)
+        try:
+            findings = experiment.run(folder, context, quick=options.quick, threads=options.threads)
+        except (FileNotFoundError, MissingPackage, Refusal) as error:
+            parser.exit(1, f"{name}: {error}\n")
         report = experiment.report(findings, command(name, options.data is not None, options.threads))
         print(report.markdown())
         if options.write:

@@ -78,6 +78,7 @@ class Labelling:
         clock: Callable[[], float] = time.time,
     ) -> None:
         at_least("overlap", overlap, 0)
+        at_least("seconds", seconds, 0, "give the time that a lease lasts")
         self.store, self.overlap, self._seconds, self._clock = store, overlap, seconds, clock
         self._scope: dict[str, Query] | None = None
         if queries is not None:
@@ -85,7 +86,13 @@ class Labelling:
             store.submit((), items, self._scope.values())
 
     def next(self, annotator: str) -> Assignment | None:
-        """Leases the next query to an annotator: the one they hold, else the first open one, else None."""
+        """Leases the next query to an annotator: the one they hold, else the first open one, else None.
+
+        Raises:
+            ValueError: The annotator has no name.
+        """
+        if not annotator.strip():
+            raise ValueError("annotator is empty: give a name")
         with self._writing() as connection:
             now = self._clock()
             mine = held(connection, annotator, now, self._scope)
@@ -128,10 +135,14 @@ class Labelling:
             return self._lease(connection, record.query, annotator, now)
 
     def release(self, annotator: str, query: str) -> None:
-        """Gives a lease back, so that others are asked at once."""
+        """Gives a lease back, so that others are asked at once.
+
+        Raises:
+            ValueError: There is no such query.
+        """
         with self._writing() as connection:
-            now = self._clock()
-            lease(connection, query, annotator, now, now)
+            known, now = self._query(connection, query), self._clock()
+            lease(connection, known.id, annotator, now, now)
 
     def records(self) -> list[Record]:
         """The labels that count."""
@@ -181,15 +192,19 @@ class Labelling:
         with self._writing() as connection:
             asked, now = self._query(connection, query), self._clock()
             check_one_of("asks", asked.asks, KINDS)
-            new = KINDS[asked.asks](
-                query=query,
-                item=asked.item,
-                answers=asked.answers,
-                sampler=asked.sampler,
-                reward_model=asked.reward_model,
-                annotator=annotator,
-                **{"time": now, "displayed": Assignment(asked, annotator, now).displayed, **answer},
-            )
+            displayed = Assignment(asked, annotator, now).displayed
+            try:
+                new = KINDS[asked.asks](
+                    query=query,
+                    item=asked.item,
+                    answers=asked.answers,
+                    sampler=asked.sampler,
+                    reward_model=asked.reward_model,
+                    annotator=annotator,
+                    **{"time": now, "displayed": displayed, **answer},
+                )
+            except TypeError as error:
+                raise ValueError(f"{answer} is no {asked.asks} label: {error}") from error
             before = self._newest(connection, new)
             labelled = before is not None and not before.withdrawn
             if revise and not labelled:

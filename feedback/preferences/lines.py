@@ -101,6 +101,8 @@ def first_line(path: str | Path) -> Any:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered lines that are not empty; of one that is too long the beginning."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: give a file of JSON Lines")
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LONGEST_LINE + 1):

@@ -40,6 +40,8 @@ def setting_of(
     if Path(target).is_dir():
         run = load_run(Path(target), device, given)
         return Setting(run.id, with_moved_data(run.arguments, data, layout), run.agent, device)
-    if target in CONFIGURATIONS or not ("/" in target or target.startswith(".")):
+    if target in CONFIGURATIONS or target.startswith("MM"):
         return Setting(known_id(target), with_data(given, data, layout), None, device)
-    raise FileNotFoundError(f"folder {target} does not exist: give one that `mm-envs train` wrote")
+    raise FileNotFoundError(
+        f"{target} is neither a folder that `mm-envs train` wrote nor an id of `mm-envs list`"
+    )

@@ -52,6 +52,12 @@ def test_quick_numbers_are_never_written(capsys: pytest.CaptureFixture[str]) -> 
     assert "leave out --write" in capsys.readouterr().err
 
 
+def test_missing_data_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        __main__.main(["real-sets", "--quick", "--cells", str(tmp_path)])
+    assert "--data FOLDER" in capsys.readouterr().err
+
+
 def test_the_wheel_holds_benchmarks_and_no_experiment() -> None:
     tomllib = pytest.importorskip("tomllib", reason="part of Python from 3.11 on")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ NAMES = ("ann", "bob", "eve")
 
 
 class Clock:
-    """Seconds that pass when they are info to."""
+    """Seconds that pass when a test sets them."""
 
     now = 1000.0
 
@@ -106,8 +106,21 @@ def test_a_changed_mind_supersedes_and_history_stays(store: PreferenceStore) -> 
     assert one.records() == [fifth]
     assert in_force(one.history(IDS[0])) == [fifth]
     assert list(store.records(until=2)) == [second]
-    with pytest.raises(ValueError, match="holds no query 'none': add it first"):
-        one.submit("ann", "none", choice="tie")
+    for call in (lambda: one.submit("ann", "none", choice="tie"), lambda: one.release("ann", "none")):
+        with pytest.raises(ValueError, match="holds no query 'none': add it first"):
+            call()
+
+
+def test_wrong_arguments_are_refused_in_a_sentence(store: PreferenceStore) -> None:
+    one = service(store)
+    for fields in ({"chioce": "first"}, {}):
+        with pytest.raises(ValueError, match="is no pairwise label"):
+            one.submit("ann", IDS[0], **fields)
+    with pytest.raises(ValueError, match="annotator is empty: give a name"):
+        one.next(" ")
+    with pytest.raises(ValueError, match="seconds=-1 is below 0"):
+        service(store, seconds=-1)
+    assert one.progress().leased == 0
 
 
 STEPS = st.tuples(

@@ -135,8 +135,9 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_folder_without_an_agent(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, str(tmp_path)]) == 1
     assert "holds no agent: give one that `mm-envs train` wrote" in _message(capsys)
-    assert main([command, "./no/such/folder"]) == 1
-    assert "does not exist" in _message(capsys)
+    for folder in ("./no/such/folder", "nowhere"):
+        assert main([command, folder]) == 1
+        assert f"{folder} is neither a folder that `mm-envs train` wrote nor an id" in _message(capsys)
 
 
 # Commands ---------------------------------------------------------------------------------------------

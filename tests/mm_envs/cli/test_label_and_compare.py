@@ -272,7 +272,7 @@ def test_a_person_compares_blindly(
     ("words", "sentence"),
     [
         (["oracle", "blind"], "give --id, the environment"),
-        (["oracle", "nowhere/run"], "folder nowhere/run does not exist"),
+        (["oracle", "nowhere/run"], "nowhere/run is neither a folder"),
         (["oracle", "docs"], "folder docs holds no agent: give one that `mm-envs train` wrote"),
         (["oracle", ID], f"agent {ID!r} is not one of random, oracle, blind, nor a folder"),
         (["oracle", "blind", "--id", ID, "--judge", "neither"], "'neither' is no number with a kind"),
