@@ -148,6 +148,6 @@ def draw(points: Sequence[Progress], baselines: Mapping[str, float], title: str,
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    # Above the axes: within them it would cover some part of some curve.
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=9)
+    # Below the axes: within them it would cover some part of some curve, above them the title.
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(path)

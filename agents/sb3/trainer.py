@@ -32,7 +32,7 @@ from mm_envs.names import keywords, refuse_unknown
 
 
 class SB3Trainer(Trainer):
-    """An algorithm of Stable-Baselines3, whose loop is run from outside; a step is a transition of one row.
+    """An algorithm of Stable-Baselines3, driven update by update; a step is a transition of one row.
 
     The process-wide generators are left as they were; the algorithm draws from its own states of them, so
     that what it learns depends on its seed alone.

@@ -84,8 +84,8 @@ class Preview:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(self.out)
         if self.json:
-            places = [record.location for record in records]
-            print_json({"out": self.out, "items": places, "size": sheet.size, "faults": faults})
+            locations = [record.location for record in records]
+            print_json({"out": self.out, "items": locations, "size": sheet.size, "faults": faults})
             return 0
         out = console()
         out.print(
@@ -231,14 +231,14 @@ def _table(summary: Summary) -> Table:
 
 def _size(media: Mapping[str, Any]) -> str:
     """The range of sizes of pictures or sounds in a few characters."""
-    said = []
+    sizes = []
     if "width" in media:
-        said.append(f"{_range(media['width'])} x {_range(media['height'])} pixels")
+        sizes.append(f"{_range(media['width'])} x {_range(media['height'])} pixels")
     if "frames" in media:
-        said.append(f"{_range(media['frames'])} frames")
+        sizes.append(f"{_range(media['frames'])} frames")
     if "seconds" in media:
-        said.append(f"{_range(media['seconds'])} s at {_range(media['sample_rate'])} Hz")
-    return ", ".join(said)
+        sizes.append(f"{_range(media['seconds'])} s at {_range(media['sample_rate'])} Hz")
+    return ", ".join(sizes)
 
 
 def _range(ends: Sequence[float]) -> str:

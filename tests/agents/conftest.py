@@ -16,7 +16,7 @@ MakeEnvs: TypeAlias = "Callable[..., gym.vector.VectorEnv]"
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Tensors this small are quicker on one thread, and so are the tests that run beside this one."""
+    """Tensors this small are quicker on one thread, and so are the tests that run at the same time."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -25,7 +25,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def make() -> MakeEnvs:
-    """Makes a vector environment judged by the truth: one step an episode, or several with ``words=True``."""
+    """Makes a vector environment with true rewards: one step an episode, or several with ``words=True``."""
 
     def make_vec(num_envs: int, words: bool = False, **arguments: Any) -> gym.vector.VectorEnv:
         arguments = {"feedback": "truth", **arguments}

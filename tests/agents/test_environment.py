@@ -25,7 +25,7 @@ TRAP = "a_trap:spring"
 
 
 class Halves:
-    """A judge that is an object."""
+    """A feedback that is an object."""
 
     sees_reference = deterministic = scores_prefix = False
 
@@ -35,7 +35,7 @@ class Halves:
 
 @pytest.fixture
 def sprung(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was called or looked up in a module that nobody may look into."""
+    """What was called or looked up in a module that must not be imported."""
     found: list[Any] = []
 
     class Trap(ModuleType):
@@ -93,14 +93,14 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), STRANGE)
+@pytest.mark.parametrize(("given", "message"), STRANGE)
 def test_names_of_a_file_are_never_called(
-    given: dict[str, Any], said: str, tmp_path: Path, sprung: list[Any], capsys: pytest.CaptureFixture[str]
+    given: dict[str, Any], message: str, tmp_path: Path, sprung: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tampered(saved(tmp_path / "agent"), _kwargs(**given))
     for command in (["evaluate", "--episodes", "4"], ["play", "--episodes", "2"]):
         assert main([command[0], str(tmp_path), *command[1:]]) == 1
-        assert said in " ".join(capsys.readouterr().err.split())
+        assert message in " ".join(capsys.readouterr().err.split())
     # The agent itself can still be loaded into an environment of one's own.
     assert load(tmp_path / "agent", gym.make_vec("MMClassify-digits-v0", 2)).algo == "ppo"
     assert sprung == []
@@ -122,7 +122,7 @@ def test_the_user_may_name_what_the_file_may_not(tmp_path: Path, monkeypatch: py
     with pytest.raises(ValueError, match=r"'my_judges:judge' is not one of .*give --feedback NAME"):
         stored_environment(read_config(folder))
     name, arguments = stored_environment(read_config(folder), "my_judges:judge")
-    # Those of the old judge do not go with a new one.
+    # Those of the old feedback do not go with a new one.
     assert "feedback_arguments" not in arguments
     assert isinstance(gym.make_vec(name, 2, **arguments).unwrapped.feedback, Halves)  # type: ignore[attr-defined]
     assert main(["evaluate", str(folder), "--episodes", "4", "--feedback", "my_judges:judge"]) == 0
@@ -136,8 +136,8 @@ def test_what_json_cannot_hold_is_listed_and_asked_for(
     assert made["not_stored"] == ["feedback"]
     assert made["kwargs"] == {"task": "classify", "dataset": "digits", "scale": 6}
     assert main(["evaluate", str(folder), "--episodes", "4"]) == 1
-    said = " ".join(capsys.readouterr().err.split())
-    assert "trained with an object as feedback, which a file cannot hold: give --feedback NAME" in said
+    message = " ".join(capsys.readouterr().err.split())
+    assert "trained with an object as feedback, which a file cannot hold: give --feedback NAME" in message
     assert main(["evaluate", str(folder), "--episodes", "4", "--feedback", "truth", "--json"]) == 0
     policies = json.loads(capsys.readouterr().out)["policies"]
     assert policies["oracle"]["reward"]["mean"] == 1.0
@@ -159,7 +159,7 @@ def test_what_is_chosen_anew_is_not_stored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "given", "said"),
+    ("part", "given", "message"),
     [
         ("policy", {"tensorboard": "/somewhere"}, "has no argument 'tensorboard'"),
         ("policy", {"features_extractor_class": TRAP}, "has no argument 'features_extractor_class'"),
@@ -169,10 +169,10 @@ def test_what_is_chosen_anew_is_not_stored(tmp_path: Path) -> None:
     ],
 )
 def test_loading_takes_numbers_and_known_names_only(
-    part: str, given: dict[str, Any], said: str, tmp_path: Path, sprung: list[Any]
+    part: str, given: dict[str, Any], message: str, tmp_path: Path, sprung: list[Any]
 ) -> None:
     tampered(saved(tmp_path), lambda config: config[part].update(given))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load(tmp_path, gym.make_vec("MMClassify-digits-v0", 2))
     assert sprung == []
 

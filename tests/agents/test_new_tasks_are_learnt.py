@@ -33,9 +33,9 @@ def accuracy(policy: ResponsePolicy, task: Task, name: str, n: int) -> PairAccur
     """That of a reward model on pairs about validation items; it is fitted to the labels of an oracle."""
     sampler, oracle = RightAndWrong(task), SimulatedAnnotator(task)
     pairs, test = (draw_pairs(name, sampler, k, split, 1) for k, split in ((n, "train"), (600, "validation")))
-    said = labelled(pairs, ask(oracle, pairs, 0, torch.arange(len(pairs))), (oracle.name,))
+    labels = labelled(pairs, ask(oracle, pairs, 0, torch.arange(len(pairs))), (oracle.name,))
     # The context encoder of the policy stays as it is, so that contexts are encoded once.
-    fitted = fit(said, task, FitConfig(members=1, epochs=10, freeze="context"), initial=policy)
+    fitted = fit(labels, task, FitConfig(members=1, epochs=10, freeze="context"), initial=policy)
     return held_out_accuracy(fitted.model, test, task)
 
 

@@ -89,10 +89,10 @@ def test_forcing_equals_stepping_and_never_looks_ahead() -> None:
     tokens = torch.randint(10, (N, 7))
     whole, state = decoder(context, tokens), decoder.start(context)
     before = torch.full((N,), PAD)
-    for place in range(7):
+    for step in range(7):
         logits, state = decoder.step(context, before, state)
-        assert torch.allclose(logits, whole[:, place], atol=1e-5)
-        before = tokens[:, place]
+        assert torch.allclose(logits, whole[:, step], atol=1e-5)
+        before = tokens[:, step]
     changed = tokens.clone()
     changed[:, 4] = (changed[:, 4] + 1) % 10
     other = decoder(context, changed)

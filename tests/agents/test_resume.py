@@ -33,7 +33,7 @@ MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
 SETTINGS: dict[str, Any] = {
     "ppo": PPOSettings(n_steps=4, n_epochs=2, n_minibatches=2),
     "a2c": A2CSettings(n_steps=4),
-    # Kills hit the random start, too; the ring of the buffer goes round; the target is often copied.
+    # Crashes hit the random start, too; the ring of the buffer goes round; the target is often copied.
     "dqn": DQNSettings(buffer_size=128, learning_starts=100, batch_size=8, target_update_interval=40),
     "pg": PGSettings(learning_rate=1e-2),
     "sft": SFTSettings(items=96, batch=20, probes=10),
@@ -106,20 +106,20 @@ def test_a_killed_training_goes_on_bit_for_bit(
     whole = made(algo, envs=envs)
     learn(whole, STEPS)
     rng = np.random.default_rng([*algo.encode(), limit or 0])
-    kills, agent = 0, made(algo, envs=envs)
+    crashes, agent = 0, made(algo, envs=envs)
     while True:
-        kill_after(agent, int(rng.integers(*steps)) if kills < 5 else STEPS)
+        kill_after(agent, int(rng.integers(*steps)) if crashes < 5 else STEPS)
         checkpoints = Checkpoints(tmp_path, seconds=math.inf, updates=2)
         try:
-            if kills == 0:
+            if crashes == 0:
                 learn(agent, STEPS, checkpoints=checkpoints)
             else:
                 resume(agent, checkpoints)
             break
         except Killed:
-            kills, agent = kills + 1, made(algo, envs=envs)
+            crashes, agent = crashes + 1, made(algo, envs=envs)
             torch.rand(3)  # what else draws from the process-wide generators does not matter
-    assert kills == 5
+    assert crashes == 5
     assert everything(agent) == everything(whole)
 
 
@@ -135,7 +135,7 @@ def interrupted(made: Callable[..., Trainer], folder: Path, algo: str = "a2c", *
 def test_a_stopped_training_ends_with_a_checkpoint(
     made: Callable[..., Trainer], tmp_path: Path, algo: str
 ) -> None:
-    whole, agent, told = made(algo), made(algo), []
+    whole, agent, points = made(algo), made(algo), []
     learn(whole, STEPS)
     checkpoints = Checkpoints(tmp_path, seconds=math.inf)
     learn(
@@ -147,9 +147,9 @@ def test_a_stopped_training_ends_with_a_checkpoint(
     assert checkpoints.last is not None
     assert checkpoints.last.step == step
     again = made(algo)
-    resume(again, Checkpoints(tmp_path), told.append)
+    resume(again, Checkpoints(tmp_path), points.append)
     assert everything(again) == everything(whole)
-    assert [point.step for point in told] == [p.step for p in whole.curve.points if p.step > step]
+    assert [point.step for point in points] == [p.step for p in whole.curve.points if p.step > step]
     # Its end is a checkpoint, too: nothing is left to be done.
     done = made(algo)
     resume(done, Checkpoints(tmp_path))
@@ -188,7 +188,7 @@ def test_metrics_go_on_in_the_same_folder(made: Callable[..., Trainer], tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"rows": 4}, "num_envs of the environment was 8 and is now 4"),
         ({"settings": A2CSettings(n_steps=4, gamma=0.5)}, "gamma of the algorithm was 1.0 and is now 0.5"),
@@ -200,7 +200,7 @@ def test_metrics_go_on_in_the_same_folder(made: Callable[..., Trainer], tmp_path
     ],
 )
 def test_another_training_is_refused_by_name(
-    make: MakeEnvs, made: Callable[..., Trainer], tmp_path: Path, arguments: dict[str, Any], said: str
+    make: MakeEnvs, made: Callable[..., Trainer], tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
     interrupted(made, tmp_path)
     if "envs" in arguments:
@@ -209,7 +209,7 @@ def test_another_training_is_refused_by_name(
     else:
         agent = made("a2c", **arguments)
     before = everything_but_the_past(agent)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         resume(agent, Checkpoints(tmp_path))
     assert everything_but_the_past(agent) == before
 

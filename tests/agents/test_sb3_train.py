@@ -51,12 +51,12 @@ def generator_states() -> tuple[Any, ...]:
 @pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("algo", SETTINGS)
 def test_every_algorithm_trains_and_tells_how_it_goes(make: MakeEnvs, algo: str, words: bool) -> None:
-    told: list[Progress] = []
+    points: list[Progress] = []
     agent = small(algo, make(8, words))
     before = weights(agent)
-    learn(agent, 64, told.append)
+    learn(agent, 64, points.append)
     assert not torch.equal(before, weights(agent))
-    last = told[-1]
+    last = points[-1]
     assert (last.step, last.total, last.seconds_left) == (64, 64, 0.0)
     assert last.steps_per_second > 0
     # The feedback is the truth here.
@@ -105,7 +105,7 @@ def test_wrong_names_are_refused(make: MakeEnvs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"features": 0}, "features=0 is below 1"),
         ({"hidden": -1}, "hidden=-1 is below 0"),
@@ -117,8 +117,10 @@ def test_wrong_names_are_refused(make: MakeEnvs) -> None:
         ({"settings": PPOSettings(n_steps=0)}, "n_steps=0 is below 1: leave it out"),
     ],
 )
-def test_wrong_arguments_of_an_agent_are_said(make: MakeEnvs, arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_wrong_arguments_of_an_agent_are_named(
+    make: MakeEnvs, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         make_trainer("ppo", make(2), **arguments)
 
 
@@ -157,7 +159,7 @@ def test_trainings_of_no_steps_are_refused(make: MakeEnvs) -> None:
     assert agent.step == 0
 
 
-def test_what_is_no_policy_is_said_with_what_would_be(make: MakeEnvs) -> None:
+def test_what_is_no_policy_is_named_with_what_would_be(make: MakeEnvs) -> None:
     agent, envs = small("ppo", make(2)), make(2)
     for wrong, cure in (
         (agent, r"trainer.policy\(\)"),
@@ -169,7 +171,7 @@ def test_what_is_no_policy_is_said_with_what_would_be(make: MakeEnvs) -> None:
     policy = agent.policy()
     with pytest.raises(ValueError, match="output='numpy' does not fit, since policies take tensors"):
         evaluate(policy, make(2, output="numpy"))
-    with pytest.raises(ValueError, match=r"envs is of type str: make it with gym.make_vec"):
+    with pytest.raises(ValueError, match=r"envs is 'MMVQA-v0': make it with gym.make_vec\('MMVQA-v0'"):
         evaluate(policy, "MMVQA-v0")  # type: ignore[arg-type]
 
 
@@ -277,9 +279,9 @@ def test_the_stock_way_trains() -> None:
     model.learn(16)
     assert not torch.equal(before, torch.nn.utils.parameters_to_vector(model.policy.parameters()))
     agent = make_trainer("ppo", vec_env, settings=replace(SETTINGS["ppo"], n_steps=8), features=16)
-    told: list[Progress] = []
-    learn(agent, 32, told.append)
-    assert told[-1].reward == pytest.approx(told[-1].utility)
+    points: list[Progress] = []
+    learn(agent, 32, points.append)
+    assert points[-1].reward == pytest.approx(points[-1].utility)
 
 
 @pytest.mark.slow

@@ -49,9 +49,9 @@ def test_the_last_observation_is_of_the_episode_that_ended(make: MakeEnvs, words
             kept.append((infos[row]["terminal_observation"], last))
             assert any(not np.array_equal(given[key][row], last[key]) for key in last)
     assert len(kept) > ROWS
-    for said, truth in kept:
-        assert set(said) == set(truth)
-        assert all(np.array_equal(said[key], truth[key]) for key in truth)
+    for given, truth in kept:
+        assert set(given) == set(truth)
+        assert all(np.array_equal(given[key], truth[key]) for key in truth)
 
 
 def test_only_rows_that_ended_have_something_to_report(make: MakeEnvs) -> None:
@@ -105,12 +105,14 @@ def test_observations_are_tensors_or_arrays(make: MakeEnvs) -> None:
 def test_writing_to_arrays_changes_no_later_episode(make: MakeEnvs) -> None:
     """An array that shared memory with a tensor would be written to unseen."""
     twins = [DeviceVecEnv(make(ROWS, words=True), numpy=True) for _ in range(2)]
-    for (spoilt, _, dones, infos), (kept, *_, said) in zip(*(steps(twin, 12) for twin in twins), strict=True):
+    for (spoilt, _, dones, infos), (kept, *_, later) in zip(
+        *(steps(twin, 12) for twin in twins), strict=True
+    ):
         assert all(np.array_equal(spoilt[key], kept[key]) for key in kept)
         for row in dones.nonzero()[0]:
             last = infos[row]["terminal_observation"]
             assert all(
-                np.array_equal(value, said[row]["terminal_observation"][key]) for key, value in last.items()
+                np.array_equal(value, later[row]["terminal_observation"][key]) for key, value in last.items()
             )
             for value in last.values():
                 value[...] = 1

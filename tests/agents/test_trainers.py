@@ -60,7 +60,7 @@ def words(algo: str, out: Path) -> list[str]:
 
 
 def results(out: Path) -> dict[str, Any]:
-    """Everything that a training leaves, but for times and places."""
+    """Everything that a training leaves, but for times and paths."""
     own = {"out", "seconds", "files"}
     run = json.loads((out / "run.json").read_text())
     weights = load_file(str(out / "agent/policy.safetensors"))

@@ -30,7 +30,7 @@ def _json(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def _said(capsys: pytest.CaptureFixture[str]) -> str:
+def _message(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
@@ -39,17 +39,17 @@ def _said(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_an_unknown_id_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "MMClasify-digit-v0"]) == 1
-    said = _said(capsys)
-    assert "'MMClasify-digit-v0' is unknown" in said
-    assert DIGITS in said
-    assert "Traceback" not in said
+    message = _message(capsys)
+    assert "'MMClasify-digit-v0' is unknown" in message
+    assert DIGITS in message
+    assert "Traceback" not in message
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--debug", "check", "xyz"]) == 1
-    said = _said(capsys)
-    assert "Traceback" in said
-    assert "mm-envs list" in said
+    message = _message(capsys)
+    assert "Traceback" in message
+    assert "mm-envs list" in message
 
 
 @pytest.mark.parametrize("words", [["train"], ["nonsense"], ["bench", "memory"], ["list", "--items", "few"]])
@@ -58,7 +58,7 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--steps", "0"], "--steps 0 is below 1"),
         (["--set", "dataset"], "--set dataset is not key=value"),
@@ -85,15 +85,15 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", DIGITS, "--out", str(tmp_path / "run"), *words]) == 1
-    assert said in _said(capsys)
+    assert message in _message(capsys)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["check", DIGITS, "--steps", "0"], "--steps 0 is below 1"),
         (["check", DIGITS, "--rows", "0"], "--rows 0 is below 1"),
@@ -106,10 +106,10 @@ def test_wrong_arguments_leave_nothing_behind(
     ],
 )
 def test_wrong_numbers_are_said_with_their_option(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 1
-    assert said in _said(capsys)
+    assert message in _message(capsys)
 
 
 def test_an_accelerator_that_is_not_there_is_refused(
@@ -119,25 +119,25 @@ def test_an_accelerator_that_is_not_there_is_refused(
 
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert main(["evaluate", DIGITS, "--device", "cuda:0"]) == 1
-    assert "--device cuda:0: torch sees no such accelerator here, use --device cpu" in _said(capsys)
+    assert "--device cuda:0: torch sees no such accelerator here, use --device cpu" in _message(capsys)
     assert main(["evaluate", DIGITS, "--device", "gpu"]) == 1
-    assert _said(capsys).endswith("--device gpu is not one of cpu")
+    assert _message(capsys).endswith("--device gpu is not one of cpu")
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "diary.txt").write_text("dear diary")
     assert main(["train", DIGITS, "--out", str(tmp_path)]) == 1
-    assert "--overwrite" in _said(capsys)
+    assert "--overwrite" in _message(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "play"])
 def test_a_folder_without_an_agent(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, str(tmp_path)]) == 1
-    assert "holds no agent: give one that `mm-envs train` wrote" in _said(capsys)
+    assert "holds no agent: give one that `mm-envs train` wrote" in _message(capsys)
     for folder in ("./no/such/folder", "nowhere"):
         assert main([command, folder]) == 1
-        assert f"{folder} is neither a folder that `mm-envs train` wrote nor an id" in _said(capsys)
+        assert f"{folder} is neither a folder that `mm-envs train` wrote nor an id" in _message(capsys)
 
 
 # Commands ---------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_training_writes_its_folder(trained: Path) -> None:
     steps = [int(row["step"]) for row in rows]
     assert steps == sorted(set(steps))
     assert steps[-1] >= 600
-    # Judged by the truth, reward is utility.
+    # With the truth as feedback, reward is utility.
     assert all(row["reward"] == row["utility"] for row in rows)
     with Image.open(trained / "curve.png") as picture:
         assert min(picture.size) > 300
@@ -262,15 +262,15 @@ def test_play_writes_a_sheet_and_a_page(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["play", str(trained), "--episodes", "5", "--out", str(tmp_path), "--json"]) == 0
-    said = _json(capsys)
-    assert said["policy"] == "agent"
-    with Image.open(said["files"]["contact sheet"]) as sheet:
+    message = _json(capsys)
+    assert message["policy"] == "agent"
+    with Image.open(message["files"]["contact sheet"]) as sheet:
         assert sheet.width > sheet.height / 2
-    text = Path(said["files"]["page"]).read_text()
+    text = Path(message["files"]["page"]).read_text()
     assert text.count("<article>") == 5
     assert text.count("data:image/png;base64,") == 5
-    outside = [uri for uri in re.findall(r'(?:src|href)="([^"]*)', text) if not uri.startswith("data:")]
-    assert not outside
+    external = [uri for uri in re.findall(r'(?:src|href)="([^"]*)', text) if not uri.startswith("data:")]
+    assert not external
 
 
 @pytest.mark.parametrize("policy", ["random", "oracle", "blind"])
@@ -279,18 +279,18 @@ def test_an_id_is_played_without_an_agent(
 ) -> None:
     words = ["play", "MMVQA-sound-v0", "--policy", policy, "--episodes", "3", "--json"]
     assert main([*words, "--out", str(tmp_path)]) == 0
-    said = _json(capsys)
-    assert policy != "oracle" or said["utility"] == 1.0
-    text = Path(said["files"]["page"]).read_text()
+    message = _json(capsys)
+    assert policy != "oracle" or message["utility"] == 1.0
+    text = Path(message["files"]["page"]).read_text()
     assert text.count("data:audio/wav;base64,") == 3
     assert text.count("<dt>question</dt>") == 3
 
 
 def test_an_id_has_no_agent(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["play", DIGITS, "--policy", "agent"]) == 1
-    assert "no trained agent" in _said(capsys)
+    assert "no trained agent" in _message(capsys)
 
 
 def test_bench_is_handed_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "throughput", "--threads", "0"]) == 1
-    assert "--threads 0 is below 1" in _said(capsys)
+    assert "--threads 0 is below 1" in _message(capsys)

@@ -46,8 +46,8 @@ def run(capsys: Capture, *words: str | Path) -> tuple[int, str, str]:
 def described(capsys: Capture, *words: str | Path) -> dict[str, Any]:
     status, out, _ = run(capsys, "describe", *words, "--json")
     assert status == 0
-    said: dict[str, Any] = json.loads(out)
-    return said
+    info: dict[str, Any] = json.loads(out)
+    return info
 
 
 # describe ---------------------------------------------------------------------------------------------------
@@ -71,17 +71,17 @@ IDS = {
 def test_a_described_folder_runs_as_it_says(
     layout: str, make: Callable[[str], Path], capsys: Capture
 ) -> None:
-    said = described(capsys, make(layout))
-    assert said["layout"] == layout
-    assert sum(said["items"].values()) >= 2
-    assert said["faults"] == []
-    assert {one["id"] for one in said["environments"]} >= IDS[layout]
-    for one in said["environments"]:
+    info = described(capsys, make(layout))
+    assert info["layout"] == layout
+    assert sum(info["items"].values()) >= 2
+    assert info["faults"] == []
+    assert {one["id"] for one in info["environments"]} >= IDS[layout]
+    for one in info["environments"]:
         env = eval(one["python"], {"gym": gym})  # noqa: S307 - the line that a user would paste
         observation, _ = env.reset(seed=0)
         assert set(one["sees"]) <= observation.keys()
         dataset = env.unwrapped.task.dataset
-        assert {split: len(indices) for split, indices in dataset.splits.items()} == said["items"]
+        assert {split: len(indices) for split, indices in dataset.splits.items()} == info["items"]
 
 
 @pytest.mark.slow
@@ -101,34 +101,34 @@ def test_what_a_person_should_know_is_said(make: Callable[[str], Path], capsys: 
     (root / "train/cat/twin.png").write_bytes(twin.read_bytes())
     (root / "train/dog/twin.png").write_bytes((root / "train/dog/3.png").read_bytes())
     trees.picture(root / "val/owl/o.png", 7)
-    said = described(capsys, root)
-    notes = " ".join(said["warnings"])
+    info = described(capsys, root)
+    notes = " ".join(info["warnings"])
     assert "the test split is empty" in notes
     assert "labels are unbalanced: 'dog' 23 times" in notes
     assert "1 labels are in no training item, e.g. 'owl'" in notes
     assert "1 files are there more than once under different names" in notes
-    assert len(said["faults"]) == 1
-    assert "twin.png" in said["faults"][0]
-    assert said["decoded_bytes"] == sum(said["items"].values()) * 3 * 64 * 64
+    assert len(info["faults"]) == 1
+    assert "twin.png" in info["faults"][0]
+    assert info["decoded_bytes"] == sum(info["items"].values()) * 3 * 64 * 64
 
 
 def test_missing_files_are_counted(make: Callable[[str], Path], capsys: Capture) -> None:
     root = make("coco")
     next(root.glob("train2017/*1.jpg")).unlink()
-    said = described(capsys, root)
-    assert sum(said["items"].values()) == 2
-    assert len(said["faults"]) == 1
+    info = described(capsys, root)
+    assert sum(info["items"].values()) == 2
+    assert len(info["faults"]) == 1
     status, out, _ = run(capsys, "describe", root)
     assert status == 0
     assert "1 left out" in out
 
 
 def test_groups_are_columns_that_several_items_share(capsys: Capture) -> None:
-    said = described(capsys, shared("fsdd_spoken_digits"))
-    assert said["groups"] == {"speaker": 4, "index": 50}
-    assert said["split_by"] == "source"
-    assert said["media"]["audio"]["sample_rate"] == [8000, 8000]
-    assert said["fields"]["label"]["counts"] == dict.fromkeys(map(str, range(10)), 200)
+    info = described(capsys, shared("fsdd_spoken_digits"))
+    assert info["groups"] == {"speaker": 4, "index": 50}
+    assert info["split_by"] == "source"
+    assert info["media"]["audio"]["sample_rate"] == [8000, 8000]
+    assert info["fields"]["label"]["counts"] == dict.fromkeys(map(str, range(10)), 200)
     sounds = described(capsys, shared("esc10_folds12"))
     assert (sounds["group"], sounds["others"], sounds["split_by"]) == ("source", ["classes"], "content")
 
@@ -153,11 +153,11 @@ def test_words_of_strangers_command_no_terminal(tmp_path: Path, capsys: Capture)
     status, out, err = run(capsys, "describe", folder)
     assert status == 0
     assert not {"\x1b", "\x07", turn} & {*out, *err}
-    assert all(said in out for said in ("[red]", "[bold]\\x1b]0;mine\\x07", "of\\u202ewhom"))
+    assert all(info in out for info in ("[red]", "[bold]\\x1b]0;mine\\x07", "of\\u202ewhom"))
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "info"),
     [
         (["describe", "nowhere"], "folder nowhere does not exist: give the folder"),
         (["describe", "."], "no known layout (looked for metadata.csv or metadata.jsonl; *-images-idx3"),
@@ -168,12 +168,12 @@ def test_words_of_strangers_command_no_terminal(tmp_path: Path, capsys: Capture)
     ],
 )
 def test_errors(
-    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    words: list[str], info: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(tmp_path)
     status, out, err = run(capsys, *words)
     assert (status, out) == (1, "")
-    assert said in " ".join(err.split())
+    assert info in " ".join(err.split())
     assert "Traceback" not in err
 
 
@@ -188,10 +188,10 @@ def test_a_sheet_shows_the_items(
     words = ("preview", make(layout), "--out", out, "--items", "2", "--json")
     status, printed, _ = run(capsys, *words)
     assert status == 0
-    said = json.loads(printed)
-    assert len(said["items"]) == 2
+    info = json.loads(printed)
+    assert len(info["items"]) == 2
     sheet = Image.open(out)
-    assert list(sheet.size) == said["size"]
+    assert list(sheet.size) == info["size"]
     assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 20
     whole = out.read_bytes()
     run(capsys, *words)
@@ -243,13 +243,13 @@ def test_one_folder_out_of_two(make: Callable[[str], Path], tmp_path: Path, caps
     words = ("pair", make("idx"), make("fsdd"), "--by", "label", "--out", out)
     status, printed, _ = run(capsys, *words, "--json")
     assert status == 0
-    said = json.loads(printed)
-    assert said["pairs"] == {"train": 2, "test": 1}
-    assert said["items"] == [8, 4]
-    assert said["left_out"] == [5, 1]
-    told = described(capsys, out)
-    assert told["items"] == {"train": 2, "validation": 0, "test": 1}
-    assert told["environments"][0]["sees"] == ["image", "audio"]
+    info = json.loads(printed)
+    assert info["pairs"] == {"train": 2, "test": 1}
+    assert info["items"] == [8, 4]
+    assert info["left_out"] == [5, 1]
+    described_pair = described(capsys, out)
+    assert described_pair["items"] == {"train": 2, "validation": 0, "test": 1}
+    assert described_pair["environments"][0]["sees"] == ["image", "audio"]
     status, _, err = run(capsys, *words)
     assert status == 1
     assert "is not empty: choose another --out, or add --overwrite" in " ".join(err.split())

@@ -24,13 +24,13 @@ def test_the_question_and_the_answer(line: str, tmp_path: Path, capsys: pytest.C
     question = mm_envs.replay(line)
     out = tmp_path / "new" / "episode.png"
     assert main(["replay", line]) == 0
-    said = capsys.readouterr().out
-    assert mm_envs.decode(question.env, question.observation)["question"] in said
-    assert "reward" not in said
+    output = capsys.readouterr().out
+    assert mm_envs.decode(question.env, question.observation)["question"] in output
+    assert "reward" not in output
     assert main(["replay", line, "--response", question.good[0], "--out", str(out)]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for word in ("reward", "utility        1", f"answer         {question.good[0]}", str(out)):
-        assert word in said
+        assert word in output
     with Image.open(out) as picture:
         assert min(picture.size) > 200
 
@@ -38,21 +38,21 @@ def test_the_question_and_the_answer(line: str, tmp_path: Path, capsys: pytest.C
 def test_json_is_what_python_says(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     good = mm_envs.replay(line).good[0]
     assert main(["replay", line, "--response", good, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     outcome = mm_envs.replay(line, good).outcome
     assert outcome is not None
-    assert said["ticket"] == line
-    assert said["outcome"]["reward"] == outcome.reward
-    assert said["outcome"]["reward_parts"] == outcome.reward_parts
-    assert said["id"] == "MMVQA-sound-v0"
+    assert output["ticket"] == line
+    assert output["outcome"]["reward"] == outcome.reward
+    assert output["outcome"]["reward_parts"] == outcome.reward_parts
+    assert output["id"] == "MMVQA-sound-v0"
     assert main(["replay", line, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["outcome"] is None
 
 
 def test_another_judge(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", line, "--response", "red", "--feedback", "truth", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)["outcome"]
-    assert said["reward"] == said["utility"]
+    output = json.loads(capsys.readouterr().out)["outcome"]
+    assert output["reward"] == output["utility"]
 
 
 def test_errors_are_one_sentence(line: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,9 +67,9 @@ def test_errors_are_one_sentence(line: str, capsys: pytest.CaptureFixture[str]) 
     }
     for words, sentence in wrong.items():
         assert main(["replay", *words]) == 1
-        said = " ".join(capsys.readouterr().err.split())
-        assert sentence in said
-        assert "Traceback" not in said
+        output = " ".join(capsys.readouterr().err.split())
+        assert sentence in output
+        assert "Traceback" not in output
 
 
 def test_what_was_played_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,12 +35,12 @@ WORDS = [
 ]
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> str:
+def printed_text(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
 
 
 def results(out: Path) -> dict[str, Any]:
-    """What a training leaves, but for times and places."""
+    """What a training leaves, but for times and paths."""
     run = json.loads((out / "run.json").read_text())
     own = {"out", "seconds", "files"}
     return {
@@ -54,7 +54,7 @@ def results(out: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training that nobody stopped."""
+    """A training that was not stopped."""
     out = tmp_path_factory.mktemp("unbroken") / "run"
     assert main(["train", DIGITS, *WORDS, "--out", str(out)]) == 0
     return out
@@ -145,7 +145,7 @@ def test_options_that_are_not_those_of_the_training_are_refused(
 ) -> None:
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     assert main(["train", *words, "--resume", str(stopped)]) == 1
-    assert re.search(expected, said(capsys))
+    assert re.search(expected, printed_text(capsys))
     assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
 
@@ -167,7 +167,7 @@ def test_what_cannot_be_resumed_is_said(
     ):
         # Without --resume the words are no command at all.
         assert main(["train", *words]) == (1 if "--resume" in words else 2)
-        assert expected in said(capsys)
+        assert expected in printed_text(capsys)
 
 
 def test_a_new_training_in_the_folder_forgets_the_old_one(stopped: Path, unbroken: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_checkpoint_of_a_stranger_runs_nothing(
     ):
         changed(path, change)
         assert main(["train", "--resume", str(stopped)]) == 1
-        assert expected in said(capsys)
+        assert expected in printed_text(capsys)
     # The words after --set are kept in the summary only: the environment comes from what was checked.
     changed(options, lambda one: one.update(set=["task=os:system"]))
     assert main(["train", "--resume", str(stopped)]) == 0
@@ -251,16 +251,16 @@ def test_data_is_found_again_where_it_was_moved_to(
     capsys.readouterr()
     for command in (["train", "--resume"], ["evaluate"], ["play"]):
         assert main([*command, str(out)]) == 1
-        assert "does not exist: say where with --data FOLDER" in said(capsys)
+        assert "does not exist: say where with --data FOLDER" in printed_text(capsys)
     other = pictures(tmp_path / "other", seed=1)
     assert main(["train", "--resume", str(out), "--data", str(other)]) == 1
-    assert "dataset fingerprint of the environment was" in said(capsys)
+    assert "dataset fingerprint of the environment was" in printed_text(capsys)
     assert main(["train", "--resume", str(out), "--data", str(moved)]) == 0
     one, two = results(out), results(whole)
     assert one["weights"] == two["weights"]
     assert one["curve"] == two["curve"]
     assert main(["evaluate", str(out), "--data", str(moved), "--episodes", "4"]) == 0
-    assert "other items" not in said(capsys)
+    assert "other items" not in printed_text(capsys)
     with pytest.warns(UserWarning, match="the agent was trained on other items"):
         assert main(["evaluate", str(out), "--data", str(other), "--episodes", "4"]) == 0
     assert main(["play", str(out), "--data", str(moved), "--episodes", "2"]) == 0
@@ -275,5 +275,5 @@ def test_wrong_data_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (["--layout", "coco"], "--layout coco says how to read the folder of --data, which is missing"),
     ):
         assert main(["train", "MMClassify-v0", "--out", str(out), *words]) == 1
-        assert expected in said(capsys)
+        assert expected in printed_text(capsys)
         assert not out.exists()

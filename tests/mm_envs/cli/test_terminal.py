@@ -33,9 +33,9 @@ def test_a_key_counts_without_enter_and_the_terminal_is_left_as_it_was() -> None
     with subprocess.Popen([sys.executable, "-c", CODE], stdin=inner, stdout=subprocess.PIPE) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == b"ready\n"
-        for pressed, said in ((b"a", b"<a>"), (b"\x1b[C", b"<\x1b>"), (b"2", b"<2>")):
+        for pressed, output in ((b"a", b"<a>"), (b"\x1b[C", b"<\x1b>"), (b"2", b"<2>")):
             os.write(outer, pressed)
-            assert program.stdout.readline().strip() == said
+            assert program.stdout.readline().strip() == output
         os.write(outer, b"q")
         assert program.wait(10) == 0
     assert termios.tcgetattr(inner) == before
