@@ -49,7 +49,7 @@ def ticket_hash(seed: int, row: int, episode: int) -> Tensor:
 
 
 class StepCounter:
-    """Counts the steps of episodes, which are told apart by their hashes."""
+    """Counts the steps of episodes, each known by its hash."""
 
     def __init__(self) -> None:
         self._hashes: Tensor | None = None

@@ -36,7 +36,7 @@ def save(trainer: Trainer, directory: str | Path) -> Path:
 def read_config(directory: str | Path) -> dict[str, Any]:
     """What ``save`` wrote about an agent, as plain values that nothing has checked.
 
-    Never make an environment of ``["environment"]`` as it stands, since a name in it may run code:
+    Never make an environment of ``["environment"]`` unchecked, since a name in it may run code:
     ``agents.environment.stored_environment`` gives what is safe.
 
     Raises:

@@ -150,7 +150,7 @@ class Collection:
             number += 1
         return found
 
-    # Behind -----------------------------------------------------------------------------------------------
+    # Internal ---------------------------------------------------------------------------------------------
 
     def _draw(self, number: int, count: int) -> CandidatePairs:
         questions = count if self.plan.query == "uniform" else _POOL * count

@@ -172,7 +172,7 @@ class Labelling:
             [one for one in self.records() if isinstance(one, Pairwise) and one.choice != "skip"]
         )
 
-    # Behind -----------------------------------------------------------------------------------------------
+    # Internal ---------------------------------------------------------------------------------------------
 
     def _writing(self) -> AbstractContextManager[Connection]:
         return self.store.writing([schema.RECORDS, schema.QUERIES, schema.ASSIGNMENTS])

@@ -1,4 +1,4 @@
-"""What an interrupt does while a training runs."""
+"""What an interrupt does while a training runs, or while a person labels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -44,3 +46,39 @@ def stopped_by_interrupts(stop: Callable[[], None], message: str) -> Iterator[No
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deferred_interrupts() -> Iterator[Callable[[Callable[[], _T]], _T]]:
+    """While it lasts, Ctrl-C ends the running call of the yielded function, or else its next one.
+
+    Elsewhere a KeyboardInterrupt could be lost: Python ignores exceptions of weak reference callbacks, which
+    SQLAlchemy uses. A second Ctrl-C is raised at once. Signals reach the main thread only; in another one
+    nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda wait: wait()
+        return
+    asked, waiting = False, False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked or waiting:
+            raise KeyboardInterrupt
+        asked = True
+
+    def interruptible(wait: Callable[[], _T]) -> _T:
+        nonlocal waiting
+        waiting = True
+        try:
+            if asked:
+                raise KeyboardInterrupt
+            return wait()
+        finally:
+            waiting = False
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield interruptible
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mm_envs.cli.interrupts import deferred_interrupts
+
 # Ctrl-C, Ctrl-D and the end of a pipe.
 INTERRUPT, END = "\x03", ("\x04", "")
 
@@ -15,23 +17,25 @@ def single_keys() -> Iterator[Callable[[], str]]:
     """Gives a function that waits for one key and returns its character, without Enter.
 
     Where standard input is no terminal, characters are read from it and line breaks are passed over. The
-    function returns an empty text when there is no more input, and raises KeyboardInterrupt for Ctrl-C.
+    function returns an empty text when there is no more input, and raises KeyboardInterrupt for Ctrl-C, also
+    for one that came since the key before.
     """
-    if not sys.stdin.isatty():
-        yield _from_pipe
-    elif sys.platform == "win32":
-        yield _from_windows
-    else:
-        import termios
-        import tty
+    with deferred_interrupts() as interruptible:
+        if not sys.stdin.isatty():
+            yield lambda: interruptible(_from_pipe)
+        elif sys.platform == "win32":
+            yield lambda: interruptible(_from_windows)
+        else:
+            import termios
+            import tty
 
-        number = sys.stdin.fileno()
-        before = termios.tcgetattr(number)
-        try:
-            tty.setcbreak(number)
-            yield _from_terminal
-        finally:
-            termios.tcsetattr(number, termios.TCSADRAIN, before)
+            number = sys.stdin.fileno()
+            before = termios.tcgetattr(number)
+            try:
+                tty.setcbreak(number)
+                yield lambda: interruptible(_from_terminal)
+            finally:
+                termios.tcsetattr(number, termios.TCSADRAIN, before)
 
 
 def _from_pipe() -> str:

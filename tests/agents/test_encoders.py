@@ -223,7 +223,7 @@ def test_time_is_seen(fusion: str, key: str) -> None:
     assert (fused({key: entries}) - fused({key: entries.flip(1)})).abs().amax(1).min() > 1e-3
 
 
-def test_a_video_whose_frames_change_places_is_another_one_at_any_distance() -> None:
+def test_a_video_whose_frames_are_swapped_is_another_one_at_any_distance() -> None:
     """Frames that the convolution over time does not bring together keep their moments."""
     torch.manual_seed(0)
     space = Video(8, 36, 36)

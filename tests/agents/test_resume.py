@@ -218,7 +218,9 @@ def everything_but_the_past(agent: Trainer) -> Any:
     return {name: value.tolist() for name, value in agent.weights().items()}
 
 
-def test_another_vocabulary_dataset_or_package_is_said(made: Callable[..., Trainer], tmp_path: Path) -> None:
+def test_another_vocabulary_dataset_or_package_is_reported(
+    made: Callable[..., Trainer], tmp_path: Path
+) -> None:
     interrupted(made, tmp_path)
     change(tmp_path, lambda whole: whole["training"]["vocabularies"].update(question="another"))
     with pytest.raises(ValueError, match="vocabulary 'question' of the observations was another and is now"):
@@ -345,7 +347,7 @@ def test_a_bit_that_has_turned_over_is_found(made: Callable[..., Trainer], tmp_p
 
 
 @pytest.mark.parametrize("algo", ["pg", "dqn"])
-def test_whatever_a_file_lacks_is_said_in_a_sentence(
+def test_whatever_a_file_lacks_is_reported_in_a_sentence(
     made: Callable[..., Trainer], tmp_path: Path, algo: str
 ) -> None:
     """Every entry of the state is replaced in turn, as an untrusted file could have it."""

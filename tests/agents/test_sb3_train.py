@@ -133,7 +133,7 @@ def test_no_default_is_taken_for_a_width_of_zero(make: MakeEnvs) -> None:
             FusedEncoder(space, **arguments)
 
 
-def test_what_is_no_vector_environment_is_said() -> None:
+def test_what_is_no_vector_environment_is_refused() -> None:
     name = "MMClassify-digits-v0"
     with pytest.raises(
         ValueError, match=rf"envs is '{name}': make it with gym.make_vec\('{name}', num_envs=N\)"

@@ -197,7 +197,7 @@ def test_either_answer_may_be_displayed_first_and_choices_speak_of_the_answers()
     better = (pairs.response[:, 0] - pairs.response[:, 1]) @ TRUTH > 0
     assert torch.equal(fair.choice[:, 0] == FIRST, better)
     assert torch.equal(biased.choice == FIRST, biased.shown_first)
-    # Which one is displayed first depends on the question, not on what is asked beside it.
+    # Which one is displayed first depends on the question, not on the other questions.
     some = ask(Teacher(), pairs, 0, rows[50:60], fair.take(rows[:50]))
     assert equal(some, fair.take(rows[50:60]))
 

@@ -1,6 +1,6 @@
 """A learned judge cannot reach the truth from what it is handed.
 
-A spy stands where a learned judge would stand and keeps what it gets. All that can be reached from it is
+A spy takes the position of a learned feedback and keeps what it gets. All that can be reached from it is
 walked: attributes, items, closures, and the storages behind tensors. (Code that digs in the interpreter, in
 frames or in the list of all objects, is not what this is about: a learned judge is a network.)
 """
@@ -61,7 +61,7 @@ class Spy:
 
 
 @cache
-def judged(name: str, compact: bool) -> tuple[MultimodalVectorEnv, Spy]:
+def scored_by_spy(name: str, compact: bool) -> tuple[MultimodalVectorEnv, Spy]:
     """An environment of an id that was stepped, rows picked out or under a mask, and who judged in it."""
     spy = Spy()
     few: dict[str, Any] = {} if "dataset" in CONFIGURATIONS[name] else {"items": 64}
@@ -105,7 +105,7 @@ def learned(task: Task) -> LearnedReward:
 def test_nothing_that_knows_the_truth_can_be_reached_from_what_is_handed_over(
     name: str, compact: bool
 ) -> None:
-    envs, spy = judged(name, compact)
+    envs, spy = scored_by_spy(name, compact)
     for episodes in spy.handed:
         assert episodes.reference is None
         assert episodes.key is None
@@ -129,7 +129,7 @@ def tensors_of(episodes: Episodes) -> list[Tensor]:
 @pytest.mark.parametrize("compact", [True, False], ids=["picked", "masked"])
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_no_tensor_is_a_window_into_a_table_that_holds_more(name: str, compact: bool) -> None:
-    envs, spy = judged(name, compact)
+    envs, spy = scored_by_spy(name, compact)
     tables = {table.untyped_storage().data_ptr() for table in envs._pool.tables.values()}
     for episodes in spy.handed:
         for tensor in tensors_of(episodes):
@@ -139,8 +139,8 @@ def test_no_tensor_is_a_window_into_a_table_that_holds_more(name: str, compact: 
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_nobody_who_knows_the_truth_holds_the_same_context(name: str) -> None:
-    _, spy = judged(name, True)
+def test_no_object_that_knows_the_truth_holds_the_same_context(name: str) -> None:
+    _, spy = scored_by_spy(name, True)
     contexts = [episodes.context for episodes in spy.handed]
     for holder in spy.holders:
         assert any(holder is context for context in contexts) or isinstance(holder, list), type(holder)
@@ -161,8 +161,8 @@ class Tripwire(Mapping[str, Tensor]):
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_a_reward_model_judges_without_looking_and_the_same_whatever_the_truth_is(name: str) -> None:
-    envs, spy = judged(name, True)
+def test_a_reward_model_scores_without_looking_and_the_same_whatever_the_truth_is(name: str) -> None:
+    envs, spy = scored_by_spy(name, True)
     seen = spy.handed[0]
     model, key = learned(envs.task), torch.randint(9, (len(seen), 3))
     full = replace(seen, reference=Tripwire(), key=key)
@@ -177,7 +177,7 @@ def test_a_reward_model_holds_nothing_that_knows_the_truth(name: str) -> None:
         assert not isinstance(one, KNOWING), type(one)
 
 
-def test_a_judge_that_sees_the_reference_is_found_by_the_same_walk() -> None:
+def test_a_feedback_that_sees_the_reference_is_found_by_the_same_walk() -> None:
     task = make_task("classify", dataset="digits")
     assert any(isinstance(one, Task) for one in reachable(make_feedback("truth", task)))
 

@@ -57,7 +57,7 @@ def test_values_are_those_of_numpy_in_double_precision() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, query in QUERIES.items() if query.value])
-def test_which_answer_stands_first_does_not_matter(name: str) -> None:
+def test_which_answer_is_first_does_not_matter(name: str) -> None:
     value = QUERIES[name].value
     assert value is not None
     d = differences()

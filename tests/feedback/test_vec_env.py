@@ -137,7 +137,7 @@ def play(venv: RewardVecEnv, steps: int, seed: int = 0) -> list[Any]:
     return text
 
 
-def test_the_judge_replaces_the_reward_in_one_call_and_the_truth_stays() -> None:
+def test_feedback_replaces_the_reward_in_one_call_and_the_truth_stays() -> None:
     feedback = Source(lambda episodes: episodes.context["observation"][:, 2] * episodes.response)
     venv = RewardVecEnv(make_vec_env("CartPole-v1", n_envs=ROWS), feedback)
     text = play(venv, 200)
@@ -158,14 +158,14 @@ def test_the_judge_replaces_the_reward_in_one_call_and_the_truth_stays() -> None
     assert ended > ROWS
 
 
-def test_before_the_step_is_what_is_judged_unless_asked_otherwise() -> None:
+def test_before_the_step_is_what_is_scored_unless_asked_otherwise() -> None:
     venv, _ = counting(observation_and_action)
     rewards = [step[3].tolist() for step in play(venv, 4)]
     assert rewards == [[0, 0, 0], [0, 1, 1], [0, 0, 2], [0, 1, 0]]
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_the_last_observation_of_an_episode_is_judged_not_the_first_of_the_next(cut: bool) -> None:
+def test_the_last_observation_of_an_episode_is_scored_not_the_first_of_the_next(cut: bool) -> None:
     venv, feedback = counting(observation_action_and_next, cut)
     text = play(venv, 4)
     assert [step[3].tolist() for step in text] == [[1, 1, 1], [1, 2, 2], [1, 1, 3], [1, 2, 1]]
@@ -212,7 +212,7 @@ def test_environments_that_overwrite_what_they_gave_do_no_harm() -> None:
         assert [info["original_reward"] for info in one[5]] == [info["original_reward"] for info in other[5]]
 
 
-def test_rows_that_share_an_info_are_told_their_own_rewards() -> None:
+def test_rows_that_share_an_info_get_their_own_rewards() -> None:
     inner = SharingInfos(DummyVecEnv([lambda: Counting(9, False)] * ROWS))
     venv = RewardVecEnv(inner, Source(lambda episodes: episodes.response))
     venv.reset()
@@ -250,7 +250,7 @@ def test_actions_that_are_overwritten_do_no_harm() -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda venv: venv, VecTransposeImage])
-def test_pictures_are_channels_first_for_the_judge_wherever_they_are_transposed(wrap: Any) -> None:
+def test_pictures_are_channels_first_for_feedback_wherever_they_are_transposed(wrap: Any) -> None:
     def named(episodes: Episodes) -> torch.Tensor:
         assert episodes.context["image"].shape[1:] == episodes.context["next_image"].shape[1:] == (3, 40, 48)
         return (episodes.context["image"][:, :, 0, 0].argmax(1) == episodes.response).float()
@@ -260,7 +260,7 @@ def test_pictures_are_channels_first_for_the_judge_wherever_they_are_transposed(
         assert step[3].tolist() == [info["original_reward"] for info in step[5]]
 
 
-def test_ppo_puts_its_transposition_on_top_and_the_judge_sees_pictures_as_ever() -> None:
+def test_ppo_puts_its_transposition_on_top_and_feedback_sees_pictures_as_ever() -> None:
     feedback = Source(lambda episodes: episodes.context["image"][:, :, 0, 0].argmax(1) == episodes.response)
     venv = RewardVecEnv(colours(), feedback, observation_action_and_next)
     agent = PPO("MultiInputPolicy", venv, n_steps=8, batch_size=12, n_epochs=1, device="cpu")
@@ -275,7 +275,7 @@ def test_ppo_puts_its_transposition_on_top_and_the_judge_sees_pictures_as_ever()
     assert set(returns) <= {0.0, 1.0}
 
 
-def test_spaces_of_contexts_are_those_that_the_judge_gets() -> None:
+def test_spaces_of_contexts_are_those_that_feedback_gets() -> None:
     feedback = Source(lambda episodes: episodes.response)
     venv = RewardVecEnv(colours(), feedback, observation_action_and_next)
     play(venv, 1)
@@ -315,7 +315,7 @@ def test_agents_are_trained_saved_and_loaded(algorithm: Any, tmp_path: Any) -> N
     assert again.predict(seen, deterministic=True)[0].shape == (ROWS,)
 
 
-def test_what_is_no_environment_and_no_judge_is_refused() -> None:
+def test_what_is_no_environment_and_no_feedback_is_refused() -> None:
     feedback: Any = Source(lambda episodes: torch.zeros(len(episodes)))
     alone: Any = gym.make("CartPole-v1")
     with pytest.raises(ValueError, match=r"is no VecEnv of Stable-Baselines3"):

@@ -36,7 +36,8 @@ _PACKAGES = (
     "feedback.preferences",
     "feedback.reward_models",
     "benchmarks",
-    "benchmarks.baselines",
+    "benchmarks.experiments",
+    "benchmarks.experiments.baselines",
 )
 
 

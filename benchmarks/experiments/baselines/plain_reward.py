@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.heads import Context
-from feedback.preferences import Answers
+from feedback.preferences.batches import Answers
 from feedback.reward_models.model import RewardModel
 
 

@@ -11,7 +11,7 @@ from feedback.aggregation import Reliability, fit_reliability, trust_report
 from feedback.preferences import SKIP, TIE, Pairs
 
 
-def said_by(skill: torch.Tensor, labels: int) -> tuple[torch.Tensor, Pairs]:
+def labels_by(skill: torch.Tensor, labels: int) -> tuple[torch.Tensor, Pairs]:
     """``labels`` choices of every annotator, and the differences that they saw."""
     who = torch.arange(len(skill)).repeat_interleave(labels)
     difference = 4 * torch.randn(len(who))
@@ -24,7 +24,7 @@ def said_by(skill: torch.Tensor, labels: int) -> tuple[torch.Tensor, Pairs]:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """400 annotators: 95 % of intervals, and the binomial leaves 0.91 to 0.98 (four standard deviations)."""
     skill = 0.2 + 0.7 * torch.rand(400)
-    difference, pairs = said_by(skill, 150)
+    difference, pairs = labels_by(skill, 150)
     model = fit_reliability(difference, pairs, 400)
     found = trust_report(model, difference, pairs, list(map(str, range(400))))
     inside = [one.low <= true <= one.high for one, true in zip(found.annotators, skill.tolist(), strict=True)]
@@ -34,8 +34,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_verdicts() -> None:
-    difference, pairs = said_by(torch.tensor([0.9, 0.5, 0.1]), 400)
-    few_difference, few = said_by(torch.tensor([0.7]), 6)
+    difference, pairs = labels_by(torch.tensor([0.9, 0.5, 0.1]), 400)
+    few_difference, few = labels_by(torch.tensor([0.7]), 6)
     who = torch.cat([pairs.annotator, few.annotator + 3])
     parts = [torch.cat([getattr(one, name) for one in (pairs, few)]) for name in list(pairs.tensors())[1:]]
     together, all_differences = Pairs(who, *parts), torch.cat([difference, few_difference])
@@ -46,8 +46,8 @@ def test_verdicts() -> None:
     assert found.annotators[0].agreement > 0.7 > 0.3 > found.annotators[2].agreement
 
 
-def test_ties_and_skips_are_not_counted_and_who_said_nothing_is_asked_more() -> None:
-    difference, pairs = said_by(torch.tensor([0.9, 0.9]), 50)
+def test_ties_and_skips_are_not_counted_and_an_annotator_without_labels_is_asked_more() -> None:
+    difference, pairs = labels_by(torch.tensor([0.9, 0.9]), 50)
     choice = torch.where(pairs.annotator == 1, torch.where(difference > 0, TIE, SKIP), pairs.choice)
     some = Pairs(pairs.annotator, pairs.first, pairs.second, choice, pairs.shown_first)
     found = trust_report(Reliability(2, labels=50), difference, some, ["one", "two"]).annotators
@@ -66,7 +66,7 @@ def test_agreement_is_of_pairs_that_several_saw_in_either_order() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    difference, pairs = said_by(torch.tensor([0.9, 0.9]), 5)
+    difference, pairs = labels_by(torch.tensor([0.9, 0.9]), 5)
     with pytest.raises(ValueError, match="3 names do not fit 2 annotators"):
         trust_report(Reliability(2, labels=5), difference, pairs, ["one", "two", "three"])
     with pytest.raises(ValueError, match=r"worth=0\.5 is not between 0.5 and 1"):

@@ -1,4 +1,4 @@
-"""Majority and Dawid-Skene: closed cases, the yardstick of the reference, properties."""
+"""Majority and Dawid-Skene: closed cases, the case of the reference, properties."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def crowd(seed: int, items: int = 600, votes: int = 5) -> tuple[Votes, torch.Ten
     return table, torch.tensor(truth), torch.tensor(skill)
 
 
-def test_dawid_skene_beats_majority_as_the_yardstick_says() -> None:
+def test_dawid_skene_beats_majority_as_in_the_reference() -> None:
     """Y7: at least 5 points above majority, and skill correlates 0.95 or more; means of 10 crowds."""
     gains, correlations = [], []
     for seed in range(10):

@@ -111,7 +111,7 @@ def test_grammar_is_that_of_the_answer_as_it_was_given() -> None:
 # Tastes -----------------------------------------------------------------------------------------------------
 
 
-def test_a_favourite_word_counts_only_where_it_is_said() -> None:
+def test_a_favourite_word_counts_only_where_it_is_used() -> None:
     task, asked = prompts(2)
     message = words_of(task, ["a red circle", "a blue circle"], good_answers(task, asked))
     plain, fond = (
@@ -146,7 +146,7 @@ def test_length_is_worth_its_share() -> None:
 # Plain values -----------------------------------------------------------------------------------------------
 
 
-def test_lenses_are_made_of_plain_values() -> None:
+def test_biases_are_made_of_plain_values() -> None:
     assert make_bias({"kind": "myopic", "gamma": 0.5}) == Myopic(0.5)
     assert make_bias({"kind": "blind", "modalities": ["image", "audio"]}) == Blind(("image", "audio"))
     assert make_bias(Length(2.0)) == Length(2.0)
@@ -167,11 +167,11 @@ def test_lenses_are_made_of_plain_values() -> None:
         ({"kind": "favourite", "word": "puce"}, "word 'puce' is in no answer: name one of a, "),
     ],
 )
-def test_lenses_that_do_not_fit_are_refused(bias: dict[str, Any], sentence: str) -> None:
+def test_biases_that_do_not_fit_are_refused(bias: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         SimulatedAnnotator(make_task("caption", items=64), biases=[bias])
 
 
-def test_nobody_is_blinded_behind_another_lens() -> None:
+def test_no_annotator_is_blinded_behind_another_bias() -> None:
     with pytest.raises(ValueError, match="name it first"):
         SimulatedAnnotator(make_task("caption", items=64), biases=[Length(), Blind("image")])

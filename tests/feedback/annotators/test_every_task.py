@@ -69,7 +69,7 @@ def test_an_oracle_agrees_with_the_truth(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["noisy", "mistake", "coin", "tired"])
 @pytest.mark.parametrize("name", EVERY_TASK)
-def test_others_say_the_same_of_a_row_whatever_stands_around_it(name: str, kind: str) -> None:
+def test_others_say_the_same_of_a_row_whatever_surrounds_it(name: str, kind: str) -> None:
     task, first, second = two_answers(name)
     who, rows = make_annotator(kind, task, seed=3), torch.tensor([5, 5, 40, 2])
     together = who.compare(first, second).choice[rows]

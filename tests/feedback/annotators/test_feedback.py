@@ -42,7 +42,7 @@ def test_mistakes_are_as_frequent_as_asked() -> None:
     assert abs((1 - reward).double().mean() - 0.2) < 4 * math.sqrt(0.16 / N)
 
 
-def test_noise_is_centred_and_on_the_scale_of_the_rater() -> None:
+def test_noise_is_centred_and_on_the_scale_of_the_annotator() -> None:
     annotator = AnnotatorFeedback(TASK, rationality=1.0, mistakes=0.0, scale=0.5, seed=3)
     assert annotator.gain != 1.0
     assert annotator.offset != 0.0
@@ -52,13 +52,13 @@ def test_noise_is_centred_and_on_the_scale_of_the_rater() -> None:
     assert abs(reward.std() / deviation - 1) < 0.03
 
 
-def test_a_rater_without_noise_is_the_truth() -> None:
+def test_an_annotator_without_noise_is_the_truth() -> None:
     annotator = AnnotatorFeedback(TASK, rationality=math.inf, mistakes=0.0, scale=0.0)
     right = torch.arange(10) % 2 == 0
     assert torch.equal(annotator.score(episodes(right)).reward, right.float())
 
 
-def test_noise_follows_the_episode_and_the_rater_not_the_batch() -> None:
+def test_noise_follows_the_episode_and_the_annotator_not_the_batch() -> None:
     annotator = AnnotatorFeedback(TASK)
     batch = episodes(torch.ones(50, dtype=torch.bool))
     together = annotator.score(batch).reward

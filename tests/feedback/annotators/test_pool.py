@@ -21,7 +21,7 @@ SPEC = "7 good, 4 coin, 1 adversary"
 TASK = make_task("caption", items=64)
 
 
-def test_who_is_asked_is_drawn_fairly_and_nobody_twice() -> None:
+def test_who_is_asked_is_drawn_fairly_and_no_one_twice() -> None:
     n = 6000
     task, first, second = pairs(n)
     pool = make_pool(SPEC, task, votes=3)
@@ -38,8 +38,8 @@ def test_who_is_asked_is_drawn_fairly_and_nobody_twice() -> None:
     # Each is asked with probability 1/4; five standard errors for twelve of them.
     assert ((counts - n / 4).abs() < 5 * math.sqrt(n * 3 / 16)).all()
     assert abs(result.shown_first.double().mean() - 0.5) < 4 * 0.5 / math.sqrt(3 * n)
-    everybody = make_pool(SPEC, task, votes=12).compare(first, second).annotator
-    assert torch.equal(everybody.sort(1).values, torch.arange(12).expand(n, -1))
+    every = make_pool(SPEC, task, votes=12).compare(first, second).annotator
+    assert torch.equal(every.sort(1).values, torch.arange(12).expand(n, -1))
 
 
 def rows_of(result: PoolComparison, rows: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -58,7 +58,7 @@ ASKED: dict[str, Callable[[SimulatedAnnotator, Episodes, Episodes, Tensor], Any]
 
 @pytest.mark.parametrize("name", ASKED)
 @pytest.mark.parametrize("sound", ["none", "complement"])
-def test_what_is_said_depends_on_no_other_row(name: str, sound: str) -> None:
+def test_labels_depend_on_no_other_row(name: str, sound: str) -> None:
     task, first, second = pairs(60, sound=sound)
     biases = PERSON["biases"]
     if sound == "complement":
@@ -322,7 +322,7 @@ def test_demonstrations_are_the_best_answer_but_for_mistakes(name: str, kind: st
     assert (length is None) == (name == "vqa")
 
 
-def test_nobody_tells_what_they_do_not_perceive() -> None:
+def test_no_annotator_tells_what_they_do_not_perceive() -> None:
     task, asked = prompts(200, sound="complement")
     deaf = make_annotator("oracle", task, biases=[{"kind": "blind", "modalities": "audio"}])
     info, _ = deaf.demonstrate(asked)
@@ -438,7 +438,7 @@ def test_it_says_what_it_needs() -> None:
             SimulatedAnnotator(task, **arguments)  # type: ignore[arg-type]
 
 
-def test_the_default_rater_is_a_special_case_up_to_its_draws() -> None:
+def test_the_default_annotator_is_a_special_case_up_to_its_draws() -> None:
     task = make_task("classify", dataset="digits")
     n = 20_000
     key = torch.stack(

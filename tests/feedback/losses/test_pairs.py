@@ -73,13 +73,13 @@ def test_noise_mix_is_the_formula_of_imitation() -> None:
     torch.testing.assert_close(losses.noise_mix(d, p, 0.3), expected)
 
 
-@pytest.mark.parametrize(("name", "pull"), [("noise_mix", 0.0), ("label_smoothing", 0.9)])
-def test_what_a_grossly_contradicted_label_pulls(name: str, pull: float) -> None:
+@pytest.mark.parametrize(("name", "gradient"), [("noise_mix", 0.0), ("label_smoothing", 0.9)])
+def test_the_gradient_of_a_grossly_contradicted_label(name: str, gradient: float) -> None:
     """Noise mix gives it up, label smoothing never does: they are different losses."""
     difference = torch.tensor([-1e4], requires_grad=True)
     LOSSES[name](difference, torch.ones(1)).backward()
     assert difference.grad is not None
-    assert difference.grad.item() == pytest.approx(-pull, abs=1e-6)
+    assert difference.grad.item() == pytest.approx(-gradient, abs=1e-6)
 
 
 def test_noise_mix_is_reliability_of_one_and_the_same_annotator() -> None:

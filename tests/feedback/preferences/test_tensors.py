@@ -176,7 +176,7 @@ def test_what_does_not_fit_is_refused_by_name() -> None:
             labelled(records, task, **arguments)
 
 
-def test_places_of_annotators_can_be_kept() -> None:
+def test_indices_of_annotators_can_be_kept() -> None:
     _, tickets = draw_prompts("MMVQA-v0", 1)
     batch = labelled([one(tickets[0], annotator="bob")], tickets.task, annotators=["zoe", "bob"])
     assert batch.annotators == ("zoe", "bob")
@@ -215,7 +215,7 @@ def test_no_pairs_give_no_records() -> None:
         ({"latency": torch.ones(2, 1)}, r"latency has shape \(2, 1\): give \(2,\)"),
     ],
 )
-def test_shapes_and_places_that_do_not_fit_are_refused(
+def test_shapes_and_indices_that_do_not_fit_are_refused(
     changed: dict[str, torch.Tensor], sentence: str
 ) -> None:
     two = torch.tensor([0, 1])

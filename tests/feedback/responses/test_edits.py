@@ -125,7 +125,7 @@ def test_words_are_drawn_uniformly_among_the_others_of_their_class() -> None:
     assert float(((kept - n / 8) ** 2 / (n / 8)).sum()) < 35
 
 
-def test_a_place_is_drawn_uniformly_among_those_allowed() -> None:
+def test_a_position_is_drawn_uniformly_among_those_allowed() -> None:
     n, allowed = 8000, torch.tensor([True, False, True, True, False, True])
     index, some = pick(allowed.expand(n, -1), fold(stream(3, "x"), torch.arange(n)))
     counts = torch.bincount(index, minlength=6)
@@ -134,7 +134,7 @@ def test_a_place_is_drawn_uniformly_among_those_allowed() -> None:
     assert float(((counts[allowed] - n / 4) ** 2 / (n / 4)).sum()) < 28  # 3 degrees of freedom, 1 in 10**5
 
 
-def test_captions_are_edited_as_often_as_was_said() -> None:
+def test_captions_are_edited_as_often_as_requested() -> None:
     prompts, tickets = draw_prompts("MMCaption-v0", 300)
     known = prompts.reference["captions"]
     for most in (0, 1, 3):

@@ -60,7 +60,7 @@ def test_a_row_depends_on_its_prompt_and_the_seed_alone(case: tuple[str, Callabl
     assert sampler.name.strip()
 
 
-def test_answers_can_be_judged(case: tuple[str, Callable[[Task], Sampler]]) -> None:
+def test_answers_have_utility_and_reward(case: tuple[str, Callable[[Task], Sampler]]) -> None:
     prompts, tickets = draw_prompts(case[0], N)
     response, length = case[1](tickets.task).sample(prompts, 2)
     for side in range(2):
@@ -101,7 +101,7 @@ def test_a_split_of_one_item_has_no_other_picture() -> None:
         MismatchedReferences(task).sample(prompts, 1)
 
 
-def test_exactly_one_answer_is_right_and_its_place_is_a_coin() -> None:
+def test_exactly_one_answer_is_right_and_its_position_is_a_coin() -> None:
     """2,000 throws lie within 5 standard deviations of half: fails by chance once in a million."""
     n = 2000
     prompts, tickets = draw_prompts("MMVQA-v0", n)
@@ -112,7 +112,7 @@ def test_exactly_one_answer_is_right_and_its_place_is_a_coin() -> None:
 
 
 def test_a_choice_that_is_like_no_other_can_be_wrong_as_well() -> None:
-    """With one shape nothing of its class stands for "circle"."""
+    """With one shape nothing of its class can replace "circle"."""
     task = make_task("vqa", shapes=1, items=64)
     prompts = draw_prompts(task, 3)[0]
     for answer in range(len(task.answer.names)):

@@ -69,7 +69,7 @@ def test_on_an_accelerator_it_waits_for_nothing(name: str) -> None:
     except RuntimeError:
         pytest.skip("the fake tensors of this torch need a driver; newer ones do not")
     with FakeTensorMode(), torch.device(DEVICE):
-        # Fake tensors have no values: whoever asks for one is refused.
+        # Fake tensors have no values: asking for one is refused.
         # Recurrent layers have no fake form on an accelerator.
         config = replace(SMALL, reader="encoder")
         model = LearnedReward(task, model=Ensemble([RewardModel(task, config) for _ in range(2)]))
@@ -129,7 +129,7 @@ def test_dense_rewards_are_refused(folders: dict[str, Path]) -> None:
         gym.make_vec("MMCaption-v0", feedback="reward_model", **arguments)
 
 
-def test_the_name_stands_in_the_table() -> None:
+def test_the_name_is_in_the_table() -> None:
     assert mm_envs.feedback_sources.FEEDBACKS["reward_model"] == "feedback.reward_models:LearnedReward"
 
 

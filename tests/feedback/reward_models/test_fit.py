@@ -19,7 +19,7 @@ QUICK = FitConfig(model=SMALL, epochs=2, batch=4, held_out=0.2)
 WORDS = "MMCaption-v0"
 
 
-def judged(name: str, n: int, start: int = 0) -> Labelled:
+def labelled_pairs(name: str, n: int, start: int = 0) -> Labelled:
     """Pairs of the right answer and a wrong one, in both orders: the right one is always better."""
     task, prompts = asked(name, n + start)
     prompts = prompts.take(torch.arange(start, n + start))
@@ -55,7 +55,7 @@ def test_every_id_can_be_fitted(name: str) -> None:
 def test_digits_are_learnt() -> None:
     name = "MMClassify-digits-v0"
     task, _ = asked(name, 1)
-    train, test = judged(name, 800), judged(name, 300, start=800)
+    train, test = labelled_pairs(name, 800), labelled_pairs(name, 300, start=800)
     config = FitConfig(
         model=ModelConfig(features=32, width=32), epochs=15, batch=32, learning_rate=3e-3, patience=15
     )

@@ -26,7 +26,7 @@ def pairs_of_edits(task: Task, n: int, split: str) -> Labelled:
     return Labelled(Answers.of(prompts.context, response, length), ("oracle",), (labels,))
 
 
-def test_captions_are_told_apart_on_pictures_never_seen() -> None:
+def test_captions_are_ranked_on_pictures_never_seen() -> None:
     task = make_task("caption")
     policy = sft(task, epochs=2, items=1024, features=64)
     config = FitConfig(freeze="trunk", epochs=12)

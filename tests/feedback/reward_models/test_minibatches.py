@@ -82,7 +82,7 @@ def test_batches_of_contexts_hold_every_label_once() -> None:
         assert int(used.max()) < len(part.answers)
 
 
-def test_a_context_that_stands_twice_brings_its_labels_twice() -> None:
+def test_a_context_that_occurs_twice_brings_its_labels_twice() -> None:
     batches = ContextBatches(mixed())
     once = batches.take(batches.contexts[:1])
     twice = batches.take(batches.contexts[:1].repeat(2))

@@ -38,7 +38,7 @@ def test_all_weights_get_a_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [WORDS, "MMVQA-tokens-v0"])
-def test_what_stands_behind_the_end_does_not_count(name: str) -> None:
+def test_what_follows_the_end_does_not_count(name: str) -> None:
     task, table = answers(name)
     assert table.length is not None
     behind = torch.arange(table.response.shape[1]) > table.length[:, None]
@@ -67,7 +67,7 @@ def test_context_and_answer_both_count(name: str) -> None:
     assert not torch.equal(model(replace(table, response=table.response.flip(0), length=length)), scores)
 
 
-def test_the_seed_decides_the_weights_and_disturbs_nobody() -> None:
+def test_the_seed_decides_the_weights_and_disturbs_no_generator() -> None:
     task, table = answers("MMVQA-v0")
     torch.manual_seed(1)
     before = torch.get_rng_state()

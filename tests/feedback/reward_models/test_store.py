@@ -179,7 +179,7 @@ def test_numbers_with_bounds_of_their_own_are_read_on_the_same_scale_again(tmp_p
     assert torch.equal(load(save(model, tmp_path), spaces)(table), model(table))
 
 
-def test_a_space_that_is_said_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
+def test_a_space_that_claims_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
     save(plain(), tmp_path)
     huge = {"kind": "ranking", "count": 10**13, "top": 1}
     rewritten(tmp_path, lambda c: (c["spaces"].update(answer=huge), c["vocabularies"].pop("response")))

@@ -67,7 +67,7 @@ def test_a_file_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
         assert list(store.items()) == []
 
 
-def test_what_is_skipped_is_counted_and_said(tmp_path: Path, store: PreferenceStore) -> None:
+def test_what_is_skipped_is_counted_and_reported(tmp_path: Path, store: PreferenceStore) -> None:
     file = tmp_path / "a.jsonl"
     store.add([pair(0), pair(4)])
     unknown, changed = Item.of_text("unknown"), replace(ITEMS[3], text="changed")

@@ -110,7 +110,7 @@ def test_a_file_of_something_else_stays_as_it_is(file: Path, content: bytes) -> 
     assert file.read_bytes() == content
 
 
-def test_places_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_paths_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere does not exist: make the folder of the store first"):
         PreferenceStore(tmp_path / "nowhere" / "a.db")
     for create in (True, False):
@@ -135,7 +135,7 @@ def test_an_empty_file_becomes_a_store(file: Path) -> None:
         assert store.count() == 0
 
 
-def test_half_a_store_is_told_apart(file: Path) -> None:
+def test_half_a_store_is_recognized(file: Path) -> None:
     with PreferenceStore(file) as store:
         store.add_items(ITEMS)
         store.add([pair(number) for number in range(500)])

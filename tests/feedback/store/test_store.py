@@ -40,7 +40,7 @@ def test_the_same_again_counts_nothing(store: PreferenceStore) -> None:
     assert list(store.records()) == [pair(0), pair(1), pair(2)]  # the first one stays as it is
 
 
-def test_another_answer_is_refused_with_everything_beside_it(store: PreferenceStore) -> None:
+def test_another_answer_is_refused_with_everything_in_its_batch(store: PreferenceStore) -> None:
     store.add([pair(0)])
     other = pair(0, choice="tie")
     with pytest.raises(

@@ -77,7 +77,7 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--device", "meta"], "--device meta: torch sees no such accelerator here, use --device c"),
         (["--device", "cpu:1"], "--device cpu:1: torch sees 1 of them, counted from 0"),
         (["--feedback", "hashlib:judge"], "module hashlib has no judge"),
-        (["--feedback", "nobody"], "feedback='nobody' is not one of"),
+        (["--feedback", "nothing"], "feedback='nothing' is not one of"),
         (["--settings", "gama=1"], "PPOSettings has no argument 'gama' (did you mean gamma?)"),
         (["--policy", "features"], "--policy features is not key=value"),
         (["--algo", "pg", "--num-envs", "6"], "group_size=4 does not divide num_envs=6"),
@@ -101,11 +101,11 @@ def test_wrong_arguments_leave_nothing_behind(
         (["evaluate", DIGITS, "--episodes", "0"], "--episodes 0 is below 1"),
         (["play", DIGITS, "--episodes", "0"], "--episodes 0 is below 1"),
         (["evaluate", DIGITS, "--device", "gpu"], "--device gpu is not one of cpu"),
-        (["evaluate", DIGITS, "--feedback", "nobody"], "feedback='nobody' is not one of"),
+        (["evaluate", DIGITS, "--feedback", "nothing"], "feedback='nothing' is not one of"),
         (["evaluate", "MMClassify-digit-v0"], "did you mean MMClassify-digits-v0"),
     ],
 )
-def test_wrong_numbers_are_said_with_their_option(
+def test_wrong_numbers_are_reported_with_their_option(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 1

@@ -93,7 +93,7 @@ def test_the_line_that_trains_trains(make: Callable[[str], Path], tmp_path: Path
     assert main([*words[1:], "--steps", "64", "--num-envs", "4", "--eval-episodes", "4"]) == 0
 
 
-def test_what_a_person_should_know_is_said(make: Callable[[str], Path], capsys: Capture) -> None:
+def test_what_a_person_should_know_is_printed(make: Callable[[str], Path], capsys: Capture) -> None:
     root = make("classes")
     for i in range(20):
         trees.picture(root / f"train/dog/{i}.png", 100 + i)
@@ -141,7 +141,7 @@ def test_for_people(make: Callable[[str], Path], capsys: Capture) -> None:
     assert 'gym.make("MMVQA-v0", dataset="folder", path=' in out
 
 
-def test_words_of_strangers_command_no_terminal(tmp_path: Path, capsys: Capture) -> None:
+def test_untrusted_text_commands_no_terminal(tmp_path: Path, capsys: Capture) -> None:
     rename, turn = "\x1b]0;mine\x07", "\u202e"
     folder = tmp_path / "[red]"
     folder.mkdir()
@@ -216,7 +216,7 @@ def test_one_split_and_bad_files(make: Callable[[str], Path], tmp_path: Path, ca
     root, out = make("voc"), tmp_path / "sheet.png"
     status, printed, _ = run(capsys, "preview", root, "--out", out, "--split", "test", "--json")
     assert status == 0
-    assert all("p2.xml" in place for place in json.loads(printed)["items"])
+    assert all("p2.xml" in one for one in json.loads(printed)["items"])
     (root / "JPEGImages/p0.jpg").write_bytes(b"not a picture")
     status, printed, _ = run(capsys, "preview", root, "--out", out, "--json")
     assert [fault.partition(",")[0] for fault in json.loads(printed)["faults"]] == ["Annotations/p0.xml"] * 2

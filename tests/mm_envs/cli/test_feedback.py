@@ -150,7 +150,7 @@ def test_more_questions_are_drawn_where_answers_are_often_equal(
         (["--schedule", "none"], "--schedule none is not one of constant"),
         (["--sampler", "edit"], "sampler='edit' is not one of"),
         (["--annotators", "7 goood"], "annotator='goood' is not one of"),
-        (["--annotators", "nobody.json"], "cannot be read"),
+        (["--annotators", "missing.json"], "cannot be read"),
         (["--pairs", "0"], "--pairs 0 is below 1"),
         (["--votes", "9"], "votes=9 is not within 1 to 3"),
         (["--set", "feedback=truth"], "is not for --set"),
@@ -273,14 +273,14 @@ def test_an_agent_is_trained_on_the_model_and_stored_with_it(
 ) -> None:
     run = tmp_path / "run"
     words = ["--steps", "64", "--num-envs", "8", "--eval-episodes", "16", "--threads", "1"]
-    judge = f"reward_model:{model}"
-    assert main(["train", ID, "--feedback", judge, "--out", str(run), *words]) == 0
+    source = f"reward_model:{model}"
+    assert main(["train", ID, "--feedback", source, "--out", str(run), *words]) == 0
     stored = json.loads((run / "agent" / "config.json").read_text())["environment"]["kwargs"]
     assert stored["feedback"] == "reward_model"
     assert stored["feedback_arguments"] == {"path": str(model)}
     capsys.readouterr()
     rewards = []
-    for more in ([], ["--feedback", judge], ["--feedback", "truth"]):
+    for more in ([], ["--feedback", source], ["--feedback", "truth"]):
         assert main(["evaluate", str(run), "--episodes", "16", "--json", *more]) == 0
         rewards.append(json.loads(capsys.readouterr().out)["policies"]["trained"]["reward"])
     assert rewards[0] == rewards[1] != rewards[2]

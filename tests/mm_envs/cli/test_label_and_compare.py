@@ -80,7 +80,7 @@ def test_a_choice_speaks_of_the_answers_whichever_was_displayed_first(
         assert one.answers[CHOICES.index(one.choice)] == right[row]
         assert tuple(one.answers[position] for position in one.displayed) == shown
         assert one.latency == 0.25
-    # Either order, and each choice, stands about as often: 99.99 % of fair coins are within these bounds.
+    # Either order, and each choice, occurs about as often: 99.99 % of fair coins are within these bounds.
     assert 8 <= sum(one.displayed == (0, 1) for one in labels) <= 32
     assert 8 <= sum(one.choice == "first" for one in labels) <= 32
     assert records(tmp_path / "feedback.db") == labels
@@ -172,9 +172,9 @@ def test_labels_are_passed_over_and_counted(
         assert main(words) == 0
         labels = json.loads(capsys.readouterr().out)
         assert (labels["new"], labels["answered"], labels["pairs"]) == (new, answered, 4)
-    # As they were displayed: the keys that were pressed, whichever answer stood first.
+    # As they were displayed: the keys that were pressed, whichever answer was first.
     assert labels["choices"] == {"first": 1, "second": 1, "skip": 1, "tie": 1}
-    # What a person labels is learnt from beside what others say.
+    # What a person labels is learnt from together with the labels of others.
     assert len({one.query for one in records(db)}) == 4
 
 

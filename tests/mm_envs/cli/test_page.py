@@ -43,7 +43,7 @@ def test_every_text_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("reward", [-3.0, 0.0, 0.25, 7.0, float("nan")])
-def test_bars_stay_within_their_place(reward: float) -> None:
+def test_bars_stay_within_their_cell(reward: float) -> None:
     text = page([_played(reward=reward)], "title", "subtitle")
     widths = [float(part.partition("%")[0]) for part in text.split('style="width:')[1:]]
     assert len(widths) == 2

@@ -49,7 +49,7 @@ def test_json_is_what_python_says(line: str, capsys: pytest.CaptureFixture[str])
     assert json.loads(capsys.readouterr().out)["outcome"] is None
 
 
-def test_another_judge(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_feedback(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", line, "--response", "red", "--feedback", "truth", "--json"]) == 0
     output = json.loads(capsys.readouterr().out)["outcome"]
     assert output["reward"] == output["utility"]
@@ -61,7 +61,7 @@ def test_errors_are_one_sentence(line: str, capsys: pytest.CaptureFixture[str]) 
     wrong = {
         (line[:-3],): "is not as it was made (its checksum differs)",
         (line, "--response", "rde"): "answer 'rde' is unknown: did you mean red",
-        (line, "--feedback", "nobody"): "feedback='nobody' is not one of",
+        (line, "--feedback", "nothing"): "feedback='nothing' is not one of",
         (line, "--set", "nonsense"): "is not key=value",
         (mm_envs.ticket(env),): "dataset is no part of the ticket",
     }

@@ -155,7 +155,7 @@ def test_options_that_are_those_of_the_training_are_taken(stopped: Path, unbroke
     assert results(stopped) == results(unbroken)
 
 
-def test_what_cannot_be_resumed_is_said(
+def test_what_cannot_be_resumed_is_reported(
     tmp_path: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, expected in (
@@ -175,7 +175,7 @@ def test_a_new_training_in_the_folder_forgets_the_old_one(stopped: Path, unbroke
     assert results(stopped) == results(unbroken)
 
 
-def test_a_checkpoint_of_a_stranger_runs_nothing(
+def test_an_untrusted_checkpoint_runs_nothing(
     stopped: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("os.system", lambda command: pytest.fail("a command of the file was run"))
