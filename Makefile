@@ -13,7 +13,7 @@ test: $(TIMES)-dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 slow: $(TIMES)-dev
-	$(BIN)/python -m pytest -m slow -p no:cacheprovider
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal -p no:cacheprovider
 
 lint: $(TIMES)-dev
 	$(BIN)/ruff check .

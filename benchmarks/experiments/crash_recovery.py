@@ -9,7 +9,9 @@ a file to be written. Weights, learning curve and evaluation are compared bit fo
 from __future__ import annotations
 
 import json
-import subprocess
+import multiprocessing
+import os
+import runpy
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +30,7 @@ _ID = "MMClassify-digits-v0"
 # Four rollouts of PPO; of DQN enough for updates, a new target and a buffer in several files.
 _STEPS = {"ppo": 8_192, "dqn": 1_536}
 _OPTIONS = ("--num-envs", "64", "--threads", "1", "--eval-episodes", "32", "--checkpoint-seconds", "0")
+_PRELOADED = (__name__, "agents.run", "agents.sb3.trainer", "tensorboard.compat")
 _TIMEOUT = 300.0
 
 
@@ -130,14 +133,14 @@ def _unbroken(algo: str) -> tuple[TemporaryDirectory[str], float]:
     return folder, seconds
 
 
-def _killed(process: subprocess.Popen[bytes], out: Path, seconds: float, writing: bool) -> bool:
+def _killed(process: Any, out: Path, seconds: float, writing: bool) -> bool:
     """Kills a process some time after its first checkpoint; False if it has ended before."""
     _await(lambda: _begun(out), process)
     end = time.monotonic() + seconds
     _await(lambda: time.monotonic() >= end, process)
     if writing:
         _await(lambda: any((out / "checkpoints").glob("*.partial")), process, pause=0.0)
-    if process.poll() is not None:
+    if not process.is_alive():
         return False
     process.kill()
     _wait(process, expected=-9)
@@ -160,26 +163,41 @@ def _evaluation(out: Path) -> Any:
     return run["evaluation"], run["final"], run["steps"]
 
 
-def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    """A process that runs the command."""
-    command = [sys.executable, "-m", "mm_envs", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _start(arguments: Sequence[str]) -> Any:
+    """A process that runs the command, forked from one that has only imported the packages."""
+    context: Any = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+    if hasattr(os, "fork"):
+        context.set_forkserver_preload(list(_PRELOADED))
+    process = context.Process(target=_command, args=(list(arguments),))
+    process.start()
+    return process
 
 
-def _wait(process: subprocess.Popen[bytes], expected: int = 0) -> None:
+def _command(arguments: list[str]) -> None:
+    """Runs ``python -m mm_envs``, silently."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silent, stream)
+    sys.argv = ["mm-envs", *arguments]
+    runpy.run_module("mm_envs", run_name="__main__", alter_sys=True)
+
+
+def _wait(process: Any, expected: int = 0) -> None:
     """Waits for the end of a process.
 
     Raises:
         RuntimeError: Its exit status is neither 0 nor the expected one.
     """
-    code = process.wait(_TIMEOUT)
-    if code not in (expected, 0):
-        raise RuntimeError(f"a training ended with exit status {code}: run {process.args!r} to see why")
+    process.join(_TIMEOUT)
+    if process.exitcode not in (expected, 0):
+        raise RuntimeError(
+            f"a training ended with exit status {process.exitcode}: run its command to see why"
+        )
 
 
-def _await(condition: Callable[[], bool], process: subprocess.Popen[bytes], pause: float = 0.002) -> None:
+def _await(condition: Callable[[], bool], process: Any, pause: float = 0.002) -> None:
     """Waits for a condition, or for the end of the process."""
-    while process.poll() is None and not condition():
+    while process.is_alive() and not condition():
         time.sleep(pause)
 
 

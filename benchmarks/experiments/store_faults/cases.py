@@ -16,6 +16,7 @@ from benchmarks.experiments.store_faults.examples import ITEMS, label, media_of
 from feedback.preferences import Item, read_trl
 from feedback.preferences.lines import LONGEST_LINE
 from feedback.store import PreferenceStore, export_jsonl, import_jsonl
+from feedback.store.schema import VERSION
 
 LABELS, LINES = 30, 42
 STORE, FILE = "labels.db", "labels.jsonl"
@@ -102,7 +103,7 @@ def _submissions() -> Iterator[Case]:
         ("nothing at all", _adding(), ""),
         ("another answer", _adding(contrary), "holds something else on pairwise query"),
         ("another answer among new ones", _adding(label("bob", 1), contrary), "holds something else"),
-        ("two answers in one batch", _adding(label("bob", 1), label("bob", 1, "tie")), "says two things"),
+        ("two answers in one batch", _adding(label("bob", 1), label("bob", 1, "tie")), "holds two versions"),
         ("an unknown item", _adding(unknown), f"does not know the item {UNKNOWN.id}"),
         ("an unknown item among known ones", _adding(label("bob", 1), unknown), "does not know the item"),
         ("a dict", _adding({"kind": "pairwise"}), "is no record"),
@@ -279,7 +280,7 @@ def _files(draws: int) -> Iterator[Case]:
         ("an unknown URL", lambda *_: PreferenceStore("mysql://host/db"), "db='mysql' is not one of sqlite"),
     ):
         yield Case(group, kind, act, sentence)
-    for version in (0, 3, 1_000_000):
+    for version in (0, VERSION + 1, 1_000_000):
         yield Case(
             group, f"schema version {version:,}", _versioned(version), f"has schema version {version}, "
         )
