@@ -34,7 +34,7 @@ class PGSettings:
     kl: float = 0.05
 
     def __post_init__(self) -> None:
-        for name, least in (("answers", 2), ("learning_rate", 0), ("kl", 0)):
+        for name, least in (("answers", 2), ("kl", 0)):
             at_least(name, getattr(self, name), least)
 
 

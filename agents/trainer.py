@@ -16,6 +16,7 @@ from agents.acting import Policy
 from agents.curve import Curve
 from agents.state import State
 from agents.store import StoredFile
+from mm_envs.names import at_least
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ class Trainer(ABC):
         seed: Decides initial weights, exploration, episodes and draws.
 
     Attributes:
-        Settings: The dataclass of its settings.
+        Settings: The dataclass of its settings, with at least a ``learning_rate``.
         curve: The learning curve.
         total: The step at which the training ends.
 
     Raises:
-        ValueError: The settings are those of another trainer.
+        ValueError: The settings are those of another trainer, or their learning rate is below 0.
     """
 
     Settings: ClassVar[type[Any]]
@@ -64,6 +65,7 @@ class Trainer(ABC):
         self.settings = self.Settings() if settings is None else settings
         if not isinstance(self.settings, self.Settings):
             raise ValueError(f"settings={settings} are not for algo={algo!r}: use {self.Settings.__name__}")
+        at_least("learning_rate", self.settings.learning_rate, 0, "give a small positive number")
         self.policy_arguments = dict(policy_arguments)
         self.curve, self.total = Curve(), 0
 

@@ -75,7 +75,10 @@ def make_feedback(feedback: str | Feedback, task: Task, **arguments: Any) -> Fee
             inspect.signature(maker).bind(task, **arguments)
         except TypeError as error:
             raise ValueError(f"feedback={feedback!r} does not take {arguments}: {error}") from error
-        feedback = maker(task, **arguments)
+        try:
+            feedback = maker(task, **arguments)
+        except TypeError as error:
+            raise ValueError(f"feedback={feedback!r} cannot be made for a task: {error}") from error
     if not isinstance(feedback, Feedback):
         raise ValueError(
             f"feedback={feedback!r} is no feedback: it needs score(episodes), sees_reference, deterministic "

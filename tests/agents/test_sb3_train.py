@@ -26,7 +26,7 @@ from agents.sb3.policy import policy_arguments
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
 from agents.sb3.vec_env import DeviceVecEnv
 from agents.trainer import Trainer
-from agents.trainers import make_trainer
+from agents.trainers import TRAINERS, make_settings, make_trainer
 
 MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
 SETTINGS = {
@@ -102,6 +102,12 @@ def test_wrong_names_are_refused(make: MakeEnvs) -> None:
         make_trainer("pp0", make(2))
     with pytest.raises(ValueError, match="use A2CSettings"):
         make_trainer("a2c", make(2), settings=PPOSettings())
+
+
+@pytest.mark.parametrize("algo", TRAINERS)
+def test_a_negative_learning_rate_is_refused(make: MakeEnvs, algo: str) -> None:
+    with pytest.raises(ValueError, match="learning_rate=-1 is below 0: give a small positive number"):
+        make_trainer(algo, make(4), settings=make_settings(algo, {"learning_rate": -1}))
 
 
 @pytest.mark.parametrize(

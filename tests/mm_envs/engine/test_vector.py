@@ -290,6 +290,7 @@ def test_environments_without_a_seed_differ() -> None:
         ({"device": "gpu"}, "device='gpu' is no device of torch: use 'cpu' or 'cuda'"),
         ({"first_row": -1}, "first_row=-1 is not a whole number of at least 0"),
         ({"feedback": "truth", "feedback_arguments": {"seed": 1}}, "feedback='truth' does not take"),
+        ({"feedback": "os:fspath"}, "feedback='os:fspath' cannot be made for a task"),
         ({"num_envs": 3, "group_size": 2}, "group_size=2 does not divide num_envs=3"),
         ({"max_episode_steps": 0}, "max_episode_steps=0 is below 1"),
         ({"max_tokens": -1}, "max_tokens=-1 is below 1"),
