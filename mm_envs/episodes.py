@@ -167,6 +167,9 @@ class Feedback(Protocol):
         sees_reference: Whether it gets ``reference``, ``key`` and ``truth``.
         deterministic: Whether the reward is a function of context, response and reference alone.
         scores_prefix: Whether it can score an unfinished answer, as dense reward requires.
+        by_row: Optional, False where it is missing: whether row i of a judgement depends on row i of the
+            episodes alone, bit for bit, and scoring does nothing else. ``gym.make`` then scores the possible
+            choices of many coming episodes at once, also those that are never made.
     """
 
     sees_reference: bool

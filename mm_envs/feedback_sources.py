@@ -37,6 +37,7 @@ class TaskFeedback:
     sees_reference = True
     deterministic = True
     scores_prefix = True
+    by_row = True
 
     def __init__(self, task: Task) -> None:
         self._task = task

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mm_envs.arrays import Array, add_scaled, cast, take
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -26,16 +27,15 @@ _QUANTILE_BITS = 16
 _SHORT = 4096
 
 
-def _mix(state: Tensor) -> Tensor:
-    """Stafford's mix 13 on int64 tensors; shifts are logical."""
+def _mix(state: Array) -> Array:
+    """Stafford's mix 13 of int64; shifts are logical."""
     if type(state) is Tensor and state.device.type == "cpu" and state.numel() < _SHORT:
         # The same operations through NumPy: on short tensors they cost a third.
         return torch.from_numpy(_mixed(np.atleast_1d(state.numpy()))).view(state.shape)
-    mixed: Tensor = _mixed(state)
-    return mixed
+    return _mixed(state)
 
 
-def _mixed(state: Any) -> Any:
+def _mixed(state: Array) -> Array:
     for shift, kept, factor in ((30, 0x3FFFFFFFF, _MIX_1), (27, 0x1FFFFFFFFF, _MIX_2)):
         # In place: a temporary of its own for every operation doubles the time of short tensors.
         shifted = state >> shift
@@ -60,12 +60,12 @@ def signed(word: int) -> int:
     return (word + 2**63) % 2**64 - 2**63
 
 
-def fold(state: Tensor, *words: Tensor | int) -> Tensor:
+def fold(state: Array, *words: Array | int) -> Array:
     """The hash of a state and further words, one after the other.
 
     Args:
-        state: Hashes so far, int64 of any shape.
-        words: Numbers, or int64 tensors that broadcast with the state.
+        state: Hashes so far, int64 of any shape, a tensor or a NumPy array of at least one dimension.
+        words: Numbers, or int64 arrays of the same library that broadcast with the state.
 
     Example:
         >>> start = torch.tensor([1, 2])
@@ -76,11 +76,11 @@ def fold(state: Tensor, *words: Tensor | int) -> Tensor:
         if isinstance(word, int):
             state = _mix(state + signed((word + 1) * _GOLDEN))
         else:
-            state = _mix(torch.add(state + _GOLDEN, word, alpha=_GOLDEN))
+            state = _mix(add_scaled(state + _GOLDEN, word, _GOLDEN))
     return state
 
 
-def key_hashes(key: Tensor, word: int) -> Tensor:
+def key_hashes(key: Array, word: int) -> Array:
     """One hash for each key of an episode, (n,) int64, cheaper than folding its three numbers one by one.
 
     The numbers are weighted by odd constants and scrambled together, as SplitMix64 does with a single
@@ -90,9 +90,8 @@ def key_hashes(key: Tensor, word: int) -> Tensor:
         key: Seed, row and episode, (n, 3) int64.
         word: The purpose, 63 bits: different words give independent hashes.
     """
-    seed, row, episode = key.unbind(1)
-    state = torch.add(seed * _WEIGHT_SEED + word, row, alpha=_WEIGHT_ROW)
-    return _mix(torch.add(state, episode, alpha=_GOLDEN))
+    state = add_scaled(key[:, 0] * _WEIGHT_SEED + word, key[:, 1], _WEIGHT_ROW)
+    return _mix(add_scaled(state, key[:, 2], _GOLDEN))
 
 
 def stream(seed: Tensor | int, name: str, device: torch.device | str | None = None) -> Tensor:
@@ -102,27 +101,28 @@ def stream(seed: Tensor | int, name: str, device: torch.device | str | None = No
     """
     if isinstance(seed, int):
         seed = torch.tensor(signed(seed), dtype=torch.int64, device=device)
-    return fold(seed, purpose(name))
+    state: Tensor = fold(seed, purpose(name))
+    return state
 
 
-def uniform(hashes: Tensor) -> Tensor:
+def uniform(hashes: Array) -> Array:
     """Float32 numbers in [0, 1) with 24 random bits, from the high bits of hashes."""
-    return (hashes >> 40).bitwise_and_(0xFFFFFF).to(torch.float32).mul_(2.0**-24)
+    return cast((hashes >> 40) & 0xFFFFFF, torch.float32) * 2.0**-24
 
 
-def chance(hashes: Tensor, probability: float) -> Tensor:
+def chance(hashes: Array, probability: float) -> Array:
     """True with a probability (in steps of 2**-24), bool: where ``uniform`` of these hashes is below it."""
-    return (hashes >> 40).bitwise_and_(0xFFFFFF) < round(probability * 2**24)
+    return ((hashes >> 40) & 0xFFFFFF) < round(probability * 2**24)
 
 
-def integers(hashes: Tensor, high: Tensor | int) -> Tensor:
+def integers(hashes: Array, high: Array | int) -> Array:
     """Whole numbers in [0, high), int64, with a bias below high / 2**63."""
     return (hashes & 0x7FFFFFFFFFFFFFFF) % high
 
 
 @lru_cache(maxsize=16)
-def _quantiles(name: str, device: torch.device) -> Tensor:
-    """Quantiles at the centres of 2**16 equal slices, float32."""
+def _quantiles(name: str, device: torch.device | None) -> Array:
+    """Quantiles at the centres of 2**16 equal slices, float32; without a device as a NumPy array."""
     p = (np.arange(2**_QUANTILE_BITS) + 0.5) / 2**_QUANTILE_BITS
     if name == "gumbel":
         values = -np.log(-np.log(p))
@@ -130,25 +130,26 @@ def _quantiles(name: str, device: torch.device) -> Tensor:
         values = np.log(p) - np.log1p(-p)
     else:
         values = torch.special.ndtri(torch.from_numpy(p)).numpy()
-    return torch.from_numpy(values.astype(np.float32)).to(device)
+    values = values.astype(np.float32)
+    return values if device is None else torch.from_numpy(values).to(device)
 
 
-def _look_up(hashes: Tensor, name: str) -> Tensor:
-    index = hashes & (2**_QUANTILE_BITS - 1)
-    return _quantiles(name, hashes.device).index_select(0, index.flatten()).view(hashes.shape)
+def _look_up(hashes: Array, name: str) -> Array:
+    device = hashes.device if isinstance(hashes, Tensor) else None
+    return take(_quantiles(name, device), hashes & (2**_QUANTILE_BITS - 1))
 
 
-def gumbel(hashes: Tensor) -> Tensor:
+def gumbel(hashes: Array) -> Array:
     """Standard Gumbel draws (mean 0.5772, variance pi^2/6), float32, from the low 16 bits of hashes."""
     return _look_up(hashes, "gumbel")
 
 
-def logistic(hashes: Tensor) -> Tensor:
+def logistic(hashes: Array) -> Array:
     """Standard logistic draws (mean 0, variance pi^2/3), float32, from the low 16 bits of hashes."""
     return _look_up(hashes, "logistic")
 
 
-def normal(hashes: Tensor) -> Tensor:
+def normal(hashes: Array) -> Array:
     """Standard normal draws, float32, from the low 16 bits of hashes (so at most 4.4 in size)."""
     return _look_up(hashes, "normal")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from statistics import NormalDist
 
-import torch
-
+from mm_envs.arrays import Array, numpy_on_cpu, where
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.feedback_sources import true_utility
 from mm_envs.random import chance, gumbel, key_hashes, purpose
@@ -40,6 +39,7 @@ class AnnotatorFeedback:
     sees_reference = True
     deterministic = False
     scores_prefix = False
+    by_row = True
 
     def __init__(
         self,
@@ -59,9 +59,10 @@ class AnnotatorFeedback:
         if not scale >= 0:
             raise ValueError(f"scale={scale} is below 0: 0 is an annotator on the scale of utility")
         self._task, self.mistakes = task, mistakes
-        self.noise = task.utility_deviation / rationality
-        self.gain = 2 ** (scale * _standard_normal(f"rater {seed} gain"))
-        self.offset = scale * _standard_normal(f"rater {seed} offset")
+        self.noise = float(task.utility_deviation / rationality)
+        # Python's own numbers keep single precision single in both libraries.
+        self.gain = float(2 ** (scale * _standard_normal(f"rater {seed} gain")))
+        self.offset = float(scale) * _standard_normal(f"rater {seed} offset")
         self._stream = purpose(f"rater {seed} noise")
 
     def score(self, episodes: Episodes) -> Judgement:
@@ -69,12 +70,16 @@ class AnnotatorFeedback:
         if episodes.key is None:
             raise ValueError("these episodes carry no key: a simulated annotator draws its noise from it")
         truth = true_utility(self._task, episodes)
-        utility, hashes = truth.reward, key_hashes(episodes.key, self._stream)
-        # The low bits of the hash make the noise, the high ones the mistakes.
-        perceived = torch.where(chance(hashes, self.mistakes), 1 - utility, utility)
-        noise = (gumbel(hashes) - _EULER) * self.noise
-        rating = (perceived + noise) * self.gain + self.offset
+        rating, perceived, noise = self._rate(truth.reward, episodes.key)
         return Judgement(rating, {"perceived": perceived, "noise": noise}, truth.judged)
+
+    @numpy_on_cpu
+    def _rate(self, utility: Array, key: Array) -> tuple[Array, Array, Array]:
+        hashes = key_hashes(key, self._stream)
+        # The low bits of the hash make the noise, the high ones the mistakes.
+        perceived = where(chance(hashes, self.mistakes), 1 - utility, utility)
+        noise = (gumbel(hashes) - _EULER) * self.noise
+        return (perceived + noise) * self.gain + self.offset, perceived, noise
 
 
 def _standard_normal(name: str) -> float:

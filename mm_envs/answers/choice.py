@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mm_envs.answers.kind import Answered, AnswerKind, Editor, as_tensor, numbers_in, unknown
@@ -36,6 +37,10 @@ class Choice(AnswerKind):
         if not self.names or len(set(self.names)) != len(self.names):
             raise ValueError(f"names={list(self.names)[:8]} are empty or not distinct: give each answer once")
         self.space = self.action_space = gym.spaces.Discrete(len(self.names))
+
+    def write_one(self, state: dict[str, NDArray[Any]], action: Any) -> bool:
+        """A choice is written in one step."""
+        return True
 
     def random(self, hashes: Tensor) -> Tensor:
         """A uniform choice."""

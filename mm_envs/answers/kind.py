@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mm_envs.random import fold
@@ -72,6 +73,14 @@ class AnswerKind(ABC):
     def write(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
         """The state after one more action in every row, and which answers have ended, (n,) bool. Pure."""
         return {}, torch.ones(len(actions), dtype=torch.bool, device=actions.device)
+
+    def write_one(self, state: dict[str, NDArray[Any]], action: Any) -> bool:
+        """``write`` for a single answer: changes its state in place; returns whether the answer has ended."""
+        rows = {key: torch.from_numpy(value)[None] for key, value in state.items()}
+        changed, ended = self.write(rows, torch.as_tensor(action)[None])
+        for key, value in changed.items():
+            state[key][...] = value[0].numpy()
+        return bool(ended[0])
 
     def response(self, state: State, actions: Tensor) -> Answered:
         """The response so far, from the last state and the last action."""

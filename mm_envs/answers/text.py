@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mm_envs.answers.edits import EDITS, substitute
@@ -20,6 +21,7 @@ from mm_envs.answers.kind import (
     unknown,
 )
 from mm_envs.answers.word_classes import WordClasses
+from mm_envs.arrays import Array, cast, numpy_on_cpu, with_entries
 from mm_envs.names import check_one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Count, Tokens
@@ -64,16 +66,19 @@ class Text(AnswerKind):
 
     def write(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
         """Writes one word in every row."""
-        # A finished row may be stepped (its result is discarded): keep its index in range.
-        index = state["tokens_length"].clamp(max=self.steps - 1)
-        tokens = state["tokens"].scatter(1, index, actions[:, None])
-        length = index + 1
-        ended = (actions == EOS) | (length[:, 0] == self.steps)
+        tokens, length, ended = _written(state["tokens"], state["tokens_length"], actions)
         return {"tokens": tokens, "tokens_length": length}, ended
+
+    def write_one(self, state: dict[str, NDArray[Any]], action: Any) -> bool:
+        """``write`` for a single answer, in place."""
+        tokens, length = state["tokens"], state["tokens_length"]
+        index = min(int(length[0]), self.steps - 1)
+        tokens[index], length[0] = action, index + 1
+        return action == EOS or index + 1 == self.steps
 
     def response(self, state: State, actions: Tensor) -> Answered:
         """The words written, and how many before ``<eos>``."""
-        return state["tokens"], state["tokens_length"][:, 0] - (actions == EOS).to(torch.int64)
+        return state["tokens"], _words_before_end(state["tokens_length"], actions)
 
     # Ends -------------------------------------------------------------------------------------------------
 
@@ -260,6 +265,22 @@ class Text(AnswerKind):
 
     def _index(self, tokens: Tensor) -> Tensor:
         return torch.arange(tokens.shape[1], device=tokens.device)
+
+
+@numpy_on_cpu
+def _written(tokens: Array, length: Array, actions: Array) -> tuple[Array, Array, Array]:
+    """Tokens, length and end after one more word in every row."""
+    steps = tokens.shape[1]
+    # A finished row may be stepped (its result is discarded): keep its index in range.
+    index = length.clip(max=steps - 1)
+    length = index + 1
+    ended = (actions == EOS) | (length[:, 0] == steps)
+    return with_entries(tokens, index[:, 0], actions), length, ended
+
+
+@numpy_on_cpu
+def _words_before_end(length: Array, actions: Array) -> Array:
+    return length[:, 0] - cast(actions == EOS, torch.int64)
 
 
 def _given(length: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from math import prod
 from typing import Any, Protocol, TypeAlias
 from weakref import WeakValueDictionary, ref
 
@@ -11,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mm_envs.arrays import Array, as_tensor, native, take
 from mm_envs.tasks.task import Task
 
 Maker: TypeAlias = "Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]"
 
 _BLOCK = 64
-_CHUNK_BYTES = 2**18
+_LARGE_ROW = 2**11  # bytes
 _pools: WeakValueDictionary[Hashable, ItemPool] = WeakValueDictionary()
 
 
@@ -31,7 +33,8 @@ class Items(Protocol):
 def shared_pool(task: Task, split: str, device: torch.device) -> ItemPool:
     """The pool of the fields that a task needs, shared by environments of one process with equal needs."""
     fields = frozenset({*task.context.values(), *task.reference})
-    key = (task.fingerprint(), task.fields_key, split, str(device), fields)
+    library = type(native(torch.empty(0, device=device)))
+    key = (task.fingerprint(), task.fields_key, split, str(device), library, fields)
     pool = _pools.get(key)
     if pool is None:
         indices = task.dataset.range(split)
@@ -80,6 +83,8 @@ class ItemPool:
             for name, row in sample.items()
         }
         self._derived: dict[Hashable, ItemPool] = {}
+        # The tables as rows of wide integers, where they are copied from.
+        self._wide = {name: native(_words(table)) for name, table in self.tables.items()}
         blocks = -(-self.size // _BLOCK)
         self._missing = np.ones(blocks, dtype=np.bool_)
         self._complete = not self._fields
@@ -92,18 +97,18 @@ class ItemPool:
         last = self.first + self.size
         return {name: table[self.first : last] for name, table in whole.items() if table is not None}
 
-    def ensure(self, items: Tensor) -> None:
+    def ensure(self, items: Array) -> None:
         """Makes items (positions within the split) that are missing."""
         if self._complete:
             return
         self._ensure(items)
         for name in self.links:
             # The items that these refer to, one level deep.
-            self._ensure(self.tables[name].index_select(0, items).flatten() - self.first)
+            self._ensure(take(native(self.tables[name]), items).reshape(-1) - self.first)
 
-    def _ensure(self, items: Tensor) -> None:
+    def _ensure(self, items: NDArray[np.int64]) -> None:
         wanted = np.zeros_like(self._missing)
-        wanted[items.numpy() // _BLOCK] = True
+        wanted[items // _BLOCK] = True
         self._make((wanted & self._missing).nonzero()[0].tolist())
 
     def _make(self, blocks: Collection[int]) -> None:
@@ -127,16 +132,14 @@ class ItemPool:
             self._derived[name] = ItemPool(items, range(self.size), items.fields, self.device)
         return self._derived[name]
 
-    def rows(self, field: str, items: Tensor) -> Tensor:
+    def rows(self, field: str, items: Array) -> Tensor:
         """A field of some items as a new tensor; links are followed."""
         table = self.tables[field]
         if field in self.links:
-            linked = table.index_select(0, items) - self.first
-            several = self.rows(self.links[field], linked.flatten())
+            linked = take(native(table), items) - self.first
+            several = self.rows(self.links[field], linked.reshape(-1))
             return several.view(*linked.shape, *several.shape[1:])
-        if table.ndim == 2:
-            return table.index_select(0, items)
-        return _words(table).index_select(0, items).view(table.dtype).view(len(items), *table.shape[1:])
+        return as_tensor(take(self._wide[field], items)).view(table.dtype).view(len(items), *table.shape[1:])
 
     def empty(self, field: str, n: int) -> Tensor:
         """Zeros with room for a field of n items."""
@@ -145,36 +148,36 @@ class ItemPool:
         shape = (n, *several, *table.shape[1:])
         return torch.zeros(shape, dtype=table.dtype, device=table.device)
 
-    def write(self, field: str, items: Tensor, target: Tensor, rows: Tensor | None) -> None:
+    def write(self, field: str, items: Array, target: Tensor, rows: Array | None) -> None:
         """Writes a field of ``items`` into ``target[rows]``, or into all of ``target`` where rows is None."""
         if field in self.links:
-            linked = self.tables[field].index_select(0, items) - self.first
+            linked = take(native(self.tables[field]), items) - self.first
             count, target = linked.shape[1], target.flatten(0, 1)
             if rows is not None:
-                each = torch.arange(count, device=rows.device)
-                rows = (rows[:, None] * count + each).flatten()
-            field, items = self.links[field], linked.flatten()
-        source, sink = _words(self.tables[field]), _words(target)
-        if rows is None:
+                rows = (rows[:, None] * count + np.arange(count)).reshape(-1)
+            field, items = self.links[field], linked.reshape(-1)
+        source, sink = self._wide[field], native(_words(target))
+        if isinstance(source, Tensor):
             torch.index_select(source, 0, items, out=sink)
-        elif self.device.type != "cpu":
-            sink.index_copy_(0, rows, source.index_select(0, items))
+        elif rows is None:
+            # Not torch, whose second thread stalls on busy cores.
+            source.take(items, axis=0, out=sink, mode="clip")
         else:
-            # NumPy: in a single thread it is faster than torch, and torch with several stalls on busy cores.
-            _copy_rows(source.numpy(), items.numpy(), sink.numpy(), rows.numpy())
+            _copy_rows(source, items, sink, rows)
 
 
 def _copy_rows(
     source: NDArray[Any], items: NDArray[np.int64], sink: NDArray[Any], rows: NDArray[np.int64]
 ) -> None:
-    """Copies ``source[items]`` to ``sink[rows]``, in chunks that stay in the cache between both copies."""
-    width = source.shape[1]
-    chunk = max(1, _CHUNK_BYTES // max(1, width * source.itemsize))
-    scratch = np.empty((min(chunk, len(rows)), width), dtype=source.dtype)
-    for at in range(0, len(rows), chunk):
-        part = scratch[: len(rows) - at]
-        source.take(items[at : at + chunk], axis=0, out=part, mode="clip")
-        sink[rows[at : at + chunk]] = part
+    """Copies ``source[items]`` to ``sink[rows]``."""
+    width = source.shape[1] * source.itemsize
+    if width < _LARGE_ROW:
+        sink[rows] = source[items]
+        return
+    # Row by row: fancy indexing copies large rows twice, which takes longer than this loop.
+    given, taken = memoryview(source).cast("B"), memoryview(sink).cast("B")
+    for start, at in zip((items * width).tolist(), (rows * width).tolist(), strict=True):
+        taken[at : at + width] = given[start : start + width]
 
 
 def _runs(blocks: Collection[int], longest: int = 16) -> Iterator[tuple[int, int]]:
@@ -191,7 +194,7 @@ def _runs(blocks: Collection[int], longest: int = 16) -> Iterator[tuple[int, int
 
 def _words(table: Tensor) -> Tensor:
     """The rows of a contiguous tensor as the widest integers that fit: copies run an order faster."""
-    flat = table.view(len(table), -1)
+    flat = table.view(len(table), prod(table.shape[1:]))
     for dtype, size in ((torch.int64, 8), (torch.int32, 4)):
         if flat.dtype.itemsize < size and flat.shape[1] * flat.dtype.itemsize % size == 0:
             return flat.view(dtype)
@@ -201,10 +204,11 @@ def _words(table: Tensor) -> Tensor:
 class PoolFields(Mapping[str, Tensor]):
     """Fields of some items (positions within the split, (n,) int64), gathered when they are looked up.
 
-    ``names`` maps the name that is looked up to the field of the pool.
+    ``items`` are a NumPy array on the CPU, else a tensor. ``names`` maps the name that is looked up to the
+    field of the pool.
     """
 
-    def __init__(self, pool: ItemPool, names: Mapping[str, str], items: Tensor) -> None:
+    def __init__(self, pool: ItemPool, names: Mapping[str, str], items: Array) -> None:
         self._pool, self._names, self._items = pool, names, items
 
     def __getitem__(self, name: str) -> Tensor:
@@ -213,7 +217,7 @@ class PoolFields(Mapping[str, Tensor]):
     def derived(self, name: Hashable, make: Maker) -> PoolFields:
         """Fields that follow from those of each item alone, made once an item; see ``mm_envs.episodes``."""
         pool = self._pool.derived(name, self._names, make)
-        if self._items.device.type == "cpu":
+        if isinstance(self._items, np.ndarray):
             pool.ensure(self._items)
         return PoolFields(pool, {field: field for field in pool.tables}, self._items)
 
@@ -235,8 +239,8 @@ class _DerivedItems:
         self.fields = tuple(self.unlinked(torch.zeros(1, dtype=torch.int64, device=pool.device), ()))
 
     def unlinked(self, indices: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        pool = self._pool()
+        pool, items = self._pool(), native(indices)
         assert pool is not None
-        if indices.device.type == "cpu":
-            pool.ensure(indices)
-        return dict(self._make(PoolFields(pool, self._names, indices)))
+        if isinstance(items, np.ndarray):
+            pool.ensure(items)
+        return dict(self._make(PoolFields(pool, self._names, items)))

@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mm_envs.arrays import Array, as_tensor, copied, native, put, take
 from mm_envs.engine.pool import ItemPool
 from mm_envs.random import fold, integers, signed, stream
 
 
 class Rows:
-    """The counters of all rows. Tensors are replaced, never changed in place: they may be returned.
+    """The counters of all rows: NumPy arrays on the CPU, else tensors.
+
+    They are replaced, never changed in place: they may be returned.
 
     Groups are ``group_size`` neighbouring rows that get the same item; ``first_row`` is the number of the
     first.
@@ -25,35 +28,40 @@ class Rows:
         item: The position of its item within the split, (num_envs,) int64.
     """
 
-    key: Tensor
-    item: Tensor
+    key: Array
+    item: Array
 
     def __init__(
         self, num_envs: int, first_row: int, group_size: int, pool: ItemPool, device: torch.device
     ) -> None:
         self._pool, self._group_size, self._device = pool, group_size, device
-        self.row = torch.arange(first_row, first_row + num_envs, device=device)
-        self._group = self.row // group_size
-        self.item = torch.zeros_like(self.row)
-        self.key = torch.stack([self.item, self.row, self.item], dim=1)
+        row = torch.arange(first_row, first_row + num_envs, device=device)
+        self.row, self._group = native(row), native(row // group_size)
+        self._set(torch.zeros_like(row), torch.zeros_like(row))
+        self.item = native(torch.zeros_like(row))
+
+    def _set(self, seed: Tensor, episode: Tensor) -> None:
+        self.key = native(torch.stack([seed, as_tensor(self.row), episode], dim=1))
+        self._stream = fold(native(stream(seed, "item")), self._group)
 
     def restore(self, key: Tensor, item: Tensor) -> None:
         """Continues from saved ``key`` and ``item`` of all rows; ValueError for others or another split."""
-        if not torch.equal(key[:, 1], self.row):
+        if not torch.equal(key[:, 1], as_tensor(self.row)):
             was, now = int(key[0, 1]), int(self.row[0])
             raise ValueError(f"the first row of the snapshot was number {was} and is now number {now}")
         if bool(((item < 0) | (item >= self._pool.size)).any()):
             raise ValueError(f"an item of the snapshot is not one of {self._pool.size} in this split")
-        self.key, self.item = key, item
-        self._stream = fold(stream(key[:, 0], "item"), self._group)
+        self._set(key[:, 0], key[:, 2])
+        self.item = native(item)
 
     def __len__(self) -> int:
         return len(self.row)
 
     def reseed(self, seed: int | Sequence[int], mask: Tensor | None, first: Tensor | None = None) -> None:
         """Seeds the rows of a mask (None: all); their episodes count from 0 or ``first`` (num_envs,)."""
+        row, key = as_tensor(self.row), as_tensor(self.key)
         if isinstance(seed, (int, np.integer)):
-            seeds = torch.full_like(self.row, signed(int(seed)))
+            seeds = torch.full_like(row, signed(int(seed)))
         elif len(seed) != len(self) or any(one is None for one in seed):
             raise ValueError(f"seed={list(seed)} is not one number for each of {len(self)} rows")
         else:
@@ -61,11 +69,10 @@ class Rows:
         self._check_groups(seeds, "seed")
         if mask is not None:
             self._check_groups(mask, "options['reset_mask'] with a seed")
-        episode = torch.zeros_like(self.row) if first is None else first
+        episode = torch.zeros_like(row) if first is None else first
         if mask is not None:
-            seeds, episode = torch.where(mask, seeds, self.key[:, 0]), episode.where(mask, self.episode)
-        self.key = torch.stack([seeds, self.row, episode], dim=1)
-        self._stream = fold(stream(seeds, "item"), self._group)
+            seeds, episode = torch.where(mask, seeds, key[:, 0]), torch.where(mask, episode, key[:, 2])
+        self._set(seeds, episode)
 
     def _check_groups(self, values: Tensor, name: str) -> None:
         """Refuses different values within a group: its rows share an item, drawn from their seed."""
@@ -74,19 +81,17 @@ class Rows:
             size = self._group_size
             raise ValueError(f"{name} differs within a group of {size} rows: give each group one value")
 
-    def next(self, mask: Tensor, rows: Tensor | None) -> None:
+    def next(self, mask: Array, rows: Array | None) -> None:
         """Advances the rows of a mask to their next episode; ``rows`` are their indices where known."""
-        self.key = self.key.clone()
-        self.episode.add_(mask)
-        if rows is None:
-            self.item = torch.where(mask, self.draw(), self.item)
-        else:
-            self.item = self.item.index_copy(0, rows, self.draw(rows))
+        self.key = copied(self.key)
+        episode = self.episode
+        episode += mask
+        self.item = put(self.item, mask, rows, self.draw(rows))
 
     def counted(self, episodes: Any) -> Tensor:
         """Checked numbers of episodes, one a row, at least 0."""
         given = torch.as_tensor(episodes, device=self._device)
-        if given.dtype not in (torch.int64, torch.int32) or given.shape != self.row.shape:
+        if given.dtype not in (torch.int64, torch.int32) or tuple(given.shape) != self.row.shape:
             raise ValueError(
                 f"options['episode_index'] has shape {tuple(given.shape)} and {given.dtype}: "
                 f"give ({len(self)},) int64"
@@ -96,15 +101,15 @@ class Rows:
         return given.to(torch.int64)
 
     @property
-    def episode(self) -> Tensor:
+    def episode(self) -> Array:
         """How many episodes each row has finished since it was seeded, (num_envs,) int64."""
         return self.key[:, 2]
 
-    def draw(self, rows: Tensor | None = None) -> Tensor:
+    def draw(self, rows: Array | None = None) -> Array:
         """The items of the current episodes of some rows (None: all)."""
-        return integers(fold(take(self._stream, rows), take(self.episode, rows)), self._pool.size)
+        return integers(fold(some(self._stream, rows), some(self.episode, rows)), self._pool.size)
 
-    def given(self, items: Any, split: str, mask: Tensor | None) -> Tensor:
+    def given(self, items: Any, split: str, mask: Tensor | None) -> Array:
         """Positions within the split of given item indices, (num_envs,) or one a group.
 
         Raises:
@@ -130,13 +135,13 @@ class Rows:
                 f"item {int(given[wrong][0])} is not in split {split!r}, which holds "
                 f"{self._pool.first} to {self._pool.first + self._pool.size - 1}"
             )
-        return item
+        return native(item)
 
-    def item_index(self) -> Tensor:
+    def item_index(self) -> Array:
         """The item of each row as an index of the dataset."""
         return self.item + self._pool.first
 
 
-def take(values: Tensor, rows: Tensor | None) -> Tensor:
+def some(values: Array, rows: Array | None) -> Array:
     """The values of some rows; None: of all."""
-    return values if rows is None else values.index_select(0, rows)
+    return values if rows is None else take(values, rows)

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from mm_envs.engine.ahead import PreparedRow
 from mm_envs.engine.output import numpy_observation, to_numpy
 from mm_envs.engine.vector import MultimodalVectorEnv
 
@@ -43,14 +44,21 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
         for name in ("num_envs", "output", "autoreset_mode", "copy", "group_size", "first_row"):
             if name in arguments:
                 raise ValueError(f"{name} is an argument of gym.make_vec, not of gym.make: leave it out")
-        self.engine = MultimodalVectorEnv(
+        engine = self._engine = MultimodalVectorEnv(
             1, autoreset_mode="Disabled", first_row=row, render_mode=render_mode, **arguments
         )
+        self._prepared = PreparedRow.of(engine)
         self.render_mode = render_mode
-        self.observation_space = self.engine.single_observation_space
-        self.action_space = self.engine.single_action_space
-        self.context_keys, self.state_keys = self.engine.context_keys, self.engine.state_keys
-        self.task = self.engine.task
+        self.observation_space = engine.single_observation_space
+        self.action_space = engine.single_action_space
+        self.context_keys, self.state_keys, self.task = engine.context_keys, engine.state_keys, engine.task
+
+    @property
+    def engine(self) -> MultimodalVectorEnv:
+        """The vector environment of one row, at the step where this one is."""
+        if self._prepared is not None and self._prepared.current:
+            self._prepared.save()
+        return self._engine
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -60,17 +68,36 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
         Of ``options``, ``"items"`` is the index of the item, a number or a list of one, and
         ``"episode_index"``, with a seed, the number of the first episode.
         """
+        prepared = self._prepared
+        if seed is None and not options and prepared is not None and self._engine.started:
+            if not prepared.current:
+                prepared.load()
+            return prepared.reset()
         super().reset(seed=seed)
         for name in ("items", "episode_index"):
             if options and options.get(name) is not None:
                 options = {**options, name: np.atleast_1d(options[name])}
-        if seed is None and not self.engine.started:
+        if seed is None and not self._engine.started:
             seed = int(self.np_random.integers(2**63 - 1))
         observation, info = self.engine.reset(seed=seed, options=options)
         return self._single(observation), _plain(info)
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Takes one action."""
+        """Takes one action.
+
+        Raises:
+            gymnasium.error.ResetNeeded: There is no running episode.
+        """
+        prepared = self._prepared
+        ahead = prepared is not None and prepared.current
+        if prepared.finished if ahead else bool(self._engine._finished[0]):  # type: ignore[union-attr]
+            raise gym.error.ResetNeeded(
+                "Cannot call env.step() after the end of an episode: call env.reset()"
+            )
+        if prepared is not None and self._engine.started and prepared.takes(action):
+            if not ahead:
+                prepared.load()
+            return prepared.step(int(action))
         actions = torch.as_tensor(np.asarray(action))[None]
         observation, reward, terminated, truncated, info = self.engine.step(actions)
         plain = {key: info[key] for key in ("item", "episode_index")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -15,10 +16,11 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from mm_envs.answers import State
-from mm_envs.engine.buffers import ContextBuffers
+from mm_envs.arrays import Array, as_tensor, cast, copied, native, put, where
+from mm_envs.engine.buffers import ContextBuffers, FinalObservation
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
-from mm_envs.engine.rows import Rows, take
+from mm_envs.engine.rows import Rows, some
 from mm_envs.engine.snapshot import pack, unpack
 from mm_envs.episodes import Episodes, Feedback, Judgement, Prompts
 from mm_envs.feedback_sources import judgement, make_feedback
@@ -32,26 +34,26 @@ OPTIONS = ("items", "reset_mask", "episode_index")
 
 @dataclass
 class _Turn:
-    """One step of all rows on its way through the engine.
+    """One step of all rows on its way through the engine; masks are native arrays.
 
     Attributes:
         terminated: Rows that ended by themselves, (num_envs,) bool.
         truncated: Rows that were cut off.
         ended: Rows that did either.
         rows: Indices of the rows that ended; None: treat all rows under the mask.
-        some: Whether any row may have ended.
+        any: Whether any row may have ended.
         resting: Rows that ended before and take no part; None where there can be none.
         past: The counters during the step.
     """
 
     actions: Tensor
     state: State
-    terminated: Tensor
-    truncated: Tensor
-    ended: Tensor
-    rows: Tensor | None
-    some: bool
-    resting: Tensor | None
+    terminated: Array
+    truncated: Array
+    ended: Array
+    rows: Array | None
+    any: bool
+    resting: Array | None
     past: Rows
     response: Tensor = field(init=False)
     response_length: Tensor | None = None
@@ -174,13 +176,14 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         self._field_names = {name: name for name in (*task.context.values(), *task.reference)}
         self._reference_names = {name: name for name in task.reference}
         self._buffers = ContextBuffers(self._pool, task.context, n, self.copy, self.output == "numpy")
-        # On the CPU the rows that ended are picked out. On a device the same code runs on all rows under a
-        # mask: picking would wait for the device.
-        self._compact = device.type == "cpu"
+        # On the CPU the bookkeeping is in NumPy arrays, and the rows that ended are picked out. On a device
+        # the same code runs on tensors of all rows under a mask: picking would wait for the device.
+        self._no_rows = native(torch.zeros(0, dtype=torch.int64, device=device))
+        self._no_row = native(torch.zeros(n, dtype=torch.bool, device=device))
+        self._zeros = native(torch.zeros(n, dtype=torch.float32, device=device))
+        self._compact = isinstance(self._no_row, np.ndarray)
         # All rows end with every step: nothing to pick out or to mask.
         self._all_end = task.horizon == 1 and self.autoreset_mode is AutoresetMode.SAME_STEP
-        self._no_rows = torch.zeros(0, dtype=torch.int64, device=device)
-        self._no_row = torch.zeros(n, dtype=torch.bool, device=device)
         self._finished = self._no_row
         self._rows = Rows(n, self.first_row, self.group_size, self._pool, device)
         self.started = False
@@ -190,10 +193,9 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     def _begin(self) -> None:
         """Starts an episode in all rows."""
         fields = self._fields_of(self._field_names, self._rows.item)
-        self._state = self.task.start(fields, self._rows.key)
-        self._length = torch.zeros_like(self._rows.row)
-        self._return = torch.zeros(self.num_envs, device=self.device)
-        self._score = torch.zeros(self.num_envs, device=self.device)
+        self._state = self.task.start(fields, as_tensor(self._rows.key))
+        self._length = self._rows.row * 0
+        self._return = self._score = self._zeros
 
     # Gymnasium's interface ------------------------------------------------------------------------------
 
@@ -230,20 +232,20 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
                 "options['episode_index'] without a seed: give the seed whose episodes it counts"
             )
         first = None if first is None else rows.counted(first)
-        all_rows = ~self._no_row if mask is None else mask
+        all_rows = ~self._no_row if mask is None else native(mask)
         if seed is not None or not self.started:
             rows.reseed(self._seeds(seed), mask, first)
         else:
             rows.next(all_rows, None)
         items = rows.draw() if chosen is None else chosen
-        changed = None if mask is None or not self._compact else mask.nonzero()[:, 0]
+        changed = None if mask is None or not self._compact else all_rows.nonzero()[0]
         if mask is None:
             rows.item, self.started = items, True
             self._begin()
         else:
-            rows.item = torch.where(mask, items, rows.item)
-            self._clear(mask, changed)
-        self._finished = self._no_row if mask is None else self._finished & ~mask
+            rows.item = where(all_rows, items, rows.item)
+            self._clear(all_rows, changed)
+        self._finished = self._finished & ~all_rows
         observation, info = self._observe(changed), self._info()
         if self.output == "numpy":
             return numpy_observation(observation), numpy_info(info, self.num_envs)
@@ -267,12 +269,13 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         info |= final
         observation = self._observe(self._restart(turn))
         if turn.resting is not None:
-            info["_active"] = ~turn.resting
+            info["_active"] = as_tensor(~turn.resting)
         info.update(self._info())
+        results = as_tensor(turn.terminated), as_tensor(turn.truncated)
         if self.output == "numpy":
-            results = (to_numpy(reward.double()), to_numpy(turn.terminated), to_numpy(turn.truncated))
+            results = (to_numpy(reward.double()), *map(to_numpy, results))
             return (numpy_observation(observation), *results, numpy_info(info, self.num_envs))
-        return observation, reward, turn.terminated, turn.truncated, info
+        return (observation, reward, *results, info)
 
     def render(self) -> tuple[Any, ...] | None:
         """One (height, width, 3) uint8 array or one string a row; None without ``render_mode``."""
@@ -300,7 +303,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
 
     def action_at(self, response: Tensor) -> Tensor:
         """The actions that write responses, one a row, at the current step of each row."""
-        return self.task.answer.action(response, self._length)
+        return self.task.answer.action(response, as_tensor(self._length))
 
     def reference(self) -> PoolFields:
         """The hidden truth of the running episodes: for baseline policies and tests, not for agents."""
@@ -313,7 +316,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         item = self._rows.item
         context = dict(self._fields_of(self.task.context, item))
         reference = dict(self._fields_of(self._reference_names, item))
-        return Prompts(context, reference, self._rows.key.clone(), self._rows.item_index())
+        key, index = as_tensor(copied(self._rows.key)), as_tensor(self._rows.item_index())
+        return Prompts(context, reference, key, index)
 
     # Snapshots ------------------------------------------------------------------------------------------
 
@@ -365,8 +369,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
                 raise ValueError(f"entry 'state/{key}' of the snapshot is out of range: take it anew")
         self._rows.restore(tensors["key"], tensors["item"])
         self._state, self._results, self.started = states, results, True
-        self._length, self._finished = tensors["length"], tensors["finished"]
-        self._return, self._score = tensors["return"], tensors["score"]
+        self._length, self._finished = native(tensors["length"]), native(tensors["finished"])
+        self._return, self._score = native(tensors["return"]), native(tensors["score"])
         observation = self._observe(None)
         return numpy_observation(observation) if self.output == "numpy" else observation
 
@@ -374,171 +378,183 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         """All tensors that decide what comes next."""
         numbers = {"length": self._length, "return": self._return, "score": self._score}
         counters = {"key": self._rows.key, "item": self._rows.item, "finished": self._finished}
-        return {**counters, **numbers, **{f"state/{key}": value for key, value in self._state.items()}}
+        deciding = {name: as_tensor(value) for name, value in {**counters, **numbers}.items()}
+        return {**deciding, **{f"state/{key}": value for key, value in self._state.items()}}
 
     # One step -------------------------------------------------------------------------------------------
 
     def _advance(self, actions: Tensor) -> _Turn:
         resting = None if self.autoreset_mode is AutoresetMode.SAME_STEP else self._finished
         fields = PoolFields(self._pool, self._field_names, self._rows.item)
-        state, terminated = self.task.advance(self._state, actions, fields, self._rows.key)
+        state, done = self.task.advance(self._state, actions, fields, as_tensor(self._rows.key))
+        terminated = native(done)
         if resting is not None:
-            state = {key: _where(resting, self._state[key], value) for key, value in state.items()}
+            resting_rows = as_tensor(resting)
+            state = {key: where(resting_rows, self._state[key], value) for key, value in state.items()}
             terminated = terminated & ~resting
-        self._length = self._length + (1 if resting is None else (~resting).to(torch.int64))
-        truncated, ended = self._no_row.clone(), terminated
+        self._length = self._length + (1 if resting is None else ~resting)
+        truncated, ended = copied(self._no_row), terminated
         if self._max_steps is not None:
             truncated = (self._length >= self._max_steps) & ~terminated
             truncated = truncated if resting is None else truncated & ~resting
             ended = terminated | truncated
-        rows, some = self._picked(ended)
-        return _Turn(actions, state, terminated, truncated, ended, rows, some, resting, copy(self._rows))
+        rows, found = self._picked(ended)
+        return _Turn(actions, state, terminated, truncated, ended, rows, found, resting, copy(self._rows))
 
-    def _picked(self, mask: Tensor) -> tuple[Tensor | None, bool]:
+    def _picked(self, mask: Array) -> tuple[Array | None, bool]:
         """Indices of the rows of a mask (None: treat all rows under it), and whether there may be any."""
         if self._all_end or not self._compact:
             return None, True
-        rows = mask.nonzero()[:, 0]
+        rows = mask.nonzero()[0]
         return rows, len(rows) > 0
 
     def _final_observation(self, turn: _Turn) -> dict[str, Any]:
         """The last observation of episodes that end, where rows are reset in the same step."""
-        if self.autoreset_mode is not AutoresetMode.SAME_STEP or not turn.some:
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP or not turn.any:
             return {}
-        # The context that was returned last, if it was not changed since.
-        context = self._buffers.last()
-        if context is None:
-            context = self._buffers.final(turn.past.item, turn.rows)
-        seen = self._observed(turn.state, turn.past)
-        return {"final_obs": {**context, **seen}, "_final_obs": turn.ended.clone()}
+        # On a device the context that was returned last, if it was not changed since.
+        context = None if self._compact else self._buffers.last()
+        seen = {**(context or {}), **self._observed(turn.state, turn.past)}
+        gather = partial(self._buffers.gather, items=some(turn.past.item, turn.rows), rows=turn.rows)
+        final = FinalObservation(seen, gather, tuple(self.single_observation_space.spaces))
+        return {"final_obs": final, "_final_obs": as_tensor(copied(turn.ended))}
 
     def _observed(self, state: State, rows: Rows) -> dict[str, Tensor]:
         """The observed part of the state of all rows."""
         return self.task.observe(state, PoolFields(self._pool, self._field_names, rows.item))
 
-    def _restart(self, turn: _Turn) -> Tensor | None:
+    def _restart(self, turn: _Turn) -> Array | None:
         """Starts an episode in the rows that are due; returns the rows with a new item (None: any)."""
         self._state = turn.state
         if self.autoreset_mode is AutoresetMode.DISABLED:
             self._finished = self._finished | turn.ended
             return self._no_rows
-        mask, rows, some = turn.ended, turn.rows, turn.some
+        mask, rows, found = turn.ended, turn.rows, turn.any
         if turn.resting is not None:
-            mask, self._finished = turn.resting, turn.ended.clone()
-            rows, some = self._picked(mask)
-        if some:
+            mask, self._finished = turn.resting, copied(turn.ended)
+            rows, found = self._picked(mask)
+        if found:
             self._rows.next(mask, rows)
             self._clear(mask, rows)
         return rows
 
-    def _clear(self, mask: Tensor, rows: Tensor | None) -> None:
+    def _clear(self, mask: Array, rows: Array | None) -> None:
         """Starts the episode of the rows of a mask; ``rows`` are their indices where known."""
         if self._state:
-            fields = self._fields_of(self._field_names, take(self._rows.item, rows))
-            fresh = self.task.start(fields, take(self._rows.key, rows))
-            self._state = {
-                key: _where(mask, fresh[key], old) if rows is None else old.index_copy(0, rows, fresh[key])
-                for key, old in self._state.items()
-            }
-        self._length = self._length.masked_fill(mask, 0)
-        self._return = self._return.masked_fill(mask, 0.0)
+            fields = self._fields_of(self._field_names, some(self._rows.item, rows))
+            fresh = self.task.start(fields, as_tensor(some(self._rows.key, rows)))
+            self._state = {key: put(old, mask, rows, fresh[key]) for key, old in self._state.items()}
+        self._length = put(self._length, mask, rows, 0)
+        self._return = put(self._return, mask, rows, 0.0)
         if self.reward == "dense":
-            self._score = self._score.masked_fill(mask, 0.0)
+            self._score = put(self._score, mask, rows, 0.0)
 
     # Reward and truth -----------------------------------------------------------------------------------
 
     def _scored(self, turn: _Turn) -> tuple[Tensor, dict[str, Any]]:
         """The reward of the step, and the info of the episodes that ended."""
-        named = self._verdict(turn) if turn.some else {}
+        named = self._verdict(turn) if turn.any else {}
         if self.reward == "terminal":
-            reward = named.pop("reward").contiguous() if named else torch.zeros_like(self._return)
+            reward = named.pop("reward") if named else as_tensor(copied(self._zeros))
         else:
             reward = self._change_of_score(turn)
             named.pop("reward", None)
-        self._return = self._return + reward
+        self._return = self._return + native(reward)
         if not named:
             return reward, {}
-        final = {
-            **named,
-            "response": turn.response.clone(),
-            "episode": {"r": self._return.clone(), "l": self._length.clone()},
-            "row": self._rows.row.clone(),
-            "episode_index": turn.past.episode.clone(),
+        numbers = {
+            "row": copied(self._rows.row),
+            "episode_index": copied(turn.past.episode),
             "item": turn.past.item_index(),
         }
+        episode = {"r": as_tensor(copied(self._return)), "l": as_tensor(copied(self._length))}
+        final = {**named, "response": turn.response.clone(), "episode": episode}
+        final |= {name: as_tensor(values) for name, values in numbers.items()}
         if turn.response_length is not None:
             final["response_length"] = turn.response_length.clone()
         if self.render_mode is not None:
             from mm_envs.engine.render import results_of
 
             reference = self._fields_of(self._reference_names, turn.past.item)
-            self._results |= results_of(self.task, final, turn.ended, reference)
-        return reward, {"final_info": final, "_final_info": turn.ended.clone()}
+            self._results |= results_of(self.task, final, as_tensor(turn.ended), reference)
+        return reward, {"final_info": final, "_final_info": as_tensor(copied(turn.ended))}
 
     def _verdict(self, turn: _Turn) -> dict[str, Any]:
         """Utility, reward and their parts of the rows that ended, spread over all rows."""
         turn.response, turn.response_length = self.task.respond(turn.state, turn.actions)
         judgement, truth = self._judgement(turn, turn.rows)
-        judged = take(turn.terminated, turn.rows) & judgement.judged
+        judged = some(turn.terminated, turn.rows) & native(judgement.judged)
         # One matrix for all numbers, so that they are spread over all rows by one operation.
-        true = torch.stack([truth.reward, *truth.parts.values()], dim=1)
-        given = torch.stack([judged.to(true.dtype), judgement.reward, *judgement.parts.values()], dim=1)
-        given = torch.where(judged[:, None], given, 0.0)
-        columns = self._spread(torch.cat([true, given], dim=1), turn).unbind(1)
-        utility, first = columns[0], 1 + len(truth.parts)
+        true = torch.stack([truth.reward, *truth.parts.values()])
+        given = torch.stack([judgement.reward, *judgement.parts.values()])
+        first, counted = len(true), cast(judged, torch.float32)[None]
+        lines = [native(true), counted, where(judged[None], native(given), 0.0)]
+        lines = self._spread(np.concatenate(lines) if self._compact else torch.cat(lines), turn).unbind(0)
         return {
-            "utility": utility,
-            "utility_parts": dict(zip(truth.parts, columns[1:first], strict=True)),
-            "judged": columns[first].to(torch.bool),
-            "reward": columns[first + 1],
-            "reward_parts": dict(zip(judgement.parts, columns[first + 2 :], strict=True)),
+            "utility": lines[0],
+            "utility_parts": dict(zip(truth.parts, lines[1:first], strict=True)),
+            "judged": lines[first].to(torch.bool),
+            "reward": lines[first + 1],
+            "reward_parts": dict(zip(judgement.parts, lines[first + 2 :], strict=True)),
         }
 
-    def _judgement(self, turn: _Turn, rows: Tensor | None) -> tuple[Judgement, Judgement]:
+    def _judgement(self, turn: _Turn, rows: Array | None) -> tuple[Judgement, Judgement]:
         """The judgement of the answers of some rows, and the truth."""
         response, length = turn.response, turn.response_length
-        response, length = take(response, rows), None if length is None else take(length, rows)
-        item = take(turn.past.item, rows)
+        response, length = some(response, rows), None if length is None else some(length, rows)
+        heard = self.task.turns(turn.state)
+        turns = None if heard is None else {name: some(value, rows) for name, value in heard.items()}
+        return self.judge(response, length, some(turn.past.item, rows), some(turn.past.key, rows), turns)
+
+    def judge(
+        self,
+        response: Tensor,
+        length: Tensor | None,
+        item: Array,
+        key: Array,
+        turns: Mapping[str, Tensor] | None,
+    ) -> tuple[Judgement, Judgement]:
+        """The judgement of answers to items (positions in the split) with their keys, and the truth."""
         reference = self._fields_of(self._reference_names, item)
         truth = self.task.utility(response, length, reference)
         context = PoolFields(self._pool, self.task.context, item)
-        key, heard = take(turn.past.key, rows), self.task.turns(turn.state)
-        turns = None if heard is None else {name: take(value, rows) for name, value in heard.items()}
-        episodes = Episodes(context, response, length, reference, key, truth, turns)
+        episodes = Episodes(context, response, length, reference, as_tensor(key), truth, turns)
         return judgement(self.feedback, episodes), truth
 
     def _change_of_score(self, turn: _Turn) -> Tensor:
         turn.response, turn.response_length = self.task.respond(turn.state, turn.actions)
-        score = self._judgement(turn, None)[0].reward
+        score = native(self._judgement(turn, None)[0].reward)
         if turn.resting is not None:
-            score = torch.where(turn.resting, self._score, score)
+            score = where(turn.resting, self._score, score)
         change, self._score = score - self._score, score
-        return change.masked_fill(turn.truncated, 0.0)  # an answer that was cut off is not judged
+        return as_tensor(where(turn.truncated, 0.0, change))  # an answer that was cut off is not judged
 
-    def _spread(self, values: Tensor, turn: _Turn) -> Tensor:
-        """Values of the rows that ended, spread over all rows; zero elsewhere."""
+    def _spread(self, values: Array, turn: _Turn) -> Tensor:
+        """Values (k, m) of the rows that ended, spread over all rows (k, num_envs); zero elsewhere."""
         if turn.rows is None:
-            return values if self._all_end else _where(turn.ended, values, torch.zeros_like(values))
-        everywhere = torch.zeros((self.num_envs, *values.shape[1:]), dtype=values.dtype)
-        return everywhere.index_copy_(0, turn.rows, values)
+            return as_tensor(values if self._all_end else where(turn.ended[None], values, 0.0))
+        everywhere = np.zeros((len(values), self.num_envs), dtype=values.dtype)
+        everywhere[:, turn.rows] = values
+        return torch.from_numpy(everywhere)
 
     # In and out -----------------------------------------------------------------------------------------
 
-    def _fields_of(self, names: Mapping[str, str], items: Tensor) -> PoolFields:
+    def _fields_of(self, names: Mapping[str, str], items: Array) -> PoolFields:
         if self._compact:
             self._pool.ensure(items)
         return PoolFields(self._pool, names, items)
 
-    def _observe(self, changed: Tensor | None) -> dict[str, Tensor]:
+    def _observe(self, changed: Array | None) -> dict[str, Tensor]:
         if self._compact:
-            self._pool.ensure(take(self._rows.item, changed))
+            self._pool.ensure(some(self._rows.item, changed))
         context = self._buffers.current(self._rows.item, changed)
         seen = self._observed(self._state, self._rows)
         entries = {**context, **{key: value.clone() for key, value in seen.items()}}
         return {key: entries[key] for key in self.single_observation_space.spaces}
 
     def _info(self) -> dict[str, Any]:
-        return {"item": self._rows.item_index(), "episode_index": self._rows.episode.clone()}
+        rows = self._rows
+        return {"item": as_tensor(rows.item_index()), "episode_index": as_tensor(copied(rows.episode))}
 
     def _checked(self, actions: Any) -> Tensor:
         try:
@@ -555,12 +571,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if self._choices is None:
             return given.to(torch.float32)
         given = given.to(torch.int64)
-        if self._compact:
+        # As unsigned numbers those below 0 are too large, too.
+        if self._compact and not (native(given).view(np.uint64) < self._choices).all():
             low, high = (int(bound) for bound in given.aminmax())
-            if low < 0 or high >= self._choices:
-                raise ValueError(
-                    f"actions run from {low} to {high}: they must lie in 0 to {self._choices - 1}"
-                )
+            raise ValueError(f"actions run from {low} to {high}: they must lie in 0 to {self._choices - 1}")
         return given
 
     def _seeds(self, seed: int | Sequence[int] | None) -> int | Sequence[int]:
@@ -586,10 +600,6 @@ def _device(device: str | torch.device) -> torch.device:
         return torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(f"device={device!r} is no device of torch: use 'cpu' or 'cuda'") from None
-
-
-def _where(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
-    return torch.where(mask.view(-1, *[1] * (other.ndim - 1)), chosen, other)
 
 
 def _mode(mode: str | AutoresetMode) -> AutoresetMode:

@@ -24,8 +24,8 @@ from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
+from mm_envs.arrays import Array, cast, library, numpy_on_cpu, padded, take, where
 from mm_envs.metrics.arithmetic import exponential
 from mm_envs.metrics.frequency import DocumentFrequency
 from mm_envs.metrics.ngrams import (
@@ -33,7 +33,7 @@ from mm_envs.metrics.ngrams import (
     ORDERS,
     by_rows,
     earlier,
-    ngram_keys,
+    keys_by_order,
     occurrences,
     without_padding,
 )
@@ -96,52 +96,58 @@ def score_words(
     return by_rows(partial(_score, frequency, definition), words, references.words, references.norms)
 
 
+@numpy_on_cpu
 def _score(
-    frequency: DocumentFrequency, definition: Definition, words: Tensor, references: Tensor, norms: Tensor
-) -> Tensor:
+    frequency: DocumentFrequency, definition: Definition, words: Array, references: Array, norms: Array
+) -> Array:
     weights, before, mine = _vectors(words, frequency, definition)
     references = without_padding(references)
-    counts = occurrences(pad(words, (0, 1)), references)
+    counts = occurrences(padded(words, 1), references)
     if definition.clip:
         counts *= before[:, :, None] < counts
-    product = counts.mul_(weights[:, :, None]).sum(-1).to(torch.float64)
-    norm = mine[:, :, None] * norms.permute(2, 0, 1)
-    cosine = torch.where(norm > 0, product / norm, 0.0)
+    counts *= weights[:, :, None]
+    product = cast(counts.sum(-1), torch.float64)
+    norm = mine[:, :, None] * library(norms).moveaxis(norms, 2, 0)
+    # A product is 0 where a norm is.
+    cosine = product / where(norm > 0, norm, 1.0)
     lengths = sizes(references)
     if definition.clip:
         difference = _bigrams(sizes(words)[:, None]) - _bigrams(lengths)
         longest = max(words.shape[-1], references.shape[-1])
-        cosine *= _penalties(-longest // 64 * -64, words.device)[difference.abs_()]
+        device = words.device if isinstance(words, Tensor) else None
+        cosine *= take(_penalties(-longest // 64 * -64, device), abs(difference))
     # Whole numbers again: their sum does not depend on the order.
-    total = (cosine * 2.0**_COSINE_BITS).round_().to(torch.int64).sum((0, 2)).to(torch.float64)
-    mean: Tensor = total / ((lengths > 0).sum(1).clamp_(min=1) * (ORDERS * 2**_COSINE_BITS))
-    return mean.mul_(definition.scale)
+    total = cast(cast((cosine * 2.0**_COSINE_BITS).round(), torch.int64).sum((0, 2)), torch.float64)
+    return total / ((lengths > 0).sum(1).clip(1) * (ORDERS * 2**_COSINE_BITS)) * definition.scale
 
 
+@numpy_on_cpu
 def _reference_norms(
-    frequency: DocumentFrequency, definition: Definition, words: Tensor, _same: Tensor
-) -> Tensor:
-    return _vectors(words, frequency, definition)[2].T.contiguous()
+    frequency: DocumentFrequency, definition: Definition, words: Array, _same: Array
+) -> Array:
+    return _vectors(words, frequency, definition)[2].T
 
 
 def _vectors(
-    words: Tensor, frequency: DocumentFrequency, definition: Definition
-) -> tuple[Tensor, Tensor, Tensor]:
+    words: Array, frequency: DocumentFrequency, definition: Definition
+) -> tuple[Array, Array, Array]:
     """Of the n-grams of sentences (n, L): squared weights, earlier occurrences, and norms (4, n) float64."""
-    words = pad(words, (0, 1))
-    weights = frequency.weights(ngram_keys(words, frequency.exact), definition.unknown).transpose(0, 1)
+    words = padded(words, 1)
+    weights = frequency.weights(keys_by_order(words, frequency.exact), definition.unknown)
     before = earlier(words)
-    return weights, before, ((2 * before + 1) * weights).sum(-1).to(torch.float64).sqrt_()
+    norms = cast(((2 * before + 1) * weights).sum(-1), torch.float64)
+    return weights, before, library(norms).sqrt(norms)
 
 
 @lru_cache(maxsize=64)
-def _penalties(longest: int, device: torch.device) -> Tensor:
+def _penalties(longest: int, device: torch.device | None) -> Array:
     """The factor for each difference of lengths from 0 to ``longest``, float64."""
-    return exponential(torch.arange(longest + 1, dtype=torch.float64).square() * _PENALTY).to(device)
+    factors = exponential(torch.arange(longest + 1, dtype=torch.float64).square() * _PENALTY)
+    return factors.numpy() if device is None else factors.to(device)
 
 
-def _bigrams(size: Tensor) -> Tensor:
-    return (size - 1).clamp_(min=0)
+def _bigrams(size: Array) -> Array:
+    return (size - 1).clip(0)
 
 
 class Cider:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mm_envs.arrays import Array
 from mm_envs.metrics.lookup import Lookup
 from mm_envs.metrics.ngrams import ABSENT, EXACT_IDS, NOTHING, ngram_keys
 from mm_envs.metrics.text import Numbering, small_ids
@@ -87,7 +88,7 @@ class DocumentFrequency:
         documents = sum(map(len, batches))
         return cls(torch.from_numpy(keys), torch.from_numpy(counts), documents, words, exact)
 
-    def weights(self, keys: Tensor, unknown: bool) -> Tensor:
+    def weights(self, keys: Array, unknown: bool) -> Array:
         """The squared weights ln(N / df)^2 of n-grams, int64 in units of 2**-36; the keys 0 and 1 are none.
 
         With ``unknown`` an n-gram of no document weighs ln N (CIDEr-D), else 0 (CIDEr v0.1).

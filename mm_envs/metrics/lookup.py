@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mm_envs.arrays import Array, library, numpy_on_cpu
+
 _ODD = -7046029254386353131
 _BUCKETS = 4  # for each key: hardly a bucket then has more than four keys
 
@@ -32,21 +34,23 @@ class Lookup:
         self._steps = int(size.max()) - 1
         # A search may go beyond the last key, which is repeated.
         order = torch.cat([order, order[-1:].expand(self._steps + 1)])
-        self._on_cpu = ((size.cumsum(0) - size).int(), numbers[order], torch.from_numpy(values)[order])
-        self._on: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {numbers.device: self._on_cpu}
+        self._on_cpu = (size.cumsum(0) - size, numbers[order], torch.from_numpy(values)[order])
+        arrays = tuple(table.numpy() for table in self._on_cpu)
+        self._on: dict[torch.device | None, tuple[Array, ...]] = {None: arrays}
 
-    def find(self, keys: Tensor, other: int) -> Tensor:
+    @numpy_on_cpu
+    def find(self, keys: Array, other: int) -> Array:
         """The values of keys, int64 of any shape; ``other`` for unknown keys."""
-        if keys.device not in self._on:
-            first, known, values = self._on_cpu
-            self._on[keys.device] = first.to(keys.device), known.to(keys.device), values.to(keys.device)
-        first, known, values = self._on[keys.device]
-        wanted = keys.flatten()
-        index = first.index_select(0, self._bucket(wanted))
+        device = keys.device if isinstance(keys, Tensor) else None
+        if device not in self._on:
+            self._on[device] = tuple(table.to(device) for table in self._on_cpu)
+        first, known, values = self._on[device]
+        wanted = keys.reshape(-1)
+        index = first[self._bucket(wanted)]
         for _ in range(self._steps):
-            index += known.index_select(0, index) != wanted
-        found = known.index_select(0, index) == wanted
-        return torch.where(found, values.index_select(0, index), other).view_as(keys)
+            index += known[index] != wanted
+        found = library(keys).where(known[index] == wanted, values[index], other)
+        return found.reshape(keys.shape)
 
-    def _bucket(self, keys: Tensor) -> Tensor:
-        return (keys * _ODD >> self._shift).bitwise_and_(self._mask)
+    def _bucket(self, keys: Array) -> Array:
+        return (keys * _ODD >> self._shift) & self._mask

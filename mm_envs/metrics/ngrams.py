@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
+from mm_envs.arrays import Array, full, library, numpy_on_cpu, padded, viewed, where
 from mm_envs.random import fold
 from mm_envs.tokenizers import is_padding, sizes
 
@@ -29,24 +30,33 @@ _CHUNK_BYTES = 2**22
 _DEVICE_CHUNK_BYTES = 2**28
 
 
-def ngram_keys(words: Tensor, exact: bool = True) -> Tensor:
+def ngram_keys(words: Array, exact: bool = True) -> Array:
     """Keys of the n-grams of 1 to 4 words at each position, (..., 4, L) int64; 0 beyond the last word.
 
     Args:
         words: Token ids, (..., L) int64, words first and zeros behind them.
         exact: Whether all ids are below 2**16.
     """
+    return library(words).moveaxis(keys_by_order(words, exact), 0, -2)
+
+
+@numpy_on_cpu
+def keys_by_order(words: Array, exact: bool) -> Array:
+    """``ngram_keys`` with the orders first, (4, ..., L) int64."""
     base = EXACT_IDS
     if not exact:
-        words, base = fold(words, 0).masked_fill(is_padding(words), 0), _BASE
-    keys = [words]
-    for n in range(1, ORDERS):
-        following = pad(words[..., n:], (0, min(n, words.shape[-1])))
-        keys.append(torch.where(following != 0, keys[-1] * base + following, 0))
-    return torch.stack(keys, -2)
+        words, base = where(is_padding(words), 0, fold(words, 0)), _BASE
+    length = words.shape[-1]
+    keys = full((ORDERS, *words.shape), 0, torch.int64, words)
+    keys[0] = words
+    for n in range(1, min(ORDERS, length)):
+        following = words[..., n:]
+        keys[n][..., : length - n] = (keys[n - 1][..., : length - n] * base + following) * (following != 0)
+    return keys
 
 
-def occurrences(words: Tensor, among: Tensor, orders: int = ORDERS) -> Tensor:
+@numpy_on_cpu
+def occurrences(words: Array, among: Array, orders: int = ORDERS) -> Array:
     """How often the n-gram at each position occurs in other sentences, (orders, n, R, L) int64; 0 for none.
 
     ``words`` (n, L) and ``among`` (n, R, M) int64 have words first and zeros behind them, ``words`` at least
@@ -59,12 +69,13 @@ def occurrences(words: Tensor, among: Tensor, orders: int = ORDERS) -> Tensor:
     """
     (n, length), several = words.shape, among.shape[1]
     others = _compared(among)
-    found = words.new_empty((orders, n, several, length, others.shape[-1]), dtype=torch.bool)
-    torch.eq(words[:, None, :, None], others[:, :, None], out=found[0])
+    found = _room((orders, n, several, length, others.shape[-1]), words)
+    _equal(words[:, None, :, None], others[:, :, None], found[0])
     return _counted(_longer(found))
 
 
-def earlier(words: Tensor, orders: int = ORDERS) -> Tensor:
+@numpy_on_cpu
+def earlier(words: Array, orders: int = ORDERS) -> Array:
     """How often each n-gram of ``words``, as for ``occurrences``, occurred before in its own sentence.
 
     The result is (orders, n, L) int64. The sum of ``2 * earlier + 1`` over the positions of an n-gram is the
@@ -77,40 +88,59 @@ def earlier(words: Tensor, orders: int = ORDERS) -> Tensor:
     """
     n, length = words.shape
     others = _compared(words)
-    found = words.new_empty((orders, n, length, others.shape[-1]), dtype=torch.bool)
-    torch.eq(words[:, :, None], others[:, None], out=found[0])
-    found[0] &= _before(length, others.shape[-1], words.device)
+    found = _room((orders, n, length, others.shape[-1]), words)
+    _equal(words[:, :, None], others[:, None], found[0])
+    found[0] &= _before(length, others.shape[-1], words.device if isinstance(words, Tensor) else None)
     return _counted(_longer(found))
 
 
-def _compared(words: Tensor) -> Tensor:
+def _compared(words: Array) -> Array:
     """Words to compare with, followed by one to eight entries that equal nothing."""
-    width = words.shape[-1]
-    return pad(words.masked_fill(is_padding(words), ABSENT), (0, 8 - width % 8), value=ABSENT)
+    return padded(where(is_padding(words), ABSENT, words), 8 - words.shape[-1] % 8, ABSENT)
 
 
-def _longer(found: Tensor) -> Tensor:
+def _room(shape: tuple[int, ...], like: Array) -> Array:
+    """An array of truth values that are not set."""
+    if isinstance(like, np.ndarray):
+        return np.empty(shape, dtype=np.bool_)
+    return like.new_empty(shape, dtype=torch.bool)
+
+
+def _equal(one: Array, other: Array, out: Array) -> None:
+    if isinstance(one, np.ndarray):
+        np.equal(one, other, out=out)
+    else:
+        torch.eq(one, other, out=out)
+
+
+def _longer(found: Array) -> Array:
     """Extends ``found`` (orders, ..., L, M) bool, false in the last row and column, from words to n-grams."""
-    flat = found.view(len(found), -1)
+    flat = found.reshape(len(found), -1)
     # One position on in both sentences; from the last row or column, where nothing agrees, it wraps around.
     step = found.shape[-1] + 1
     flat[1:, -step:] = False
     for n in range(1, len(flat)):
-        torch.bitwise_and(flat[n - 1, :-step], flat[n - 1, step:], out=flat[n, :-step])
+        library(flat).bitwise_and(flat[n - 1, :-step], flat[n - 1, step:], out=flat[n, :-step])
     return found
 
 
-def _counted(same: Tensor) -> Tensor:
+def _counted(same: Array) -> Array:
     """The number of true entries along the last dimension, int64."""
     if same.shape[-1] > _LONGEST_IN_BYTES:
         return same.sum(-1)
     # Eight truth values at a time: a sum of bytes, and a product that adds up the eight bytes of the sum.
-    return same.view(torch.int64).sum(-1).mul_(_BYTES).bitwise_right_shift_(56).bitwise_and_(0xFF)
+    eights = viewed(same, torch.int64)
+    # Not sum(-1): a reduction over a few numbers takes much longer than additions.
+    counts = eights[..., 0]
+    for index in range(1, eights.shape[-1]):
+        counts = counts + eights[..., index]
+    return ((counts * _BYTES) >> 56) & 0xFF
 
 
 @lru_cache(maxsize=64)
-def _before(length: int, width: int, device: torch.device) -> Tensor:
-    return torch.ones((length, width), dtype=torch.bool, device=device).tril(-1)
+def _before(length: int, width: int, device: torch.device | None) -> Array:
+    before = torch.ones((length, width), dtype=torch.bool).tril(-1)
+    return before.numpy() if device is None else before.to(device)
 
 
 def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *others: Tensor) -> Tensor:
@@ -141,8 +171,9 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
     return torch.empty_like(scores).index_copy_(0, order, scores)
 
 
-def without_padding(words: Tensor) -> Tensor:
+@numpy_on_cpu
+def without_padding(words: Array) -> Array:
     """Words, (n, R, M) int64, cut to the longest sentence (at least one word); unchanged on a device."""
-    if words.device.type != "cpu" or not words.numel():
+    if isinstance(words, Tensor) or not words.size:
         return words
-    return words[..., : max(1, int(words.flatten(0, 1).amax(0).count_nonzero()))]
+    return words[..., : max(1, np.count_nonzero(words.reshape(-1, words.shape[-1]).max(0)))]

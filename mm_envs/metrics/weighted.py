@@ -58,6 +58,7 @@ class WeightedSum:
         self.sees_reference = any(member.sees_reference for member in members)
         self.deterministic = all(member.deterministic for member in members)
         self.scores_prefix = all(member.scores_prefix for member in members)
+        self.by_row = all(getattr(member, "by_row", False) for member in members)
 
     def score(self, episodes: Episodes) -> Judgement:
         """The weighted sum for each episode."""

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mm_envs.arrays import Array, on_host
 from mm_envs.tokenizers.tokenizer import EOS, PAD, UNK
 
 
-def is_padding(tokens: Tensor) -> Tensor:
+def is_padding(tokens: Array) -> Array:
     """Which entries are padding, bool of the same shape."""
     return tokens == PAD
 
@@ -22,7 +23,7 @@ def is_unknown(tokens: Tensor) -> Tensor:
     return tokens == UNK
 
 
-def is_word(tokens: Tensor) -> Tensor:
+def is_word(tokens: Array) -> Array:
     """Which entries are words: before ``<eos>`` and not padding, bool of the same shape.
 
     Example:
@@ -38,7 +39,7 @@ def same_words(tokens: Tensor, other: Tensor) -> Tensor:
     return ((tokens == other) & mine & theirs | ~(mine | theirs)).all(1)
 
 
-def sizes(tokens: Tensor) -> Tensor:
+def sizes(tokens: Array) -> Array:
     """How many entries of each row are not padding, (...,) int64."""
     return (tokens != PAD).sum(-1)
 
@@ -60,11 +61,13 @@ def words_first(tokens: Tensor) -> Tensor:
         >>> words_first(torch.tensor([[0, 5, 0, 6, 1, 7]])).tolist()
         [[5, 6, 0, 0, 0, 0]]
     """
-    words = is_word(tokens)
-    if tokens.device.type == "cpu" and not bool((words[..., 1:] & ~words[..., :-1]).any()):
-        # Nothing to move; on an accelerator the question would wait for the device.
-        return tokens.masked_fill(~words, PAD)
-    return _to_front(tokens, words)
+    if on_host(tokens):
+        array = tokens.numpy()
+        words = is_word(array)
+        if not (words[..., 1:] > words[..., :-1]).any():
+            # Nothing to move; on an accelerator the question would wait for the device.
+            return torch.from_numpy(array * words)
+    return _to_front(tokens, is_word(tokens))
 
 
 def compact(tokens: Tensor, length: int) -> Tensor:

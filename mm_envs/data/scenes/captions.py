@@ -9,6 +9,7 @@ It is a bigram grammar: a caption is grammatical if and only if each pair of nei
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
@@ -17,6 +18,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from mm_envs.arrays import (
+    Array,
+    add_scaled,
+    cast,
+    columns,
+    full,
+    group_sums,
+    largest,
+    numpy_on_cpu,
+    take,
+    where,
+)
 from mm_envs.data.scenes.layout import COLOURS, SHAPES, SIZES, TEXTURES, SceneConfig, SceneGraph
 from mm_envs.episodes import Judgement
 from mm_envs.tokenizers import Vocabulary, compact
@@ -168,16 +181,15 @@ def _fields(config: SceneConfig) -> dict[str, _Field]:
 class _Constants:
     """The tables of the grader on one device. A is the number of attributes, P that of assignments."""
 
-    positions: Tensor  # (MAX_WORDS,): 0, 1, 2, ...
-    bigrams: Tensor  # (words * words,): the packed summand of a pair of neighbours
-    assignments: Tensor  # (P * K * (A + 2),): the column of the facts for each part of a mention
-    masks: Tensor  # (A + 2,): the fields of a mention that are compared
-    gains: Tensor  # (A + 2,): the packed gain of a match
-    nothing: Tensor  # (): zero
+    positions: Array  # (MAX_WORDS,): 0, 1, 2, ...
+    bigrams: Array  # (words * words,): the packed summand of a pair of neighbours
+    assignments: Array  # (P * K * (A + 2),): the column of the facts for each part of a mention
+    masks: Array  # (A + 2,): the fields of a mention that are compared
+    gains: Array  # (A + 2,): the packed gain of a match
     totals: int  # the counters of the whole caption
-    shifts: Tensor  # (A + 3,): the shifts of the counts of the parts
-    widths: Tensor  # (A + 3,)
-    weights: Tensor  # (A + 3,) float32
+    shifts: Array  # (A + 3, 1): the shifts of the counts of the parts
+    widths: Array  # (A + 3, 1)
+    weights: Array  # (A + 3, 1) float32
 
 
 class CaptionGrader:
@@ -230,7 +242,7 @@ class CaptionGrader:
         self._kinds = tuple(attribute_words(config))
         self.parts = (*self._kinds, "relation", "invented", "grammar")
         self._fields = _fields(config)
-        self._constants: dict[torch.device, _Constants] = {}
+        self._constants: dict[torch.device | None, _Constants] = {}
 
     def facts(self, graph: SceneGraph) -> Tensor:
         """Returns what captions of some scenes are compared with: an opaque int64 table of shape (n, F).
@@ -262,35 +274,38 @@ class CaptionGrader:
 
     def score(self, tokens: Tensor, length: Tensor, facts: Tensor) -> Judgement:
         """Returns the utility of captions, as ``CaptionUtility`` does; L is at most 30."""
-        n, width = tokens.shape
-        if width > MAX_WORDS:
-            raise ValueError(f"captions of {width} words are above {MAX_WORDS}: lower max_tokens")
-        table, k = self._on(tokens.device), self.config.maximum
-        border = table.positions[:width] >= length[:, None]
+        if tokens.shape[1] > MAX_WORDS:
+            raise ValueError(f"captions of {tokens.shape[1]} words are above {MAX_WORDS}: lower max_tokens")
+        utility, parts = self._graded(tokens, length, facts)
+        return Judgement(utility, dict(zip(self.parts, parts.unbind(0), strict=True)))
+
+    @numpy_on_cpu
+    def _graded(self, tokens: Array, length: Array, facts: Array) -> tuple[Array, Array]:
+        """The utility (n,) and its parts (P, n)."""
+        (n, width), table, k = tokens.shape, self._on(tokens), self.config.maximum
         eos = self.vocabulary.eos
-        words = pad(tokens.masked_fill(border, eos), (1, 1), value=eos)
-        pairs = torch.add(words[:, 1:], words[:, :-1], alpha=len(self.vocabulary))
-        # Not take(): it uses a second thread for a few hundred rows, which can cost milliseconds.
-        adds = table.bigrams.index_select(0, pairs.flatten()).view_as(pairs)
+        words = full((n, width + 2), eos, torch.int64, tokens)
+        words[:, 1:-1] = where(table.positions[:width] >= length[:, None], eos, tokens)
+        adds = take(table.bigrams, add_scaled(words[:, 1:], words[:, :-1], len(self.vocabulary)))
         # One running sum counts everything; its highest field is the number of nouns so far.
         running = adds.cumsum(1)
-        mention = (running >> self._fields["past"].shift).clamp_(max=k)
-        sums = adds.new_zeros((n, k + 1)).scatter_add_(1, mention, adds)
-        found = sums[:, None, :k, None] & table.masks
-        known = facts.index_select(1, table.assignments).view(n, -1, k, len(table.masks))
-        gain = torch.where(found == known, table.gains, table.nothing).sum((2, 3)).amax(1)
+        sums = group_sums(adds, running >> self._fields["past"].shift, k)
+        found = sums[:, None, :, None] & table.masks
+        right = found == columns(facts, table.assignments).reshape(n, -1, k, len(table.masks))
+        gain = largest((right * table.gains).reshape(n, -1, k * len(table.masks)).sum(2))
         counts = (running[:, -1] & table.totals) - gain
-        parts = ((counts[:, None] >> table.shifts) & table.widths).float() * table.weights
-        whole = facts[:, -1].float()
-        utility = parts.sum(1).clamp_(min=0).div_(whole)
-        return Judgement(utility, dict(zip(self.parts, parts.div_(whole[:, None]).unbind(1), strict=True)))
+        parts = cast((counts >> table.shifts) & table.widths, torch.float32) * table.weights
+        whole = cast(facts[:, -1], torch.float32)
+        return parts.sum(0).clip(0) / whole, parts / whole
 
-    def _on(self, device: torch.device) -> _Constants:
+    def _on(self, tokens: Array) -> _Constants:
+        """The constants as arrays of the library and on the device of some tokens."""
+        device = tokens.device if isinstance(tokens, Tensor) else None
         if device not in self._constants:
             self._constants[device] = self._build(device)
         return self._constants[device]
 
-    def _build(self, device: torch.device) -> _Constants:
+    def _build(self, device: torch.device | None) -> _Constants:
         fields = self._fields
         kinds = (*self._kinds, "relation")
         compared = (*kinds, "relation")  # the horizontal relation, then the vertical one
@@ -298,21 +313,21 @@ class CaptionGrader:
         shown = [fields[name] for name in (*kinds, "claim", "fault")]
         weights = [RIGHT] * len(kinds) + [INVENTED, FAULT]
 
-        def table(numbers: list[int], dtype: torch.dtype = torch.int64) -> Tensor:
-            return torch.tensor(numbers, dtype=dtype).to(device)
+        def table(numbers: Sequence[int], dtype: torch.dtype = torch.int64) -> Array:
+            values = torch.tensor(numbers, dtype=dtype)
+            return values.numpy() if device is None else values.to(device)
 
         return _Constants(
-            positions=torch.arange(MAX_WORDS, device=device),
+            positions=table(range(MAX_WORDS)),
             bigrams=table(self._bigrams()),
             assignments=table(self._assignments()),
             masks=table([fields[kind].mask | fields["noun"].mask for kind in compared]),
             # A right fact is not invented: subtracting the gain moves one from "claim" to its kind.
             gains=table([claim - (1 << fields[kind].shift) for kind in compared]),
-            nothing=table([0])[0],
             totals=fields["claim"].mask | fields["fault"].mask,
-            shifts=table([field.shift for field in shown]),
-            widths=table([(1 << field.width) - 1 for field in shown]),
-            weights=table(weights, torch.float32),
+            shifts=table([field.shift for field in shown])[:, None],
+            widths=table([(1 << field.width) - 1 for field in shown])[:, None],
+            weights=table(weights, torch.float32)[:, None],
         )
 
     def _bigrams(self) -> list[int]:

@@ -1,0 +1,210 @@
+"""One row whose episodes are prepared in batches: what a single environment does between two resets.
+
+An episode is a function of (seed, row, number). So the items and states of many coming episodes are made at
+once, and for a choice the judgements of all answers, too. A step then only writes an action, and an answer in
+several steps is judged at its end by the same batched code as everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mm_envs.arrays import as_tensor
+from mm_envs.engine.pool import PoolFields
+from mm_envs.episodes import Judgement
+from mm_envs.random import fold, integers
+from mm_envs.tasks.task import Task
+
+if TYPE_CHECKING:
+    from mm_envs.engine.vector import MultimodalVectorEnv
+
+_FEWEST, _MOST = 4, 64  # episodes that are prepared together: few at first, so that the first reset is quick
+_MOST_JUDGED = 2048
+_OWN = ("start", "advance", "observe", "respond", "turns")
+
+
+@dataclass
+class _Block:
+    """Prepared episodes of one seed, the first of them number ``first``.
+
+    Attributes:
+        items: The item of each.
+        states: The state of each, by key.
+        judged: For a choice the verdicts on all answers, (episodes * answers) each.
+    """
+
+    seed: int
+    first: int
+    items: list[int]
+    states: dict[str, NDArray[Any]]
+    judged: _Verdicts | None
+
+
+class _Verdicts:
+    """Truth and judgement of several answers as Python's own numbers."""
+
+    def __init__(self, judgement: Judgement, truth: Judgement) -> None:
+        self.judged = judgement.judged.tolist()
+        self.reward, self.utility = judgement.reward.tolist(), truth.reward.tolist()
+        self.reward_parts = {name: part.tolist() for name, part in judgement.parts.items()}
+        self.utility_parts = {name: part.tolist() for name, part in truth.parts.items()}
+
+    def of(self, index: int) -> tuple[float, dict[str, Any]]:
+        """Reward and info of one answer; one that was not judged gets zeros."""
+        judged = self.judged[index]
+        reward_parts = {name: part[index] if judged else 0.0 for name, part in self.reward_parts.items()}
+        return self.reward[index] if judged else 0.0, {
+            "utility": self.utility[index],
+            "utility_parts": {name: part[index] for name, part in self.utility_parts.items()},
+            "judged": judged,
+            "reward_parts": reward_parts,
+        }
+
+
+class PreparedRow:
+    """The only row of an engine, one action at a time; equal bit for bit to what the engine does."""
+
+    def __init__(self, engine: MultimodalVectorEnv) -> None:
+        task = engine.task
+        self._engine, self._task, self._pool = engine, task, engine._pool
+        self._choices, self._horizon = engine._choices, task.horizon
+        self._tables = {
+            key: None if name in self._pool.links else self._pool.tables[name].numpy()
+            for key, name in task.context.items()
+        }
+        self._state_keys = tuple(task.state_spaces)
+        choices = self._choices or 0
+        # Only feedback that says so may be asked about answers that are never given.
+        self._judges_all = (
+            task.horizon == 1 and 0 < choices <= _MOST_JUDGED and getattr(engine.feedback, "by_row", False)
+        )
+        self._most = max(1, min(_MOST, _MOST_JUDGED // max(1, choices))) if self._judges_all else _MOST
+        self._count, self._block = _FEWEST, _Block(0, 0, [], {}, None)
+        self.current = False
+
+    @classmethod
+    def of(cls, engine: MultimodalVectorEnv) -> PreparedRow | None:
+        """The row of an engine; None where its task or its reward needs the engine with every step."""
+        task = engine.task
+        usual = all(getattr(type(task), name) is getattr(Task, name) for name in _OWN)
+        plain = engine.reward == "terminal" and engine._max_steps is None and engine.render_mode is None
+        return cls(engine) if usual and plain and engine._choices and engine._compact else None
+
+    # The engine's state -----------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Continues where the engine is."""
+        engine = self._engine
+        self._seed, self._row, self._episode = engine._rows.key[0].tolist()
+        self._item, self.finished = int(engine._rows.item[0]), bool(engine._finished[0])
+        self._length, self._returned = int(engine._length[0]), float(engine._return[0])
+        self._state = {key: value.numpy()[0].copy() for key, value in engine._state.items()}
+        # The item may have been given: then it is not that of the prepared episode.
+        self._judged: _Verdicts | None = None
+        self.current = True
+
+    def save(self) -> None:
+        """Sets the engine to the same step."""
+        engine = self._engine
+        engine._rows.key, engine._rows.item = self._key(), np.array([self._item])
+        engine._length, engine._finished = np.array([self._length]), np.array([self.finished])
+        engine._return = np.array([self._returned], dtype=np.float32)
+        engine._state = {key: torch.from_numpy(value[None].copy()) for key, value in self._state.items()}
+        engine._buffers.note_all()
+        self.current = False
+
+    # Gymnasium's calls ------------------------------------------------------------------------------------
+
+    def reset(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Starts the next episode."""
+        self._episode += 1
+        at = self._episode - self._block.first
+        if self._seed != self._block.seed or not 0 <= at < len(self._block.items):
+            self._prepare()
+            at = 0
+        block = self._block
+        self._item, self._judged, self._at = block.items[at], block.judged, at
+        self._state = {key: values[at].copy() for key, values in block.states.items()}
+        self._length, self._returned, self.finished = 0, 0.0, False
+        return self._observation(), self._info()
+
+    def takes(self, action: Any) -> bool:
+        """Whether ``step`` can take an action; the engine knows what is wrong with others."""
+        if type(action) is np.ndarray and not action.ndim:
+            action = action[()]
+        whole = isinstance(action, (int, np.integer)) and not isinstance(action, bool)
+        return whole and 0 <= action < self._choices  # type: ignore[operator]
+
+    def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Takes an action that ``takes`` accepts, in an episode that has not ended."""
+        ended = self._task.answer.write_one(self._state, action)
+        self._length += 1
+        if not ended:
+            return self._observation(), 0.0, False, False, self._info()
+        self.finished = True
+        if self._judged is not None:
+            reward, info = self._judged.of(self._at * self._choices + action)  # type: ignore[operator]
+            info["response"] = action
+        else:
+            reward, info = self._judge(action)
+        self._returned, info["row"] = reward, self._row
+        info |= self._info()
+        return self._observation(), reward, True, False, info
+
+    def _judge(self, action: int) -> tuple[float, dict[str, Any]]:
+        state = {key: torch.from_numpy(value[None]) for key, value in self._state.items()}
+        response, length = self._task.respond(state, torch.tensor([action]))
+        verdicts = self._verdicts(response, length, np.array([self._item]), self._key())
+        reward, info = verdicts.of(0)
+        info["response"] = response[0].numpy().copy() if response.ndim > 1 else action
+        if length is not None:
+            info["response_length"] = int(length[0])
+        return reward, info
+
+    def _observation(self) -> dict[str, Any]:
+        item = self._item
+        seen = {
+            key: self._linked(key) if table is None else table[item].copy()
+            for key, table in self._tables.items()
+        }
+        for key in self._state_keys:
+            seen[key] = self._state[key].copy()
+        return seen
+
+    def _linked(self, key: str) -> NDArray[Any]:
+        return self._pool.rows(self._task.context[key], np.array([self._item]))[0].numpy()
+
+    def _info(self) -> dict[str, Any]:
+        return {"item": self._pool.first + self._item, "episode_index": self._episode}
+
+    def _key(self) -> NDArray[np.int64]:
+        return np.array([[self._seed, self._row, self._episode]])
+
+    # Many episodes at once --------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Prepares the current episode and those that follow."""
+        count, self._count = self._count, min(2 * self._count, self._most)
+        episodes = np.arange(self._episode, self._episode + count)
+        items = integers(fold(self._engine._rows._stream.repeat(count), episodes), self._pool.size)
+        self._pool.ensure(items)
+        keys = np.stack([np.full(count, self._seed), np.full(count, self._row), episodes], axis=1)
+        fields = PoolFields(self._pool, self._engine._field_names, items)
+        states = {key: value.numpy() for key, value in self._task.start(fields, as_tensor(keys)).items()}
+        judged = None
+        if self._judges_all:
+            answers = torch.arange(self._choices).repeat(count)
+            each = np.arange(count).repeat(self._choices)
+            judged = self._verdicts(answers, None, items[each], keys[each])
+        self._block = _Block(self._seed, self._episode, items.tolist(), states, judged)
+
+    def _verdicts(
+        self, response: Tensor, length: Tensor | None, items: NDArray[np.int64], keys: NDArray[np.int64]
+    ) -> _Verdicts:
+        return _Verdicts(*self._engine.judge(response, length, items, keys, None))
