@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -159,6 +159,10 @@ def derived(
     return made
 
 
+OneScore: TypeAlias = "Callable[[int, float, Mapping[str, float]], tuple[float, dict[str, float]]]"
+"""Reward and parts of one prepared episode, from its index, its utility and the parts of it."""
+
+
 @runtime_checkable
 class Feedback(Protocol):
     """A source of reward: scores episodes.
@@ -170,6 +174,9 @@ class Feedback(Protocol):
         by_row: Optional, False where it is missing: whether row i of a judgement depends on row i of the
             episodes alone, bit for bit, and scoring does nothing else. ``gym.make`` then scores the possible
             choices of many coming episodes at once, also those that are never made.
+
+    Feedback that knows the truth may have ``one_by_one(keys) -> OneScore``, too: it prepares many episodes by
+    their keys (n, 3) int64, of which ``gym.make`` then scores one at a time.
     """
 
     sees_reference: bool

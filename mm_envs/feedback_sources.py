@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from mm_envs.episodes import Episodes, Feedback, Judgement
+from mm_envs.episodes import Episodes, Feedback, Judgement, OneScore
 from mm_envs.names import resolve
 
 if TYPE_CHECKING:
@@ -49,6 +51,10 @@ class Truth(TaskFeedback):
     def score(self, episodes: Episodes) -> Judgement:
         """The utility of each episode."""
         return true_utility(self._task, episodes)
+
+    def one_by_one(self, keys: NDArray[np.int64]) -> OneScore:
+        """The utility and its parts as they are."""
+        return lambda index, utility, parts: (utility, dict(parts))
 
 
 def true_utility(task: Task, episodes: Episodes) -> Judgement:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mm_envs.arrays import Array, numpy_on_cpu, where
-from mm_envs.episodes import Episodes, Judgement
+from mm_envs.episodes import Episodes, Judgement, OneScore
 from mm_envs.feedback_sources import true_utility
 from mm_envs.random import chance, gumbel, key_hashes, purpose
 from mm_envs.tasks import Task
@@ -70,16 +74,32 @@ class AnnotatorFeedback:
         if episodes.key is None:
             raise ValueError("these episodes carry no key: a simulated annotator draws its noise from it")
         truth = true_utility(self._task, episodes)
-        rating, perceived, noise = self._rate(truth.reward, episodes.key)
+        rating, perceived, noise = self._rated(truth.reward, episodes.key)
         return Judgement(rating, {"perceived": perceived, "noise": noise}, truth.judged)
 
+    def one_by_one(self, keys: NDArray[np.int64]) -> OneScore:
+        """Draws the noise of many episodes at once; see ``mm_envs.episodes.OneScore``."""
+        mistaken, noises = self._draw(keys)
+
+        def score(index: int, utility: float, parts: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+            seen, noise = np.float32(utility), noises[index]
+            seen = 1 - seen if mistaken[index] else seen
+            rating = (seen + noise) * self.gain + self.offset
+            return float(rating), {"perceived": float(seen), "noise": float(noise)}
+
+        return score
+
     @numpy_on_cpu
-    def _rate(self, utility: Array, key: Array) -> tuple[Array, Array, Array]:
+    def _rated(self, utility: Array, key: Array) -> tuple[Array, Array, Array]:
+        mistaken, noise = self._draw(key)
+        perceived = where(mistaken, 1 - utility, utility)
+        return (perceived + noise) * self.gain + self.offset, perceived, noise
+
+    def _draw(self, key: Array) -> tuple[Array, Array]:
+        """Which episodes are judged by mistake, and the noise of each."""
         hashes = key_hashes(key, self._stream)
         # The low bits of the hash make the noise, the high ones the mistakes.
-        perceived = where(chance(hashes, self.mistakes), 1 - utility, utility)
-        noise = (gumbel(hashes) - _EULER) * self.noise
-        return (perceived + noise) * self.gain + self.offset, perceived, noise
+        return chance(hashes, self.mistakes), (gumbel(hashes) - _EULER) * self.noise
 
 
 def _standard_normal(name: str) -> float:

@@ -86,6 +86,12 @@ class AnswerKind(ABC):
         """The response so far, from the last state and the last action."""
         return actions, None
 
+    def response_one(self, state: Mapping[str, NDArray[Any]], action: Any) -> tuple[NDArray[Any], int | None]:
+        """``response`` of a single answer."""
+        rows = {key: torch.from_numpy(value)[None] for key, value in state.items()}
+        response, length = self.response(rows, torch.as_tensor(action)[None])
+        return response[0].numpy(), None if length is None else int(length[0])
+
     def action(self, response: Tensor, step: int | Tensor) -> Tensor:
         """The action that writes a response, at a step: one number, or one a row (n,) int64."""
         return entry_at(response, step) if self.sequential else response

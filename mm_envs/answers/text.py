@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -75,6 +75,10 @@ class Text(AnswerKind):
         index = min(int(length[0]), self.steps - 1)
         tokens[index], length[0] = action, index + 1
         return action == EOS or index + 1 == self.steps
+
+    def response_one(self, state: Mapping[str, NDArray[Any]], action: Any) -> tuple[NDArray[Any], int | None]:
+        """The words written, and how many before ``<eos>``."""
+        return state["tokens"], int(state["tokens_length"][0]) - (action == EOS)
 
     def response(self, state: State, actions: Tensor) -> Answered:
         """The words written, and how many before ``<eos>``."""

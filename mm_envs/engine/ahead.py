@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mm_envs.arrays import as_tensor
 from mm_envs.engine.pool import PoolFields
-from mm_envs.episodes import Judgement
+from mm_envs.episodes import Judgement, OneScore
 from mm_envs.random import fold, integers
 from mm_envs.tasks.task import Task
 
@@ -37,6 +37,7 @@ class _Block:
         items: The item of each.
         states: The state of each, by key.
         judged: For a choice the verdicts on all answers, (episodes * answers) each.
+        score: The feedback, prepared for these episodes, if it can score them one by one.
     """
 
     seed: int
@@ -44,6 +45,7 @@ class _Block:
     items: list[int]
     states: dict[str, NDArray[Any]]
     judged: _Verdicts | None
+    score: OneScore | None
 
 
 class _Verdicts:
@@ -78,6 +80,7 @@ class PreparedRow:
             key: None if name in self._pool.links else self._pool.tables[name].numpy()
             for key, name in task.context.items()
         }
+        self._reference = {name: self._pool.tables[name].numpy() for name in task.reference}
         self._state_keys = tuple(task.state_spaces)
         choices = self._choices or 0
         # Only feedback that says so may be asked about answers that are never given.
@@ -85,7 +88,7 @@ class PreparedRow:
             task.horizon == 1 and 0 < choices <= _MOST_JUDGED and getattr(engine.feedback, "by_row", False)
         )
         self._most = max(1, min(_MOST, _MOST_JUDGED // max(1, choices))) if self._judges_all else _MOST
-        self._count, self._block = _FEWEST, _Block(0, 0, [], {}, None)
+        self._count, self._block = _FEWEST, _Block(0, 0, [], {}, None, None)
         self.current = False
 
     @classmethod
@@ -107,6 +110,7 @@ class PreparedRow:
         self._state = {key: value.numpy()[0].copy() for key, value in engine._state.items()}
         # The item may have been given: then it is not that of the prepared episode.
         self._judged: _Verdicts | None = None
+        self._at, self._score = 0, self._scores(self._key())
         self.current = True
 
     def save(self) -> None:
@@ -129,7 +133,7 @@ class PreparedRow:
             self._prepare()
             at = 0
         block = self._block
-        self._item, self._judged, self._at = block.items[at], block.judged, at
+        self._item, self._judged, self._score, self._at = block.items[at], block.judged, block.score, at
         self._state = {key: values[at].copy() for key, values in block.states.items()}
         self._length, self._returned, self.finished = 0, 0.0, False
         return self._observation(), self._info()
@@ -158,14 +162,28 @@ class PreparedRow:
         return self._observation(), reward, True, False, info
 
     def _judge(self, action: int) -> tuple[float, dict[str, Any]]:
-        state = {key: torch.from_numpy(value[None]) for key, value in self._state.items()}
-        response, length = self._task.respond(state, torch.tensor([action]))
-        verdicts = self._verdicts(response, length, np.array([self._item]), self._key())
-        reward, info = verdicts.of(0)
-        info["response"] = response[0].numpy().copy() if response.ndim > 1 else action
+        response, length = self._task.answer.response_one(self._state, action)
+        truth = None
+        if self._score is not None:
+            rows = {name: table[self._item] for name, table in self._reference.items()}
+            truth = self._task.utility_one(response, length, rows)
+        if truth is None or self._score is None:
+            lengths = None if length is None else torch.tensor([length])
+            answer = torch.from_numpy(np.array([response]))
+            reward, info = self._verdicts(answer, lengths, np.array([self._item]), self._key()).of(0)
+        else:
+            reward, reward_parts = self._score(self._at, *truth)
+            info = {"utility": truth[0], "utility_parts": truth[1], "judged": True}
+            info["reward_parts"] = reward_parts
+        info["response"] = response.copy() if response.ndim else action
         if length is not None:
-            info["response_length"] = int(length[0])
+            info["response_length"] = length
         return reward, info
+
+    def _scores(self, keys: NDArray[np.int64]) -> OneScore | None:
+        """The feedback, prepared for the episodes of some keys, if it can score them one by one."""
+        one_by_one = getattr(self._engine.feedback, "one_by_one", None)
+        return None if one_by_one is None else one_by_one(keys)
 
     def _observation(self) -> dict[str, Any]:
         item = self._item
@@ -202,7 +220,8 @@ class PreparedRow:
             answers = torch.arange(self._choices).repeat(count)
             each = np.arange(count).repeat(self._choices)
             judged = self._verdicts(answers, None, items[each], keys[each])
-        self._block = _Block(self._seed, self._episode, items.tolist(), states, judged)
+        score = None if self._judges_all else self._scores(keys)
+        self._block = _Block(self._seed, self._episode, items.tolist(), states, judged, score)
 
     def _verdicts(
         self, response: Tensor, length: Tensor | None, items: NDArray[np.int64], keys: NDArray[np.int64]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mm_envs.answers import Text
@@ -84,6 +86,18 @@ class Caption(Task):
             response, length = self.answer.finish(response)
             assert length is not None
         return self.grader.score(response, length, reference[self.grader.field])
+
+    def utility_one(
+        self, response: NDArray[Any], length: int | None, reference: Mapping[str, NDArray[Any]]
+    ) -> tuple[float, dict[str, float]] | None:
+        """The utility of one caption, where the grader of the dataset can compute it by itself."""
+        score_one = getattr(self.grader, "score_one", None)
+        if score_one is None:
+            return None
+        result: tuple[float, dict[str, float]] = score_one(
+            response[:length].tolist(), reference[self.grader.field].tolist()
+        )
+        return result
 
     def references(self, reference: Fields) -> tuple[Tensor, Tensor]:
         """The reference captions; folders pad where an item has fewer than others."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import permutations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -177,6 +178,31 @@ def _fields(config: SceneConfig) -> dict[str, _Field]:
     return fields
 
 
+@lru_cache(maxsize=4096)
+def _quotient(number: int, whole: int) -> float:
+    """A quotient in single precision."""
+    return float(np.float32(number) / np.float32(whole))
+
+
+@dataclass(frozen=True)
+class _PlainConstants:
+    """The tables of the grader as Python's own values.
+
+    Attributes:
+        bigrams: The packed summand of each pair of neighbours.
+        assignments: Of each assignment the mention, mask, gain and column of the facts of all comparisons.
+        shown: Shift, width and weight of the counts of each part.
+        totals: The counters of the whole caption.
+        past: The shift of the number of nouns so far.
+    """
+
+    bigrams: list[int]
+    assignments: list[list[tuple[int, int, int, int]]]
+    shown: list[list[int]]
+    totals: int
+    past: int
+
+
 @dataclass(frozen=True)
 class _Constants:
     """The tables of the grader on one device. A is the number of attributes, P that of assignments."""
@@ -298,7 +324,43 @@ class CaptionGrader:
         whole = cast(facts[:, -1], torch.float32)
         return parts.sum(0).clip(0) / whole, parts / whole
 
-    def _on(self, tokens: Array) -> _Constants:
+    def score_one(self, words: Sequence[int], facts: Sequence[int]) -> tuple[float, dict[str, float]]:
+        """``score`` of one caption in Python's own numbers: the same tables, and the same bits."""
+        table, size, most = self._plain, len(self.vocabulary), self.config.maximum
+        running, before, sums = 0, self.vocabulary.eos * size, [0] * (most + 1)
+        for word in (*words, self.vocabulary.eos):
+            add = table.bigrams[before + word]
+            running += add
+            sums[min(running >> table.past, most)] += add
+            before = word * size
+        gain = max(
+            sum([gain for mention, mask, gain, column in one if sums[mention] & mask == facts[column]])
+            for one in table.assignments
+        )
+        counts, whole = (running & table.totals) - gain, facts[-1]
+        numbers = [((counts >> shift) & width) * weight for shift, width, weight in table.shown]
+        parts = {name: _quotient(number, whole) for name, number in zip(self.parts, numbers, strict=True)}
+        return _quotient(max(sum(numbers), 0), whole), parts
+
+    @cached_property
+    def _plain(self) -> _PlainConstants:
+        table, k = self._on(None), self.config.maximum
+        several = table.assignments.reshape(-1, k, len(table.masks)).tolist()
+        masks, gains = table.masks.tolist(), table.gains.tolist()
+        assignments = [
+            [
+                (mention, mask, gain, column)
+                for mention, columns in enumerate(one)
+                for mask, gain, column in zip(masks, gains, columns, strict=True)
+            ]
+            for one in several
+        ]
+        shown = np.concatenate([table.shifts, table.widths, table.weights.astype(np.int64)], axis=1)
+        return _PlainConstants(
+            table.bigrams.tolist(), assignments, shown.tolist(), table.totals, self._fields["past"].shift
+        )
+
+    def _on(self, tokens: Array | None) -> _Constants:
         """The constants as arrays of the library and on the device of some tokens."""
         device = tokens.device if isinstance(tokens, Tensor) else None
         if device not in self._constants:
