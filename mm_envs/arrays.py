@@ -19,6 +19,9 @@ from torch import Tensor
 Array: TypeAlias = Any
 """A NumPy array or a tensor."""
 
+A = TypeVar("A", bound=Any)
+"""NumPy arrays or tensors: what comes in is what comes out."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.arrays import Array, add_scaled, cast, take
+from mm_envs.arrays import A, Array, add_scaled, cast, take
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -60,7 +60,7 @@ def signed(word: int) -> int:
     return (word + 2**63) % 2**64 - 2**63
 
 
-def fold(state: Array, *words: Array | int) -> Array:
+def fold(state: A, *words: Array | int) -> A:
     """The hash of a state and further words, one after the other.
 
     Args:
@@ -80,7 +80,7 @@ def fold(state: Array, *words: Array | int) -> Array:
     return state
 
 
-def key_hashes(key: Array, word: int) -> Array:
+def key_hashes(key: A, word: int) -> A:
     """One hash for each key of an episode, (n,) int64, cheaper than folding its three numbers one by one.
 
     The numbers are weighted by odd constants and scrambled together, as SplitMix64 does with a single
@@ -91,7 +91,8 @@ def key_hashes(key: Array, word: int) -> Array:
         word: The purpose, 63 bits: different words give independent hashes.
     """
     state = add_scaled(key[:, 0] * _WEIGHT_SEED + word, key[:, 1], _WEIGHT_ROW)
-    return _mix(add_scaled(state, key[:, 2], _GOLDEN))
+    hashes: A = _mix(add_scaled(state, key[:, 2], _GOLDEN))
+    return hashes
 
 
 def stream(seed: Tensor | int, name: str, device: torch.device | str | None = None) -> Tensor:
@@ -105,19 +106,22 @@ def stream(seed: Tensor | int, name: str, device: torch.device | str | None = No
     return state
 
 
-def uniform(hashes: Array) -> Array:
+def uniform(hashes: A) -> A:
     """Float32 numbers in [0, 1) with 24 random bits, from the high bits of hashes."""
-    return cast((hashes >> 40) & 0xFFFFFF, torch.float32) * 2.0**-24
+    numbers: A = cast((hashes >> 40) & 0xFFFFFF, torch.float32) * 2.0**-24
+    return numbers
 
 
-def chance(hashes: Array, probability: float) -> Array:
+def chance(hashes: A, probability: float) -> A:
     """True with a probability (in steps of 2**-24), bool: where ``uniform`` of these hashes is below it."""
-    return ((hashes >> 40) & 0xFFFFFF) < round(probability * 2**24)
+    happens: A = ((hashes >> 40) & 0xFFFFFF) < round(probability * 2**24)
+    return happens
 
 
-def integers(hashes: Array, high: Array | int) -> Array:
+def integers(hashes: A, high: Array | int) -> A:
     """Whole numbers in [0, high), int64, with a bias below high / 2**63."""
-    return (hashes & 0x7FFFFFFFFFFFFFFF) % high
+    numbers: A = (hashes & 0x7FFFFFFFFFFFFFFF) % high
+    return numbers
 
 
 @lru_cache(maxsize=16)
@@ -134,22 +138,23 @@ def _quantiles(name: str, device: torch.device | None) -> Array:
     return values if device is None else torch.from_numpy(values).to(device)
 
 
-def _look_up(hashes: Array, name: str) -> Array:
+def _look_up(hashes: A, name: str) -> A:
     device = hashes.device if isinstance(hashes, Tensor) else None
-    return take(_quantiles(name, device), hashes & (2**_QUANTILE_BITS - 1))
+    draws: A = take(_quantiles(name, device), hashes & (2**_QUANTILE_BITS - 1))
+    return draws
 
 
-def gumbel(hashes: Array) -> Array:
+def gumbel(hashes: A) -> A:
     """Standard Gumbel draws (mean 0.5772, variance pi^2/6), float32, from the low 16 bits of hashes."""
     return _look_up(hashes, "gumbel")
 
 
-def logistic(hashes: Array) -> Array:
+def logistic(hashes: A) -> A:
     """Standard logistic draws (mean 0, variance pi^2/3), float32, from the low 16 bits of hashes."""
     return _look_up(hashes, "logistic")
 
 
-def normal(hashes: Array) -> Array:
+def normal(hashes: A) -> A:
     """Standard normal draws, float32, from the low 16 bits of hashes (so at most 4.4 in size)."""
     return _look_up(hashes, "normal")
 

@@ -75,19 +75,18 @@ class PreparedRow:
     def __init__(self, engine: MultimodalVectorEnv) -> None:
         task = engine.task
         self._engine, self._task, self._pool = engine, task, engine._pool
-        self._choices, self._horizon = engine._choices, task.horizon
+        self._choices = engine._choices or 0
         self._tables = {
             key: None if name in self._pool.links else self._pool.tables[name].numpy()
             for key, name in task.context.items()
         }
         self._reference = {name: self._pool.tables[name].numpy() for name in task.reference}
         self._state_keys = tuple(task.state_spaces)
-        choices = self._choices or 0
         # Only feedback that says so may be asked about answers that are never given.
         self._judges_all = (
-            task.horizon == 1 and 0 < choices <= _MOST_JUDGED and getattr(engine.feedback, "by_row", False)
+            task.horizon == 1 and self._choices <= _MOST_JUDGED and getattr(engine.feedback, "by_row", False)
         )
-        self._most = max(1, min(_MOST, _MOST_JUDGED // max(1, choices))) if self._judges_all else _MOST
+        self._most = min(_MOST, _MOST_JUDGED // self._choices) if self._judges_all else _MOST
         self._count, self._block = _FEWEST, _Block(0, 0, [], {}, None, None)
         self.current = False
 
@@ -143,7 +142,7 @@ class PreparedRow:
         if type(action) is np.ndarray and not action.ndim:
             action = action[()]
         whole = isinstance(action, (int, np.integer)) and not isinstance(action, bool)
-        return whole and 0 <= action < self._choices  # type: ignore[operator]
+        return whole and 0 <= int(action) < self._choices
 
     def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Takes an action that ``takes`` accepts, in an episode that has not ended."""
@@ -153,7 +152,7 @@ class PreparedRow:
             return self._observation(), 0.0, False, False, self._info()
         self.finished = True
         if self._judged is not None:
-            reward, info = self._judged.of(self._at * self._choices + action)  # type: ignore[operator]
+            reward, info = self._judged.of(self._at * self._choices + action)
             info["response"] = action
         else:
             reward, info = self._judge(action)

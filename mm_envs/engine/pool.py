@@ -175,7 +175,7 @@ def _copy_rows(
         sink[rows] = source[items]
         return
     # Row by row: fancy indexing copies large rows twice, which takes longer than this loop.
-    given, taken = memoryview(source).cast("B"), memoryview(sink).cast("B")
+    given, taken = source.data.cast("B"), sink.data.cast("B")
     for start, at in zip((items * width).tolist(), (rows * width).tolist(), strict=True):
         taken[at : at + width] = given[start : start + width]
 

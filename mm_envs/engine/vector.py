@@ -16,7 +16,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from mm_envs.answers import State
-from mm_envs.arrays import Array, as_tensor, cast, copied, native, put, where
+from mm_envs.arrays import Array, as_tensor, cast, copied, library, native, put, where
 from mm_envs.engine.buffers import ContextBuffers, FinalObservation
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
@@ -271,11 +271,11 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if turn.resting is not None:
             info["_active"] = as_tensor(~turn.resting)
         info.update(self._info())
-        results = as_tensor(turn.terminated), as_tensor(turn.truncated)
+        terminated, truncated = as_tensor(turn.terminated), as_tensor(turn.truncated)
         if self.output == "numpy":
-            results = (to_numpy(reward.double()), *map(to_numpy, results))
+            results = (to_numpy(reward.double()), to_numpy(terminated), to_numpy(truncated))
             return (numpy_observation(observation), *results, numpy_info(info, self.num_envs))
-        return (observation, reward, *results, info)
+        return observation, reward, terminated, truncated, info
 
     def render(self) -> tuple[Any, ...] | None:
         """One (height, width, 3) uint8 array or one string a row; None without ``render_mode``."""
@@ -488,8 +488,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         true = torch.stack([truth.reward, *truth.parts.values()])
         given = torch.stack([judgement.reward, *judgement.parts.values()])
         first, counted = len(true), cast(judged, torch.float32)[None]
-        lines = [native(true), counted, where(judged[None], native(given), 0.0)]
-        lines = self._spread(np.concatenate(lines) if self._compact else torch.cat(lines), turn).unbind(0)
+        table = library(counted).concatenate((native(true), counted, where(judged[None], native(given), 0.0)))
+        lines = self._spread(table, turn).unbind(0)
         return {
             "utility": lines[0],
             "utility_parts": dict(zip(truth.parts, lines[1:first], strict=True)),

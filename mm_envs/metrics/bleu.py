@@ -91,7 +91,8 @@ def count(words: Tensor, references: Tensor, orders: int = ORDERS) -> Counts:
 
 def _correct(orders: int, words: Tensor, references: Tensor) -> Tensor:
     words, references = pad(words, (0, 1)), without_padding(references)
-    return (earlier(words, orders) < occurrences(words, references, orders).amax(2)).sum(-1).T
+    correct: Tensor = (earlier(words, orders) < occurrences(words, references, orders).amax(2)).sum(-1).T
+    return correct
 
 
 def sentence_bleu(

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.arrays import Array, on_host
+from mm_envs.arrays import A, on_host
 from mm_envs.tokenizers.tokenizer import EOS, PAD, UNK
 
 
-def is_padding(tokens: Array) -> Array:
+def is_padding(tokens: A) -> A:
     """Which entries are padding, bool of the same shape."""
-    return tokens == PAD
+    padding: A = tokens == PAD
+    return padding
 
 
 def is_unknown(tokens: Tensor) -> Tensor:
@@ -23,14 +24,15 @@ def is_unknown(tokens: Tensor) -> Tensor:
     return tokens == UNK
 
 
-def is_word(tokens: Array) -> Array:
+def is_word(tokens: A) -> A:
     """Which entries are words: before ``<eos>`` and not padding, bool of the same shape.
 
     Example:
         >>> is_word(torch.tensor([5, 0, 2, 1, 7])).tolist()
         [True, False, True, False, False]
     """
-    return (tokens != PAD) & ((tokens == EOS).cumsum(-1) == 0)
+    words: A = (tokens != PAD) & ((tokens == EOS).cumsum(-1) == 0)
+    return words
 
 
 def same_words(tokens: Tensor, other: Tensor) -> Tensor:
@@ -39,9 +41,10 @@ def same_words(tokens: Tensor, other: Tensor) -> Tensor:
     return ((tokens == other) & mine & theirs | ~(mine | theirs)).all(1)
 
 
-def sizes(tokens: Array) -> Array:
+def sizes(tokens: A) -> A:
     """How many entries of each row are not padding, (...,) int64."""
-    return (tokens != PAD).sum(-1)
+    count: A = (tokens != PAD).sum(-1)
+    return count
 
 
 def lengths(tokens: Tensor) -> Tensor:
