@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems
 from benchmarks.machine import available_cores
 from benchmarks.report import Table
 from mm_envs.engine.vector import MultimodalVectorEnv
@@ -103,31 +103,55 @@ def draw_actions(words: int, rows: int, generator: np.random.Generator, steps: i
 
 
 def engine_side(
-    rows: int, fresh: bool, generator: np.random.Generator, seed: int = 0, **task_arguments: Any
+    rows: int,
+    fresh: bool,
+    generator: np.random.Generator,
+    seed: int = 0,
+    task: str = "caption",
+    final: bool = False,
+    **arguments: Any,
 ) -> Side:
-    """The engine: MMCaption-v0 with its default feedback, truth, parts, final_obs and info.
+    """The engine: a task with its default feedback, truth, parts, final_obs and info.
 
     Args:
         rows: Number of rows.
         fresh: Fresh observations, or live buffers (``copy=False``).
         generator: Where the actions are drawn from.
         seed: Seed of the engine.
-        task_arguments: Arguments of the task.
+        task: A task whose actions are choices.
+        final: Whether the picture of every ``final_obs`` is read.
+        arguments: Further arguments of the engine and the task.
     """
-    envs = MultimodalVectorEnv(rows, "caption", copy=fresh, **task_arguments)
-    _make_items(envs, **task_arguments)
+    envs = MultimodalVectorEnv(rows, task, copy=fresh, **arguments)
+    make_items(envs, task, **arguments)
     envs.reset(seed=seed)
-    words = int(envs.single_action_space.n)  # type: ignore[attr-defined]
-    actions = torch.from_numpy(draw_actions(words, rows, generator)).unbind()
-    name = "mm-envs" if fresh else "mm-envs, live buffers"
-    return Side(name, rows, fresh, envs.step, actions, envs.close)
+    actions = torch.from_numpy(draw_actions(choices(envs.single_action_space), rows, generator)).unbind()
+    name = "mm-envs" + ("" if fresh else ", live buffers") + (", final_obs read" if final else "")
+    return Side(name, rows, fresh, _reading(envs.step) if final else envs.step, actions, envs.close)
 
 
-def _make_items(envs: MultimodalVectorEnv, **task_arguments: Any) -> None:
+def _reading(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A step after which the picture of ``final_obs`` is read and kept."""
+
+    def run(actions: Any) -> Any:
+        result = step(actions)
+        last = result[4].get("final_obs")
+        return result if last is None else (*result, last["image"])
+
+    return run
+
+
+def choices(space: gym.Space[Any]) -> int:
+    """The number of actions of a discrete space."""
+    assert isinstance(space, gym.spaces.Discrete)
+    return int(space.n)
+
+
+def make_items(envs: MultimodalVectorEnv, task: str = "caption", **arguments: Any) -> None:
     """Shows every item of the split once, so that none is rendered during the timing."""
     indices = envs.task.dataset.range(envs.split)
     # Environments of one process share their items: one with more rows makes them sooner.
-    maker = MultimodalVectorEnv(_MAKER_ROWS, "caption", copy=False, **task_arguments)
+    maker = MultimodalVectorEnv(_MAKER_ROWS, task, copy=False, **arguments)
     for first in range(indices.start, indices.stop, _MAKER_ROWS):
         items = torch.arange(first, first + _MAKER_ROWS).clamp(max=indices.stop - 1)
         maker.reset(options={"items": items})
@@ -146,25 +170,21 @@ class Peer:
 
     name: str
     fresh: bool
-    build: Callable[[list[Callable[[], PlainCaptionEnv]]], Any]
+    build: Callable[[list[Callable[[], gym.Env[Any, Any]]]], Any]
     per_process: bool = False
 
     def side(
-        self,
-        rows: int,
-        items: PlainItems,
-        generator: np.random.Generator,
-        seed: int = 0,
-        make: Callable[[PlainItems], PlainCaptionEnv] = PlainCaptionEnv,
+        self, rows: int, make: Callable[[], gym.Env[Any, Any]], generator: np.random.Generator, seed: int = 0
     ) -> Side:
         """The peer with a number of rows, reset and ready; ``make`` builds one environment."""
-        envs = self.build([lambda: make(items)] * rows)
+        envs = self.build([make] * rows)
+        space = getattr(envs, "single_action_space", envs.action_space)
         if hasattr(envs, "seed"):  # Stable-Baselines3
             envs.seed(seed)
             envs.reset()
         else:
             envs.reset(seed=seed)
-        actions = list(draw_actions(len(items.vocabulary), rows, generator))
+        actions = list(draw_actions(choices(space), rows, generator))
         return Side(self.name, rows, self.fresh, envs.step, actions, envs.close)
 
 

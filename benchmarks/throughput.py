@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
-from benchmarks.baselines.plain_env import PlainItems, plain_items
+from benchmarks.baselines.plain_env import PlainCaptionEnv, plain_items
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.machine import available_cores, resident_bytes
 from benchmarks.report import Table
-from benchmarks.sides import Peer, Side, engine_side, peers, speed_table, take_turns
+from benchmarks.sides import Side, engine_side, peers, speed_table, take_turns
 from mm_envs.statistics import ratio_of_medians, spread
 
 SIZES = (1, 16, 64, 256, 1024, 4096, 16384, 65536)
@@ -47,8 +49,24 @@ def race(
         "first_pass" and "sides", each a list of sides with their speeds, and "left_out".
     """
     generator, arguments = np.random.default_rng(seed), _arguments(items)
-    plain = plain_items(**arguments)
+    make = partial(PlainCaptionEnv, plain_items(**arguments))
     ours = [engine_side(rows, fresh, generator, seed, **arguments) for fresh in (True, False)]
+    first, best, left_out = best_peers(context, make, generator, seed, peer_rows, max_processes, seconds / 2)
+    context.progress(f"all sides in turns, {repeats} repeats")
+    results = results_in_turns([*ours, *best], repeats, seconds)
+    return {"first_pass": first, "sides": results, "left_out": left_out, "cores": available_cores()}
+
+
+def best_peers(
+    context: Context,
+    make: Callable[[], gym.Env[Any, Any]],
+    generator: np.random.Generator,
+    seed: int,
+    peer_rows: Sequence[int],
+    max_processes: int,
+    seconds: float,
+) -> tuple[list[dict[str, Any]], list[Side], list[dict[str, Any]]]:
+    """Every peer alone at each number of rows; every peer at its best; and what was left out."""
     first, best, left_out = [], [], []
     for peer in peers():
         allowed = [n for n in peer_rows if not peer.per_process or n <= max_processes]
@@ -57,17 +75,21 @@ def race(
         found = []
         for number in allowed:
             context.progress(f"{peer.name}, {number} rows")
-            found.append(_alone(peer, number, plain, generator, seed, seconds / 2))
+            found += results_in_turns([peer.side(number, make, generator, seed)], 2, seconds)
+        if not found:
+            continue
         first += found
         quickest = max(found, key=lambda side: spread(side["speeds"]).median)
-        best.append(peer.side(quickest["rows"], plain, generator, seed))
-    context.progress(f"all sides in turns, {repeats} repeats")
-    sides = [*ours, *best]
+        best.append(peer.side(quickest["rows"], make, generator, seed))
+    return first, best, left_out
+
+
+def results_in_turns(sides: Sequence[Side], repeats: int, seconds: float) -> list[dict[str, Any]]:
+    """The results of sides that take turns; closes them."""
     speeds = take_turns(sides, repeats, seconds)
     for side in sides:
         side.close()
-    results = [side.result(turns) for side, turns in zip(sides, speeds, strict=True)]
-    return {"first_pass": first, "sides": results, "left_out": left_out, "cores": available_cores()}
+    return [side.result(turns) for side, turns in zip(sides, speeds, strict=True)]
 
 
 def scaling(
@@ -95,17 +117,8 @@ def observation_bytes(side: Side) -> int:
     return sum(value.nbytes for value in kept[0].values())
 
 
-def _arguments(items: int | None) -> dict[str, int]:
+def _arguments(items: int | None) -> dict[str, Any]:
     return {} if items is None else {"items": items}
-
-
-def _alone(
-    peer: Peer, rows: int, items: PlainItems, generator: np.random.Generator, seed: int, seconds: float
-) -> dict[str, Any]:
-    side = peer.side(rows, items, generator, seed)
-    speeds = take_turns([side], 2, seconds)[0]
-    side.close()
-    return side.result(speeds)
 
 
 def tables(findings: Mapping[str, list[Finding]]) -> list[Table]:

@@ -17,5 +17,6 @@ EXPERIMENTS = {
         "teachers",
         "later-policy",
         "reward-speed",
+        "engine-speed",
     )
 }

@@ -45,7 +45,7 @@ def plain_choices(task: str, split: str = "train", **task_arguments: Any) -> Pla
 
 
 class PlainChoiceEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
-    """A task of one choice as written without this package; see ``PlainCaptionEnv``.
+    """A task of one choice as written without this package; see ``benchmarks.baselines``.
 
     Example:
         >>> env = PlainChoiceEnv(plain_choices("classify", dataset="digits"))
