@@ -62,7 +62,8 @@ def single(
     torch.set_num_threads(threads)
     generator = np.random.default_rng(seed)
     ours, twin = _registered(task, items), _plain(task, items)
-    wrapped_twin = partial(gym.make, EnvSpec("PlainTwin-v0", entry_point=twin))
+    spec = EnvSpec("PlainTwin-v0", entry_point=lambda **_: twin())
+    wrapped_twin = partial(gym.make, spec)
     pairs = {
         "bare": (_alone(ours().unwrapped, generator, seed), _alone(twin(), generator, seed)),
         "wrapped": (_alone(ours(), generator, seed), _alone(wrapped_twin(), generator, seed)),
@@ -78,7 +79,7 @@ def metric(
     """Times captioning with CIDEr-D of all references as reward against pycocoevalcap in the plain twin."""
     torch.set_num_threads(threads)
     generator, arguments = np.random.default_rng(seed), _arguments(items)
-    feedback = {"feedback": "cider_d", "feedback_arguments": {"references": None}}
+    feedback: dict[str, Any] = {"feedback": "cider_d", "feedback_arguments": {"references": None}}
     ours = engine_side(rows, True, generator, seed, "caption", **feedback, **arguments)
     known = plain_items(**arguments)
     make = partial(CocoEnv, known, coco_scorer(known))
@@ -176,10 +177,10 @@ EXPERIMENT = Experiment(
     "Speed of the engine",
     "The engine with 1,024 rows, its default feedback, truth and info, against the same task as a plain "
     "`gymnasium.Env` under the vector environments of Gymnasium and Stable-Baselines3, each at its best "
-    "number of rows; fresh observations are compared with fresh ones, live buffers with any. One environment of "
-    "`gym.make` is compared with the plain twin bare, with the wrappers of `gym.make`, and eight at a time "
-    "in `DummyVecEnv`. CIDEr-D uses all references, the peer pycocoevalcap. Actions are uniformly random, items "
-    "are made beforehand, and all sides of a cell take turns in one process.",
+    "number of rows; fresh observations are compared with fresh ones, live buffers with any. One "
+    "environment of `gym.make` is compared with the plain twin bare, with the wrappers of `gym.make`, and "
+    "eight at a time in `DummyVecEnv`. CIDEr-D uses all references, the peer pycocoevalcap. Actions are "
+    "uniformly random, items are made beforehand, and all sides of a cell take turns in one process.",
     (
         Grid(
             stepping,
