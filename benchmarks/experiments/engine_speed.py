@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import gymnasium as gym
@@ -19,8 +20,10 @@ from benchmarks.experiments.baselines.plain_choice import PlainChoiceEnv, plain_
 from benchmarks.report import Table
 from benchmarks.sides import Side, choices, draw_actions, engine_side, make_items
 from benchmarks.throughput import best_peers, results_in_turns
+from feedback.reward_models import Ensemble, LearnedReward, RewardModel
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.statistics import ratio_of_medians, spread
+from mm_envs.tasks import make_task
 
 IDS = {"caption": "MMCaption-v0", "vqa": "MMVQA-v0", "classify": "MMClassify-v0"}
 _TIMING = {"repeats": 9, "seconds": 0.5, "items": None}
@@ -87,6 +90,50 @@ def metric(
     return {"sides": results_in_turns([ours, *best], repeats, seconds)}
 
 
+def learned(
+    context: Context, seed: int, task: str, threads: int, rows: int, seconds: float, items: int | None
+) -> dict[str, Any]:
+    """Times the parts of a step with a reward model of one member, of the default size, in the loop."""
+    torch.set_num_threads(threads)
+    generator, arguments = np.random.default_rng(seed), _arguments(items)
+    member = RewardModel(make_task(task, **arguments), seed=seed)
+    feedback = LearnedReward(member.spaces, model=Ensemble([member]))
+    parts = {
+        "encoding the context": _timed(member, "encode"),
+        "reading the answer": _timed(member, "read"),
+        "feedback": _timed(feedback, "score"),
+    }
+    side = engine_side(rows, True, generator, seed, task, feedback=feedback, **arguments)
+    side.run(seconds)
+    for one in parts.values():
+        one.clear()
+    start = perf_counter()
+    speed = side.run(4 * seconds)
+    whole, spent = perf_counter() - start, {name: sum(each) for name, each in parts.items()}
+    side.close()
+    within = spent["encoding the context"] + spent["reading the answer"]
+    shares = {
+        "engine": whole - spent["feedback"],
+        **{name: spent[name] for name in list(parts)[:2]},
+        "rest of the feedback": spent["feedback"] - within,
+    }
+    return {"speed": speed, "shares": {name: value / whole for name, value in shares.items()}}
+
+
+def _timed(owner: Any, name: str) -> list[float]:
+    """Times every call of a method of one object; returns the list that the seconds are added to."""
+    method, spent = getattr(owner, name), list[float]()
+
+    def run(*arguments: Any) -> Any:
+        start = perf_counter()
+        result = method(*arguments)
+        spent.append(perf_counter() - start)
+        return result
+
+    setattr(owner, name, run)
+    return spent
+
+
 def _plain(task: str, items: int | None) -> Callable[[], gym.Env[Any, Any]]:
     if task == "caption":
         return partial(PlainCaptionEnv, plain_items(**_arguments(items)))
@@ -141,11 +188,21 @@ def tables(findings: Mapping[str, list[Finding]]) -> list[Table]:
         for name, (ours, plain) in one.result.items():
             ratio = ratio_of_medians(plain["speeds"], ours["speeds"], np.random.default_rng(0))
             slower.append((*_cell(one), name, ratio.format(".2f"), _median(ours), _median(plain)))
+    parts = []
+    for one in findings["learned"]:
+        shares = [f"{share:.0%}" for share in one.result["shares"].values()]
+        parts.append((*_cell(one), f"{one.result['speed']:,.0f}", *shares))
+    names = tuple(findings["learned"][0].result["shares"])
     columns = ("task", "threads", "side", "quotient [95 %]", "row-steps a second", "best peer")
     single_columns = ("task", "threads", "how", "times slower [95 %]", "steps a second", "of the plain twin")
     return [
         Table("Speed over that of the best peer, medians (percentile bootstrap)", columns, rows),
         Table("One environment of gym.make against the plain twin", single_columns, slower),
+        Table(
+            "Where the time of a step goes with a reward model in the loop",
+            ("task", "threads", "row-steps a second", *names),
+            parts,
+        ),
     ]
 
 
@@ -190,6 +247,12 @@ EXPERIMENT = Experiment(
         ),
         Grid(single, _TIMING, {"task": tuple(IDS), "threads": (1, 2)}, quick=_QUICK),
         Grid(metric, {"rows": 1024, **_TIMING}, {"threads": (1, 2)}, quick={"rows": 16, **_QUICK}),
+        Grid(
+            learned,
+            {"rows": 1024, "seconds": 2.0, "items": None},
+            {"task": tuple(IDS), "threads": (1, 2)},
+            quick={"rows": 16, "seconds": 0.01, "items": 64, "threads": 1},
+        ),
     ),
     tables,
 )

@@ -98,8 +98,7 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
             if not ahead:
                 prepared.load()
             return prepared.step(int(action))
-        actions = torch.as_tensor(np.asarray(action))[None]
-        observation, reward, terminated, truncated, info = self.engine.step(actions)
+        observation, reward, terminated, truncated, info = self.engine.step(np.asarray(action)[None])
         plain = {key: info[key] for key in ("item", "episode_index")}
         if bool(info.get("_final_info", torch.zeros(1))[0]):
             plain = {**info["final_info"], **plain}

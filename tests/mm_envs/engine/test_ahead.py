@@ -1,0 +1,187 @@
+"""One environment prepares its episodes in batches: equal bit for bit to the engine that steps every row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mm_envs
+from mm_envs.data.scenes.captions import CaptionGrader
+from mm_envs.data.scenes.layout import SceneConfig, decode
+from mm_envs.engine.ahead import PreparedRow
+from mm_envs.engine.single import MultimodalEnv
+from mm_envs.episodes import Episodes, Judgement
+from mm_envs.tasks import make_task
+
+TASKS: dict[str, dict[str, Any]] = {
+    "caption": {"task": "caption", "items": 128},
+    "captions of many objects": {"task": "caption", "objects": (1, 4), "textures": 3, "items": 64},
+    "words": {"task": "vqa", "answer": "tokens", "items": 64},
+    "vqa": {"task": "vqa", "items": 64},
+    "digits": {"task": "classify", "dataset": "digits"},
+    "retrieve": {"task": "retrieve", "items": 64},
+}
+FEEDBACKS: dict[str, dict[str, Any]] = {
+    "annotator": {},
+    "truth": {"feedback": "truth"},
+    "another annotator": {"feedback_arguments": {"rationality": 1.5, "mistakes": 0.4, "scale": 0.3}},
+    "simulated annotator": {"feedback": "simulated_annotator"},
+}
+
+
+def plainly(**arguments: Any) -> MultimodalEnv:
+    """The same environment with everything done by the engine."""
+    env = MultimodalEnv(**arguments)
+    env._prepared = None
+    return env
+
+
+def equal(one: Any, two: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    if isinstance(one, np.ndarray):
+        return bool(one.dtype == two.dtype and np.array_equal(one, two))
+    return type(one) is type(two) and bool(one == two)
+
+
+def walk(env: MultimodalEnv, steps: int, seed: int = 1) -> list[Any]:
+    """Everything that an environment returns; it is reset by a seed, by items, and by neither."""
+    generator = np.random.default_rng(seed)
+    results: list[Any] = [env.reset(seed=seed)]
+    first = env.task.dataset.range("train").start
+    for step in range(steps):
+        given = env.step(int(generator.integers(env.action_space.n)))  # type: ignore[attr-defined]
+        results.append(given)
+        if given[2]:
+            options = {"items": first + step % 7} if step % 5 == 0 else None
+            results.append(env.reset(options=options))
+        elif step % 31 == 30:
+            results.append(env.reset(seed=step))
+    return results
+
+
+@pytest.mark.parametrize("feedback", FEEDBACKS)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_prepared_row_is_the_row_of_the_engine(task: str, feedback: str) -> None:
+    arguments = {**TASKS[task], **FEEDBACKS[feedback]}
+    env = MultimodalEnv(row=3, **arguments)
+    assert env._prepared is not None
+    for mine, theirs in zip(walk(env, 200), walk(plainly(row=3, **arguments), 200), strict=True):
+        for one, two in zip(mine, theirs, strict=True):
+            assert equal(one, two)
+
+
+@pytest.mark.parametrize("task", ["caption", "digits"])
+def test_the_engine_can_be_asked_at_every_step(task: str) -> None:
+    """Snapshots of a prepared row are those of the engine, and another environment goes on from them."""
+    env, other, again = MultimodalEnv(**TASKS[task]), plainly(**TASKS[task]), MultimodalEnv(**TASKS[task])
+    for one in (env, other):
+        one.reset(seed=5)
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        state, expected = env.engine.state_dict(), other.engine.state_dict()
+        assert all(torch.equal(state[name], expected[name]) for name in expected)
+        again.engine.load_state_dict(state)
+        action = int(generator.integers(env.action_space.n))  # type: ignore[attr-defined]
+        mine, theirs, continued = (one.step(action) for one in (env, other, again))
+        assert equal(mine[0], theirs[0])
+        assert equal(mine[4], theirs[4])
+        assert equal(mine[4], continued[4])
+        if mine[2]:
+            first, second, third = (one.reset() for one in (env, other, again))
+            assert equal(first[0], second[0])
+            assert equal(first[0], third[0])
+
+
+def test_observations_are_fresh() -> None:
+    env = MultimodalEnv(**TASKS["caption"])
+    seen, _ = env.reset(seed=0)
+    kept = {key: value.copy() for key, value in seen.items()}
+    for value in seen.values():
+        value[...] = 0
+    env.step(5)
+    env.reset(seed=0)
+    assert equal(env.step(5)[0]["image"], kept["image"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [
+        ({"reward": "dense", "feedback": "truth"}, "dense reward is given with every step"),
+        ({"max_episode_steps": 4}, "the engine truncates"),
+        ({"render_mode": "ansi"}, "the engine keeps results for pictures"),
+    ],
+)
+def test_what_needs_the_engine_at_every_step_gets_it(arguments: dict[str, Any], cure: str) -> None:
+    assert MultimodalEnv(**TASKS["caption"], **arguments)._prepared is None, cure
+    assert MultimodalEnv(task="guess")._prepared is None
+
+
+def test_feedback_is_asked_about_answers_that_were_given_only() -> None:
+    """Only feedback that names itself ``by_row`` is asked about others."""
+
+    class Counting:
+        sees_reference, deterministic, scores_prefix = True, True, False
+        asked = 0
+
+        def score(self, episodes: Episodes) -> Judgement:
+            self.asked += len(episodes)
+            return Judgement(torch.ones(len(episodes)))
+
+    class ByRow(Counting):
+        by_row = True
+
+    for feedback, exact in ((Counting(), True), (ByRow(), False)):
+        env = MultimodalEnv(task="classify", dataset="digits", feedback=feedback)
+        env.reset(seed=0)
+        for _ in range(5):
+            assert env.step(1)[1] == 1.0
+            env.reset()
+        assert (feedback.asked == 5) is exact
+
+
+def test_wrong_actions_are_refused_as_by_the_engine() -> None:
+    env = MultimodalEnv(**TASKS["digits"])
+    env.reset(seed=0)
+    env.step(1)
+    env.reset()
+    for wrong in (10, -1, 2.5, "3", [1, 2]):
+        with pytest.raises(ValueError, match="actions"):
+            env.step(wrong)
+    assert env.step(np.array(3))[2]
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(0, 30), min_size=12, max_size=12), st.integers(0, 12))
+def test_one_caption_is_scored_as_in_a_batch(item: int, tokens: list[int], length: int) -> None:
+    config = SceneConfig()
+    grader = CaptionGrader(config)
+    words = torch.tensor([tokens]) % len(grader.vocabulary)
+    facts = grader.facts(decode(config, torch.tensor([item % 1000])))
+    batched = grader.score(words, torch.tensor([length]), facts)
+    utility, parts = grader.score_one(words[0, :length].tolist(), facts[0].tolist())
+    assert utility == batched.reward.item()
+    assert parts == {name: part.item() for name, part in batched.parts.items()}
+
+
+def test_tickets_bring_every_episode_back() -> None:
+    env = gym.make("MMCaption-v0", items=64)
+    first, tickets = env.reset(seed=4)[0], {}
+    for step in range(60):
+        tickets[mm_envs.ticket(env)] = first
+        if env.step(step % 20)[2]:
+            first = env.reset()[0]
+    assert len(tickets) > 3
+    for ticket, seen in tickets.items():
+        assert equal(mm_envs.replay(ticket).observation, seen)
+
+
+def test_prepared_rows_exist_for_tasks_of_choices_and_words_only() -> None:
+    for name in ("caption", "vqa", "classify", "retrieve"):
+        assert PreparedRow.of(MultimodalEnv(task=name)._engine) is not None
+    assert make_task("guess").horizon > 1
