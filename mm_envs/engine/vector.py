@@ -65,7 +65,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     Row r of episode e draws everything from a hash of (seed, purpose, r, e): nothing depends on the number
     of rows. ``info`` describes the running episodes. ``final_obs`` and ``final_info`` describe those that
     ended, with the masks ``_final_obs`` and ``_final_info``; they are there when some row ended, on an
-    accelerator always, since looking would wait for the device. ``final_info`` holds ``utility``,
+    accelerator always, since looking would wait for the device. ``final_obs`` is a Mapping whose context is
+    gathered when an entry is read, at any time: ``dict(final_obs)`` reads all. ``final_info`` holds ``utility``,
     ``utility_parts``, ``reward_parts``, ``judged``, ``response``, ``response_length``, ``episode`` (``r`` and
     ``l``), ``row``, ``episode_index`` and ``item``. Rows outside a mask are unspecified.
 
@@ -82,9 +83,9 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         autoreset_mode: ``"SameStep"`` (default), ``"NextStep"`` or ``"Disabled"``, or Gymnasium's enum.
         output: ``"torch"``: dicts of tensors on the device. ``"numpy"``: as Gymnasium's own vector envs.
         device: Where everything is kept and computed.
-        copy: Whether returned tensors are never changed afterwards; False returns live buffers. The
-            context in ``final_obs`` shares memory with the observation before it: change returned tensors
-            through torch, which is noticed, not through ``.numpy()`` or ``.data``.
+        copy: Whether returned tensors are never changed afterwards; False returns live buffers. Change
+            returned tensors through torch, which is noticed, not through ``.numpy()`` or ``.data``: their
+            memory is used again. On an accelerator ``final_obs`` shares it with the observation before.
         max_episode_steps: Truncate episodes after this many steps; truncated episodes are not judged.
         first_row: The number of the first row; rows of several environments can form one sequence.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
