@@ -105,7 +105,9 @@ class DeviceVecEnv(VecEnv):
         dones = (host["terminated"] + host["truncated"]) > 0
         infos = [self._nothing] * self.num_envs
         if dones.any():
-            self._report(infos, dones, host, self._given(info["final_obs"]))
+            # As tensors it is gathered when an entry is read.
+            last = self._given(info["final_obs"]) if self.numpy else info["final_obs"]
+            self._report(infos, dones, host, last)
         return self._given(observation), host["reward"].copy(), dones, infos
 
     def _report(

@@ -104,3 +104,31 @@ def test_numpy_output_is_an_array_of_single_observations() -> None:
         assert (one is not None) == bool(expected[2][row])
         if one is not None:
             assert np.array_equal(one["image"], expected[1]["image"][row].numpy())
+
+
+def test_only_rows_with_a_new_item_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the waves of episodes that end together after a common reset."""
+    n = 256
+    envs = MultimodalVectorEnv(n, "caption", items=256)
+    written: list[int] = []
+    write = type(envs._pool).write
+
+    def counted(pool: Any, field: str, items: Any, target: Any, rows: Any) -> None:
+        written.append(len(items))
+        write(pool, field, items, target, rows)
+
+    monkeypatch.setattr(type(envs._pool), "write", counted)
+    generator = torch.Generator().manual_seed(1)
+    kept = envs.reset(seed=0)[0]
+    ended: list[int] = []
+    for step in range(80):
+        written.clear()
+        result = envs.step(torch.randint(envs._choices or 1, (n,), generator=generator))
+        kept = result[0]
+        ended.append(int(result[2].sum()))
+        # Two buffers alternate: one misses the new items of two steps, and is rewritten whole at three
+        # quarters of the rows.
+        if step > 2:
+            assert sum(written) <= 4 / 3 * sum(ended[-2:])
+    assert kept["image"].shape[0] == n
+    assert max(ended) > n / 8
