@@ -16,6 +16,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from agents.sb3.buffer import DeviceRolloutBuffer, take
 from agents.sb3.policy import DevicePolicy, policy_arguments
 from agents.sb3.vec_env import DeviceVecEnv
+from mm_envs.engine.buffers import FinalObservation
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.spaces import Image, Vector
 
@@ -60,8 +61,9 @@ def forbid_numpy(monkeypatch: pytest.MonkeyPatch, space: gym.spaces.Dict) -> Non
     """
     shapes = {part.shape for part in space.values() if part.shape != (1,)}
     inside: list[str] = []
-    for name in ("reset", "step"):
-        call = getattr(MultimodalVectorEnv, name)
+    calls = [(MultimodalVectorEnv, "reset"), (MultimodalVectorEnv, "step"), (FinalObservation, "__getitem__")]
+    for owner, name in calls:
+        call = getattr(owner, name)
 
         def entered(*args: Any, _call: Any = call, **kwargs: Any) -> Any:
             inside.append("engine")
@@ -70,7 +72,7 @@ def forbid_numpy(monkeypatch: pytest.MonkeyPatch, space: gym.spaces.Dict) -> Non
             finally:
                 inside.pop()
 
-        monkeypatch.setattr(MultimodalVectorEnv, name, entered)
+        monkeypatch.setattr(owner, name, entered)
     for name in ("numpy", "__array__"):
         original = getattr(torch.Tensor, name)
 
