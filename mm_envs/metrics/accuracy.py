@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from mm_envs.arrays import A, cast, numpy_on_cpu
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.feedback_sources import TaskFeedback
-from mm_envs.metrics.text import Numbering, check_pairs, words_of
+from mm_envs.metrics.text import check_pairs, splitter, words_of
 from mm_envs.tokenizers import is_word, same_words
 
 if TYPE_CHECKING:
@@ -45,14 +47,38 @@ def token_f1(
         >>> token_f1(torch.tensor([[3, 4, 1]]), torch.tensor([[4, 1]]), 5)
         tensor([0.6667])
     """
-    response, reference = _of_one_kind(response, reference, tokenizer)
+    if isinstance(response, Tensor) and isinstance(reference, Tensor):
+        return _f1(*_counts_of_ids(response, reference, vocabulary_size))
+    return _f1(*_counts_of_texts(*_split(response, reference, tokenizer)))
+
+
+@numpy_on_cpu
+def _f1(common: A, total: A) -> A:
+    # Whole numbers until the last division: the same bits whatever the batch.
+    f1: A = cast(2 * common + (total == 0), torch.float32) / cast(total.clip(1), torch.float32)
+    return f1
+
+
+def _counts_of_ids(response: Tensor, reference: Tensor, vocabulary_size: int | None) -> tuple[Tensor, Tensor]:
+    """The words in common and the words of both, (n,) int64 each."""
     if vocabulary_size is None:
         vocabulary_size = 1 + max(int(ids.max()) if ids.numel() else 0 for ids in (response, reference))
     mine, theirs = word_counts(response, vocabulary_size), word_counts(reference, vocabulary_size)
-    common = torch.minimum(mine, theirs).sum(1)
-    total = mine.sum(1) + theirs.sum(1)
-    # Whole numbers until the last division: the same bits whatever the batch.
-    return torch.where(total == 0, 1.0, (2 * common).to(torch.float32) / total.clamp(min=1).to(torch.float32))
+    return torch.minimum(mine, theirs).sum(1), mine.sum(1) + theirs.sum(1)
+
+
+def _counts_of_texts(response: list[Sequence[str]], reference: list[Sequence[str]]) -> tuple[Tensor, Tensor]:
+    """``_counts_of_ids`` of words."""
+    pairs = zip(map(Counter, response), map(Counter, reference), strict=True)
+    common = [_in_common(one, two) for one, two in pairs]
+    total = [len(one) + len(two) for one, two in zip(response, reference, strict=True)]
+    return torch.tensor(common, dtype=torch.int64), torch.tensor(total, dtype=torch.int64)
+
+
+def _in_common(one: Counter[str], two: Counter[str]) -> int:
+    # Not one & two, which calls a function of Python for each word that two lacks.
+    both = one.keys() & two.keys()
+    return sum(map(min, map(one.__getitem__, both), map(two.__getitem__, both)))
 
 
 def exact_match(
@@ -64,19 +90,19 @@ def exact_match(
         >>> exact_match(["a  dog", "a cat"], ["a dog", "a dog"])
         tensor([ True, False])
     """
-    response, reference = _of_one_kind(response, reference, tokenizer)
-    return same_words(response, reference)
-
-
-def _of_one_kind(
-    response: Tensor | Sequence[str], reference: Tensor | Sequence[str], tokenizer: str
-) -> tuple[Tensor, Tensor]:
-    """Token ids; strings are numbered together and padded to one length."""
     if isinstance(response, Tensor) and isinstance(reference, Tensor):
-        return response, reference
+        return same_words(response, reference)
+    pairs = zip(*_split(response, reference, tokenizer), strict=True)
+    return torch.tensor([mine == theirs for mine, theirs in pairs], dtype=torch.bool)
+
+
+def _split(
+    response: Tensor | Sequence[str], reference: Tensor | Sequence[str], tokenizer: str
+) -> tuple[list[Sequence[str]], list[Sequence[str]]]:
+    """The words of strings."""
     check_pairs(response, reference)
-    ids = Numbering(tokenizer).encode(list(zip(response, reference, strict=True)))
-    return ids[:, 0], ids[:, 1]
+    split = splitter(tokenizer)
+    return list(map(split, response)), list(map(split, reference))
 
 
 class Accuracy(TaskFeedback):

@@ -72,6 +72,20 @@ TOKENIZERS: dict[str, Callable[[str], Sequence[str]]] = {
 }
 
 
+def splitter(tokenizer: str) -> Callable[[str], Sequence[str]]:
+    """The function that splits a text: "whitespace", "13a" or "alphanumeric"."""
+    check_one_of("tokenizer", tokenizer, TOKENIZERS)
+    return TOKENIZERS[tokenizer]
+
+
+class _Ids(dict[str, int]):
+    """The ids of words; one that is looked up for the first time gets the next id."""
+
+    def __missing__(self, word: str) -> int:
+        new = self[word] = FIRST_WORD + len(self)
+        return new
+
+
 class Numbering:
     """Numbers the words of texts in order of occurrence; ``words`` have ids already, from 3 on.
 
@@ -81,10 +95,9 @@ class Numbering:
     """
 
     def __init__(self, tokenizer: str = "whitespace", words: Sequence[str] = ()) -> None:
-        check_one_of("tokenizer", tokenizer, TOKENIZERS)
-        self._split = TOKENIZERS[tokenizer]
+        self._split = splitter(tokenizer)
         # A text may hold the special words, too: there they are words like any other.
-        self.ids = {word: i for i, word in enumerate(words, FIRST_WORD)}
+        self.ids = _Ids({word: i for i, word in enumerate(words, FIRST_WORD)})
 
     def __len__(self) -> int:
         return FIRST_WORD + len(self.ids)
@@ -92,7 +105,7 @@ class Numbering:
     def copy(self) -> Numbering:
         """A copy that can learn further words by itself."""
         other = copy(self)
-        other.ids = dict(self.ids)
+        other.ids = _Ids(self.ids)
         return other
 
     def encode(self, texts: Sequence[Sequence[str]]) -> Tensor:
@@ -103,8 +116,7 @@ class Numbering:
         return rows.view(len(items), width, rows.shape[1])
 
     def _number(self, text: str) -> list[int]:
-        ids = self.ids
-        return [ids.setdefault(word, len(ids) + FIRST_WORD) for word in self._split(text)]
+        return list(map(self.ids.__getitem__, self._split(text)))
 
 
 def _listed(texts: Sequence[str], item: int) -> Sequence[str]:
