@@ -21,7 +21,7 @@ class Lookup:
 
     Example:
         >>> table = Lookup(np.array([7, 3]), np.array([70, 30]))
-        >>> table.find(torch.tensor([[3, 4], [7, 7]]), other=-1).tolist()
+        >>> table.find(torch.tensor([[3, 4], [7, 7]]), -1).tolist()
         [[30, -1], [70, 70]]
     """
 

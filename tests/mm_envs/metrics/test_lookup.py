@@ -17,6 +17,6 @@ def test_it_finds_what_a_dict_finds(number: int, spread: int) -> None:
     values = generator.integers(-(2**60), 2**60, size=number)
     known = dict(zip(keys.tolist(), values.tolist(), strict=True))
     wanted = np.concatenate([keys, keys + 1, generator.integers(-(2**63), 2**63 - 1, size=100)])
-    found = Lookup(keys, values).find(torch.from_numpy(wanted).view(-1, 1), other=-7)
+    found = Lookup(keys, values).find(torch.from_numpy(wanted).view(-1, 1), -7)
     assert found.flatten().tolist() == [known.get(key, -7) for key in wanted.tolist()]
     assert found.shape == (len(wanted), 1)
