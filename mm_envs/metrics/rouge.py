@@ -8,18 +8,17 @@ takes the largest P and the largest R over the references and weighs recall more
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from mm_envs.metrics.ngrams import by_rows, without_padding
+from mm_envs.arrays import Array, numpy_on_cpu
+from mm_envs.metrics.ngrams import by_rows, compared, without_padding
 from mm_envs.metrics.text import References, Response, as_words
-from mm_envs.tokenizers import is_padding, sizes
+from mm_envs.tokenizers import sizes
 
 _BETA = 1.2
-_LIMB = 32
-_FULL = 2**_LIMB - 1
-# Gathers the lowest bits of eight bytes in one byte.
-_GATHER = 0x0102040810204080
 
 
 def rouge_l_google(response: Response, references: References, *, tokenizer: str = "whitespace") -> Tensor:
@@ -63,10 +62,6 @@ def rouge_l_coco_of_words(words: Tensor, references: Tensor) -> Tensor:
 def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
     """The length of the longest common subsequence of answers (n, L) and references (n, R, M), (n, R) int64.
 
-    A row of the table of dynamic programming is kept as the bits where it grows, so that one addition gives
-    the next row (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004); rows of more than 32 words
-    take several numbers with a carry.
-
     Example:
         >>> common_subsequence(torch.tensor([[3, 4, 5]]), torch.tensor([[[5, 3, 5], [6, 4, 0]]])).tolist()
         [[2, 1]]
@@ -76,37 +71,45 @@ def common_subsequence(words: Tensor, references: Tensor) -> Tensor:
     return by_rows(_common, words, references)
 
 
-def _common(words: Tensor, references: Tensor) -> Tensor:
-    references = without_padding(references)
-    matches = _matches(words, references)
-    limbs = [torch.full_like(references[..., 0], _FULL) for _ in range(matches.shape[-1])]
-    for step in range(words.shape[1]):
-        carry: Tensor | int = 0
-        for limb, row in enumerate(limbs):
-            match = matches[:, step, :, limb]
-            total = row + (row & match) + carry
-            carry = total >> _LIMB
-            limbs[limb] = total & _FULL | row & ~match
-    return sum((_ones(~row & _FULL) for row in limbs), torch.zeros_like(references[..., 0]))
+@numpy_on_cpu
+def _common(words: Array, references: Array) -> Array:
+    others = compared(without_padding(references))
+    return (_by_additions if isinstance(words, np.ndarray) else _by_maxima)(words, others)
 
 
-def _matches(words: Tensor, references: Tensor) -> Tensor:
-    """For each word of an answer its positions in a reference as bits, 32 a number."""
-    missing = -references.shape[-1] % _LIMB
-    padded = torch.nn.functional.pad(
-        references.masked_fill(is_padding(references), -1), (0, missing), value=-1
-    )
-    eights = (words[:, :, None, None] == padded[:, None]).view(torch.int64)
-    octets = (eights * _GATHER >> 56) & 0xFF
-    octets = octets.view(*octets.shape[:-1], -1, _LIMB // 8)
-    packed: Tensor = octets[..., 0] | octets[..., 1] << 8 | octets[..., 2] << 16 | octets[..., 3] << 24
-    return packed
+def _by_additions(words: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Row by row of the table of dynamic programming, each as the bits where it does not grow.
+
+    One addition gives the next row (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004). The rows
+    of all pairs are one whole number of Python, which has any number of bits: for batches of captions and for
+    one pair of long texts this is the fastest of the ways that were measured. The last entry of a reference
+    equals nothing; its bit takes the carry and is cleared.
+    """
+    initial = np.ones(others.shape, dtype=np.bool_)
+    initial[..., -1] = False
+    row = cleared = _packed(initial)
+    for word in words.T:
+        match = row & _packed(others == word[:, None, None])
+        row = (row + match | row - match) & cleared
+    octets = np.frombuffer(row.to_bytes(others.size // 8, "little"), dtype=np.uint8)
+    ones = np.bitwise_count(octets).reshape(*others.shape[:2], -1).sum(-1, dtype=np.int64)
+    lengths: NDArray[np.int64] = others.shape[-1] - 1 - ones
+    return lengths
 
 
-def _ones(limbs: Tensor) -> Tensor:
-    """How many of 32 bits are set, by sums of neighbours (Warren, "Hacker's Delight", section 5-1)."""
-    limbs = limbs - (limbs >> 1 & 0x55555555)
-    limbs = (limbs & 0x33333333) + (limbs >> 2 & 0x33333333)
-    limbs = limbs + (limbs >> 4) & 0x0F0F0F0F
-    ones: Tensor = (limbs * 0x01010101 & _FULL) >> 24
-    return ones
+def _packed(values: NDArray[np.bool_]) -> int:
+    """Truth values as the bits of a number, the first one lowest."""
+    return int.from_bytes(np.packbits(values, bitorder="little").tobytes(), "little")
+
+
+def _by_maxima(words: Tensor, others: Tensor) -> Tensor:
+    """Row by row of the table of dynamic programming, without a copy to the host.
+
+    An entry is the maximum of its three neighbours, the diagonal one plus 1 where the words agree; a
+    cumulative maximum takes the neighbour in the row itself.
+    """
+    row = others.new_zeros((*others.shape[:2], others.shape[2] + 1))
+    for word in words.unbind(1):
+        diagonal = row[..., :-1] + (others == word[:, None, None])
+        row[..., 1:] = torch.maximum(row[..., 1:], diagonal).cummax(-1).values
+    return row[..., -1]
