@@ -66,9 +66,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
     of rows. ``info`` describes the running episodes. ``final_obs`` and ``final_info`` describe those that
     ended, with the masks ``_final_obs`` and ``_final_info``; they are there when some row ended, on an
     accelerator always, since looking would wait for the device. ``final_obs`` is a Mapping whose context is
-    gathered when an entry is read, at any time: ``dict(final_obs)`` reads all. ``final_info`` holds ``utility``,
-    ``utility_parts``, ``reward_parts``, ``judged``, ``response``, ``response_length``, ``episode`` (``r`` and
-    ``l``), ``row``, ``episode_index`` and ``item``. Rows outside a mask are unspecified.
+    gathered when an entry is read, at any time: ``dict(final_obs)`` reads all. ``final_info`` holds
+    ``utility``, ``utility_parts``, ``reward_parts``, ``judged``, ``response``, ``response_length``,
+    ``episode`` (``r`` and ``l``), ``row``, ``episode_index`` and ``item``. Rows outside a mask are
+    unspecified.
 
     Args:
         num_envs: Number of rows.
