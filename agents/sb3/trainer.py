@@ -80,6 +80,12 @@ class SB3Trainer(Trainer):
         """Refuses environments that do not fit."""
         if not isinstance(envs, VecEnv):
             vector_environment(envs)
+        elif not isinstance(envs.observation_space, gym.spaces.Dict):
+            kind = type(envs.observation_space).__name__
+            raise ValueError(
+                f"the policies need Dict observations and these are {kind}: leave out wrappers that take "
+                "the Dict apart, such as VecExtractDictObs"
+            )
 
     def _arguments(self, rows: int) -> dict[str, Any]:
         return {**self.settings.arguments(rows), "rollout_buffer_class": DeviceRolloutBuffer}

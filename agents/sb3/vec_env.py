@@ -12,10 +12,15 @@ import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecCheckNan, VecFrameStack, VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
 
+from mm_envs.engine.wrappers import wrappers_around
+
 Indices = int | Sequence[int] | None
+# The packages whose wrappers hand observations on as what they are; feedback has RewardVecEnv.
+_HAND_ON = ("stable_baselines3.", "feedback.")
 
 
 class LastObservation(Mapping[str, Tensor]):
@@ -39,6 +44,10 @@ class LastObservation(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._batch)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Tensor]:
+        # VecNormalize copies the last observation of every row: the whole batch each time would be slow.
+        return {key: value.clone() for key, value in self.items()}
+
 
 class DeviceVecEnv(VecEnv):
     """Adapts a ``MultimodalVectorEnv`` to Stable-Baselines3.
@@ -57,10 +66,12 @@ class DeviceVecEnv(VecEnv):
 
     Args:
         envs: A vector environment with SAME_STEP autoreset that returns fresh tensors.
-        numpy: Return observations as NumPy arrays, copied: what off-policy algorithms and stock buffers need.
+        numpy: Return observations as NumPy arrays, copied: what off-policy algorithms, stock buffers and the
+            wrappers ``VecNormalize``, ``VecFrameStack``, ``VecCheckNan`` and ``VecTransposeImage`` need.
 
     Raises:
-        ValueError: The autoreset mode, the output or the buffers of the environment do not fit.
+        ValueError: The autoreset mode, the output or the buffers of the environment do not fit; in the first
+            ``reset``, a wrapper needs ``numpy=True``.
     """
 
     def __init__(self, envs: gym.vector.VectorEnv[Any, Any, Any], numpy: bool = False) -> None:
@@ -78,11 +89,15 @@ class DeviceVecEnv(VecEnv):
         self.envs, self.numpy = envs, numpy
         self.device: torch.device = getattr(envs.unwrapped, "device", torch.device("cpu"))
         self._nothing: dict[str, Any] = {}
+        self._wrappers_fit = numpy
         self._started = time.monotonic()
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
     def reset(self) -> Any:
         """Starts new episodes in all rows; returns observations only."""
+        if not self._wrappers_fit:
+            _refuse_numpy_wrappers(wrappers_around(self, VecEnvWrapper, "venv"))
+            self._wrappers_fit = True
         first = self._options[0]
         if any(options is not first and bool(options or first) for options in self._options):
             raise ValueError("the options of the rows differ: call set_options with one dict for all rows")
@@ -181,6 +196,23 @@ class DeviceVecEnv(VecEnv):
         """A picture of every row, where ``render_mode="rgb_array"``."""
         pictures: Any = self.envs.render()
         return list(pictures or [None] * self.num_envs)
+
+
+def _refuse_numpy_wrappers(wrappers: Sequence[VecEnvWrapper]) -> None:
+    """Refuses wrappers, innermost first, that compute with the observations as NumPy arrays."""
+    for wrapper in wrappers:
+        # A wrapper from elsewhere may convert observations, so none outside of it is judged.
+        if not type(wrapper).__module__.startswith(_HAND_ON):
+            return
+        if (
+            isinstance(wrapper, (VecCheckNan, VecFrameStack))
+            or (isinstance(wrapper, VecNormalize) and wrapper.norm_obs)
+            or (isinstance(wrapper, VecTransposeImage) and not wrapper.skip)
+        ):
+            raise ValueError(
+                f"{type(wrapper).__name__} computes with NumPy arrays and these observations are tensors: "
+                "wrap DeviceVecEnv(envs, numpy=True)"
+            )
 
 
 def _numbers(info: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
 from mm_envs.engine.rows import Rows, some
 from mm_envs.engine.snapshot import pack, unpack
+from mm_envs.engine.wrappers import refuse_wrappers
 from mm_envs.episodes import Episodes, Feedback, Judgement, Prompts
 from mm_envs.feedback_sources import judgement, make_feedback
 from mm_envs.names import check_one_of, one_of
@@ -218,6 +219,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         Returns:
             Observations and info.
         """
+        if not self.started:
+            refuse_wrappers(self, self.output, self.device)
         options = options or {}
         unknown = set(options) - set(OPTIONS)
         if unknown:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common import vec_env as sb3_wrappers
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import VecCheckNan, VecEnv, VecExtractDictObs, VecFrameStack, VecMonitor
+from wrapper_tables import wrapper_table
 
+from agents.learning import learn
 from agents.sb3.policy import DevicePolicy
 from agents.sb3.vec_env import DeviceVecEnv
+from agents.trainers import make_trainer
+from feedback.vec_env import RewardVecEnv
+from mm_envs.episodes import Episodes, Judgement
 
 MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
 ROWS = 6
@@ -176,3 +184,99 @@ def test_the_policy_takes_tensors_and_arrays_alike(make: MakeEnvs) -> None:
     assert (batched, one["image"].shape[0]) == (False, 1)
     predictions = [policy.predict(seen, deterministic=True)[0] for seen in (observation, tensors)]
     assert np.array_equal(*predictions)
+
+
+# Wrappers of Stable-Baselines3 ------------------------------------------------------------------------------
+
+WRAPPERS = wrapper_table("Stable-Baselines3")
+REFUSED = r"computes with NumPy arrays and .*: wrap DeviceVecEnv\(envs, numpy=True\)"
+
+
+def wrapped(name: str, vec_env: VecEnv, folder: Path, **arguments: Any) -> VecEnv:
+    """The environment in a wrapper with the arguments that it needs."""
+    needed: dict[str, tuple[Any, ...]] = {
+        "VecFrameStack": (2,),
+        "VecExtractDictObs": (next(iter(vec_env.observation_space.spaces)),),
+        "VecVideoRecorder": (str(folder), lambda step: step == 0, 5),
+    }
+    if name == "VecNormalize" and not arguments:
+        arguments = {"norm_obs_keys": [needed["VecExtractDictObs"][0]]}
+    outer: VecEnv = getattr(sb3_wrappers, name)(vec_env, *needed.get(name, ()), **arguments)
+    return outer
+
+
+def total_reward(vec_env: VecEnv) -> float:
+    """The rewards of 30 random steps."""
+    vec_env.seed(0)
+    vec_env.reset()
+    vec_env.action_space.seed(0)
+    total = 0.0
+    for _ in range(30):
+        actions = np.array([vec_env.action_space.sample() for _ in range(vec_env.num_envs)])
+        total += float(vec_env.step(actions)[1].sum())
+    return total
+
+
+def test_the_table_has_every_wrapper() -> None:
+    every = {name for name in sb3_wrappers.__all__ if name.startswith("Vec")} - {"VecEnv", "VecEnvWrapper"}
+    assert set(WRAPPERS) == every
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WRAPPERS)
+@pytest.mark.parametrize("numpy", [False, True])
+def test_a_wrapper_works_or_one_sentence_names_the_cure(name: str, numpy: bool, tmp_path: Path) -> None:
+    if name == "VecVideoRecorder":
+        pytest.importorskip("moviepy")
+    # Images here are channels first, which VecTransposeImage refuses itself; candidates are no image to it.
+    env = "MMRetrieve-v0" if name == "VecTransposeImage" else "MMClassify-digits-v0"
+    picture = "rgb_array" if name == "VecVideoRecorder" else None
+    vec_env = DeviceVecEnv(gym.make_vec(env, num_envs=3, render_mode=picture), numpy=numpy)
+    if WRAPPERS[name][numpy].startswith("works"):
+        total_reward(wrapped(name, vec_env, tmp_path))
+        return
+    for outer in (wrapped(name, vec_env, tmp_path), wrapped(name, VecMonitor(vec_env), tmp_path)):
+        with pytest.raises(ValueError, match=f"{name} {REFUSED}"):
+            outer.reset()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("VecNormalize", {"norm_obs": False}), ("VecTransposeImage", {"skip": True})]
+)
+def test_wrappers_that_leave_observations_alone_take_tensors(
+    make: MakeEnvs, tmp_path: Path, name: str, arguments: dict[str, Any]
+) -> None:
+    totals = [
+        total_reward(wrapped(name, DeviceVecEnv(make(3), numpy=numpy), tmp_path, **arguments))
+        for numpy in (False, True)
+    ]
+    assert totals[0] == totals[1]
+
+
+def test_copies_of_a_last_observation_hold_one_row(make: MakeEnvs) -> None:
+    *_, infos = next(steps(DeviceVecEnv(make(ROWS)), 1))
+    last = infos[2]["terminal_observation"]
+    copy = deepcopy(last)
+    assert all(torch.equal(copy[key], last[key]) for key in last)
+    copy["image"].zero_()
+    assert last["image"].any()
+
+
+def test_learned_rewards_below_hide_no_wrapper(make: MakeEnvs) -> None:
+    class Zero:
+        sees_reference, deterministic, scores_prefix = False, True, False
+
+        def score(self, episodes: Episodes) -> Judgement:
+            return Judgement(torch.zeros(len(episodes)))
+
+    vec_env = VecCheckNan(RewardVecEnv(DeviceVecEnv(make(2)), Zero()))
+    with pytest.raises(ValueError, match=f"VecCheckNan {REFUSED}"):
+        vec_env.reset()
+
+
+def test_training_refuses_at_once_or_trains(make: MakeEnvs) -> None:
+    with pytest.raises(ValueError, match=f"VecFrameStack {REFUSED}"):
+        learn(make_trainer("a2c", VecFrameStack(DeviceVecEnv(make(2)), 2), features=16), 32)
+    learn(make_trainer("a2c", VecFrameStack(DeviceVecEnv(make(2), numpy=True), 2), features=16), 32)
+    with pytest.raises(ValueError, match="need Dict observations and these are Image"):
+        make_trainer("ppo", VecExtractDictObs(DeviceVecEnv(make(2)), "image"))
