@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mm_envs import CONFIGURATIONS
+from mm_envs.arrays import as_tensor
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.random import fold, integers, stream, uniform
 
@@ -21,7 +22,7 @@ def make(name: str, num_envs: int, **arguments: Any) -> MultimodalVectorEnv:
 
 def scripted_actions(envs: MultimodalVectorEnv, step: int) -> Tensor:
     """Actions that depend on the number of the row and the step alone."""
-    hashes = fold(stream(0, "scripted actions"), envs._rows.row, step)
+    hashes = fold(stream(0, "scripted actions"), as_tensor(envs._rows.row), step)
     if envs._choices is not None:
         return integers(hashes, envs._choices)
     shape = envs.single_action_space.shape
