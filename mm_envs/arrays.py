@@ -119,6 +119,9 @@ def where(mask: Array, chosen: Array | float, other: Array | float) -> Array:
     chosen, other = _alike(mask, chosen), _alike(mask, other)
     dimensions = max(getattr(chosen, "ndim", 0), getattr(other, "ndim", 0))
     mask = mask.reshape(*mask.shape, *[1] * (dimensions - mask.ndim))
+    if isinstance(other, Tensor) and _fills(chosen, other):
+        # torch.where makes a tensor of a number first, on a device with a kernel of its own.
+        return other.masked_fill(mask, chosen)
     return library(mask).where(mask, chosen, other)
 
 
@@ -188,6 +191,11 @@ _DTYPES: Mapping[torch.dtype, Any] = {
     torch.float32: np.float32,
     torch.float64: np.float64,
 }
+
+
+def _fills(number: Any, values: Tensor) -> bool:
+    """Whether a value is a number that the dtype of a tensor can hold."""
+    return isinstance(number, int) or (isinstance(number, float) and values.is_floating_point())
 
 
 def _alike(mask: Array, value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.arrays import A, Array, add_scaled, cast, take
+from mm_envs.arrays import A, Array, add_scaled, cast, on_host, take
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
 _MIX_1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -29,7 +29,7 @@ _SHORT = 4096
 
 def _mix(state: Array) -> Array:
     """Stafford's mix 13 of int64; shifts are logical."""
-    if type(state) is Tensor and state.device.type == "cpu" and state.numel() < _SHORT:
+    if on_host(state) and state.numel() < _SHORT:
         # The same operations through NumPy: on short tensors they cost a third.
         return torch.from_numpy(_mixed(np.atleast_1d(state.numpy()))).view(state.shape)
     return _mixed(state)

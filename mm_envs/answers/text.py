@@ -21,7 +21,7 @@ from mm_envs.answers.kind import (
     unknown,
 )
 from mm_envs.answers.word_classes import WordClasses
-from mm_envs.arrays import Array, cast, numpy_on_cpu, with_entries
+from mm_envs.arrays import Array, cast, numpy_on_cpu, on_host, with_entries
 from mm_envs.names import check_one_of
 from mm_envs.random import fold, integers
 from mm_envs.spaces import Count, Tokens
@@ -132,7 +132,7 @@ class Text(AnswerKind):
         """
         length = _given(self.finish(response)[1]) if length is None else length
         width = response.shape[1]
-        if response.device.type == "cpu" and len(length):
+        if on_host(response) and len(length):
             width = min(width, int(length.max()) + 1)
         return close(response[:, :width], length), self.written(length, width)
 

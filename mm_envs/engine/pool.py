@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mm_envs.arrays import Array, as_tensor, native, take
+from mm_envs.arrays import Array, as_tensor, native, on_host, take
 from mm_envs.tasks.task import Task
 
 Maker: TypeAlias = "Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]"
@@ -88,7 +88,7 @@ class ItemPool:
         blocks = -(-self.size // _BLOCK)
         self._missing = np.ones(blocks, dtype=np.bool_)
         self._complete = not self._fields
-        if device.type != "cpu":
+        if not on_host(torch.empty(0, device=device)):
             self._make(range(blocks))
 
     def _stored(self, stored: Callable[[str], Tensor | None]) -> dict[str, Tensor]:

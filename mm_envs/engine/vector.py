@@ -18,6 +18,7 @@ from torch import Tensor
 from mm_envs.answers import State
 from mm_envs.arrays import Array, as_tensor, cast, copied, library, native, put, where
 from mm_envs.engine.buffers import ContextBuffers, FinalObservation
+from mm_envs.engine.graph import StepGraph, check_graph
 from mm_envs.engine.output import numpy_info, numpy_observation, to_numpy
 from mm_envs.engine.pool import PoolFields, shared_pool
 from mm_envs.engine.rows import Rows, some
@@ -91,6 +92,9 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         max_episode_steps: Truncate episodes after this many steps; truncated episodes are not judged.
         first_row: The number of the first row; rows of several environments can form one sequence.
         render_mode: ``"rgb_array"`` or ``"ansi"``.
+        graph: Capture the step as a CUDA graph with the first step and replay it afterwards, with equal
+            results. For ``device="cuda"``, ``"SameStep"``, tensors as output, and feedback that is a fixed
+            function of each row; not for learned feedback.
         task_arguments: Arguments of a named task.
 
     Raises:
@@ -123,6 +127,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         max_episode_steps: int | None = None,
         first_row: int = 0,
         render_mode: str | None = None,
+        graph: bool = False,
         **task_arguments: Any,
     ) -> None:
         for name, number in (("num_envs", num_envs), ("first_row", first_row), ("group_size", group_size)):
@@ -152,6 +157,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
                 f"reward='dense' needs feedback that is deterministic and scores prefixes, and "
                 f"{type(self.feedback).__name__} is not: use feedback='truth' or reward='terminal'"
             )
+        self._graph: StepGraph | None = None
+        if graph:
+            check_graph(self)
+            self._graph = StepGraph(self)
         self._set_spaces()
         self._set_state()
 
@@ -268,7 +277,10 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         """
         if not self.started:
             raise gym.error.ResetNeeded("Cannot call env.step() before calling env.reset()")
-        turn = self._advance(self._checked(actions))
+        given = self._checked(actions)
+        if self._graph is not None:
+            return self._graph.step(given)
+        turn = self._advance(given)
         info = self._final_observation(turn)
         reward, final = self._scored(turn)
         info |= final

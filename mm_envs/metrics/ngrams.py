@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mm_envs.arrays import Array, full, library, numpy_on_cpu, padded, viewed, where
+from mm_envs.arrays import Array, full, library, numpy_on_cpu, on_host, padded, viewed, where
 from mm_envs.metrics.ranks import earlier_by_rank, occurrences_by_rank
 from mm_envs.random import fold
 from mm_envs.tokenizers import is_padding, sizes
@@ -166,7 +166,7 @@ def by_rows(score: Callable[..., Tensor], words: Tensor, references: Tensor, *ot
     """
     (n, width), (several, length) = words.shape, references.shape[1:]
     word_bytes = ORDERS * several * (length + 8)
-    if words.device.type != "cpu":
+    if not on_host(words):
         rows = max(1, _DEVICE_CHUNK_BYTES // (word_bytes * (width + 1)))
         chunks = zip(*(torch.split(tensor, rows) for tensor in (words, references, *others)), strict=True)
         return torch.cat([score(*chunk) for chunk in chunks])

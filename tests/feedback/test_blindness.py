@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 import torch
+from tensor_path import on_tensors
 from torch import Tensor
 from trajectories import scripted_actions
 
@@ -65,13 +67,12 @@ def scored_by_spy(name: str, compact: bool) -> tuple[MultimodalVectorEnv, Spy]:
     """An environment of an id that was stepped, rows picked out or under a mask, and who judged in it."""
     spy = Spy()
     few: dict[str, Any] = {} if "dataset" in CONFIGURATIONS[name] else {"items": 64}
-    envs: Any = gym.make_vec(name, num_envs=ROWS, feedback=spy, **few).unwrapped
-    if not compact:
-        envs._pool.ensure(torch.arange(envs._pool.size))
-        envs._compact = False
-    envs.reset(seed=SEED)
-    for step in range(envs.task.horizon + 1):
-        envs.step(scripted_actions(envs, step))
+    with nullcontext() if compact else on_tensors():
+        envs: Any = gym.make_vec(name, num_envs=ROWS, feedback=spy, **few).unwrapped
+        envs.reset(seed=SEED)
+        for step in range(envs.task.horizon + 1):
+            envs.step(scripted_actions(envs, step))
+    assert envs._compact == compact
     assert spy.handed
     return envs, spy
 

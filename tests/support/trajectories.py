@@ -26,7 +26,7 @@ def scripted_actions(envs: MultimodalVectorEnv, step: int) -> Tensor:
     if envs._choices is not None:
         return integers(hashes, envs._choices)
     shape = envs.single_action_space.shape
-    index = torch.arange(math.prod(shape))
+    index = torch.arange(math.prod(shape), device=hashes.device)
     return (2 * uniform(fold(hashes[:, None], index)) - 1).view(-1, *shape)
 
 

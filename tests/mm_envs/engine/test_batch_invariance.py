@@ -9,6 +9,7 @@ import torch
 from trajectories import flat, make, same, scripted_actions
 
 from mm_envs import CONFIGURATIONS
+from mm_envs.arrays import as_tensor
 from mm_envs.random import fold, integers, stream
 
 STEPS = 16
@@ -113,28 +114,6 @@ def test_numpy_and_torch_outputs_are_equal(name: str) -> None:
         results = [torch_envs.step(actions), numpy_envs.step(actions.numpy())]
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-@pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
-def test_the_code_for_accelerators_gives_what_the_code_for_the_cpu_gives(name: str, mode: str) -> None:
-    picked, masked = make(name, 32, autoreset_mode=mode), make(name, 32, autoreset_mode=mode)
-    masked._pool.ensure(torch.arange(masked._pool.size))
-    masked._compact = False
-    (a, info), (b, other) = picked.reset(seed=3), masked.reset(seed=3)
-    for step in range(STEPS):
-        for key in a:
-            assert same(a[key], b[key]), (step, key)
-        mask = other.get("_final_info")
-        assert "final_info" in info or mask is None or not mask.any()
-        for part in ("final_info", "final_obs"):
-            for key, value in flat(info.get(part, {})).items():
-                assert same(value[mask], flat(other[part])[key][mask]), (step, key)
-        actions = scripted_actions(picked, step)
-        a, *rest, info = picked.step(actions)
-        b, *others, other = masked.step(actions)
-        for x, y in zip(rest, others, strict=True):
-            assert same(x, y), step
-
-
 @pytest.mark.parametrize("name", ["MMCaption-v0", "MMVQA-v0"])
 def test_same_step_and_disabled_run_the_same_episodes(name: str) -> None:
     def episodes(mode: str) -> dict[tuple[int, int], tuple]:
@@ -144,7 +123,7 @@ def test_same_step_and_disabled_run_the_same_episodes(name: str) -> None:
         steps = torch.zeros(16, dtype=torch.int64)
         for _ in range(40):
             # An action is a function of row, episode and place, so that both modes see the same ones.
-            hashes = fold(stream(1, "episode actions"), envs._rows.row, info["episode_index"], 0)
+            hashes = fold(stream(1, "episode actions"), as_tensor(envs._rows.row), info["episode_index"], 0)
             actions = integers(fold(hashes, steps), envs._choices)
             _, _, terminated, _, info = envs.step(actions)
             steps = torch.where(terminated, 0, steps + 1)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from trajectories import flat, make, same, scripted_actions
 
+from mm_envs.arrays import as_tensor
 from mm_envs.engine.vector import MultimodalVectorEnv
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
@@ -31,7 +32,7 @@ def steps(envs: MultimodalVectorEnv, first: int, n: int) -> list[dict[str, Any]]
         observation, reward, terminated, truncated, info = envs.step(scripted_actions(envs, step))
         results.append(flat({"o": observation, "r": reward, "e": terminated, "t": truncated, "i": info}))
         if envs.autoreset_mode.value == "Disabled" and step % 3 == 2 and bool(envs._finished.any()):
-            mask = envs._finished.clone()
+            mask = as_tensor(envs._finished).clone()
             first_items = envs._pool.first + torch.arange(len(mask) // envs.group_size) % envs._pool.size
             items = first_items if step % 2 else None
             observation, info = envs.reset(options={"reset_mask": mask, "items": items})

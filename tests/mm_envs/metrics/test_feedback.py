@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from trajectories import make, scripted_actions
 
+from mm_envs.arrays import as_tensor
 from mm_envs.engine.pool import PoolFields
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement
@@ -126,7 +127,7 @@ def test_what_is_kept_of_items_changes_nothing(name: str, reward: str) -> None:
         actions = scripted_actions(envs, step)
         # Right answers now and then, so that rewards are not all zero.
         actions = torch.where(
-            envs._rows.row % 2 == 0, actions, envs.action_at(envs.task.oracle(envs.reference()))
+            as_tensor(envs._rows.row) % 2 == 0, actions, envs.action_at(envs.task.oracle(envs.reference()))
         )
         mine, theirs = envs.step(actions)[1], plain.step(actions)[1]
         assert torch.equal(mine, theirs)
@@ -143,7 +144,7 @@ def test_rows_of_one_and_of_many_are_rewarded_alike(name: str) -> None:
         for step in range(14):
             right = envs.action_at(envs.task.oracle(envs.reference()))
             actions = torch.where(
-                (envs._rows.row % 3 == 0) & bool(step % 3), scripted_actions(envs, step), right
+                (as_tensor(envs._rows.row) % 3 == 0) & bool(step % 3), scripted_actions(envs, step), right
             )
             found.append(envs.step(actions)[1])
         return torch.stack(found, 1)
