@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Tree: TypeAlias = "dict[str, Any]"
 Capture: TypeAlias = "Callable[[Callable[[], Tree]], tuple[Tree, Callable[[], None]]]"
-"""Captures a function of fixed tensors; returns its results, in fixed tensors, and what computes them anew."""
+"""Captures a function of fixed tensors; returns its results, fixed, too, and what computes them anew."""
 
 _WARM_UPS = 3
 
@@ -98,7 +98,7 @@ class StepGraph:
 
 def captured(run: Callable[[], Tree]) -> tuple[Tree, Callable[[], None]]:
     """Captures a function as a CUDA graph, after it has run a few times on a stream of its own."""
-    stream, kept = torch.cuda.Stream(), _Kept()
+    stream, kept = torch.cuda.Stream(), _Kept()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(_WARM_UPS):
@@ -117,11 +117,11 @@ def captured(run: Callable[[], Tree]) -> tuple[Tree, Callable[[], None]]:
     return results, replay
 
 
-class _Kept(TorchDispatchMode):
+class _Kept(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Holds the tensors that a function reads and did not make: caches may drop tables, a graph may not."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tensors: dict[int, Tensor] = {}
         self._made: dict[int, Tensor] = {}
 
