@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from gymnasium.vector import AutoresetMode
@@ -20,9 +20,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from mm_envs.engine.buffers import FinalObservation
 
-if TYPE_CHECKING:
-    from mm_envs.engine.vector import MultimodalVectorEnv
-
+Engine: TypeAlias = Any
+"""A MultimodalVectorEnv; its module imports this one."""
 Tree: TypeAlias = "dict[str, Any]"
 Capture: TypeAlias = "Callable[[Callable[[], Tree]], tuple[Tree, Callable[[], None]]]"
 """Captures a function of fixed tensors; returns its results, fixed, too, and what computes them anew."""
@@ -33,7 +32,7 @@ _WARM_UPS = 3
 class StepGraph:
     """Replays a graph, captured with the first step, with the results of the engine's ordinary step."""
 
-    def __init__(self, engine: MultimodalVectorEnv, capture: Capture | None = None) -> None:
+    def __init__(self, engine: Engine, capture: Capture | None = None) -> None:
         self._engine, self._capture = engine, capture or captured
         self._inputs: dict[str, Tensor] = {}
         self._outputs: Tree = {}
@@ -134,7 +133,7 @@ class _Kept(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def check_graph(engine: MultimodalVectorEnv) -> None:
+def check_graph(engine: Engine) -> None:
     """Raises ValueError where a step of an engine cannot be captured."""
     mode = engine.autoreset_mode
     judge = f"feedback that is a fixed function of each row, not {type(engine.feedback).__name__}"
