@@ -283,11 +283,12 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         if turn.resting is not None:
             info["_active"] = as_tensor(~turn.resting)
         info.update(self._info())
-        results = as_tensor(turn.terminated), as_tensor(turn.truncated)
+        terminated, truncated = as_tensor(turn.terminated), as_tensor(turn.truncated)
         if self.output == "numpy":
-            results = (to_numpy(reward.double()), *map(to_numpy, results))
-            return (numpy_observation(observation), *results, numpy_info(info, self.num_envs))
-        return (observation, reward, *results, info)
+            ends = to_numpy(terminated), to_numpy(truncated)
+            info = numpy_info(info, self.num_envs)
+            return (numpy_observation(observation), to_numpy(reward.double()), *ends, info)
+        return observation, reward, terminated, truncated, info
 
     def render(self) -> tuple[Any, ...] | None:
         """One (height, width, 3) uint8 array or one string a row; None without ``render_mode``."""
@@ -500,8 +501,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         true = torch.stack([truth.reward, *truth.parts.values()])
         given = torch.stack([judgement.reward, *judgement.parts.values()])
         first, counted = len(true), cast(judged, torch.float32)[None]
-        lines = [native(true), counted, where(judged[None], native(given), 0.0)]
-        lines = self._spread(np.concatenate(lines) if self._compact else torch.cat(lines), turn).unbind(0)
+        parts = [native(true), counted, where(judged[None], native(given), 0.0)]
+        lines = self._spread(np.concatenate(parts) if self._compact else torch.cat(parts), turn).unbind(0)
         return {
             "utility": lines[0],
             "utility_parts": dict(zip(truth.parts, lines[1:first], strict=True)),
