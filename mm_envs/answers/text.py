@@ -141,7 +141,8 @@ class Text(AnswerKind):
     def random(self, hashes: Tensor) -> Tensor:
         """Every word uniform over the vocabulary, as from uniform logits."""
         steps = torch.arange(self.steps, device=hashes.device)
-        return integers(fold(hashes[:, None], steps), len(self.vocabulary))
+        words: Tensor = integers(fold(hashes[:, None], steps), len(self.vocabulary))
+        return words
 
     def editor(self, names: Collection[str] | None = None, similar: Sequence[Sequence[str]] = ()) -> Editor:
         """Draws uniformly from the edits of ``mm_envs.answers.edits.EDITS``.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from gymnasium.vector import AutoresetMode
@@ -20,12 +20,11 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from mm_envs.engine.buffers import FinalObservation
 
-if TYPE_CHECKING:
-    from mm_envs.engine.vector import MultimodalVectorEnv
-
+Engine: TypeAlias = Any
+"""A MultimodalVectorEnv; its module imports this one."""
 Tree: TypeAlias = "dict[str, Any]"
 Capture: TypeAlias = "Callable[[Callable[[], Tree]], tuple[Tree, Callable[[], None]]]"
-"""Captures a function of fixed tensors; returns its results, in fixed tensors, and what computes them anew."""
+"""Captures a function of fixed tensors; returns its results, fixed, too, and what computes them anew."""
 
 _WARM_UPS = 3
 
@@ -33,7 +32,7 @@ _WARM_UPS = 3
 class StepGraph:
     """Replays a graph, captured with the first step, with the results of the engine's ordinary step."""
 
-    def __init__(self, engine: MultimodalVectorEnv, capture: Capture | None = None) -> None:
+    def __init__(self, engine: Engine, capture: Capture | None = None) -> None:
         self._engine, self._capture = engine, capture or captured
         self._inputs: dict[str, Tensor] = {}
         self._outputs: Tree = {}
@@ -98,7 +97,7 @@ class StepGraph:
 
 def captured(run: Callable[[], Tree]) -> tuple[Tree, Callable[[], None]]:
     """Captures a function as a CUDA graph, after it has run a few times on a stream of its own."""
-    stream, kept = torch.cuda.Stream(), _Kept()
+    stream, kept = torch.cuda.Stream(), _Kept()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(_WARM_UPS):
@@ -117,11 +116,11 @@ def captured(run: Callable[[], Tree]) -> tuple[Tree, Callable[[], None]]:
     return results, replay
 
 
-class _Kept(TorchDispatchMode):
+class _Kept(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Holds the tensors that a function reads and did not make: caches may drop tables, a graph may not."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tensors: dict[int, Tensor] = {}
         self._made: dict[int, Tensor] = {}
 
@@ -134,7 +133,7 @@ class _Kept(TorchDispatchMode):
         return result
 
 
-def check_graph(engine: MultimodalVectorEnv) -> None:
+def check_graph(engine: Engine) -> None:
     """Raises ValueError where a step of an engine cannot be captured."""
     mode = engine.autoreset_mode
     judge = f"feedback that is a fixed function of each row, not {type(engine.feedback).__name__}"

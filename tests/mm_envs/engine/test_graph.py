@@ -1,32 +1,57 @@
-"""The captured step: its logic on the CPU with a stand-in for CUDA's graphs, and the graph where there is one."""
+"""The captured step: on the CPU with a substitute for CUDA's graphs, and with a graph where there is CUDA."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from fake_device import DEVICE, FAKE, HostCopies, needs_fake_tensors
 from tensor_path import on_tensors
-from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from trajectories import flat, make, same, scripted_actions
 
 from mm_envs import CONFIGURATIONS
-from mm_envs.engine.graph import StepGraph
+from mm_envs.engine.graph import StepGraph, _Kept
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement
 
 
-def rerun(run: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
-    """As a CUDA graph: capturing computes nothing, and a replay writes to the memory of the results."""
-    results = tree_map_only(Tensor, torch.zeros_like, run())
+class Tape(TorchDispatchMode):
+    """Notes operations with their tensors; as a CUDA graph, a replay runs them on the same memory.
 
-    def replay() -> None:
-        for target, value in zip(tree_leaves(results), tree_leaves(run()), strict=True):
-            target.copy_(value)
+    Python does not run again: what the operations read must be in the tensors that they read at first.
+    """
 
-    return results, replay
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.noted.append((func, args, kwargs or {}, result))
+        return result
+
+    def replay(self) -> None:
+        for func, args, kwargs, result in self.noted:
+            for target, value in zip(tree_leaves(result), tree_leaves(func(*args, **kwargs)), strict=True):
+                if value is not target:
+                    target.copy_(value)
+
+
+def taped(run: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
+    """Captures as ``mm_envs.engine.graph.captured`` does."""
+    run()
+    with Tape() as tape:
+        results = run()
+    for *_, result in tape.noted:
+        for made in tree_leaves(result):
+            made.zero_()  # capturing computes nothing
+    return results, tape.replay
 
 
 def few_items(name: str) -> dict[str, Any]:
@@ -50,7 +75,7 @@ def assert_alike(plain: MultimodalVectorEnv, graph: MultimodalVectorEnv, steps: 
     assert all(same(a[0][key].cpu(), b[0][key].cpu()) for key in a[0])
     for step in range(steps):
         if step == steps // 2:  # in the middle of episodes: a reset of some rows, which replaces all state
-            options = {"reset_mask": torch.arange(plain.num_envs, device=plain.device) % 2 == 0}
+            options = {"reset_mask": torch.arange(plain.num_envs, device=plain.device) % 4 < 2}
             plain.reset(options=options), graph.reset(options=options)
         actions = scripted_actions(plain, step)
         one, other = (entries(envs.step(actions)) for envs in (plain, graph))
@@ -67,7 +92,7 @@ def assert_alike(plain: MultimodalVectorEnv, graph: MultimodalVectorEnv, steps: 
 def test_a_replayed_step_is_the_ordinary_one(name: str) -> None:
     with on_tensors():
         plain, graph = (make(name, 12, **few_items(name)) for _ in range(2))
-        graph._graph = StepGraph(graph, rerun)
+        graph._graph = StepGraph(graph, taped)
         assert_alike(plain, graph, 12, seed=3)
         assert_alike(plain, graph, 6, seed=4)  # the stream of another seed
 
@@ -76,7 +101,7 @@ def test_a_replayed_step_is_the_ordinary_one(name: str) -> None:
     "arguments",
     [
         {"max_episode_steps": 3},
-        {"group_size": 1, "copy": False},
+        {"group_size": 2, "copy": False},
         {"feedback": "truth", "reward": "dense"},
         {"feedback": "cider_d"},
     ],
@@ -84,14 +109,14 @@ def test_a_replayed_step_is_the_ordinary_one(name: str) -> None:
 def test_nor_do_arguments_change_it(arguments: dict[str, Any]) -> None:
     with on_tensors():
         plain, graph = (make("MMCaption-v0", 12, items=256, **arguments) for _ in range(2))
-        graph._graph = StepGraph(graph, rerun)
+        graph._graph = StepGraph(graph, taped)
         assert_alike(plain, graph, 16, seed=3)
 
 
 def test_a_snapshot_goes_on_with_a_graph() -> None:
     with on_tensors():
         plain, graph = (make("MMCaption-v0", 6, items=64) for _ in range(2))
-        graph._graph = StepGraph(graph, rerun)
+        graph._graph = StepGraph(graph, taped)
         assert_alike(plain, graph, 5, seed=1)
         snapshot = graph.state_dict()
         first = [entries(graph.step(scripted_actions(graph, step))) for step in range(4)]
@@ -112,6 +137,35 @@ def test_a_capture_that_fails_leaves_the_state() -> None:
         with pytest.raises(RuntimeError, match="no graph"):
             StepGraph(envs, fails).step(scripted_actions(envs, 0))
         assert all(same(before[key], value) for key, value in envs.state_dict().items())
+
+
+def test_what_a_graph_reads_is_kept() -> None:
+    table, index = torch.arange(8), torch.tensor([1, 2])
+    with _Kept() as kept:
+        made = table[index] + 1
+        made.mul_(table[0])
+    assert {id(one) for one in kept.tensors.values()} == {id(table), id(index)}
+
+
+@needs_fake_tensors
+@pytest.mark.parametrize("name", ["MMCaption-v0", "MMGround-v0", "MMGuess-v0"])
+def test_what_is_captured_does_not_wait_for_the_device(name: str) -> None:
+    copies = HostCopies()
+
+    def capture(run: Callable[[], Any]) -> Any:
+        run()  # tables go to the device
+        with copies:
+            return run(), lambda: None
+
+    make(name, 2).reset(seed=0)  # tables that are read from files are read now
+    with warnings.catch_warnings(), FAKE:
+        envs = make(name, 8, device=DEVICE, graph=True)
+        envs._graph = StepGraph(envs, capture)
+        envs.reset(seed=0)
+        shape = (8, *(envs.single_action_space.shape or ()))
+        dtype = torch.int64 if envs._choices is not None else torch.float32
+        envs.step(torch.zeros(shape, dtype=dtype, device=DEVICE))
+    assert not copies.found
 
 
 class Unknown:
