@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -11,10 +14,28 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mm_envs import CONFIGURATIONS
+from mm_envs.engine.vector import MultimodalVectorEnv
+
 # Not the first device: what is cached for it must not meet the real tensors of the test with an accelerator.
 DEVICE = "cuda:7"
 FAKE = FakeTensorMode(allow_non_fake_inputs=True)
 WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "unique", "equal", "item")
+
+
+@lru_cache(maxsize=2)
+def keep(name: str) -> MultimodalVectorEnv:
+    """An environment of a configuration on the fake device: while it lives, others share its items."""
+    MultimodalVectorEnv(2, **CONFIGURATIONS[name]).reset(
+        seed=0
+    )  # tables that are read from files are read now
+    with warnings.catch_warnings(), FAKE:
+        return MultimodalVectorEnv(2, device=DEVICE, **CONFIGURATIONS[name])
+
+
+def one_worker_each(names: Iterable[str]) -> list[Any]:
+    """Parameters whose tests run in one process for each name, one after another."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"fake {name}")) for name in names]
 
 
 class HostCopies(TorchDispatchMode):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from fake_device import DEVICE, FAKE, HostCopies, needs_fake_tensors
+from fake_device import DEVICE, FAKE, HostCopies, keep, needs_fake_tensors, one_worker_each
 from folders import everything
 from trajectories import make
 
@@ -46,9 +46,10 @@ def copies_of_steps(arguments: dict[str, Any], steps: int = 4) -> Counter[str]:
 
 
 @needs_fake_tensors
-@pytest.mark.parametrize("name", CONFIGURATIONS)
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
+@pytest.mark.parametrize("name", one_worker_each(CONFIGURATIONS))
 def test_a_step_copies_nothing_to_the_host(name: str, mode: str) -> None:
+    keep(name)
     assert not copies_of_steps({**CONFIGURATIONS[name], "autoreset_mode": mode})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from fake_device import DEVICE, FAKE, needs_fake_tensors
+from fake_device import DEVICE, FAKE, keep, needs_fake_tensors, one_worker_each
 from kernels import Kernels
 
 from mm_envs import CONFIGURATIONS
@@ -42,7 +42,7 @@ Found = list[tuple[str, tuple[tuple[int, ...], ...]]]
 def kernels_of(name: str, num_envs: int = 8, steps: int = 1, **arguments: Any) -> list[Found]:
     """The operations that launch a kernel, and the shapes of their results, of some steps."""
     arguments = {**CONFIGURATIONS[name], **arguments}
-    MultimodalVectorEnv(2, **arguments).reset(seed=0)  # tables that are read from files are read now
+    keep(name)
     with warnings.catch_warnings(), FAKE:
         envs = MultimodalVectorEnv(num_envs, device=DEVICE, **arguments)
         envs.reset(seed=0)
@@ -59,7 +59,7 @@ def kernels_of(name: str, num_envs: int = 8, steps: int = 1, **arguments: Any) -
 
 
 @needs_fake_tensors
-@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("name", one_worker_each(CONFIGURATIONS))
 def test_a_step_launches_no_more_kernels_than_it_did(name: str) -> None:
     for feedback, most in zip(("annotator", "truth"), MOST[name], strict=True):
         few, many = kernels_of(name, 4, steps=3, feedback=feedback), kernels_of(name, 64, feedback=feedback)
