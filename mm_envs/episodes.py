@@ -173,7 +173,8 @@ class Feedback(Protocol):
         scores_prefix: Whether it can score an unfinished answer, as dense reward requires.
         by_row: Optional, False where it is missing: whether row i of a judgement depends on row i of the
             episodes alone, bit for bit, and scoring does nothing else. ``gym.make`` then scores the possible
-            choices of many coming episodes at once, also those that are never made.
+            choices of many coming episodes at once, also those that are never made. A subclass that replaces
+            ``score`` sets it again.
 
     Feedback that knows the truth may have ``one_by_one(keys) -> OneScore``, too: it prepares many episodes by
     their keys (n, 3) int64, of which ``gym.make`` then scores one at a time.

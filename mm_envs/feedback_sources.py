@@ -39,7 +39,6 @@ class TaskFeedback:
     sees_reference = True
     deterministic = True
     scores_prefix = True
-    by_row = True
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -47,6 +46,8 @@ class TaskFeedback:
 
 class Truth(TaskFeedback):
     """The true utility as reward, with its parts."""
+
+    by_row = True
 
     def score(self, episodes: Episodes) -> Judgement:
         """The utility of each episode."""

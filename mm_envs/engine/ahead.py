@@ -7,7 +7,9 @@ several steps is judged at its end by the same batched code as everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mm_envs.answers import AnswerKind
 from mm_envs.arrays import as_tensor
 from mm_envs.engine.pool import PoolFields
-from mm_envs.episodes import Judgement, OneScore
+from mm_envs.episodes import Feedback, Judgement, OneScore
 from mm_envs.random import fold, integers
 from mm_envs.tasks.task import Task
 
@@ -82,10 +85,10 @@ class PreparedRow:
         }
         self._reference = {name: self._pool.tables[name].numpy() for name in task.reference}
         self._state_keys = tuple(task.state_spaces)
-        # Only feedback that says so may be asked about answers that are never given.
-        self._judges_all = (
-            task.horizon == 1 and self._choices <= _MOST_JUDGED and getattr(engine.feedback, "by_row", False)
-        )
+        self._write, self._respond = _for_one(task.answer, "write"), _for_one(task.answer, "response")
+        self._utility = task.utility_one if follows(task, "utility_one", "utility") else None
+        few = task.horizon == 1 and self._choices <= _MOST_JUDGED
+        self._judges_all = few and scores_by_row(engine.feedback)
         self._most = min(_MOST, _MOST_JUDGED // self._choices) if self._judges_all else _MOST
         self._count, self._block = _FEWEST, _Block(0, 0, [], {}, None, None)
         self.current = False
@@ -146,7 +149,7 @@ class PreparedRow:
 
     def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Takes an action that ``takes`` accepts, in an episode that has not ended."""
-        ended = self._task.answer.write_one(self._state, action)
+        ended = self._write(self._state, action)
         self._length += 1
         if not ended:
             return self._observation(), 0.0, False, False, self._info()
@@ -161,11 +164,11 @@ class PreparedRow:
         return self._observation(), reward, True, False, info
 
     def _judge(self, action: int) -> tuple[float, dict[str, Any]]:
-        response, length = self._task.answer.response_one(self._state, action)
+        response, length = self._respond(self._state, action)
         truth = None
-        if self._score is not None:
+        if self._score is not None and self._utility is not None:
             rows = {name: table[self._item] for name, table in self._reference.items()}
-            truth = self._task.utility_one(response, length, rows)
+            truth = self._utility(response, length, rows)
         if truth is None or self._score is None:
             lengths = None if length is None else torch.tensor([length])
             answer = torch.from_numpy(np.array([response]))
@@ -181,8 +184,8 @@ class PreparedRow:
 
     def _scores(self, keys: NDArray[np.int64]) -> OneScore | None:
         """The feedback, prepared for the episodes of some keys, if it can score them one by one."""
-        one_by_one = getattr(self._engine.feedback, "one_by_one", None)
-        return None if one_by_one is None else one_by_one(keys)
+        feedback: Any = self._engine.feedback
+        return feedback.one_by_one(keys) if follows(feedback, "one_by_one", "score") else None
 
     def _observation(self) -> dict[str, Any]:
         item = self._item
@@ -226,3 +229,32 @@ class PreparedRow:
         self, response: Tensor, length: Tensor | None, items: NDArray[np.int64], keys: NDArray[np.int64]
     ) -> _Verdicts:
         return _Verdicts(*self._engine.judge(response, length, items, keys, None))
+
+
+def follows(value: object, special: str, general: str) -> bool:
+    """Whether an object has ``special``, and it belongs to the ``general`` method that is in use.
+
+    A subclass or an object that replaces the general method alone must not be bypassed.
+    """
+    own = vars(value)
+    if special in own or general in own:
+        return special in own
+    owners = {name: _owner(type(value), name) for name in (special, general)}
+    owner = owners[special]
+    return owner is not None and issubclass(owner, owners[general] or object)
+
+
+def scores_by_row(feedback: Feedback) -> bool:
+    """Whether feedback may be asked about answers that are never given."""
+    return bool(getattr(feedback, "by_row", False)) and follows(feedback, "by_row", "score")
+
+
+def _for_one(answer: AnswerKind, name: str) -> Callable[..., Any]:
+    """The method of an answer kind for a single answer, or the one that asks the method for batches."""
+    kind = type(answer) if follows(answer, f"{name}_one", name) else AnswerKind
+    return partial(getattr(kind, f"{name}_one"), answer)
+
+
+def _owner(kind: type[Any], name: str) -> type[Any] | None:
+    """The class that defines an attribute."""
+    return next((one for one in kind.__mro__ if name in vars(one)), None)

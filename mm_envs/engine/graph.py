@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from mm_envs.engine.ahead import scores_by_row
 from mm_envs.engine.buffers import FinalObservation
 
 Engine: TypeAlias = Any
@@ -142,7 +143,7 @@ def check_graph(engine: Engine) -> None:
         (mode is AutoresetMode.SAME_STEP, f"autoreset_mode='SameStep', not '{mode.value}'"),
         (engine.output == "torch", f"output='torch', not {engine.output!r}"),
         (engine.render_mode is None, "render_mode=None: answers are drawn on the host"),
-        (getattr(engine.feedback, "by_row", False), judge),
+        (scores_by_row(engine.feedback), judge),
     ):
         if not fits:
             raise ValueError(f"graph=True needs {needed}")

@@ -111,6 +111,8 @@ class Accuracy(TaskFeedback):
     The kind of the answers decides which are the same: of vectors those with one largest entry.
     """
 
+    by_row = True
+
     def score(self, episodes: Episodes) -> Judgement:
         """Whether each answer is right."""
         assert episodes.reference is not None
@@ -121,6 +123,8 @@ class Accuracy(TaskFeedback):
 
 class TokenF1(TaskFeedback):
     """Token F1 of the answer against one reference answer."""
+
+    by_row = True
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)

@@ -44,6 +44,7 @@ class TextFeedback(TaskFeedback, ABC):
     """
 
     name: ClassVar[str]
+    by_row = True
 
     def __init__(self, task: Task, references: int | None = 1) -> None:
         vocabulary = words_of(task, self.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -12,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mm_envs
+from feedback.annotators import AnnotatorFeedback
+from mm_envs.answers import Text
 from mm_envs.data.scenes.captions import CaptionGrader
 from mm_envs.data.scenes.layout import SceneConfig, decode
 from mm_envs.engine.ahead import PreparedRow
 from mm_envs.engine.single import MultimodalEnv
 from mm_envs.episodes import Episodes, Judgement
-from mm_envs.tasks import make_task
+from mm_envs.tasks import Task, make_task
+from mm_envs.tasks.caption import Caption
 
 TASKS: dict[str, dict[str, Any]] = {
     "caption": {"task": "caption", "items": 128},
@@ -144,6 +148,49 @@ def test_feedback_is_asked_about_answers_that_were_given_only() -> None:
             assert env.step(1)[1] == 1.0
             env.reset()
         assert (feedback.asked == 5) is exact
+
+
+class OtherUtility(Caption):
+    """Replaces the batched method alone."""
+
+    def utility(self, response: Any, length: Any, reference: Any) -> Judgement:
+        return Judgement(super().utility(response, length, reference).reward / 2)
+
+
+class EveryOther(Text):
+    """Writes no word that is even."""
+
+    def write(self, state: Any, actions: Any) -> Any:
+        return super().write(state, torch.where((actions > 3) & (actions % 2 == 0), actions - 1, actions))
+
+
+class Halved(AnnotatorFeedback):
+    """Replaces ``score`` alone."""
+
+    def score(self, episodes: Episodes) -> Judgement:
+        return Judgement(super().score(episodes).reward / 2)
+
+
+def other_words() -> Task:
+    task = Caption("scenes", items=64)
+    task.answer = EveryOther(task.answer.vocabulary, task.answer.steps)
+    return task
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: {"task": OtherUtility("scenes", items=64)},
+        lambda: {"task": other_words()},
+        lambda: {"task": (task := Caption("scenes", items=64)), "feedback": Halved(task)},
+        lambda: {"task": (task := make_task("classify", dataset="digits")), "feedback": Halved(task)},
+    ],
+)
+def test_what_a_subclass_replaces_is_never_bypassed(make: Callable[[], dict[str, Any]]) -> None:
+    env = MultimodalEnv(**make())
+    assert env._prepared is not None
+    for mine, theirs in zip(walk(env, 120), walk(plainly(**make()), 120), strict=True):
+        assert all(map(equal, mine, theirs))
 
 
 def test_wrong_actions_are_refused_as_by_the_engine() -> None:
