@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PAPER, _INK, _FAINT, _ACCENT = (250, 249, 246), (32, 34, 40), (118, 122, 132), (30, 100, 190)
 _SIDE, _MARGIN, _WIDTH, _LINE, _SIZE = 256, 14, 380, 22, 16
 _WAVE_HEIGHT, _COLUMNS, _ABREAST = 64, 42, 4
+FRAME_ROWS = 24  # of text in a frame: all frames of a video have one size
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,16 @@ def draw_card(
     lines: Sequence[tuple[str, str]],
     kind: AnswerKind | None = None,
     answer: str = "",
+    rows: int | None = None,
 ) -> Picture:
     """A picture (RGB): images and the wave forms of sounds at the left, words at the right.
 
-    ``lines`` are names and texts; the other arguments are those of ``pictures_of``.
+    ``lines`` are names and texts, which take ``rows`` rows if given; the other arguments are those of
+    ``pictures_of``.
     """
     from PIL import Image as pillow
 
-    media, words = draw_media(spaces, observation, kind, answer), _written(lines)
+    media, words = draw_media(spaces, observation, kind, answer), _written(lines, rows)
     size = (media.width + words.width + 3 * _MARGIN, max(media.height, words.height) + 2 * _MARGIN)
     card = pillow.new("RGB", size, _PAPER)
     card.paste(media, (_MARGIN, _MARGIN))
@@ -176,7 +179,7 @@ def _wave(samples: NDArray[np.float32]) -> Picture:
     return picture
 
 
-def _written(lines: Sequence[tuple[str, str]]) -> Picture:
+def _written(lines: Sequence[tuple[str, str]], most: int | None) -> Picture:
     from PIL import Image as pillow
     from PIL import ImageDraw, ImageFont
 
@@ -185,7 +188,9 @@ def _written(lines: Sequence[tuple[str, str]]) -> Picture:
     for name, text in lines:
         rows.append((name, _FAINT))
         rows += [(part, _INK) for part in wrap(text, _COLUMNS) or ["-"]]
-    picture = pillow.new("RGB", (_WIDTH, max(1, len(rows)) * _LINE), _PAPER)
+    if most is not None and len(rows) > most:
+        rows = [*rows[: most - 1], ("...", _INK)]
+    picture = pillow.new("RGB", (_WIDTH, (most or max(1, len(rows))) * _LINE), _PAPER)
     draw = ImageDraw.Draw(picture)
     for i, (text, colour) in enumerate(rows):
         draw.text((0, i * _LINE), text, fill=colour, font=font)

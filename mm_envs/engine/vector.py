@@ -300,7 +300,7 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             return None
         if not self.started:
             raise gym.error.ResetNeeded("Cannot call env.render() before calling env.reset()")
-        from mm_envs.engine.render import as_text, describe, draw_card
+        from mm_envs.engine.render import FRAME_ROWS, as_text, describe, draw_card
 
         spaces = dict(self.single_observation_space.spaces)
         context = self._fields_of(self.task.context, self._rows.item)
@@ -315,7 +315,8 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
                 frames.append(as_text(lines))
                 continue
             answer = result.answer if result is not None and ended else ""
-            frames.append(np.asarray(draw_card(spaces, observation, lines, self.task.answer, answer)))
+            card = draw_card(spaces, observation, lines, self.task.answer, answer, FRAME_ROWS)
+            frames.append(np.asarray(card))
         return tuple(frames)
 
     def action_at(self, response: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from mm_envs.engine.single import MultimodalEnv
+
 # Prepared episodes of one step and of several, and an environment that steps its engine.
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("MMClassify-digits-v0", {}),
@@ -92,3 +94,17 @@ def test_a_time_limit_outside_leaves_the_episode_running() -> None:
     refuses(env)
     env.reset()
     assert env.step(3)[2:4] == (False, False)
+
+
+@pytest.mark.parametrize("task", ["caption", "vqa", "retrieve", "guess"])
+def test_all_frames_of_an_environment_have_one_size(task: str) -> None:
+    """As videos need them."""
+    env = MultimodalEnv(task=task, render_mode="rgb_array")
+    env.reset(seed=0)
+    shapes = {env.render().shape}
+    for step in range(25):
+        if env.step(step % env.action_space.n)[2]:  # type: ignore[attr-defined]
+            shapes.add(env.render().shape)
+            env.reset()
+        shapes.add(env.render().shape)
+    assert len(shapes) == 1
