@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -173,8 +173,8 @@ class Feedback(Protocol):
         scores_prefix: Whether it can score an unfinished answer, as dense reward requires.
         by_row: Optional, False where it is missing: whether row i of a judgement depends on row i of the
             episodes alone, bit for bit, and scoring does nothing else. ``gym.make`` then scores the possible
-            choices of many coming episodes at once, also those that are never made. A subclass that replaces
-            ``score`` sets it again.
+            choices of many coming episodes at once, also those that are never made: attributes of the
+            feedback must not change in between. A subclass that replaces ``score`` sets it again.
 
     Feedback that knows the truth may have ``one_by_one(keys) -> OneScore``, too: it prepares many episodes by
     their keys (n, 3) int64, of which ``gym.make`` then scores one at a time.
@@ -187,3 +187,27 @@ class Feedback(Protocol):
     def score(self, episodes: Episodes) -> Judgement:
         """The judgement of the episodes; keeps no hidden state."""
         ...
+
+
+def follows(value: object, special: str, general: str) -> bool:
+    """Whether an object has ``special``, and it belongs to the ``general`` method that is in use.
+
+    A subclass or an object that replaces the general method alone must not be bypassed.
+    """
+    own = getattr(value, "__dict__", {})
+    if special in own or general in own:
+        return special in own
+    owners = {name: _owner(type(value), name) for name in (special, general)}
+    owner = owners[special]
+    return owner is not None and issubclass(owner, owners[general] or object)
+
+
+def scores_by_row(feedback: Feedback) -> bool:
+    """Whether feedback may be asked about answers that are never given."""
+    marked = bool(getattr(feedback, "by_row", False))
+    return marked and all(follows(feedback, "by_row", name) for name in ("score", "_score"))
+
+
+def _owner(kind: type[Any], name: str) -> type[Any] | None:
+    """The class that defines an attribute."""
+    return next((one for one in kind.__mro__ if name in vars(one)), None)

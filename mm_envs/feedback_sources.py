@@ -112,4 +112,7 @@ def judgement(feedback: Feedback, episodes: Episodes) -> Judgement:
             kind = type(values).__name__
             shape = f"{tuple(values.shape)} {values.dtype}" if isinstance(values, Tensor) else kind
             raise ValueError(f"{name} returned {part} as {shape} for {n} episodes: return ({n},) {dtype}")
+    if any(values.requires_grad for values in tensors.values()):
+        parts = {part: values.detach() for part, values in result.parts.items()}
+        return Judgement(result.reward.detach(), parts, result.judged)
     return result

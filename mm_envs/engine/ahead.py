@@ -20,7 +20,7 @@ from torch import Tensor
 from mm_envs.answers import AnswerKind
 from mm_envs.arrays import as_tensor
 from mm_envs.engine.pool import PoolFields
-from mm_envs.episodes import Feedback, Judgement, OneScore
+from mm_envs.episodes import Judgement, OneScore, follows, scores_by_row
 from mm_envs.random import fold, integers
 from mm_envs.tasks.task import Task
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _FEWEST, _MOST = 4, 64  # episodes that are prepared together: few at first, so that the first reset is quick
 _MOST_JUDGED = 2048
+_CHOICE = ("start", "write", "response")
 _OWN = ("start", "advance", "observe", "respond", "turns")
 
 
@@ -87,7 +88,9 @@ class PreparedRow:
         self._state_keys = tuple(task.state_spaces)
         self._write, self._respond = _for_one(task.answer, "write"), _for_one(task.answer, "response")
         self._utility = task.utility_one if follows(task, "utility_one", "utility") else None
-        few = task.horizon == 1 and self._choices <= _MOST_JUDGED
+        # A plain choice: the action is the response.
+        plain = all(getattr(task.answer, name).__func__ is getattr(AnswerKind, name) for name in _CHOICE)
+        few = plain and task.horizon == 1 and self._choices <= _MOST_JUDGED
         self._judges_all = few and scores_by_row(engine.feedback)
         self._most = min(_MOST, _MOST_JUDGED // self._choices) if self._judges_all else _MOST
         self._count, self._block = _FEWEST, _Block(0, 0, [], {}, None, None)
@@ -98,6 +101,7 @@ class PreparedRow:
         """The row of an engine; None where its task or its reward needs the engine with every step."""
         task = engine.task
         usual = all(getattr(type(task), name) is getattr(Task, name) for name in _OWN)
+        usual = usual and not vars(task).keys() & set(_OWN)
         plain = engine.reward == "terminal" and engine._max_steps is None and engine.render_mode is None
         return cls(engine) if usual and plain and engine._choices and engine._compact else None
 
@@ -109,12 +113,13 @@ class PreparedRow:
         self._seed, self._row, self._episode = engine._rows.key[0].tolist()
         self._item, self.finished = int(engine._rows.item[0]), bool(engine._finished[0])
         self._length, self._returned = int(engine._length[0]), float(engine._return[0])
-        self._state = {key: value.numpy()[0].copy() for key, value in engine._state.items()}
+        self._state = {key: np.array(value[0].numpy()) for key, value in engine._state.items()}
         # The item may have been given: then it is not that of the prepared episode.
         self._judged: _Verdicts | None = None
         self._at, self._score = 0, self._scores(self._key())
         self.current = True
 
+    @torch.inference_mode(False)
     def save(self) -> None:
         """Sets the engine to the same step."""
         engine = self._engine
@@ -136,7 +141,7 @@ class PreparedRow:
             at = 0
         block = self._block
         self._item, self._judged, self._score, self._at = block.items[at], block.judged, block.score, at
-        self._state = {key: values[at].copy() for key, values in block.states.items()}
+        self._state = {key: np.array(values[at]) for key, values in block.states.items()}
         self._length, self._returned, self.finished = 0, 0.0, False
         return self._observation(), self._info()
 
@@ -177,7 +182,7 @@ class PreparedRow:
             reward, reward_parts = self._score(self._at, *truth)
             info = {"utility": truth[0], "utility_parts": truth[1], "judged": True}
             info["reward_parts"] = reward_parts
-        info["response"] = response.copy() if response.ndim else action
+        info["response"] = response.copy() if response.ndim else response.item()
         if length is not None:
             info["response_length"] = length
         return reward, info
@@ -208,9 +213,15 @@ class PreparedRow:
 
     # Many episodes at once --------------------------------------------------------------------------------
 
+    @torch.inference_mode(False)  # what is made here is shared by all environments
     def _prepare(self) -> None:
         """Prepares the current episode and those that follow."""
-        count, self._count = self._count, min(2 * self._count, self._most)
+        block = self._block
+        if self._seed != block.seed or self._episode != block.first + len(block.items):
+            self._count = _FEWEST
+        # Items that are not made yet would be made for all of them at once.
+        most = self._most if self._pool.complete else _FEWEST
+        count, self._count = min(self._count, most), 2 * self._count
         episodes = np.arange(self._episode, self._episode + count)
         items = integers(fold(self._engine._rows._stream.repeat(count), episodes), self._pool.size)
         self._pool.ensure(items)
@@ -225,36 +236,14 @@ class PreparedRow:
         score = None if self._judges_all else self._scores(keys)
         self._block = _Block(self._seed, self._episode, items.tolist(), states, judged, score)
 
+    @torch.inference_mode(False)
     def _verdicts(
         self, response: Tensor, length: Tensor | None, items: NDArray[np.int64], keys: NDArray[np.int64]
     ) -> _Verdicts:
         return _Verdicts(*self._engine.judge(response, length, items, keys, None))
 
 
-def follows(value: object, special: str, general: str) -> bool:
-    """Whether an object has ``special``, and it belongs to the ``general`` method that is in use.
-
-    A subclass or an object that replaces the general method alone must not be bypassed.
-    """
-    own = vars(value)
-    if special in own or general in own:
-        return special in own
-    owners = {name: _owner(type(value), name) for name in (special, general)}
-    owner = owners[special]
-    return owner is not None and issubclass(owner, owners[general] or object)
-
-
-def scores_by_row(feedback: Feedback) -> bool:
-    """Whether feedback may be asked about answers that are never given."""
-    return bool(getattr(feedback, "by_row", False)) and follows(feedback, "by_row", "score")
-
-
 def _for_one(answer: AnswerKind, name: str) -> Callable[..., Any]:
     """The method of an answer kind for a single answer, or the one that asks the method for batches."""
     kind = type(answer) if follows(answer, f"{name}_one", name) else AnswerKind
     return partial(getattr(kind, f"{name}_one"), answer)
-
-
-def _owner(kind: type[Any], name: str) -> type[Any] | None:
-    """The class that defines an attribute."""
-    return next((one for one in kind.__mro__ if name in vars(one)), None)

@@ -197,4 +197,7 @@ class ContextBuffers:
             wanted = some(items, rows)
             for key, name in self._names.items():
                 self._pool.write(name, wanted, buffer.tensors[key], rows)
+            if not self._copy:
+                # Live buffers change under their holder: autograd must notice what NumPy writes.
+                torch.autograd.graph.increment_version(tuple(buffer.tensors.values()))
         buffer.written()

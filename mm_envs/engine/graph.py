@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from mm_envs.engine.ahead import scores_by_row
 from mm_envs.engine.buffers import FinalObservation
+from mm_envs.episodes import scores_by_row
 
 Engine: TypeAlias = Any
 """A MultimodalVectorEnv; its module imports this one."""

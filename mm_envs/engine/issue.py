@@ -76,7 +76,7 @@ def _engine(envs: Any, row: int) -> tuple[MultimodalVectorEnv, int, Any]:
     """The engine in an environment, the index of the row in it, and the spec it was made from."""
     inner = getattr(envs, "unwrapped", envs)
     if isinstance(inner, MultimodalEnv):
-        engine, count = inner.engine, 1
+        engine, count = inner.synchronized(), 1
     elif isinstance(inner, MultimodalVectorEnv):
         engine, count = inner, inner.num_envs
     elif isinstance(several := getattr(inner, "envs", None), (list, tuple)):

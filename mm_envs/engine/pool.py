@@ -91,6 +91,22 @@ class ItemPool:
         if not on_host(torch.empty(0, device=device)):
             self._make(range(blocks))
 
+    @property
+    def complete(self) -> bool:
+        """Whether all items are made."""
+        return self._complete
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ItemPool:
+        # Items never change.
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_wide": None, "_derived": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._wide = {name: native(_words(table)) for name, table in self.tables.items()}
+
     def _stored(self, stored: Callable[[str], Tensor | None]) -> dict[str, Tensor]:
         """Views of the fields that the dataset stores: nothing is copied."""
         whole = {name: stored(name) for name in self._fields}

@@ -55,10 +55,26 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
 
     @property
     def engine(self) -> MultimodalVectorEnv:
-        """The vector environment of one row, at the step where this one is."""
+        """The vector environment of one row, at the step where this one is; from now on it does every step.
+
+        Preparing episodes ahead ends, so that whoever keeps the engine sees every step of it.
+        """
+        engine, self._prepared = self.synchronized(), None
+        return engine
+
+    def synchronized(self) -> MultimodalVectorEnv:
+        """The vector environment of one row, at the step where this one is: read it at once, do not keep it."""
         if self._prepared is not None and self._prepared.current:
             self._prepared.save()
         return self._engine
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.synchronized()
+        return {**vars(self), "_prepared": self._prepared is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepared = PreparedRow.of(self._engine) if state["_prepared"] else None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -79,7 +95,7 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
                 options = {**options, name: np.atleast_1d(options[name])}
         if seed is None and not self._engine.started:
             seed = int(self.np_random.integers(2**63 - 1))
-        observation, info = self.engine.reset(seed=seed, options=options)
+        observation, info = self.synchronized().reset(seed=seed, options=options)
         return self._single(observation), _plain(info)
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -98,7 +114,7 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
             if not ahead:
                 prepared.load()
             return prepared.step(int(action))
-        observation, reward, terminated, truncated, info = self.engine.step(np.asarray(action)[None])
+        observation, reward, terminated, truncated, info = self.synchronized().step(np.asarray(action)[None])
         plain = {key: info[key] for key in ("item", "episode_index")}
         if bool(info.get("_final_info", torch.zeros(1))[0]):
             plain = {**info["final_info"], **plain}
@@ -109,7 +125,7 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
 
     def render(self) -> Any:
         """A picture (height, width, 3) uint8, or a text; None without ``render_mode``."""
-        frames = self.engine.render()
+        frames = self.synchronized().render()
         return None if frames is None else frames[0]
 
     def _single(self, observation: Mapping[str, torch.Tensor]) -> dict[str, Any]:

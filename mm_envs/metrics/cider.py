@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import inf
 
 import torch
 from torch import Tensor
@@ -108,8 +109,8 @@ def _score(
     counts *= weights[:, :, None]
     product = cast(counts.sum(-1), torch.float64)
     norm = mine[:, :, None] * library(norms).moveaxis(norms, 2, 0)
-    # A product is 0 where a norm is.
-    cosine = product / where(norm > 0, norm, 1.0)
+    # A vector without length has cosine 0 with all others.
+    cosine = product / where(norm > 0, norm, inf)
     lengths = sizes(references)
     if definition.clip:
         difference = _bigrams(sizes(words)[:, None]) - _bigrams(lengths)

@@ -44,7 +44,6 @@ class TextFeedback(TaskFeedback, ABC):
     """
 
     name: ClassVar[str]
-    by_row = True
 
     def __init__(self, task: Task, references: int | None = 1) -> None:
         vocabulary = words_of(task, self.name)
@@ -92,6 +91,7 @@ class ExactMatch(TextFeedback):
     """1 for an answer with exactly the words of a reference, in their order; else 0."""
 
     name = "exact_match"
+    by_row = True
 
     def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
         references = known["words"]
@@ -106,6 +106,7 @@ class RougeLGoogle(TextFeedback):
     """ROUGE-L F1 (Lin, 2004) as Google's rouge-score computes it; see ``rouge_l_google``."""
 
     name = "rouge_l"
+    by_row = True
 
     def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
         return rouge_l_google_of_words(words, known["words"])
@@ -115,6 +116,7 @@ class RougeLCoco(TextFeedback):
     """ROUGE-L (Lin, 2004) as COCO's evaluation computes it; see ``rouge_l_coco``."""
 
     name = "rouge_l_coco"
+    by_row = True
 
     def _score(self, words: Tensor, known: Mapping[str, Tensor]) -> Tensor:
         return rouge_l_coco_of_words(words, known["words"])
@@ -127,6 +129,7 @@ class Bleu(TextFeedback):
     """
 
     name = "bleu"
+    by_row = True
 
     def __init__(
         self,
@@ -160,6 +163,7 @@ class Cider(TextFeedback):
     """
 
     name = "cider"
+    by_row = True
     definition: ClassVar[Definition] = V01
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mm_envs.episodes import Episodes, Feedback, Judgement
+from mm_envs.episodes import Episodes, Feedback, Judgement, scores_by_row
 from mm_envs.feedback_sources import judgement, make_feedback
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class WeightedSum:
         self.sees_reference = any(member.sees_reference for member in members)
         self.deterministic = all(member.deterministic for member in members)
         self.scores_prefix = all(member.scores_prefix for member in members)
-        self.by_row = all(getattr(member, "by_row", False) for member in members)
+
+    @property
+    def by_row(self) -> bool:
+        """Whether all sources score by row."""
+        return all(map(scores_by_row, self.sources.values()))
 
     def score(self, episodes: Episodes) -> Judgement:
         """The weighted sum for each episode."""

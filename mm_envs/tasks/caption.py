@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mm_envs.answers import Text
 from mm_envs.data.dataset import Dataset, make_dataset
-from mm_envs.episodes import Judgement
+from mm_envs.episodes import Judgement, follows
 from mm_envs.tasks.baselines import best_constant_words
 from mm_envs.tasks.fields import captions_of
 from mm_envs.tasks.task import Fields, Task
@@ -91,10 +91,10 @@ class Caption(Task):
         self, response: NDArray[Any], length: int | None, reference: Mapping[str, NDArray[Any]]
     ) -> tuple[float, dict[str, float]] | None:
         """The utility of one caption, where the grader of the dataset can compute it by itself."""
-        score_one = getattr(self.grader, "score_one", None)
-        if score_one is None:
+        grader: Any = self.grader
+        if not follows(grader, "score_one", "score"):
             return None
-        result: tuple[float, dict[str, float]] = score_one(
+        result: tuple[float, dict[str, float]] = grader.score_one(
             response[:length].tolist(), reference[self.grader.field].tolist()
         )
         return result

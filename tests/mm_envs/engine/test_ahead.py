@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -14,12 +17,15 @@ from hypothesis import strategies as st
 
 import mm_envs
 from feedback.annotators import AnnotatorFeedback
-from mm_envs.answers import Text
+from mm_envs.answers import Choice, Text
 from mm_envs.data.scenes.captions import CaptionGrader
 from mm_envs.data.scenes.layout import SceneConfig, decode
 from mm_envs.engine.ahead import PreparedRow
 from mm_envs.engine.single import MultimodalEnv
+from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement
+from mm_envs.feedback_sources import Truth
+from mm_envs.metrics.weighted import WeightedSum
 from mm_envs.tasks import Task, make_task
 from mm_envs.tasks.caption import Caption
 
@@ -89,9 +95,9 @@ def test_the_engine_can_be_asked_at_every_step(task: str) -> None:
         one.reset(seed=5)
     generator = np.random.default_rng(0)
     for _ in range(40):
-        state, expected = env.engine.state_dict(), other.engine.state_dict()
+        state, expected = env.synchronized().state_dict(), other.engine.state_dict()
         assert all(torch.equal(state[name], expected[name]) for name in expected)
-        again.engine.load_state_dict(state)
+        again.synchronized().load_state_dict(state)
         action = int(generator.integers(env.action_space.n))  # type: ignore[attr-defined]
         mine, theirs, continued = (one.step(action) for one in (env, other, again))
         assert equal(mine[0], theirs[0])
@@ -232,3 +238,148 @@ def test_prepared_rows_exist_for_tasks_of_choices_and_words_only() -> None:
     for name in ("caption", "vqa", "classify", "retrieve"):
         assert PreparedRow.of(MultimodalEnv(task=name)._engine) is not None
     assert make_task("guess").horizon > 1
+
+
+def test_a_kept_engine_sees_every_step() -> None:
+    env = MultimodalEnv(**TASKS["digits"], feedback="truth")
+    env.reset(seed=0)
+    env.step(1)
+    env.reset()
+    engine, total = env.engine, 0.0
+    assert env._prepared is None
+    for _ in range(10):
+        total += env.step(int(env.task.oracle(engine.reference())[0]))[1]
+        env.reset()
+    assert total == 10
+
+
+@pytest.mark.parametrize("through", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+@pytest.mark.parametrize("task", TASKS)
+def test_copies_go_on_alike(task: str, through: Callable[[Any], Any]) -> None:
+    """Also with items that are not made when the copy is."""
+    arguments = {**TASKS[task], **({} if task == "digits" else {"items": 500})}
+    env = MultimodalEnv(**arguments)
+    for result in walk(env, 12):
+        del result
+    other = through(env)
+    for _ in range(60):
+        first, second = env.reset(), other.reset()
+        assert all(map(equal, first, second))
+        assert all(map(equal, env.step(1), other.step(1)))
+        if not env._prepared.finished:  # type: ignore[union-attr]
+            assert all(map(equal, env.step(0), other.step(0)))
+    envs = MultimodalVectorEnv(4, **arguments)
+    envs.reset(seed=1)
+    twin, steps = through(envs), [torch.full((4,), step % 3) for step in range(12)]
+    for actions in steps:
+        one, two = envs.step(actions), twin.step(actions)
+        assert all(torch.equal(one[0][key], two[0][key]) for key in one[0])
+        assert torch.equal(one[1], two[1])
+
+
+def test_a_caption_of_one_word() -> None:
+    arguments = {"task": "caption", "items": 64, "max_tokens": 1}
+    for mine, theirs in zip(
+        walk(MultimodalEnv(**arguments), 40), walk(plainly(**arguments), 40), strict=True
+    ):
+        assert all(map(equal, mine, theirs))
+
+
+class Reversed(Choice):
+    """Its response is not its action."""
+
+    def response(self, state: Any, actions: torch.Tensor) -> Any:
+        return len(self.names) - 1 - actions, None
+
+
+def test_a_choice_whose_response_is_not_its_action() -> None:
+    def make() -> Task:
+        task = make_task("classify", dataset="digits")
+        task.answer = Reversed(task.answer.names)
+        return task
+
+    for mine, theirs in zip(
+        walk(MultimodalEnv(task=make()), 60), walk(plainly(task=make()), 60), strict=True
+    ):
+        assert all(map(equal, mine, theirs))
+
+
+@pytest.mark.parametrize("feedback", ["cider", "bleu"])
+def test_what_is_prepared_in_inference_mode_serves_everybody(feedback: str) -> None:
+    arguments = {"task": "caption", "items": 640, "feedback": feedback}
+    env = MultimodalEnv(**arguments)
+    env.reset(seed=0)
+    with torch.inference_mode():
+        env.reset()
+        env.step(5)
+        env.step(1)
+    env.reset()
+    for _ in range(100):
+        if env.step(1)[2]:
+            env.reset()
+
+
+def test_feedback_of_any_make_works() -> None:
+    @dataclass(slots=True)
+    class Slotted:
+        weight: torch.Tensor
+        sees_reference: bool = False
+        deterministic: bool = True
+        scores_prefix: bool = False
+
+        def score(self, episodes: Episodes) -> Judgement:
+            return Judgement(
+                self.weight * torch.ones(len(episodes)), {"one": self.weight.expand(len(episodes))}
+            )
+
+    weight = torch.tensor(2.0, requires_grad=True)
+    for task in ("digits", "caption"):
+        env = MultimodalEnv(**TASKS[task], feedback=Slotted(weight))
+        assert {result[1] for result in walk(env, 30) if len(result) == 5} <= {0.0, 2.0}
+    envs = MultimodalVectorEnv(2, **TASKS["digits"], feedback=Slotted(weight))
+    envs.reset(seed=0)
+    assert envs.step(torch.tensor([1, 2]))[1].tolist() == [2.0, 2.0]
+
+
+class Counted(Truth):
+    """Keeps state."""
+
+    asked = 0
+
+    def score(self, episodes: Episodes) -> Judgement:
+        self.asked += len(episodes)
+        return super().score(episodes)
+
+
+def test_a_sum_scores_by_row_where_all_its_sources_do() -> None:
+    task = make_task("classify", dataset="digits")
+    counted = Counted(task)
+    assert WeightedSum(task, {"truth": 1.0}).by_row
+    assert not WeightedSum(task, {"mine": 1.0}, sources={"mine": counted}).by_row
+    env = MultimodalEnv(task=task, feedback=WeightedSum(task, {"mine": 1.0}, sources={"mine": counted}))
+    env.reset(seed=0)
+    env.reset()
+    assert counted.asked == 0
+
+
+def test_a_grader_that_replaces_score_is_asked() -> None:
+    class Half(CaptionGrader):
+        def score(self, tokens: Any, length: Any, facts: Any) -> Judgement:
+            return Judgement(torch.full((len(tokens),), 0.5))
+
+    task = Caption("scenes", items=64)
+    task.grader = Half(task.grader.config)  # type: ignore[attr-defined]
+    env = MultimodalEnv(task=task, feedback="truth")
+    env.reset(seed=0)
+    env.reset()
+    assert env.step(1)[1] == 0.5
+
+
+def test_live_buffers_are_seen_to_change_by_autograd() -> None:
+    envs = MultimodalVectorEnv(2, "vqa", items=64, copy=False)
+    seen, _ = envs.reset(seed=0)
+    loss = (torch.nn.Embedding(200, 3)(seen["question"]) ** 2).sum()
+    for _ in range(10):
+        envs.step(torch.tensor([1, 2]))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
