@@ -63,7 +63,7 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
         return engine
 
     def synchronized(self) -> MultimodalVectorEnv:
-        """The vector environment of one row, at the step where this one is: read it at once, do not keep it."""
+        """The vector environment of one row, at the step of this one: to be read at once, not to be kept."""
         if self._prepared is not None and self._prepared.current:
             self._prepared.save()
         return self._engine
