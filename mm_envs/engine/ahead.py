@@ -2,7 +2,7 @@
 
 An episode is a function of (seed, row, number). So the items and states of many coming episodes are made at
 once, and for a choice the judgements of all answers, too. A step then only writes an action, and an answer in
-several steps is judged at its end by the same batched code as everywhere.
+several steps is scored at its end by the same batched code as everywhere.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from mm_envs.tasks.task import Task
 if TYPE_CHECKING:
     from mm_envs.engine.vector import MultimodalVectorEnv
 
-_FEWEST, _MOST = 4, 64  # episodes that are prepared together: few at first, so that the first reset is quick
-_MOST_JUDGED = 2048
+_MIN_EPISODES, _MAX_EPISODES = (
+    4,
+    64,
+)  # episodes prepared together: few at first, so that the first reset is quick
+_MAX_SCORED = 2048
 _CHOICE = ("start", "write", "response")
 _OWN = ("start", "advance", "observe", "respond", "turns")
 
@@ -40,7 +43,7 @@ class _Block:
     Attributes:
         items: The item of each.
         states: The state of each, by key.
-        judged: For a choice the verdicts on all answers, (episodes * answers) each.
+        scores: For a choice the scores of all answers, (episodes * answers) each.
         score: The feedback, prepared for these episodes, if it can score them one by one.
     """
 
@@ -48,11 +51,11 @@ class _Block:
     first: int
     items: list[int]
     states: dict[str, NDArray[Any]]
-    judged: _Verdicts | None
+    scores: _Scores | None
     score: OneScore | None
 
 
-class _Verdicts:
+class _Scores:
     """Truth and judgement of several answers as Python's own numbers."""
 
     def __init__(self, judgement: Judgement, truth: Judgement) -> None:
@@ -90,10 +93,10 @@ class PreparedRow:
         self._utility = task.utility_one if follows(task, "utility_one", "utility") else None
         # A plain choice: the action is the response.
         plain = all(getattr(task.answer, name).__func__ is getattr(AnswerKind, name) for name in _CHOICE)
-        few = plain and task.horizon == 1 and self._choices <= _MOST_JUDGED
-        self._judges_all = few and scores_by_row(engine.feedback)
-        self._most = min(_MOST, _MOST_JUDGED // self._choices) if self._judges_all else _MOST
-        self._count, self._block = _FEWEST, _Block(0, 0, [], {}, None, None)
+        few = plain and task.horizon == 1 and self._choices <= _MAX_SCORED
+        self._scores_all = few and scores_by_row(engine.feedback)
+        self._most = min(_MAX_EPISODES, _MAX_SCORED // self._choices) if self._scores_all else _MAX_EPISODES
+        self._count, self._block = _MIN_EPISODES, _Block(0, 0, [], {}, None, None)
         self.current = False
 
     @classmethod
@@ -115,7 +118,7 @@ class PreparedRow:
         self._length, self._returned = int(engine._length[0]), float(engine._return[0])
         self._state = {key: np.array(value[0].numpy()) for key, value in engine._state.items()}
         # The item may have been given: then it is not that of the prepared episode.
-        self._judged: _Verdicts | None = None
+        self._known: _Scores | None = None
         self._at, self._score = 0, self._scores(self._key())
         self.current = True
 
@@ -140,7 +143,7 @@ class PreparedRow:
             self._prepare()
             at = 0
         block = self._block
-        self._item, self._judged, self._score, self._at = block.items[at], block.judged, block.score, at
+        self._item, self._known, self._score, self._at = block.items[at], block.scores, block.score, at
         self._state = {key: np.array(values[at]) for key, values in block.states.items()}
         self._length, self._returned, self.finished = 0, 0.0, False
         return self._observation(), self._info()
@@ -159,16 +162,16 @@ class PreparedRow:
         if not ended:
             return self._observation(), 0.0, False, False, self._info()
         self.finished = True
-        if self._judged is not None:
-            reward, info = self._judged.of(self._at * self._choices + action)
+        if self._known is not None:
+            reward, info = self._known.of(self._at * self._choices + action)
             info["response"] = action
         else:
-            reward, info = self._judge(action)
+            reward, info = self._score_answer(action)
         self._returned, info["row"] = reward, self._row
         info |= self._info()
         return self._observation(), reward, True, False, info
 
-    def _judge(self, action: int) -> tuple[float, dict[str, Any]]:
+    def _score_answer(self, action: int) -> tuple[float, dict[str, Any]]:
         response, length = self._respond(self._state, action)
         truth = None
         if self._score is not None and self._utility is not None:
@@ -177,7 +180,7 @@ class PreparedRow:
         if truth is None or self._score is None:
             lengths = None if length is None else torch.tensor([length])
             answer = torch.from_numpy(np.array([response]))
-            reward, info = self._verdicts(answer, lengths, np.array([self._item]), self._key()).of(0)
+            reward, info = self._scores_of(answer, lengths, np.array([self._item]), self._key()).of(0)
         else:
             reward, reward_parts = self._score(self._at, *truth)
             info = {"utility": truth[0], "utility_parts": truth[1], "judged": True}
@@ -218,9 +221,9 @@ class PreparedRow:
         """Prepares the current episode and those that follow."""
         block = self._block
         if self._seed != block.seed or self._episode != block.first + len(block.items):
-            self._count = _FEWEST
+            self._count = _MIN_EPISODES
         # Items that are not made yet would be made for all of them at once.
-        most = self._most if self._pool.complete else _FEWEST
+        most = self._most if self._pool.complete else _MIN_EPISODES
         count, self._count = min(self._count, most), 2 * self._count
         episodes = np.arange(self._episode, self._episode + count)
         items = integers(fold(self._engine._rows._stream.repeat(count), episodes), self._pool.size)
@@ -228,19 +231,19 @@ class PreparedRow:
         keys = np.stack([np.full(count, self._seed), np.full(count, self._row), episodes], axis=1)
         fields = PoolFields(self._pool, self._engine._field_names, items)
         states = {key: value.numpy() for key, value in self._task.start(fields, as_tensor(keys)).items()}
-        judged = None
-        if self._judges_all:
+        scores = None
+        if self._scores_all:
             answers = torch.arange(self._choices).repeat(count)
             each = np.arange(count).repeat(self._choices)
-            judged = self._verdicts(answers, None, items[each], keys[each])
-        score = None if self._judges_all else self._scores(keys)
-        self._block = _Block(self._seed, self._episode, items.tolist(), states, judged, score)
+            scores = self._scores_of(answers, None, items[each], keys[each])
+        score = None if self._scores_all else self._scores(keys)
+        self._block = _Block(self._seed, self._episode, items.tolist(), states, scores, score)
 
     @torch.inference_mode(False)
-    def _verdicts(
+    def _scores_of(
         self, response: Tensor, length: Tensor | None, items: NDArray[np.int64], keys: NDArray[np.int64]
-    ) -> _Verdicts:
-        return _Verdicts(*self._engine.judge(response, length, items, keys, None))
+    ) -> _Scores:
+        return _Scores(*self._engine.score(response, length, items, keys, None))
 
 
 def _for_one(answer: AnswerKind, name: str) -> Callable[..., Any]:

@@ -137,13 +137,13 @@ class _Kept(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def check_graph(engine: Engine) -> None:
     """Raises ValueError where a step of an engine cannot be captured."""
     mode = engine.autoreset_mode
-    judge = f"feedback that is a fixed function of each row, not {type(engine.feedback).__name__}"
+    feedback = f"feedback that is a fixed function of each row, not {type(engine.feedback).__name__}"
     for fits, needed in (
         (engine.device.type == "cuda", f"device='cuda', not '{engine.device}'"),
         (mode is AutoresetMode.SAME_STEP, f"autoreset_mode='SameStep', not '{mode.value}'"),
         (engine.output == "torch", f"output='torch', not {engine.output!r}"),
         (engine.render_mode is None, "render_mode=None: answers are drawn on the host"),
-        (scores_by_row(engine.feedback), judge),
+        (scores_by_row(engine.feedback), feedback),
     ):
         if not fits:
             raise ValueError(f"graph=True needs {needed}")

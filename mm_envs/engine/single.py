@@ -57,7 +57,7 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
     def engine(self) -> MultimodalVectorEnv:
         """The vector environment of one row, at the step where this one is; from now on it does every step.
 
-        Preparing episodes ahead ends, so that whoever keeps the engine sees every step of it.
+        Preparing episodes ahead ends, so that a kept engine sees every step.
         """
         engine, self._prepared = self.synchronized(), None
         return engine

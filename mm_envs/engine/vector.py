@@ -522,9 +522,9 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
         response, length = some(response, rows), None if length is None else some(length, rows)
         heard = self.task.turns(turn.state)
         turns = None if heard is None else {name: some(value, rows) for name, value in heard.items()}
-        return self.judge(response, length, some(turn.past.item, rows), some(turn.past.key, rows), turns)
+        return self.score(response, length, some(turn.past.item, rows), some(turn.past.key, rows), turns)
 
-    def judge(
+    def score(
         self,
         response: Tensor,
         length: Tensor | None,

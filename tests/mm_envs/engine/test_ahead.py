@@ -305,7 +305,7 @@ def test_a_choice_whose_response_is_not_its_action() -> None:
 
 
 @pytest.mark.parametrize("feedback", ["cider", "bleu"])
-def test_what_is_prepared_in_inference_mode_serves_everybody(feedback: str) -> None:
+def test_what_is_prepared_in_inference_mode_serves_all_environments(feedback: str) -> None:
     arguments = {"task": "caption", "items": 640, "feedback": feedback}
     env = MultimodalEnv(**arguments)
     env.reset(seed=0)

@@ -21,7 +21,7 @@ from mm_envs.engine.vector import MultimodalVectorEnv
 # the new operation (compare what ``kernels_of`` returns before and after) and do without it: one operation
 # for several columns, masked_fill for torch.where with a number, no copy of what is never changed. Raise the
 # number only for something that a step has to do; lower it when a step does with less.
-MOST = {
+MAX_KERNELS = {
     "MMClassify-v0": (76, 49),
     "MMClassify-digits-v0": (74, 47),
     "MMClassify-distribution-v0": (82, 55),
@@ -61,7 +61,7 @@ def kernels_of(name: str, num_envs: int = 8, steps: int = 1, **arguments: Any) -
 @needs_fake_tensors
 @pytest.mark.parametrize("name", one_worker_each(CONFIGURATIONS))
 def test_a_step_launches_no_more_kernels_than_it_did(name: str) -> None:
-    for feedback, most in zip(("annotator", "truth"), MOST[name], strict=True):
+    for feedback, most in zip(("annotator", "truth"), MAX_KERNELS[name], strict=True):
         few, many = kernels_of(name, 4, steps=3, feedback=feedback), kernels_of(name, 64, feedback=feedback)
         operations = [operation for operation, _ in few[0]]
         assert len(operations) <= most, operations
