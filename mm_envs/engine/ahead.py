@@ -27,10 +27,8 @@ from mm_envs.tasks.task import Task
 if TYPE_CHECKING:
     from mm_envs.engine.vector import MultimodalVectorEnv
 
-_MIN_EPISODES, _MAX_EPISODES = (
-    4,
-    64,
-)  # episodes prepared together: few at first, so that the first reset is quick
+# Episodes prepared together: few at first, so that the first reset is quick.
+_MIN_EPISODES, _MAX_EPISODES = 4, 64
 _MAX_SCORED = 2048
 _CHOICE = ("start", "write", "response")
 _OWN = ("start", "advance", "observe", "respond", "turns")
