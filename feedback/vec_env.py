@@ -56,6 +56,8 @@ class RewardVecEnv(VecEnvWrapper):
         ([1.0, 0.0], [1.0, 1.0])
     """
 
+    keeps_observations = True  # for the check of wrappers by DeviceVecEnv
+
     def __init__(
         self,
         venv: VecEnv,

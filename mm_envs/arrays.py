@@ -64,7 +64,7 @@ def numpy_on_cpu(function: F) -> F:
         for value in arguments:
             if isinstance(value, Tensor):
                 if not on_host(value) or not value.ndim:
-                    return function(*map(as_tensor_of_array, arguments))
+                    return function(*(as_tensor(one) if _is_array(one) else one for one in arguments))
                 value, converted = value.numpy(), True
             arrays.append(value)
         result = function(*arrays)
@@ -75,14 +75,13 @@ def numpy_on_cpu(function: F) -> F:
     return run  # type: ignore[return-value]
 
 
-def as_tensor_of_array(value: Any) -> Any:
-    """An array as a tensor; anything else as it is."""
-    return torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-
-
 def library(values: Array) -> Any:
     """The module of the functions for an array: NumPy or torch."""
-    return np if isinstance(values, np.ndarray) else torch
+    return np if _is_array(values) else torch
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
 
 
 def copied(values: Array) -> Array:

@@ -19,8 +19,6 @@ from torch import Tensor
 from mm_envs.engine.wrappers import wrappers_around
 
 Indices = int | Sequence[int] | None
-# The packages whose wrappers hand observations on as what they are; feedback has RewardVecEnv.
-_HAND_ON = ("stable_baselines3.", "feedback.")
 
 
 class LastObservation(Mapping[str, Tensor]):
@@ -67,7 +65,8 @@ class DeviceVecEnv(VecEnv):
     Args:
         envs: A vector environment with SAME_STEP autoreset that returns fresh tensors.
         numpy: Return observations as NumPy arrays, copied: what off-policy algorithms, stock buffers and the
-            wrappers ``VecNormalize``, ``VecFrameStack``, ``VecCheckNan`` and ``VecTransposeImage`` need.
+            wrappers ``VecNormalize``, ``VecFrameStack``, ``VecCheckNan`` and ``VecTransposeImage`` need. They
+            are found through Stable-Baselines3's wrappers and those with an attribute ``keeps_observations``.
 
     Raises:
         ValueError: The autoreset mode, the output or the buffers of the environment do not fit; in the first
@@ -201,8 +200,9 @@ class DeviceVecEnv(VecEnv):
 def _refuse_numpy_wrappers(wrappers: Sequence[VecEnvWrapper]) -> None:
     """Refuses wrappers, innermost first, that compute with the observations as NumPy arrays."""
     for wrapper in wrappers:
-        # A wrapper from elsewhere may convert observations, so none outside of it is judged.
-        if not type(wrapper).__module__.startswith(_HAND_ON):
+        # A wrapper from elsewhere may convert observations, so none outside of it is checked.
+        own = type(wrapper).__module__.startswith("stable_baselines3.")
+        if not own and not getattr(wrapper, "keeps_observations", False):
             return
         if (
             isinstance(wrapper, (VecCheckNan, VecFrameStack))

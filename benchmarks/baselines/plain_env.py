@@ -94,8 +94,7 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
         items = items or plain_items()
         task, annotator = items.task, annotator or items.annotator
         self._items, self._vocabulary, self._horizon = items, items.vocabulary, task.horizon
-        self._mistakes, self._noise = annotator.mistakes, annotator.noise
-        self._gain, self._offset = annotator.gain, annotator.offset
+        self._annotator = annotator
         self.observation_space, self.action_space = task.observation_space, task.action_space
 
     def reset(
@@ -141,15 +140,24 @@ class PlainCaptionEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
 
     def _feedback(self) -> tuple[float, dict[str, Any]]:
         utility, parts = plain_utility(self._words, self._scene, self._vocabulary)
-        mistaken = self.np_random.random() < self._mistakes
-        perceived = 1 - utility if mistaken else utility
-        noise = (self.np_random.gumbel() - np.euler_gamma) * self._noise
-        reward = (perceived + noise) * self._gain + self._offset
+        reward, reward_parts = self._score(utility)
         info = {
             "utility": utility,
             "utility_parts": parts,
-            "reward_parts": {"perceived": perceived, "noise": noise},
+            "reward_parts": reward_parts,
             "response": self._tokens.copy(),
             "episode": {"r": reward, "l": len(self._words)},
         }
         return reward, info
+
+    def _score(self, utility: float) -> tuple[float, dict[str, float]]:
+        return plain_rating(self._annotator, utility, self.np_random)
+
+
+def plain_rating(
+    annotator: AnnotatorFeedback, utility: float, generator: np.random.Generator
+) -> tuple[float, dict[str, float]]:
+    """The rating of an answer by the formula of the simulated annotator, and its parts."""
+    perceived = 1 - utility if generator.random() < annotator.mistakes else utility
+    noise = (generator.gumbel() - np.euler_gamma) * annotator.noise
+    return (perceived + noise) * annotator.gain + annotator.offset, {"perceived": perceived, "noise": noise}

@@ -29,7 +29,6 @@ IDS = {"caption": "MMCaption-v0", "vqa": "MMVQA-v0", "classify": "MMClassify-v0"
 _TIMING = {"repeats": 9, "seconds": 0.5, "items": None}
 _QUICK = {"threads": 1, "repeats": 2, "seconds": 0.01, "items": 64}
 _SINGLE_STEPS = 200
-_PEERS = {"peer_rows": (16, 64, 256), "max_processes": 16}
 
 
 def stepping(
@@ -39,7 +38,6 @@ def stepping(
     threads: int,
     rows: int,
     peer_rows: Sequence[int],
-    max_processes: int,
     repeats: int,
     seconds: float,
     items: int | None,
@@ -54,7 +52,7 @@ def stepping(
         for fresh in (True, False)
     ]
     twin = _plain(task, items)
-    first, best, _ = best_peers(context, twin, generator, seed, peer_rows, max_processes, seconds)
+    first, best, _ = best_peers(context, twin, generator, seed, peer_rows, min(peer_rows), seconds)
     return {"sides": results_in_turns([*ours, *best], repeats, seconds), "first_pass": first}
 
 
@@ -241,9 +239,9 @@ EXPERIMENT = Experiment(
     (
         Grid(
             stepping,
-            {"rows": 1024, **_PEERS, **_TIMING},
+            {"rows": 1024, "peer_rows": (16, 64, 256), **_TIMING},
             {"task": tuple(IDS), "threads": (1, 2)},
-            quick={"rows": 16, "peer_rows": (4,), "max_processes": 4, **_QUICK},
+            quick={"rows": 16, "peer_rows": (4,), **_QUICK},
         ),
         Grid(single, _TIMING, {"task": tuple(IDS), "threads": (1, 2)}, quick=_QUICK),
         Grid(metric, {"rows": 1024, **_TIMING}, {"threads": (1, 2)}, quick={"rows": 16, **_QUICK}),

@@ -96,7 +96,7 @@ class AnnotatorFeedback:
         return (perceived + noise) * self.gain + self.offset, perceived, noise
 
     def _draw(self, key: Array) -> tuple[Array, Array]:
-        """Which episodes are judged by mistake, and the noise of each."""
+        """Which episodes are rated by mistake, and the noise of each."""
         hashes = key_hashes(key, self._stream)
         # The low bits of the hash make the noise, the high ones the mistakes.
         return chance(hashes, self.mistakes), (gumbel(hashes) - _EULER) * self.noise

@@ -179,7 +179,7 @@ class ContextBuffers:
         return tensor.view(tensor.shape)
 
     def _free(self, buffers: list[_Buffer], keys: tuple[str, ...], held: bool) -> _Buffer:
-        """A buffer that nobody holds (with ``held`` any), or a new one of zeros."""
+        """A buffer that is not held elsewhere (with ``held`` any), or a new one of zeros."""
         for buffer in buffers:
             if held or not buffer.is_held():
                 return buffer

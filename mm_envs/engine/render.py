@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PAPER, _INK, _FAINT, _ACCENT = (250, 249, 246), (32, 34, 40), (118, 122, 132), (30, 100, 190)
 _SIDE, _MARGIN, _WIDTH, _LINE, _SIZE = 256, 14, 380, 22, 16
 _WAVE_HEIGHT, _COLUMNS, _ABREAST = 64, 42, 4
-FRAME_ROWS = 24  # of text in a frame: all frames of a video have one size
+_FRAME_ROWS = 24  # of text in a frame: all frames of a video have one size
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,32 @@ def describe(
 def as_text(lines: Sequence[tuple[str, str]]) -> str:
     """The lines as plain text."""
     return "\n".join(f"{name}: {text}" for name, text in lines)
+
+
+def frames(
+    task: Task,
+    batch: Mapping[str, Tensor],
+    results: Mapping[int, Result],
+    ended: Sequence[bool],
+    mode: str,
+) -> tuple[Any, ...]:
+    """One (height, width, 3) uint8 array ("rgb_array"), all of one size, or one string ("ansi") a row.
+
+    ``batch`` holds the observations of all rows, ``results`` the last results of rows, and ``ended`` whether
+    the observation of a row is the last one of the episode of its result.
+    """
+    spaces, drawn = dict(task.observation_space.spaces), list[Any]()
+    shown = {key: value.cpu() for key, value in batch.items()}
+    for row, over in enumerate(ended):
+        observation = {key: value[row] for key, value in shown.items()}
+        result = results.get(row)
+        lines = describe(spaces, observation, result, over)
+        if mode == "ansi":
+            drawn.append(as_text(lines))
+            continue
+        answer = result.answer if result is not None and over else ""
+        drawn.append(np.asarray(draw_card(spaces, observation, lines, task.answer, answer, _FRAME_ROWS)))
+    return tuple(drawn)
 
 
 def draw_card(

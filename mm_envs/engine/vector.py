@@ -300,24 +300,12 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             return None
         if not self.started:
             raise gym.error.ResetNeeded("Cannot call env.render() before calling env.reset()")
-        from mm_envs.engine.render import FRAME_ROWS, as_text, describe, draw_card
+        from mm_envs.engine.render import frames
 
-        spaces = dict(self.single_observation_space.spaces)
         context = self._fields_of(self.task.context, self._rows.item)
-        seen = self._observed(self._state, self._rows)
-        batch = {key: value.cpu() for key, value in {**context, **seen}.items()}
-        frames: list[Any] = []
-        for row in range(self.num_envs):
-            observation = {key: value[row] for key, value in batch.items()}
-            result, ended = self._results.get(row), bool(self._finished[row])
-            lines = describe(spaces, observation, result, ended)
-            if self.render_mode == "ansi":
-                frames.append(as_text(lines))
-                continue
-            answer = result.answer if result is not None and ended else ""
-            card = draw_card(spaces, observation, lines, self.task.answer, answer, FRAME_ROWS)
-            frames.append(np.asarray(card))
-        return tuple(frames)
+        batch = {**context, **self._observed(self._state, self._rows)}
+        ended = [bool(one) for one in self._finished]
+        return frames(self.task, batch, self._results, ended, self.render_mode)
 
     def action_at(self, response: Tensor) -> Tensor:
         """The actions that write responses, one a row, at the current step of each row."""

@@ -47,7 +47,7 @@ def wrappers_around(env: object, kind: type[Any], link: str) -> list[Any]:
 def refuse_wrappers(env: VectorEnv, output: str, device: torch.device) -> None:
     """Raises ``ValueError`` if the running ``reset`` came through a wrapper that does not fit.
 
-    Wrappers that are not part of Gymnasium may convert anything, so none outside of them is judged.
+    Wrappers that are not part of Gymnasium may convert anything, so none outside of them is checked.
     """
     same_step = env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     for wrapper in wrappers_around(env, VectorWrapper, "env"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
-from benchmarks.baselines.plain_caption import plain_utility
 from benchmarks.baselines.plain_env import PlainCaptionEnv, PlainItems
 
 BEST = 10  # the largest CIDEr-D: rewards are in [0, 1]
@@ -62,19 +61,9 @@ class CocoEnv(PlainCaptionEnv):
 
     def __init__(self, items: PlainItems, scorer: Scorer) -> None:
         super().__init__(items)
-        self._score = scorer
+        self._scorer = scorer
 
-    def _feedback(self) -> tuple[float, dict[str, Any]]:
-        utility, parts = plain_utility(self._words, self._scene, self._vocabulary)
-        reward = self._score(self._caption(self._words), self._item) / BEST
-        info = {
-            "utility": utility,
-            "utility_parts": parts,
-            "reward_parts": {"cider_d": reward},
-            "response": self._tokens.copy(),
-            "episode": {"r": reward, "l": len(self._words)},
-        }
-        return reward, info
-
-    def _caption(self, words: Sequence[int]) -> str:
-        return self._vocabulary.decode(torch.tensor(words))
+    def _score(self, utility: float) -> tuple[float, dict[str, float]]:
+        caption = self._vocabulary.decode(torch.tensor(self._words))
+        reward = self._scorer(caption, self._item) / BEST
+        return reward, {"cider_d": reward}

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.baselines.plain_env import plain_rating
 from feedback.annotators import AnnotatorFeedback
 from mm_envs.tasks import Task, make_task
 
@@ -59,9 +60,7 @@ class PlainChoiceEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
     action_space: gym.Space[Any]
 
     def __init__(self, items: PlainChoices) -> None:
-        self._items, annotator = items, items.annotator
-        self._mistakes, self._noise = annotator.mistakes, annotator.noise
-        self._gain, self._offset = annotator.gain, annotator.offset
+        self._items = items
         self.observation_space, self.action_space = items.task.observation_space, items.task.action_space
 
     def reset(
@@ -78,13 +77,11 @@ class PlainChoiceEnv(gym.Env[dict[str, NDArray[Any]], np.int64]):
         """Chooses an answer: the end."""
         choice = int(action)
         utility = 1.0 if choice == self._items.answers[self._item] else 0.0
-        perceived = 1 - utility if self.np_random.random() < self._mistakes else utility
-        noise = (self.np_random.gumbel() - np.euler_gamma) * self._noise
-        reward = (perceived + noise) * self._gain + self._offset
+        reward, parts = plain_rating(self._items.annotator, utility, self.np_random)
         info = {
             "utility": utility,
             "utility_parts": {"correct": utility},
-            "reward_parts": {"perceived": perceived, "noise": noise},
+            "reward_parts": parts,
             "response": choice,
             "episode": {"r": reward, "l": 1},
         }

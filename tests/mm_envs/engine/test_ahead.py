@@ -314,9 +314,15 @@ def test_what_is_prepared_in_inference_mode_serves_all_environments(feedback: st
         env.step(5)
         env.step(1)
     env.reset()
+    other = plainly(**arguments)
+    other.reset(seed=0)
+    other.reset()
+    other.step(5)
+    other.step(1)
+    other.reset()
     for _ in range(100):
-        if env.step(1)[2]:
-            env.reset()
+        assert all(map(equal, env.step(1), other.step(1)))
+        assert all(map(equal, env.reset(), other.reset()))
 
 
 def test_feedback_of_any_make_works() -> None:

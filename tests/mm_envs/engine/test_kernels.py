@@ -1,7 +1,7 @@
 """How many kernels a step launches on an accelerator, and that their shapes never change.
 
 A step of few rows takes on an accelerator about as long as its kernels take to launch, so their number is
-kept. It is counted on fake tensors (``kernels.Kernels``): nothing is said about time.
+kept. It is counted on fake tensors (``kernels.Kernels``): it tells nothing about time.
 """
 
 from __future__ import annotations
