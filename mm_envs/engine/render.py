@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PAPER, _INK, _FAINT, _ACCENT = (250, 249, 246), (32, 34, 40), (118, 122, 132), (30, 100, 190)
 _SIDE, _MARGIN, _WIDTH, _LINE, _SIZE = 256, 14, 380, 22, 16
 _WAVE_HEIGHT, _COLUMNS, _ABREAST = 64, 42, 4
-_FRAME_ROWS = 24  # of text in a frame: all frames of a video have one size
+_FRAME_ROWS, _TEXT_ROWS = 16, 4  # of text in a frame, whose size is fixed for videos, and of one text in it
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,8 @@ def _written(lines: Sequence[tuple[str, str]], most: int | None) -> Picture:
     rows: list[tuple[str, tuple[int, int, int]]] = []
     for name, text in lines:
         rows.append((name, _FAINT))
-        rows += [(part, _INK) for part in wrap(text, _COLUMNS) or ["-"]]
+        limit = None if most is None else _TEXT_ROWS
+        rows += [(part, _INK) for part in wrap(text, _COLUMNS, max_lines=limit, placeholder=" ...") or ["-"]]
     if most is not None and len(rows) > most:
         rows = [*rows[: most - 1], ("...", _INK)]
     picture = pillow.new("RGB", (_WIDTH, (most or max(1, len(rows))) * _LINE), _PAPER)
