@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from agents.context import Context
 from agents.policy import ResponsePolicy
 from mm_envs.names import at_least
 from mm_envs.random import fold, stream
@@ -85,7 +86,7 @@ class AnsweringPolicy:
         at_least("temperature", temperature, 0)
         self.model, self.task, self.temperature = model, task, temperature
         self._count = StepCounter()
-        self._encoded: Tensor | None = None
+        self._encoded: Context | None = None
         self._response: Tensor | None = None
 
     @torch.no_grad()
@@ -97,7 +98,7 @@ class AnsweringPolicy:
         if len(rows):
             context = {key: observation[key][rows].to(device) for key in self.task.context}
             encoded = self.model.encode(context)
-            self._encoded = _with_rows(self._encoded, rows.to(device), encoded, len(hashes))
+            self._encoded = _contexts_with(self._encoded, rows.to(device), encoded, len(hashes))
             if not self.task.turn_spaces:
                 drawn, _ = self.model.sample(encoded, hashes[rows].to(device), self.temperature)
                 self._response = _with_rows(self._response, rows.to(device), drawn, len(hashes))
@@ -116,6 +117,15 @@ class AnsweringPolicy:
         }
         assert self._encoded is not None
         return self.model.sample(self._encoded, hashes, self.temperature, hear=lambda _: heard)[0]
+
+
+def _contexts_with(old: Context | None, rows: Tensor, new: Context, n: int) -> Context:
+    """Contexts of n rows, some of them replaced."""
+    if len(new) == n:
+        return new
+    known = {} if old is None else old.to_entries("")
+    made = {key: _with_rows(known.get(key), rows, one, n) for key, one in new.to_entries("").items()}
+    return Context(**made)
 
 
 def _with_rows(old: Tensor | None, rows: Tensor, new: Tensor, n: int) -> Tensor:

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from agents.acting import AnsweringPolicy, Policy
 from agents.policy import ResponsePolicy
-from agents.policy_folder import load_policy, sizes_of, spaces_of
+from agents.policy_folder import load_policy, spaces_of
 from agents.rollout import Rollout
 from agents.state import State, copy_tensors, load_optimizer_state, optimizer_state
 from agents.trainer import Trainer, Update, vector_environment
 from mm_envs.engine.vector import MultimodalVectorEnv
-from mm_envs.names import keywords, refuse_unknown
+from mm_envs.names import refuse_unknown
+
+_POLICY = ("features", "hidden", "fusion", "decoder")
 
 
 class GradientTrainer(Trainer):
@@ -45,7 +47,7 @@ class GradientTrainer(Trainer):
         super().__init__(algo, engine, settings, policy_arguments or {}, seed)
         self.engine, self.task, self._step = engine, engine.task, 0
         self.model = self._made() if model is None else model
-        self.policy_arguments = sizes_of(self.model)
+        self.policy_arguments = dict(self.model.arguments)
         self.model.to(device or engine.device)
         self.optimizer = self._optimizer()
         self._set_up()
@@ -55,10 +57,10 @@ class GradientTrainer(Trainer):
 
     def _made(self) -> ResponsePolicy:
         given = dict(self.policy_arguments)
-        refuse_unknown("the policy", given, [*keywords(_sizes)[0], "start"])
+        refuse_unknown("the policy", given, [*_POLICY, "start"])
         start = given.pop("start", None)
         if start is None:
-            return ResponsePolicy(self.task, **_sizes(**given), seed=self.seed)
+            return ResponsePolicy(self.task, **given, seed=self.seed)
         if given:
             raise ValueError(f"start={start} has the sizes of its policy: leave {', '.join(given)} out")
         return load_policy(str(start), self.task)
@@ -141,7 +143,3 @@ def scores(rollout: Rollout) -> tuple[list[float], list[float]]:
     if rollout.reward is None or rollout.utility is None:
         return [], []
     return rollout.reward.flatten().tolist(), rollout.utility.flatten().tolist()
-
-
-def _sizes(features: int = 256, hidden: int = 256) -> dict[str, int]:
-    return {"features": features, "hidden": hidden}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agents.context import ContextEncoder
+from agents.context import Context, ContextEncoder
 from agents.generators import seeded
-from agents.heads import Context, Hear, make_head
-from mm_envs.names import at_least
+from agents.heads import PLAIN, Hear, Parts, Sampling, head_class, make_head
+from mm_envs.answers import Answered
 from mm_envs.tasks.task import Task
 
 
@@ -24,9 +25,14 @@ class ResponsePolicy(nn.Module):
         features: F, numbers per context.
         hidden: Numbers per hidden state of the head.
         seed: Of the weights.
+        fusion: The name of a fusion of ``agents.fusion.FUSIONS``.
+        decoder: The name of a decoder of ``agents.decoders.DECODERS``, for answers of words.
+
+    Attributes:
+        arguments: The arguments that make the policy again, but for the task and the seed.
 
     Raises:
-        ValueError: The kind of answers has no head, or a width is below 1.
+        ValueError: The kind of answers has no head, a name is unknown, or a width is below 1.
 
     Example:
         >>> import torch
@@ -35,43 +41,66 @@ class ResponsePolicy(nn.Module):
         >>> context = {key: torch.tensor(space.sample())[None].expand(4, *space.shape)
         ...            for key, space in make_task("vqa").context_spaces.items()}
         >>> encoded = policy.encode(context)
-        >>> response, length = policy.sample(encoded, hashes=torch.arange(4))
-        >>> encoded.shape, response.shape, policy.log_prob(encoded, response, length).shape
-        (torch.Size([4, 16]), torch.Size([4, 3]), torch.Size([4]))
+        >>> response, length = policy.sample(encoded, hashes=torch.arange(8))
+        >>> encoded.pooled.shape, response.shape, policy.log_prob(encoded, response, length).shape
+        (torch.Size([4, 16]), torch.Size([8, 3]), torch.Size([8]))
     """
 
-    def __init__(self, task: Task, features: int = 256, hidden: int = 256, seed: int = 0) -> None:
+    def __init__(
+        self,
+        task: Task,
+        features: int = 256,
+        hidden: int = 256,
+        seed: int = 0,
+        fusion: str = "concat",
+        decoder: str = "gru",
+    ) -> None:
         super().__init__()
         self.features, self.hidden, self.kind = features, hidden, task.answer
+        self.arguments: dict[str, Any] = {
+            "features": features,
+            "hidden": hidden,
+            "fusion": fusion,
+            "decoder": decoder,
+        }
+        attends, among = head_class(task.answer).attends, task.answer.among
         with seeded(seed):
-            self.context_encoder = ContextEncoder(task.context_spaces, features, task.answer.among)
-            self.head = make_head(task.answer, features, hidden, task.turn_spaces)
+            self.context_encoder = ContextEncoder(task.context_spaces, features, among, fusion, attends)
+            attended = self.context_encoder.fused.width if attends else 0
+            self.head = make_head(task.answer, features, hidden, task.turn_spaces, decoder, attended)
 
-    def encode(self, contexts: Mapping[str, Tensor]) -> Tensor:
-        """One row of numbers for each of m contexts; see ``ContextEncoder``."""
-        encoded: Tensor = self.context_encoder(contexts)
+    def encode(self, contexts: Mapping[str, Tensor]) -> Context:
+        """The encoded contexts of m observations, entries (m, ...)."""
+        encoded: Context = self.context_encoder(contexts)
         return encoded
 
-    def context(self, encoded: Tensor) -> Context:
-        """What heads are given of encoded contexts (n, ...)."""
-        return Context(self.context_encoder.pooled(encoded), self.context_encoder.candidates(encoded))
+    def distribution(
+        self,
+        encoded: Context,
+        response: Tensor,
+        length: Tensor | None = None,
+        turns: Mapping[str, Tensor] | None = None,
+        sampling: Sampling = PLAIN,
+    ) -> Parts:
+        """The distribution of each part of n answers to m contexts; see ``AnswerHead.distribution``.
+
+        Neighbouring n / m rows are answers to one context.
+        """
+        return self.head.distribution(encoded, response, length, turns, sampling)
 
     def step_log_probs(
         self,
-        encoded: Tensor,
+        encoded: Context,
         response: Tensor,
         length: Tensor | None = None,
         turns: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """The log-probability of each part of answers, (n, parts); 0 for parts that were not written.
-
-        ``encoded`` is the context of each answer; the rest is as in ``Episodes``. No length: it is found.
-        """
-        return self.head.log_probs(self.context(encoded), response, length, turns)
+        """The log-probability of each part of answers, (n, parts); 0 for parts that were not written."""
+        return self.distribution(encoded, response, length, turns).log_prob(response)
 
     def log_prob(
         self,
-        encoded: Tensor,
+        encoded: Context,
         response: Tensor,
         length: Tensor | None = None,
         turns: Mapping[str, Tensor] | None = None,
@@ -80,15 +109,19 @@ class ResponsePolicy(nn.Module):
         return self.step_log_probs(encoded, response, length, turns).sum(1)
 
     def sample(
-        self, encoded: Tensor, hashes: Tensor, temperature: float = 1.0, hear: Hear | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Draws an answer to each context, without gradients.
+        self,
+        encoded: Context,
+        hashes: Tensor,
+        sampling: Sampling | float = PLAIN,
+        hear: Hear | None = None,
+    ) -> Answered:
+        """Draws n answers to m contexts, without gradients.
 
         Args:
             encoded: As ``encode`` gives it.
-            hashes: One for each row, (n,) int64, for instance of ``mm_envs.random.key_hashes``: a row depends
-                on its context and its hash, up to the error of sums of floats.
-            temperature: Logits are divided by it, deviations multiplied; 0 takes the likeliest each time.
+            hashes: One for each answer, (n,) int64, for instance of ``mm_envs.random.key_hashes``: a row
+                depends on its context and its hash, up to the error of sums of floats.
+            sampling: How they are drawn, or the temperature alone.
             hear: What is heard between turns, see ``mm_envs.tasks.play.hearing``; conversations need it.
 
         Returns:
@@ -97,6 +130,6 @@ class ResponsePolicy(nn.Module):
         Raises:
             ValueError: The temperature is below 0.
         """
-        at_least("temperature", temperature, 0, "0 takes the likeliest word")
+        how = sampling if isinstance(sampling, Sampling) else Sampling(sampling)
         with torch.no_grad():
-            return self.head.sample(self.context(encoded), hashes, temperature, hear)
+            return self.head.sample(encoded, hashes, how, hear)

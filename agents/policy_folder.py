@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from agents.decoders import DECODERS
+from agents.fusion import FUSIONS
 from agents.policy import ResponsePolicy
 from agents.state import refuse_other_tensors
 from agents.store import load_tensors, write_json, write_tensors
 from mm_envs.answers import to_config
-from mm_envs.names import at_least, whole
+from mm_envs.names import at_least, check_one_of, whole
 from mm_envs.spaces import to_json
 from mm_envs.tasks.task import Task
 
 FORMAT = 1
 WEIGHTS, CONFIG, AGENT = "policy.safetensors", "config.json", "agent"
 _SIZES = ("features", "hidden")
+_NAMES: dict[str, Collection[str]] = {"fusion": FUSIONS, "decoder": DECODERS}
 
 
 def save_policy(policy: ResponsePolicy, task: Task, folder: str | Path) -> None:
     """Writes a policy to a folder, which is made if it is missing; ``config.json`` comes last."""
-    config = {"policy": sizes_of(policy), "spaces": spaces_of(task)}
+    config = {"policy": policy.arguments, "spaces": spaces_of(task)}
     write_folder(Path(folder), policy.state_dict(), config)
 
 
@@ -55,19 +58,19 @@ def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
             f"{path} is of algo={config.get('algo')!r}, whose policy acts step by step: give a policy that "
             "answers as a whole, of mm-envs train --algo sft or pg"
         )
-    sizes = _sizes(config, path)
+    arguments = _arguments(config, path)
     refuse_other_task(config, task, path)
     weights = load_tensors(weights_path)
     try:
         with torch.device("meta"):
             # Without memory: a file cannot have more of it taken than its weights need.
-            refuse_other_tensors(ResponsePolicy(task, **sizes).state_dict(), weights, "policy")
+            refuse_other_tensors(ResponsePolicy(task, **arguments).state_dict(), weights, "policy")
         for name, tensor in weights.items():
             if not bool(tensor.isfinite().all()):
                 raise ValueError(f"weights {name!r} are not finite")
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{weights_path} does not fit {path.name}: {error}") from None
-    policy = ResponsePolicy(task, **sizes)
+    policy = ResponsePolicy(task, **arguments)
     policy.load_state_dict(weights)
     return policy
 
@@ -105,11 +108,6 @@ def refuse_other_task(config: Mapping[str, Any], task: Task, path: Path) -> None
             )
 
 
-def sizes_of(policy: ResponsePolicy) -> dict[str, int]:
-    """The arguments that make a policy again, but for its task."""
-    return {name: getattr(policy, name) for name in _SIZES}
-
-
 def spaces_of(task: Task) -> dict[str, str]:
     """The spaces of contexts, answers and replies as JSON texts, with vocabularies."""
     answer = json.dumps(to_config(task.answer), sort_keys=True)
@@ -118,17 +116,19 @@ def spaces_of(task: Task) -> dict[str, str]:
     return {**context, **turns, "answer": answer}
 
 
-def _sizes(config: Mapping[str, Any], path: Path) -> dict[str, int]:
+def _arguments(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     try:
-        sizes = {name: config["policy"][name] for name in _SIZES}
-        for name, value in sizes.items():
-            whole(name, value)
-            at_least(name, value, 1)
+        arguments = {name: config["policy"][name] for name in (*_SIZES, *_NAMES)}
+        for name in _SIZES:
+            whole(name, arguments[name])
+            at_least(name, arguments[name], 1)
+        for name, known in _NAMES.items():
+            check_one_of(name, arguments[name], known)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged ({type(error).__name__}: {error}): save the policy again"
         ) from None
-    return sizes
+    return arguments
 
 
 def _short(text: object) -> str:

@@ -59,7 +59,7 @@ def draw_rollout(
     context = {key: value[first] for key, value in prompts.context.items()}
     hear = hearing(envs.task, prompts)
     with torch.no_grad():
-        encoded = policy.encode(context).repeat_interleave(answers, 0)
+        encoded = policy.encode(context)
         hashes = key_hashes(prompts.key, purpose("policy gradient"))
         response, length = policy.sample(encoded, hashes, temperature, hear)
         turns = None if hear is None else hear(response)
@@ -85,7 +85,7 @@ def draw_rollout(
 def log_probs(policy: ResponsePolicy, rollout: Rollout) -> Tensor:
     """The log-probability of each answer, (m, k); every context is encoded once."""
     m, k = rollout.response.shape[:2]
-    encoded = policy.encode(rollout.context).repeat_interleave(k, 0)
+    encoded = policy.encode(rollout.context)
     length = None if rollout.length is None else rollout.length.flatten()
     turns = None if rollout.turns is None else {key: one.flatten(0, 1) for key, one in rollout.turns.items()}
     return policy.log_prob(encoded, rollout.response.flatten(0, 1), length, turns).view(m, k)

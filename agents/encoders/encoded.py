@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,18 +20,32 @@ class Encoded(Batch):
         positions: Where each token comes from, (s, p) float32 in -1 to 1: row and column in a picture, row,
             column and moment in a clip, pitch and moment in a sound, index in a text. None where tokens have
             no order, such as candidates.
+        present: Rows whose entry exists, (n,) bool; None for all.
+        words: The ids of the words that tokens are, (n, s) int64; None where they are no words.
+        table: The embeddings of all words, (words, e) float32; None where tokens are no words.
     """
 
     tokens: Tensor
     mask: Tensor | None = None
     positions: Tensor | None = field(default=None, metadata=SHARED)
+    present: Tensor | None = None
+    words: Tensor | None = None
+    table: Tensor | None = field(default=None, metadata=SHARED)
+
+    @property
+    def there(self) -> Tensor | None:
+        """Which tokens of existing entries there are, (n, s) bool; None for all."""
+        if self.present is None:
+            return self.mask
+        present = self.present[:, None]
+        return present.expand(self.tokens.shape[:2]) if self.mask is None else self.mask & present
 
     def masked(self, mask: Tensor) -> Encoded:
         """The same entries without the tokens outside a mask (n, s) or (n, 1) bool."""
         both = mask if self.mask is None else mask & self.mask
         both = both.expand(self.tokens.shape[:2])
         tokens = self.tokens * both[:, :, None].to(self.tokens.dtype)
-        return Encoded(tokens, both, self.positions)
+        return replace(self, tokens=tokens, mask=both)
 
 
 class Encoder(nn.Module):
@@ -44,10 +58,12 @@ class Encoder(nn.Module):
 
     Attributes:
         pooling_layers: How many linear layers pool the tokens to one vector.
+        vocabulary: The number of words, where tokens are words of one; else 0.
     """
 
     positions: Tensor | None
     pooling_layers = 1
+    vocabulary = 0
 
     def __init__(self, width: int, count: int, positions: Tensor | None = None) -> None:
         super().__init__()

@@ -28,7 +28,8 @@ class TokensEncoder(Encoder):
     def __init__(self, space: Tokens) -> None:
         count = int(space.shape[0])
         super().__init__(_WIDTH, count, grid(count))
-        self.words = nn.Embedding(len(space.vocabulary), _WIDTH)
+        self.vocabulary = len(space.vocabulary)
+        self.words = nn.Embedding(self.vocabulary, _WIDTH)
 
     def forward(self, tokens: Tensor, length: Tensor | None = None) -> Encoded:
         """Tokens of ids (n, count), of any dtype; words from ``length`` (n, 1) on are taken as padding."""
@@ -36,4 +37,7 @@ class TokensEncoder(Encoder):
         if length is not None:
             there = within(length, tokens.shape[1])
             tokens = torch.where(there, tokens, blank(tokens.shape, tokens.device))
-        return Encoded(self.words(tokens), None, self.positions).masked(~is_padding(tokens))
+        embedded = self.words(tokens)
+        return Encoded(embedded, None, self.positions, words=tokens, table=self.words.weight).masked(
+            ~is_padding(tokens)
+        )

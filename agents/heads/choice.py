@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from agents.heads.head import Context, Hear, ScoredHead, Turns, draw, noise
+from agents.context import Context
+from agents.heads.head import Hear, ScoredHead, Turns, draw, noise, one_part
+from agents.heads.parts import Categorical
+from agents.heads.sampling import PLAIN, Sampling
 from mm_envs.answers import Answered, Ranking
 from mm_envs.random import fold
 
@@ -13,15 +16,27 @@ from mm_envs.random import fold
 class ChoiceHead(ScoredHead):
     """A softmax over the choices."""
 
-    def log_probs(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Turns | None
-    ) -> Tensor:
-        """The log-probability of each choice, (n, 1)."""
-        return self.logits(context).log_softmax(1).gather(1, response[:, None])
+    def distribution(
+        self,
+        context: Context,
+        response: Tensor,
+        length: Tensor | None = None,
+        turns: Turns | None = None,
+        sampling: Sampling = PLAIN,
+    ) -> Categorical:
+        """The log-probability of each choice; one part."""
+        return one_part(self.all_log_probs(context, sampling), context, len(response))
 
-    def sample(self, context: Context, hashes: Tensor, temperature: float, hear: Hear | None) -> Answered:
+    def all_log_probs(self, context: Context, sampling: Sampling = PLAIN) -> Tensor:
+        """The log-probabilities of all choices, (m, choices)."""
+        return sampling.adjusted(self.logits(context)).log_softmax(1)
+
+    def sample(
+        self, context: Context, hashes: Tensor, sampling: Sampling = PLAIN, hear: Hear | None = None
+    ) -> Answered:
         """Draws a choice."""
-        return draw(self.logits(context), fold(hashes, 0), temperature), None
+        logits = self.logits(context).repeat_interleave(context.answers_each(len(hashes)), 0)
+        return draw(logits, fold(hashes, 0), sampling), None
 
 
 class RankingHead(ScoredHead):
@@ -33,19 +48,35 @@ class RankingHead(ScoredHead):
 
     kind: Ranking
 
-    def log_probs(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Turns | None
-    ) -> Tensor:
-        """The log-probability of each position given those before it, (n, top)."""
-        logits = self.logits(context)
+    def distribution(
+        self,
+        context: Context,
+        response: Tensor,
+        length: Tensor | None = None,
+        turns: Turns | None = None,
+        sampling: Sampling = PLAIN,
+    ) -> Categorical:
+        """The candidates of each position given those before it; ``top`` parts."""
+        _refuse_cuts(sampling)
+        each = context.answers_each(len(response))
+        logits = sampling.adjusted(self.logits(context)).repeat_interleave(each, 0)
         chosen = nn.functional.one_hot(response, self.kind.count).to(torch.bool)
         before = (chosen.cumsum(1) - chosen.to(torch.int64)) > 0
         left = logits[:, None].masked_fill(before, -torch.inf)
-        return left.log_softmax(2).gather(2, response[:, :, None])[:, :, 0]
+        states = context.repeat(each).pooled[:, None].expand(-1, self.kind.top, -1)
+        return Categorical(left.log_softmax(2), states)
 
-    def sample(self, context: Context, hashes: Tensor, temperature: float, hear: Hear | None) -> Answered:
+    def sample(
+        self, context: Context, hashes: Tensor, sampling: Sampling = PLAIN, hear: Hear | None = None
+    ) -> Answered:
         """Draws an order."""
-        logits = self.logits(context)
-        if temperature > 0:
-            logits = logits + temperature * noise(logits, fold(hashes, 0))
+        _refuse_cuts(sampling)
+        logits = self.logits(context).repeat_interleave(context.answers_each(len(hashes)), 0)
+        if sampling.temperature > 0:
+            logits = sampling.adjusted(logits) + noise(logits, fold(hashes, 0))
         return logits.sort(dim=1, descending=True, stable=True).indices[:, : self.kind.top], None
+
+
+def _refuse_cuts(sampling: Sampling) -> None:
+    if sampling.top_k or sampling.top_p < 1:
+        raise ValueError("a ranking orders all candidates: leave top_k and top_p out")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from agents.context import Context
+from agents.heads.parts import Categorical, Parts
+from agents.heads.sampling import PLAIN, Sampling
 from mm_envs.answers import Answered, Choice, Ranking
 from mm_envs.random import fold, gumbel
 
@@ -17,38 +20,54 @@ Hear: TypeAlias = Callable[[Tensor], Turns]
 """From the choices so far, (n, turns), to what is heard; see ``mm_envs.tasks.play.hearing``."""
 
 
-class Context(NamedTuple):
-    """Encoded contexts.
+class AnswerHead(nn.Module):
+    """A distribution over the answers of one kind.
+
+    Several answers may share a context: with m contexts and n answers, rows i * n / m to (i + 1) * n / m - 1
+    are answers to context i. What depends on the context alone is computed once.
 
     Attributes:
-        pooled: The fused vector, (n, F).
-        candidates: The vectors of the candidates, (n, count, F); None where answers refer to none.
+        attends: Whether heads of this class use the tokens of contexts.
+        width: Numbers per state of ``Parts``.
     """
 
-    pooled: Tensor
-    candidates: Tensor | None
-
-
-class AnswerHead(nn.Module):
-    """A distribution over the answers of one kind."""
+    attends: ClassVar[bool] = False
+    width: int
 
     @abstractmethod
-    def log_probs(
-        self, context: Context, response: Tensor, length: Tensor | None, turns: Turns | None
-    ) -> Tensor:
-        """The log-probability of each part of answers, (n, parts); 0 for parts that were not written.
+    def distribution(
+        self,
+        context: Context,
+        response: Tensor,
+        length: Tensor | None = None,
+        turns: Turns | None = None,
+        sampling: Sampling = PLAIN,
+    ) -> Parts:
+        """The distribution of each part of n answers, given the parts before it.
 
-        ``response``, ``length`` and ``turns`` are those of ``Episodes``.
+        ``response``, ``length`` and ``turns`` are those of ``Episodes``. No length: it is found.
         """
 
+    def log_probs(
+        self,
+        context: Context,
+        response: Tensor,
+        length: Tensor | None = None,
+        turns: Turns | None = None,
+    ) -> Tensor:
+        """The log-probability of each part of answers, (n, parts); 0 for parts that were not written."""
+        return self.distribution(context, response, length, turns).log_prob(response)
+
     @abstractmethod
-    def sample(self, context: Context, hashes: Tensor, temperature: float, hear: Hear | None) -> Answered:
-        """Draws one answer for each context, by its hash (n,) int64.
+    def sample(
+        self, context: Context, hashes: Tensor, sampling: Sampling = PLAIN, hear: Hear | None = None
+    ) -> Answered:
+        """Draws one answer for each hash (n,) int64.
 
         Args:
-            context: The contexts.
-            hashes: One for each row: a row depends on its context and its hash alone.
-            temperature: The spread of the draws; 0 takes the likeliest part each time.
+            context: m contexts; n is a multiple of m.
+            hashes: A row depends on its context and its hash alone.
+            sampling: How.
             hear: What is heard in a conversation; None for other kinds.
         """
 
@@ -83,21 +102,32 @@ class ScoredHead(AnswerHead):
 
     def __init__(self, kind: Choice | Ranking, features: int, hidden: int) -> None:
         super().__init__()
-        self.kind, count = kind, int(kind.action_space.n)  # type: ignore[attr-defined]
+        self.kind, self.width = kind, features
+        count = int(kind.action_space.n)  # type: ignore[attr-defined]
         self.out = PooledLinear(features, count) if kind.among is None else Pointer(features, hidden)
 
     def logits(self, context: Context) -> Tensor:
-        """Unnormalised log-probabilities of the choices, (n, choices)."""
+        """Unnormalised log-probabilities of the choices, (m, choices)."""
         scores: Tensor = self.out(context)
         return scores
 
 
-def draw(logits: Tensor, hashes: Tensor, temperature: float) -> Tensor:
+def one_part(log_probs: Tensor, context: Context, answers: int) -> Categorical:
+    """Answers of one part each, of log-probabilities (m, options) for m contexts."""
+    each = context.answers_each(answers)
+    states = context.pooled.repeat_interleave(each, 0) if each > 1 else context.pooled
+    several = log_probs.repeat_interleave(each, 0) if each > 1 else log_probs
+    return Categorical(several[:, None], states[:, None])
+
+
+def draw(logits: Tensor, hashes: Tensor, sampling: Sampling) -> Tensor:
     """One choice of each row of logits (n, k) by the hash of the row (n,).
 
     The largest logit after Gumbel noise (Gumbel, 1954) wins, which is a draw from the softmax.
     """
-    return (logits + temperature * noise(logits, hashes)).argmax(1) if temperature > 0 else logits.argmax(1)
+    if sampling.temperature == 0:
+        return logits.argmax(1)
+    return (sampling.adjusted(logits) + noise(logits, hashes)).argmax(1)
 
 
 def noise(logits: Tensor, hashes: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from agents.acting import Policy, StepCounter
 from agents.fusion import FUSIONS, FusedEncoder
+from agents.heads import PLAIN
 from agents.heads.head import draw
 from mm_envs.names import at_least, one_of
 from mm_envs.random import fold, normal
@@ -70,7 +71,7 @@ def sb3_policy(model: BaseAlgorithm, deterministic: bool = True) -> Policy:
             distribution: Any = policy.get_distribution(tensors).distribution  # type: ignore[operator]
             each = fold(hashes, step).to(model.device)
             if hasattr(distribution, "logits"):
-                return draw(distribution.logits, each, 1.0)
+                return draw(distribution.logits, each, PLAIN)
             entries = torch.arange(distribution.mean.shape[1], device=model.device)
             drawn = distribution.mean + distribution.stddev * normal(fold(each[:, None], entries))
             return _within(model.action_space, drawn)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.context import Context as EncodedContext
 from agents.policy import ResponsePolicy
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.experiments.policies import trained_policy
@@ -202,7 +203,8 @@ def encoded(policy: ResponsePolicy, pairs: CandidatePairs) -> CandidatePairs:
         policy.encode({key: value[rows] for key, value in pairs.prompts.context.items()})
         for rows in torch.split(first, _CHUNK)
     ]
-    return replace(pairs, prompts=replace(pairs.prompts, context={ENCODED: torch.cat(parts)[index]}))
+    context = EncodedContext.join(parts).take(index).to_entries(ENCODED)
+    return replace(pairs, prompts=replace(pairs.prompts, context=context))
 
 
 def aggregate(
@@ -242,8 +244,9 @@ def aggregate(
 @torch.no_grad()
 def _log_probability(policy: ResponsePolicy, pairs: CandidatePairs) -> Tensor:
     answers = pairs.answers
-    context = answers.contexts[ENCODED][answers.context]
-    return policy.log_prob(context, answers.response, answers.length)
+    given = EncodedContext.of_entries(answers.contexts, ENCODED)
+    assert given is not None
+    return policy.log_prob(given.take(answers.context), answers.response, answers.length)
 
 
 def tables(findings: Mapping[str, list[Finding]]) -> list[Table]:

@@ -58,8 +58,7 @@ class PolicySamples:
             if self._task is not None:
                 here = torch.arange(len(prompts), device=hashes.device)[rows].repeat_interleave(answers)
                 hear = hearing(self._task, prompts.take(here)) if self._task.turn_spaces else None
-            several = encoded.repeat_interleave(answers, 0)
-            response, length = self._policy.sample(several, hashes[rows].flatten(), self._temperature, hear)
+            response, length = self._policy.sample(encoded, hashes[rows].flatten(), self._temperature, hear)
             responses.append(response.view(-1, answers, *response.shape[1:]))
             if length is not None:
                 sizes.append(length.view(-1, answers))

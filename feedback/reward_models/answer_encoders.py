@@ -11,9 +11,9 @@ import gymnasium as gym
 import torch
 from torch import Tensor, nn
 
-from agents.decoder import Decoder
+from agents.context import Context
+from agents.decoders import GRUDecoder
 from agents.encoders import PooledEncoder
-from agents.heads import Context
 from feedback.preferences.batches import Answers
 from feedback.reward_models.config import ModelConfig
 from mm_envs.answers import AnswerKind, Boxes, Choice, Ranking, Text, Turns, Vector
@@ -37,7 +37,8 @@ class AnswerEncoder(nn.Module):
         """The vectors of answers, (a, F)."""
 
     def forward(self, context: Context, answers: Answers) -> Tensor:
-        """Answers in their contexts, (a, 3F), given the encoded context of each."""
+        """Answers in their contexts, (a, 3F); neighbouring a / m answers belong to one of m contexts."""
+        context = context.repeat(context.answers_each(len(answers)))
         answer = self.encode(context, answers)
         return torch.cat([context.pooled, answer, context.pooled * answer], 1)
 
@@ -108,13 +109,14 @@ class TokenLevelEncoder(nn.Module):
     def __init__(self, kind: Text, config: ModelConfig) -> None:
         super().__init__()
         self.kind = kind
-        self.decoder = Decoder(config.features, len(kind.vocabulary), config.hidden)
+        sizes = {"hidden": config.hidden, "attended": config.features}
+        self.decoder = GRUDecoder(config.features, len(kind.vocabulary), **sizes)
         self.width = config.hidden + self.decoder.words.embedding_dim + 2
 
     def forward(self, context: Context, answers: Answers) -> Tensor:
         """What each word is, (a, steps, ...); the last number is 1 up to ``<eos>``, 0 behind it."""
         tokens, there = self.kind.trimmed(answers.response, answers.length)
-        hidden = self.decoder.hidden(context.pooled, tokens)
+        hidden = self.decoder.hidden(context, tokens)
         agreed = hidden * nn.functional.embedding(tokens, self.decoder.out.weight)
         likely = self._log_prob(hidden, agreed, tokens).clamp(min=_MIN_LOG_PROB) / _USUAL_LOG_PROB
         known = self.decoder.words(tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agents.fusion import FUSIONS
 from mm_envs.names import at_least, check_one_of, whole
 
 READERS = ("auto", "decoder", "encoder")
@@ -21,18 +22,21 @@ class ModelConfig:
             compares it with the context; "auto" is the decoder for words.
         hidden: H, numbers per word of the decoder.
         width: D, numbers per answer before the score.
+        fusion: The name of a fusion of ``agents.fusion.FUSIONS``.
     """
 
     features: int = 256
     reader: str = "auto"
     hidden: int = 256
     width: int = 64
+    fusion: str = "concat"
 
     def __post_init__(self) -> None:
         for name in ("features", "hidden", "width"):
             whole(name, getattr(self, name))
             at_least(name, getattr(self, name), 1)
         check_one_of("reader", self.reader, READERS)
+        check_one_of("fusion", self.fusion, FUSIONS)
 
 
 @dataclass(frozen=True)

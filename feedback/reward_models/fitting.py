@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from agents.context import Context
 from agents.policy import ResponsePolicy
 from feedback.calibration import fit_temperature
 from feedback.losses import Likelihood
@@ -89,7 +90,7 @@ def fit(
     config, spaces = config or FitConfig(), ModelSpaces.of(task)
     for given in (labelled, validation):
         # What is encoded already is of no space.
-        if given is not None and not {ENCODED, READ} & given.answers.contexts.keys():
+        if given is not None and not _is_encoded(given.answers.contexts):
             spaces.refuse_answers(given.answers)
     if not _counted(labelled):
         raise ValueError("there are no labels, or skips alone: collect some")
@@ -212,6 +213,10 @@ class _Member:
         return model, likelihood
 
 
+def _is_encoded(contexts: Mapping[str, Tensor]) -> bool:
+    return READ in contexts or Context.of_entries(contexts, ENCODED) is not None
+
+
 def _counted(labelled: Labelled) -> int:
     """How many labels say something: all but skips."""
     skipped = sum(int((one.choice == SKIP).sum()) for one in labelled.labels if isinstance(one, Pairs))
@@ -237,8 +242,8 @@ def _prepared(ensemble: Ensemble, labelled: Labelled) -> Labelled:
     parts = [
         {key: value[some] for key, value in answers.contexts.items()} for some in torch.split(rows, _CHUNK)
     ]
-    encoded = torch.cat([model.encode(part) for part in parts])
-    answers = replace(answers, contexts={ENCODED: encoded})
+    encoded = Context.join([model.encode(part) for part in parts])
+    answers = replace(answers, contexts=encoded.to_entries(ENCODED))
     if ensemble.shared == "trunk":
         answers = _read(model, answers)
     return replace(labelled, answers=answers)
@@ -247,12 +252,12 @@ def _prepared(ensemble: Ensemble, labelled: Labelled) -> Labelled:
 def _read(model: RewardModel, answers: Answers) -> Answers:
     """Answers that are read already, unless that takes too much memory."""
     rows = torch.arange(len(answers), device=answers.context.device)
-    size = model.read(answers.contexts[ENCODED], answers.take(rows[:1])).shape[-1]
+    size = model.read(model.encode(answers.contexts), answers.take(rows[:1])).shape[-1]
     positions = answers.response.shape[1] if model.head.words else 1
     if len(answers) * positions * size * 4 > _CACHED_BYTES:
         return answers
     parts = [
-        model.read(part.contexts[ENCODED], part) for part in map(answers.take, torch.split(rows, _CHUNK))
+        model.read(model.encode(part.contexts), part) for part in map(answers.take, torch.split(rows, _CHUNK))
     ]
     if model.head.words:
         most = max(part.shape[1] for part in parts)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
-from agents.context import ContextEncoder
+from agents.context import Context, ContextEncoder
 from agents.generators import seeded
-from agents.heads import Context
 from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
 from feedback.preferences.batches import Answers
 from feedback.reward_models.answer_encoders import Head, TokenLevelEncoder, make_answer_encoder
 from feedback.reward_models.config import ModelConfig
 from feedback.reward_models.spaces import ModelSpaces
+from mm_envs.arrays import on_host
 from mm_envs.tasks.task import Task
 
 # Names that no observation has: contexts that are encoded already, and answers that are read already.
-ENCODED, READ = "<encoded>", "<read>"
+ENCODED, READ = "<encoded>/", "<read>"
 
 
 class RewardModel(nn.Module):
@@ -30,17 +31,16 @@ class RewardModel(nn.Module):
         seed: Seeds the weights.
 
     Attributes:
-        context_encoder: Contexts to features (m, F).
+        context_encoder: Encodes m contexts.
         reader: The encoder of answers in their contexts.
         head: Encoded answers to scores.
 
     Example:
-        >>> import torch
         >>> from mm_envs.tasks import make_task
         >>> task = make_task("classify", dataset="digits")
         >>> model = RewardModel(task, ModelConfig(features=16, width=8))
         >>> answers = Answers.of({"image": torch.zeros(2, 1, 40, 40)}, torch.tensor([[0, 1, 2], [3, 4, 5]]))
-        >>> model.encode(answers.contexts).shape, model(answers).shape
+        >>> model.encode(answers.contexts).pooled.shape, model(answers).shape
         (torch.Size([2, 16]), torch.Size([6]))
     """
 
@@ -49,25 +49,24 @@ class RewardModel(nn.Module):
         self.spaces, self.config = ModelSpaces.of(spaces), config or ModelConfig()
         with seeded(seed):
             kind, sizes = self.spaces.answer, self.config
-            self.context_encoder = ContextEncoder(self.spaces.context, sizes.features, kind.among)
             self.reader = make_answer_encoder(kind, sizes, self.spaces.turns)
-            self.head = Head(self.reader.width, sizes.width, isinstance(self.reader, TokenLevelEncoder))
+            words = isinstance(self.reader, TokenLevelEncoder)
+            shown, fusion = self.spaces.context, sizes.fusion
+            self.context_encoder = ContextEncoder(shown, sizes.features, kind.among, fusion, words)
+            self.head = Head(self.reader.width, sizes.width, words)
 
-    def encode(self, contexts: Mapping[str, Tensor]) -> Tensor:
-        """Features (m, F) of m contexts; those under ``ENCODED`` are taken as they are."""
-        for name in (ENCODED, READ):
-            if name in contexts:
-                return contexts[name]
-        encoded: Tensor = self.context_encoder(contexts)
-        return encoded
+    def encode(self, contexts: Mapping[str, Tensor]) -> Context:
+        """The m encoded contexts; those under ``ENCODED`` are taken as they are."""
+        if READ in contexts:
+            return Context(contexts[READ])
+        given = Context.of_entries(contexts, ENCODED)
+        return self.context_encoder(contexts) if given is None else given
 
-    def read(self, encoded: Tensor, answers: Answers) -> Tensor:
-        """Encoded answers in their encoded contexts (m, F); the response itself with an entry ``READ``."""
+    def read(self, encoded: Context, answers: Answers) -> Tensor:
+        """Encoded answers in their m encoded contexts; the response itself with an entry ``READ``."""
         if READ in answers.contexts:
             return answers.response
-        rows, encoder = encoded[answers.context], self.context_encoder
-        context = Context(encoder.pooled(rows), encoder.candidates(rows))
-        read: Tensor = self.reader(context, answers)
+        read: Tensor = self.reader(_of_answers(encoded, answers.context), answers)
         return read
 
     def features(self, answers: Answers) -> Tensor:
@@ -94,6 +93,18 @@ class RewardModel(nn.Module):
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"the {name} of the policy is not of the sizes of the reward model: use a policy of the same "
-                f"task, and ModelConfig(features={self.config.features}, hidden={self.config.hidden})"
+                f"task, and ModelConfig(features={self.config.features}, hidden={self.config.hidden}, "
+                f"fusion={self.config.fusion!r})"
             )
         mine.load_state_dict(given)
+
+
+def _of_answers(encoded: Context, index: Tensor) -> Context:
+    """The context of each answer; contexts that have as many answers each, in order, are not repeated."""
+    each, left = divmod(len(index), max(len(encoded), 1))
+    # On an accelerator the comparison would wait for it.
+    if each and not left and on_host(index):
+        in_order = torch.arange(len(encoded), device=index.device).repeat_interleave(each)
+        if torch.equal(in_order, index):
+            return encoded
+    return encoded.take(index)

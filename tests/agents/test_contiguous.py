@@ -36,7 +36,7 @@ def outputs_of_policy(policy: ResponsePolicy, name: str) -> dict[str, Tensor]:
     response, length = policy.sample(encoded.detach(), hashes(N), hear=hear)
     turns = None if hear is None else hear(response)
     log_probs = policy.step_log_probs(encoded, response, length, turns)
-    return {"encoded": encoded, "response": response, "log_probs": log_probs}
+    return {**encoded.to_entries("encoded/"), "response": response, "log_probs": log_probs}
 
 
 def outputs_of_model(model: RewardModel, name: str) -> dict[str, Tensor]:

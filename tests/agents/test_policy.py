@@ -11,7 +11,8 @@ import torch
 from every_task import KIND_TASKS, task_of
 from torch import Tensor
 
-from agents.decoder import Decoder
+from agents.context import Context
+from agents.decoders import DECODERS, make_decoder
 from agents.heads.choice import ChoiceHead
 from agents.heads.text import TextHead
 from agents.policy import ResponsePolicy
@@ -57,8 +58,8 @@ def test_probabilities_of_all_answers_add_up_to_one() -> None:
     answers = torch.stack([first, second], 1)
     answers = answers[(first != EOS) | (second == PAD)]
     encoded = policy.encode(contexts(task, 2))
-    for context in encoded:
-        total = policy.log_prob(context.expand(len(answers), -1), answers).exp().sum()
+    for row in range(2):
+        total = policy.log_prob(encoded.take(torch.tensor([row])), answers).exp().sum()
         assert total == pytest.approx(1, abs=1e-4)
 
 
@@ -67,10 +68,10 @@ def test_draws_follow_the_probabilities(temperature: float) -> None:
     """Counts of first words lie within 5 standard deviations: by chance about one test in 100,000 fails."""
     task, n = make_task("vqa", answer="tokens"), 20_000
     policy = small(task)
-    encoded = policy.encode(contexts(task, 1)).expand(n, -1)
+    encoded = policy.encode(contexts(task, 1))
     response, _ = policy.sample(encoded, some_hashes(n), temperature)
     assert isinstance(policy.head, TextHead)
-    logits = policy.head.logits(policy.context(encoded[:1]), response[:1])
+    logits = policy.head.logits(encoded, response[:1])
     p = (logits[0, 0] / temperature).softmax(0)
     counts = torch.bincount(response[:, 0], minlength=len(p))
     assert ((counts - n * p).abs() < 5 * (n * p * (1 - p)).sqrt() + 1).all()
@@ -83,14 +84,20 @@ def test_a_temperature_below_zero_is_refused(task: Task) -> None:
         policy.sample(policy.encode(prompts.context), some_hashes(N), -1, hearing(task, prompts))
 
 
-def test_forcing_equals_stepping_and_never_looks_ahead() -> None:
+@pytest.mark.parametrize("answers", [1, 3])
+@pytest.mark.parametrize("attended", [0, 12])
+@pytest.mark.parametrize("name", DECODERS)
+def test_forcing_equals_stepping_and_never_looks_ahead(name: str, attended: int, answers: int) -> None:
     torch.manual_seed(0)
-    decoder, context = Decoder(8, 10, hidden=16), torch.randn(N, 8)
+    decoder = make_decoder(name, 8, 10, hidden=16, attended=attended, steps=7).requires_grad_(False)
+    seen = torch.randn(N // answers, 5, attended) if attended else None
+    mask = torch.rand(N // answers, 5) < 0.7 if attended else None
+    context = Context(torch.randn(N // answers, 8), None, seen, mask)
     tokens = torch.randint(10, (N, 7))
-    whole, state = decoder(context, tokens), decoder.start(context)
+    whole, state = decoder(context, tokens), decoder.start(context, answers)
     before = torch.full((N,), PAD)
     for step in range(7):
-        logits, state = decoder.step(context, before, state)
+        logits, state = decoder.step(before, state)
         assert torch.allclose(logits, whole[:, step], atol=1e-5)
         before = tokens[:, step]
     changed = tokens.clone()
@@ -123,7 +130,7 @@ def test_a_saved_policy_is_the_same(task: Task, tmp_path: Path) -> None:
     save_policy(policy, task, tmp_path)
     again, hear = load_policy(tmp_path, task), hearing(task, prompts)
     encoded = policy.encode(prompts.context)
-    assert torch.equal(again.encode(prompts.context), encoded)
+    assert torch.equal(again.encode(prompts.context).pooled, encoded.pooled)
     response, length = policy.sample(encoded, some_hashes(N), hear=hear)
     drawn, size = again.sample(again.encode(prompts.context), some_hashes(N), hear=hear)
     assert torch.equal(drawn, response)
@@ -186,8 +193,15 @@ def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
         ("[]", "format=None"),
         ('{"format": 2}', "format=2"),
         ('{"format": 1, "spaces": {}}', "is damaged"),
-        ('{"format": 1, "spaces": {}, "policy": {"features": "many", "hidden": 8}}', "is damaged"),
+        (
+            '{"format": 1, "spaces": {}, "policy": {"features": "many", "hidden": 8, "fusion": "concat", "decoder": "gru"}}',
+            "is damaged",
+        ),
         ('{"format": 1, "spaces": 3, "policy": {"features": 8, "hidden": 8}}', "is damaged"),
+        (
+            '{"format": 1, "spaces": {}, "policy": {"features": 8, "hidden": 8, "fusion": "x", "decoder": "gru"}}',
+            "fusion='x' is not one of",
+        ),
     ):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match=rf"config\.json.*{expected}|{expected} of .*config\.json"):

@@ -79,7 +79,7 @@ def test_the_regularised_optimum_is_the_reference_tilted_by_the_reward() -> None
     def probabilities() -> Tensor:
         with torch.no_grad():
             assert isinstance(policy.head, ChoiceHead)
-            return policy.head.logits(policy.context(policy.encode(context))).log_softmax(1)
+            return policy.head.logits(policy.encode(context)).log_softmax(1)
 
     best = (probabilities() + table / beta).log_softmax(1)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from agents.context import Context
 from agents.heads.choice import ChoiceHead
 from agents.heads.head import PooledLinear
 from agents.heads.text import TextHead
@@ -53,14 +54,14 @@ def _features(policy: ResponsePolicy, pairs: CandidatePairs) -> Tensor:
     return torch.stack([make(policy, encoded, pairs.episodes(side)) for side in (0, 1)], 1)
 
 
-def of_choices(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Tensor:
+def of_choices(policy: ResponsePolicy, encoded: Context, episodes: Episodes) -> Tensor:
     """The terms whose sum is the logit of the choice: features times weights, (n, F)."""
     assert isinstance(policy.head, ChoiceHead)
     assert isinstance(policy.head.out, PooledLinear)
-    return encoded * policy.head.out.weight[episodes.response]
+    return encoded.pooled * policy.head.out.weight[episodes.response]
 
 
-def of_words(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Tensor:
+def of_words(policy: ResponsePolicy, encoded: Context, episodes: Episodes) -> Tensor:
     """Features of captions, (n, 4 words): four numbers for each word of the vocabulary.
 
     Its count; and, each summed over its positions, log p, log p - log p_max and p, where p is its probability
@@ -68,13 +69,13 @@ def of_words(policy: ResponsePolicy, encoded: Tensor, episodes: Episodes) -> Ten
 
     Args:
         policy: A policy of words.
-        encoded: The contexts, (n, F).
+        encoded: The contexts of n captions.
         episodes: The captions.
     """
     tokens = episodes.response
     assert isinstance(policy.head, TextHead)
     there = policy.head.there(tokens, episodes.response_length)
-    all_words = policy.head.logits(policy.context(encoded), tokens).log_softmax(2)
+    all_words = policy.head.logits(encoded, tokens).log_softmax(2)
     counts = torch.nn.functional.one_hot(tokens, all_words.shape[2]) * there[:, :, None]
     chosen = all_words.gather(2, tokens[:, :, None])
     each = (torch.ones_like(chosen), chosen, chosen - all_words.amax(2, keepdim=True), chosen.exp())

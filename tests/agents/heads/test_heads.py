@@ -10,7 +10,7 @@ import torch
 from every_task import EVERY_TASK, KIND_TASKS, hashes, prompts_of, task_of
 from torch import Tensor
 
-from agents.heads import HEADS, Context, Hear, make_head
+from agents.heads import GREEDY, HEADS, PLAIN, Context, Hear, Sampling, make_head
 from agents.heads.choice import ChoiceHead, RankingHead
 from agents.heads.gaussian import GaussianHead
 from agents.heads.text import TextHead
@@ -131,8 +131,9 @@ def test_densities_are_those_of_normal_distributions(kind: Vector | Boxes) -> No
     deviation = (high - low) * head.log_deviation.clamp(min=-4).exp()
     normal = torch.distributions.Normal(mean, deviation)
     expected: Tensor = normal.log_prob(response.flatten(1))  # type: ignore[no-untyped-call]
-    assert torch.allclose(head.log_probs(given, response, None, None), expected, rtol=1e-4, atol=1e-4)
-    mode, length = head.sample(given, hashes(N), 0, None)
+    found = head.log_probs(given, response, None, None)
+    assert torch.allclose(found, expected.sum(1, keepdim=True), rtol=1e-4, atol=1e-4)
+    mode, length = head.sample(given, hashes(N), GREEDY, None)
     assert length is None
     assert mode.shape == response.shape
     assert torch.equal(mode, kind.finish(mean.view_as(mode))[0])
@@ -156,7 +157,7 @@ def follow(counts: Tensor, p: Tensor, n: int) -> bool:
 @pytest.mark.parametrize("candidates", [False, True])
 def test_drawn_choices_follow_the_probabilities(candidates: bool, temperature: float) -> None:
     n, head, one = 20_000, choice_head(candidates), context(1, 5)
-    drawn, _ = head.sample(repeated(one, n), hashes(n), temperature, None)
+    drawn, _ = head.sample(repeated(one, n), hashes(n), Sampling(temperature), None)
     p = (head.logits(one)[0] / temperature).softmax(0)
     assert follow(torch.bincount(drawn, minlength=5), p, n)
 
@@ -164,7 +165,7 @@ def test_drawn_choices_follow_the_probabilities(candidates: bool, temperature: f
 @pytest.mark.parametrize("top", [2, None])
 def test_drawn_rankings_follow_the_probabilities(top: int | None) -> None:
     n, head, one = 20_000, ranking_head(top), context(1, 4)
-    drawn, _ = head.sample(repeated(one, n), hashes(n), 1.0, None)
+    drawn, _ = head.sample(repeated(one, n), hashes(n), PLAIN, None)
     orders = torch.tensor(list(permutations(range(4), head.kind.top)))
     p = head.log_probs(repeated(one, len(orders)), orders, None, None).sum(1).exp()
     counts = (drawn[:, None] == orders).all(2).sum(0)
@@ -175,7 +176,7 @@ def test_drawn_rankings_follow_the_probabilities(top: int | None) -> None:
 @pytest.mark.parametrize("heard", [False, True])
 def test_drawn_turns_follow_the_probabilities(heard: bool) -> None:
     n, head, one = 20_000, turns_head(heard=heard), context(1)
-    drawn, _ = head.sample(repeated(one, n), hashes(n), 1.0, reply_to if heard else None)
+    drawn, _ = head.sample(repeated(one, n), hashes(n), PLAIN, reply_to if heard else None)
     every = torch.cartesian_prod(*map(torch.arange, head.counts))
     turns = reply_to(every) if heard else None
     p = head.log_probs(repeated(one, len(every)), every, None, turns).sum(1).exp()
@@ -191,7 +192,7 @@ def test_drawn_numbers_follow_the_densities(temperature: float) -> None:
     head = gaussian_head(Vector((3,), 0.0, 1.0))
     with torch.no_grad():
         head.log_deviation.fill_(-3.0)
-    drawn, _ = head.sample(repeated(one, n), hashes(n), temperature, None)
+    drawn, _ = head.sample(repeated(one, n), hashes(n), Sampling(temperature), None)
     mean, deviation = head.mean(one.pooled).sigmoid()[0], temperature * torch.exp(torch.tensor(-3.0))
     assert ((drawn.mean(0) - mean).abs() < 5 * deviation / n**0.5).all()
     assert ((drawn.std(0) - deviation).abs() < 5 * deviation / (2 * n) ** 0.5).all()
@@ -203,7 +204,7 @@ def test_temperature_zero_is_the_mode(name: str) -> None:
     policy, hear = small(name), hear_of(name)
     encoded = policy.encode(prompts_of(name, N).context)
     response, length = policy.sample(encoded, hashes(N), 0, hear)
-    given, head = policy.context(encoded), policy.head
+    given, head = encoded, policy.head
     if isinstance(head, ChoiceHead):
         assert torch.equal(response, head.logits(given).argmax(1))
     elif isinstance(head, TextHead):
@@ -302,7 +303,7 @@ def test_turns_never_look_ahead() -> None:
 def test_drawing_turns_hears_only_what_was_chosen() -> None:
     """Every draw is that of the logits given the choices and replies before it, whatever comes later."""
     head, given = turns_head(), context(N)
-    response, _ = head.sample(given, hashes(N), 1.0, reply_to)
+    response, _ = head.sample(given, hashes(N), PLAIN, reply_to)
     turns = reply_to(response)
     for turn in range(3):
         cut = response.clone()
@@ -334,7 +335,7 @@ def test_permuted_pictures_have_permuted_scores(name: str) -> None:
     order = torch.stack([torch.randperm(count, generator=torch.Generator().manual_seed(i)) for i in range(N)])
     rows = torch.arange(N)[:, None]
     permuted = {**prompts.context, "candidates": prompts.context["candidates"][rows, order]}
-    given, other = policy.context(policy.encode(prompts.context)), policy.context(policy.encode(permuted))
+    given, other = policy.encode(prompts.context), policy.encode(permuted)
     assert given.candidates is not None
     assert other.candidates is not None
     assert torch.allclose(other.candidates, given.candidates[rows, order], atol=1e-5)
@@ -342,8 +343,8 @@ def test_permuted_pictures_have_permuted_scores(name: str) -> None:
     moved = head.logits(Context(given.pooled, other.candidates))
     assert torch.allclose(moved, logits[rows, order], atol=1e-5)
     if isinstance(head, RankingHead):
-        mine, _ = head.sample(given, hashes(N), 0, None)
-        theirs, _ = head.sample(Context(given.pooled, other.candidates), hashes(N), 0, None)
+        mine, _ = head.sample(given, hashes(N), GREEDY, None)
+        theirs, _ = head.sample(Context(given.pooled, other.candidates), hashes(N), GREEDY, None)
         assert torch.equal(order.gather(1, theirs), mine)
         assert torch.allclose(
             head.log_probs(given, mine, None, None),
@@ -368,5 +369,5 @@ def test_gradients_reach_every_weight(name: str) -> None:
 def test_a_hash_decides_every_part_of_an_answer() -> None:
     """Answers of contexts that are alike differ by their hashes, and equal hashes draw equal answers."""
     head, one = turns_head(), context(1)
-    same, _ = head.sample(repeated(one, 50), fold(hashes(1), 0).expand(50), 1.0, reply_to)
+    same, _ = head.sample(repeated(one, 50), fold(hashes(1), 0).expand(50), PLAIN, reply_to)
     assert (same == same[0]).all()

@@ -53,8 +53,8 @@ def test_one_item_is_encoded_once() -> None:
     task = make_task(**CONFIGURATIONS[ID])
     pairs = draw_pairs(ID, Edits(task), 8, items=8)
     policy = ResponsePolicy(task, 16, 16)
-    context = encoded(policy, pairs).prompts.context[ENCODED]
-    torch.testing.assert_close(context, policy.encode(pairs.prompts.context))
+    context = encoded(policy, pairs).prompts.context[ENCODED + "pooled"]
+    torch.testing.assert_close(context, policy.encode(pairs.prompts.context).pooled)
     assert len(context.unique(dim=0)) == len(pairs.prompts.item.unique()) < len(pairs)
 
 

@@ -108,7 +108,7 @@ def test_terms_of_choices_sum_to_their_logits() -> None:
     policy = ResponsePolicy(task, features=16)
     assert policy.head is not None
     encoded, episodes = policy.encode(pairs.prompts.context), pairs.episodes(0)
-    logits = policy.head.logits(policy.context(encoded)).gather(1, episodes.response[:, None])[:, 0]
+    logits = policy.head.logits(encoded).gather(1, episodes.response[:, None])[:, 0]
     terms = of_choices(policy, encoded, episodes).sum(1) + policy.head.out.bias[episodes.response]
     torch.testing.assert_close(terms, logits, atol=1e-5, rtol=1e-5)
 
