@@ -1,31 +1,68 @@
-"""What trainers of answering policies share: one gradient step on each batch of whole answers."""
+"""What trainers of answering policies share: the policy, the optimizer, its schedule and auxiliary losses."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.acting import AnsweringPolicy, Policy
+from agents.augment import shifted
+from agents.context import Context
+from agents.losses import SCHEDULES, imitation_loss, one_cycle, schedule
 from agents.policy import ResponsePolicy
 from agents.policy_folder import load_policy, spaces_of
-from agents.rollout import Rollout
+from agents.rollout import Rollout, parts_of
 from agents.state import State, copy_tensors, load_optimizer_state, optimizer_state
-from agents.trainer import Trainer, Update, vector_environment
+from agents.trainer import Trainer, vector_environment
 from mm_envs.engine.vector import MultimodalVectorEnv
-from mm_envs.names import refuse_unknown
+from mm_envs.names import at_least, check_one_of, refuse_unknown
+from mm_envs.random import fold, stream
 
-_POLICY = ("features", "hidden", "fusion", "decoder")
+_RATES = (*SCHEDULES, "one_cycle")
+
+
+@dataclass(frozen=True)
+class GradientSettings:
+    """Settings of every trainer of answering policies.
+
+    Attributes:
+        learning_rate: The highest of the schedule, of AdamW (Loshchilov and Hutter, 2017, arXiv 1711.05101).
+        schedule: "cosine", "linear", "constant", or "one_cycle" (Smith, 2018, arXiv 1803.09820).
+        warm: The share of the training in which the learning rate rises; "one_cycle" has its own.
+        weight_decay: Of AdamW.
+        max_grad_norm: Gradients are scaled down to this norm.
+        word_loss: The weight of the word loss of fusions that have one, see ``Fusion.word_loss``.
+        shift: Pictures are moved by up to so many pixels, at random.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    learning_rate: float = 2e-3
+    schedule: str = "cosine"
+    warm: float = 0.05
+    weight_decay: float = 1e-2
+    max_grad_norm: float = 1.0
+    word_loss: float = 0.3
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        check_one_of("schedule", self.schedule, _RATES)
+        for name in ("weight_decay", "max_grad_norm", "word_loss", "shift"):
+            at_least(name, getattr(self, name), 0)
+        if not 0 <= self.warm < 1:
+            raise ValueError(f"warm={self.warm} is not within 0 to 1: 0.05 is customary")
 
 
 class GradientTrainer(Trainer):
     """Trains a ``ResponsePolicy``; a step is one answer.
 
-    The policy is new, of ``features`` and ``hidden`` in ``policy_arguments``; or that of ``start``, the
-    folder of a saved policy or of a training; or ``model``, which is trained in place.
+    The policy is new, of the names and sizes in ``policy_arguments``; or that of ``start``, the folder of a
+    saved policy or of a training; or ``model``, which is trained in place.
 
     Attributes:
         model: The policy.
@@ -49,15 +86,15 @@ class GradientTrainer(Trainer):
         self.model = self._made() if model is None else model
         self.policy_arguments = dict(self.model.arguments)
         self.model.to(device or engine.device)
-        self.optimizer = self._optimizer()
         self._set_up()
+        self.optimizer = self._optimizer()
 
     def _set_up(self) -> None:
-        """Makes what a subclass needs besides."""
+        """Makes what a subclass needs besides, before the optimizer."""
 
     def _made(self) -> ResponsePolicy:
         given = dict(self.policy_arguments)
-        refuse_unknown("the policy", given, [*_POLICY, "start"])
+        refuse_unknown("the policy", given, [*self.stored_policy_arguments(), "start"])
         start = given.pop("start", None)
         if start is None:
             return ResponsePolicy(self.task, **given, seed=self.seed)
@@ -76,7 +113,7 @@ class GradientTrainer(Trainer):
         return next(self.model.parameters()).device
 
     @property
-    def network(self) -> torch.nn.Module:
+    def network(self) -> nn.Module:
         """The policy."""
         return self.model
 
@@ -86,32 +123,66 @@ class GradientTrainer(Trainer):
         if not self.engine.started:
             self.engine.reset(seed=self.seed)
 
-    @abstractmethod
-    def _optimizer(self) -> torch.optim.Optimizer: ...
+    def trained(self) -> Iterable[nn.Parameter]:
+        """Every weight that the optimizer changes."""
+        return self.model.parameters()
 
-    @abstractmethod
-    def collect(self) -> Rollout:
-        """The answers to learn from."""
+    def share(self) -> float:
+        """The share of the training that is done, 0 to 1, as schedules take it."""
+        return self._step / max(self.total, 1)
 
-    @abstractmethod
-    def loss(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch, and numbers to log."""
+    def set_rate(self) -> None:
+        """Sets the learning rate of the next update."""
+        wanted = self.settings
+        if wanted.schedule == "one_cycle":
+            factor, momentum = one_cycle(self.share())
+        else:
+            factor, momentum = schedule(wanted.schedule, self.share(), wanted.warm, last=0.01), 0.9
+        for group in self.optimizer.param_groups:
+            group["lr"], group["betas"] = factor * wanted.learning_rate, (momentum, 0.999)
 
-    def schedule(self) -> None:
-        """Sets the learning rate of the next update; constant by default."""
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last update."""
+        return float(self.optimizer.param_groups[0]["lr"])
 
-    def update(self) -> Update:
-        """One step of the optimizer on one batch; gradients are scaled down to norm 1."""
-        self.schedule()
-        rollout = self.collect()
-        loss, metrics = self.loss(rollout)
+    def descend(self, loss: Tensor) -> None:
+        """One step of the optimizer."""
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self.trained(), self.settings.max_grad_norm)
         self.optimizer.step()
-        self._step += rollout.response.shape[:2].numel()
-        metrics = {"loss": loss.item(), "learning_rate": self.optimizer.param_groups[0]["lr"], **metrics}
-        return Update(*scores(rollout), metrics)
+
+    def advance(self, answers: int) -> None:
+        """Counts answers that were learned from."""
+        self._step += answers
+
+    def encoded(self, context: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
+        """Encoded contexts, and the weighted auxiliary loss; None where there is none."""
+        if not self.settings.word_loss:
+            return self.model.encode(context), None
+        encoded, each = self.model.context_encoder.with_word_loss(context)
+        return encoded, None if each is None else self.settings.word_loss * each.mean()
+
+    def imitation(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
+        """The cross-entropy of answers (m, 1, ...) with the auxiliary loss, and numbers to log."""
+        rollout = rollout.to(self.device)
+        encoded, auxiliary = self.encoded(self.augmented(rollout.context))
+        loss = imitation_loss(parts_of(self.model, encoded, rollout)[1].sum(2))
+        if auxiliary is None:
+            return loss, {}
+        return loss + auxiliary, {"word_loss": auxiliary.item()}
+
+    def augmented(self, context: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Contexts with shifted pictures; the seed and the step decide how."""
+        if not self.settings.shift:
+            return context
+        hashes = fold(stream(self.seed, "augmentation"), self._step)
+        return shifted(context, self.task.context_spaces, hashes, self.settings.shift)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        return torch.optim.AdamW(self.trained(), rate, weight_decay=decay, fused=True)
 
     def config(self) -> dict[str, Any]:
         """The spaces of contexts and answers, for ``agents.policy_folder.load_policy``."""

@@ -1,95 +1,89 @@
-"""Policy gradients on whole answers: each against other answers to the same context."""
+"""The algorithms of policy gradients by name: defaults of one trainer's settings."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-from torch import Tensor
-
-from agents.gradient import GradientTrainer
-from agents.losses import leave_one_out, policy_gradient_loss
-from agents.rollout import Rollout, draw_rollout, log_probs
-from agents.state import State, copy_tensors
-from mm_envs.names import at_least
+from agents.on_policy import OnPolicy, OnPolicySettings
 
 
 @dataclass(frozen=True)
-class PGSettings:
-    """Settings of policy gradients.
+class REINFORCESettings(OnPolicySettings):
+    """One answer to each context, against a learned value."""
 
-    Attributes:
-        answers: k, answers to each context, at least 2; neighbouring rows of the environment.
-        learning_rate: Of Adam (Kingma and Ba, 2014, arXiv 1412.6980).
-        kl: beta, the price of each nat away from the reference policy; 0 for none.
-
-    Raises:
-        ValueError: A value is out of its range.
-    """
-
-    answers: int = 4
-    learning_rate: float = 3e-4
-    kl: float = 0.05
-
-    def __post_init__(self) -> None:
-        for name, least in (("answers", 2), ("kl", 0)):
-            at_least(name, getattr(self, name), least)
+    answers: int = 1
+    baseline: str = "value"
+    gae_lambda: float = 1.0
 
 
-class PolicyGradient(GradientTrainer):
-    """REINFORCE with a leave-one-out baseline; the reward is that of the environment's feedback.
+class REINFORCE(OnPolicy):
+    """Williams, "Simple statistical gradient-following algorithms", 1992, with a learned baseline."""
 
-    Kool et al., 2019; Ahmadian et al., 2024, arXiv 2402.14740. The loss is ``policy_gradient_loss`` with the
-    advantage of ``leave_one_out`` on ``reward - kl * (log p(answer) - log p_reference(answer))``, where the
-    reference is the policy before the training. An update takes one answer of every row, drawn at
-    temperature 1.
+    Settings = REINFORCESettings
 
-    The ``group_size`` of its environment is ``settings.answers``, as ``environment_arguments`` says.
-    """
 
-    Settings = PGSettings
-    settings: PGSettings
+@dataclass(frozen=True)
+class SelfCriticalSettings(OnPolicySettings):
+    """One answer to each context, against the likeliest one."""
 
-    def _set_up(self) -> None:
-        self.reference = copy.deepcopy(self.model).requires_grad_(False)
+    answers: int = 1
+    baseline: str = "greedy"
 
-    @classmethod
-    def environment_arguments(cls, settings: PGSettings) -> dict[str, Any]:
-        """The rows of an environment come in groups with the same item, one row an answer."""
-        return {"group_size": settings.answers}
 
-    def begin(self, steps: int) -> None:
-        """Sets the end of the training, once the rows of the environment are in groups of answers."""
-        if self.engine.group_size % self.settings.answers:
-            raise ValueError(
-                f"group_size={self.engine.group_size} of the environment does not fit answers="
-                f"{self.settings.answers}: make it with group_size={self.settings.answers}"
-            )
-        super().begin(steps)
+class SelfCritical(OnPolicy):
+    """Rennie et al., "Self-critical sequence training", 2017, arXiv 1612.00563."""
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.model.parameters(), self.settings.learning_rate, fused=True)
+    Settings = SelfCriticalSettings
 
-    def collect(self) -> Rollout:
-        """One answer of every row of the environment."""
-        return draw_rollout(self.model, self.engine, self.settings.answers)
 
-    def loss(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
-        """The loss whose gradient is that of the expected reward; ``kl`` is in nats an answer."""
-        assert rollout.reward is not None
-        log_prob = log_probs(self.model, rollout)
-        with torch.no_grad():
-            kl = log_prob - log_probs(self.reference, rollout)
-            advantage = leave_one_out(rollout.reward.to(kl.device) - self.settings.kl * kl)
-        return policy_gradient_loss(log_prob, advantage), {"kl": kl.mean().item()}
+class RLOO(OnPolicy):
+    """Each answer against the mean of the others (Ahmadian et al., 2024, arXiv 2402.14740)."""
 
-    def state_dict(self) -> State:
-        """What every gradient trainer keeps, and the reference policy."""
-        return State.join(trainer=super().state_dict(), reference=State(tensors=self.reference.state_dict()))
+    Settings = OnPolicySettings
 
-    def load_state_dict(self, state: State) -> None:
-        """Goes on from a state."""
-        super().load_state_dict(state.part("trainer"))
-        copy_tensors(self.reference.state_dict(), state.part("reference").tensors, "reference policy")
+
+@dataclass(frozen=True)
+class GRPOSettings(OnPolicySettings):
+    """Each answer against the mean of its group, divided by the standard deviation of the group."""
+
+    baseline: str = "mean"
+    normalisation: str = "std"
+
+
+class GRPO(OnPolicy):
+    """Shao et al., "DeepSeekMath", 2024, arXiv 2402.03300."""
+
+    Settings = GRPOSettings
+
+
+@dataclass(frozen=True)
+class PPOSettings(OnPolicySettings):
+    """Token-level PPO with a value."""
+
+    answers: int = 1
+    baseline: str = "value"
+    standardise: bool = True
+    epochs: int = 2
+    minibatches: int = 4
+    learning_rate: float = 1e-3
+    value_warmup: int = 20
+
+
+class PPO(OnPolicy):
+    """Schulman et al., "Proximal policy optimization algorithms", 2017, arXiv 1707.06347, part by part."""
+
+    Settings = PPOSettings
+
+
+@dataclass(frozen=True)
+class ExpertIterationSettings(OnPolicySettings):
+    """The best of several answers is imitated."""
+
+    baseline: str = "best"
+    aggregation: str = "sequence_sum"
+
+
+class ExpertIteration(OnPolicy):
+    """RAFT: the best of n answers is imitated (Dong et al., 2023, arXiv 2304.06767)."""
+
+    Settings = ExpertIterationSettings

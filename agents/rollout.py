@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from agents.context import Context
+from agents.heads import GREEDY, PLAIN, Parts, Sampling
 from agents.policy import ResponsePolicy
-from mm_envs.batch import Batch
+from mm_envs.answers import Answered, Choice
+from mm_envs.batch import Batch, Lazily
 from mm_envs.engine.vector import MultimodalVectorEnv
-from mm_envs.episodes import Episodes
+from mm_envs.episodes import Episodes, Prompts
 from mm_envs.feedback_sources import judgement
 from mm_envs.random import key_hashes, purpose
 from mm_envs.tasks.play import hearing
@@ -28,6 +31,8 @@ class Rollout(Batch):
         turns: As ``Episodes.turns``, (m, k, ...); None where there is no conversation.
         reward: What the feedback gave each answer, (m, k) float32; None where no feedback is asked.
         utility: The true utility of each answer, (m, k) float32; for the learning curve, not for losses.
+        prefix_scores: What the feedback gave the beginnings of each answer, (m, k, parts) float32; None
+            where only whole answers were scored.
     """
 
     context: Mapping[str, Tensor]
@@ -36,13 +41,22 @@ class Rollout(Batch):
     turns: Mapping[str, Tensor] | None = None
     reward: Tensor | None = None
     utility: Tensor | None = None
+    prefix_scores: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.response)
 
 
 def draw_rollout(
-    policy: ResponsePolicy, envs: MultimodalVectorEnv, answers: int = 1, temperature: float = 1.0
+    policy: ResponsePolicy,
+    envs: MultimodalVectorEnv,
+    answers: int = 1,
+    sampling: Sampling = PLAIN,
+    *,
+    dense: bool = False,
+    greedy: bool = False,
+    enumerated: bool = False,
+    encode: Callable[[Mapping[str, Tensor]], Context] | None = None,
 ) -> Rollout:
     """Answers of a policy to the episodes that an environment is at, scored by its feedback.
 
@@ -50,42 +64,142 @@ def draw_rollout(
 
     Args:
         policy: The policy.
-        envs: The environment, reset before; ``group_size`` is a multiple of ``answers``.
-        answers: k, how many neighbouring rows are answers to one context, which is encoded once.
-        temperature: Of the draws.
+        envs: The environment, reset before; its m rows are the contexts.
+        answers: k, the number of answers to each context, which is encoded once.
+        sampling: How answers are drawn.
+        dense: Whether the beginnings of answers are scored, too; see ``can_score_prefixes``.
+        greedy: Whether the last of the k answers is the likeliest one.
+        enumerated: Whether the answers are all choices of the task in their order.
+        encode: Encodes the contexts; None for ``policy.encode`` without gradients.
     """
-    prompts = envs.prompts()
-    first = torch.arange(0, len(prompts), answers, device=prompts.key.device)
-    context = {key: value[first] for key, value in prompts.context.items()}
+    asked = envs.prompts()
+    answers = choices(envs) if enumerated else answers
+    prompts = several(asked, answers)
+    if encode is not None:
+        encoded = encode(asked.context)
+    elif not enumerated:
+        with torch.no_grad():
+            encoded = policy.encode(asked.context)
     hear = hearing(envs.task, prompts)
     with torch.no_grad():
-        encoded = policy.encode(context)
-        hashes = key_hashes(prompts.key, purpose("policy gradient"))
-        response, length = policy.sample(encoded, hashes, temperature, hear)
+        if enumerated:
+            response = torch.arange(answers, device=prompts.key.device).repeat(len(asked))
+            length = None
+        else:
+            hashes = key_hashes(prompts.key, purpose("policy gradient"))
+            response, length = policy.sample(encoded, hashes, sampling, hear)
+            if greedy:
+                last = torch.arange(answers - 1, len(prompts), answers, device=hashes.device)
+                there = hearing(envs.task, prompts.take(last))
+                likeliest = policy.sample(encoded, hashes[last], GREEDY, there)
+                response, length = _replaced((response, length), likeliest, last)
         turns = None if hear is None else hear(response)
         truth = envs.task.utility(response, length, prompts.reference)
         episodes = Episodes(prompts.context, response, length, prompts.reference, prompts.key, truth, turns)
-        given = judgement(envs.feedback, episodes)
-        reward = torch.where(given.judged, given.reward, 0.0)
+        reward = _given(envs, episodes)
+        prefixes = prefix_scores(envs, prompts, response, length) if dense else None
     envs.reset()
 
     def grouped(values: Tensor) -> Tensor:
         return values.view(-1, answers, *values.shape[1:])
 
     return Rollout(
-        context,
+        asked.context,
         grouped(response),
         None if length is None else grouped(length),
         None if turns is None else {key: grouped(value) for key, value in turns.items()},
         grouped(reward),
         grouped(truth.reward),
+        None if prefixes is None else grouped(prefixes),
     )
+
+
+def several(prompts: Prompts, answers: int) -> Prompts:
+    """Every prompt so many times in a row, each time with a key of its own.
+
+    By its key a simulated annotator judges each answer with its own noise: noise that all answers to a
+    context share would vanish in a group baseline.
+    """
+    if answers == 1:
+        return prompts
+    rows = torch.arange(len(prompts), device=prompts.key.device).repeat_interleave(answers)
+    seed, row, episode = prompts.key[rows].unbind(1)
+    index = torch.arange(answers, device=row.device).repeat(len(prompts))
+    key = torch.stack([seed, row * answers + index, episode], 1)
+    # Pictures are repeated for feedback that looks at them only.
+    context = Lazily(prompts.context, lambda value: value[rows])
+    reference = {name: value[rows] for name, value in prompts.reference.items()}
+    return Prompts(context, reference, key, prompts.item[rows])
+
+
+def choices(envs: MultimodalVectorEnv) -> int:
+    """The number of choices of a task.
+
+    Raises:
+        ValueError: Answers are no choices.
+    """
+    kind = envs.task.answer
+    if not isinstance(kind, Choice):
+        raise ValueError(f"enumerate needs a task of choices, and its answers are {kind.name}: leave it out")
+    return int(kind.action_space.n)  # type: ignore[attr-defined]
+
+
+def can_score_prefixes(envs: MultimodalVectorEnv) -> bool:
+    """Whether the feedback can score the beginnings of answers, as dense credit needs."""
+    feedback, kind = envs.feedback, envs.task.answer
+    written = kind.sequential and not envs.task.turn_spaces
+    return written and feedback.deterministic and feedback.scores_prefix
+
+
+def prefix_scores(
+    envs: MultimodalVectorEnv, prompts: Prompts, response: Tensor, length: Tensor | None
+) -> Tensor:
+    """What the feedback gives the first 1, 2, ... parts of n answers, (n, parts) float32."""
+    kind = envs.task.answer
+    steps = kind.steps_of(response)
+    beginnings = [kind.beginning(response, length, step + 1) for step in range(steps)]
+    rows = torch.arange(len(prompts), device=prompts.key.device).repeat(steps)
+    sizes = [one[1] for one in beginnings if one[1] is not None]
+    some = prompts.take(rows)
+    episodes = Episodes(
+        some.context,
+        torch.cat([one[0] for one in beginnings]),
+        torch.cat(sizes) if sizes else None,
+        some.reference,
+        some.key,
+    )
+    found = _given(envs, episodes).view(steps, -1).T
+    parts = response.shape[1]
+    # Parts behind the end of the longest answer keep the score of the whole.
+    return torch.cat([found, found[:, -1:].expand(-1, parts - steps)], 1) if steps < parts else found
+
+
+def parts_of(
+    policy: ResponsePolicy, encoded: Context, rollout: Rollout, sampling: Sampling = PLAIN
+) -> tuple[Parts, Tensor]:
+    """The distributions of the parts of all answers, and their log-probabilities (m, k, parts)."""
+    m, k = rollout.response.shape[:2]
+    response = rollout.response.flatten(0, 1)
+    length = None if rollout.length is None else rollout.length.flatten()
+    turns = None if rollout.turns is None else {key: one.flatten(0, 1) for key, one in rollout.turns.items()}
+    parts = policy.distribution(encoded, response, length, turns, sampling)
+    return parts, parts.log_prob(response).view(m, k, -1)
 
 
 def log_probs(policy: ResponsePolicy, rollout: Rollout) -> Tensor:
     """The log-probability of each answer, (m, k); every context is encoded once."""
-    m, k = rollout.response.shape[:2]
-    encoded = policy.encode(rollout.context)
-    length = None if rollout.length is None else rollout.length.flatten()
-    turns = None if rollout.turns is None else {key: one.flatten(0, 1) for key, one in rollout.turns.items()}
-    return policy.log_prob(encoded, rollout.response.flatten(0, 1), length, turns).view(m, k)
+    return parts_of(policy, policy.encode(rollout.context), rollout)[1].sum(2)
+
+
+def _given(envs: MultimodalVectorEnv, episodes: Episodes) -> Tensor:
+    """What the feedback gives episodes; 0 where it does not judge."""
+    given = judgement(envs.feedback, episodes)
+    return torch.where(given.judged, given.reward, 0.0)
+
+
+def _replaced(answered: Answered, others: Answered, rows: Tensor) -> Answered:
+    """Answers, some of them replaced by others."""
+    response = answered[0].index_copy(0, rows, others[0])
+    if answered[1] is None or others[1] is None:
+        return response, None
+    return response, answered[1].index_copy(0, rows, others[1])

@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
-from torch import Tensor
 
-from agents.gradient import GradientTrainer, scores
+from agents.examples import Examples
+from agents.gradient import GradientSettings, GradientTrainer, scores
+from agents.heads import GREEDY
 from agents.learning import learn
-from agents.losses import imitation_loss
 from agents.policy import ResponsePolicy
-from agents.rollout import Rollout, draw_rollout, log_probs
+from agents.rollout import Rollout, draw_rollout
 from agents.trainer import Update
-from mm_envs.engine.pool import shared_pool
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import at_least, whole
-from mm_envs.random import fold, stream
-from mm_envs.tasks.play import turns_of
 from mm_envs.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class SFTSettings:
-    """Settings of supervised fine-tuning.
+class SFTSettings(GradientSettings):
+    """Settings of supervised fine-tuning; those of ``GradientSettings`` besides.
 
     Attributes:
         items: How many of the training items are used; None for all.
         batch: Items an update.
-        learning_rate: The highest of the schedule.
-        weight_decay: Of AdamW.
         probes: How often answers of the policy are scored for the learning curve; 0 for never.
 
     Raises:
         ValueError: A value is out of its range.
     """
 
+    learning_rate: float = 3e-3
+    schedule: str = "one_cycle"
     items: int | None = None
     batch: int = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
     probes: int = 50
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in (("batch", self.batch), ("items", 1 if self.items is None else self.items)):
             whole(name, value)
             at_least(name, value, 1)
@@ -55,9 +49,8 @@ class SFT(GradientTrainer):
     """Cross-entropy on good answers to the training items; a step is one item.
 
     The loss is ``imitation_loss``, all parts of an answer summed. Of items with several references each epoch
-    takes one at random, so the policy learns all of them. AdamW (Loshchilov and Hutter, 2017, arXiv
-    1711.05101) under the one-cycle schedule (Smith, 2018, arXiv 1803.09820). The feedback decides nothing:
-    it scores answers of the policy for the learning curve.
+    takes one at random, so the policy learns all of them. The feedback decides nothing: it scores answers of
+    the policy for the learning curve.
     """
 
     Settings = SFTSettings
@@ -66,105 +59,24 @@ class SFT(GradientTrainer):
     def _set_up(self) -> None:
         self.examples = Examples(self.task, self.settings.items, self.engine.device, self.seed)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        return torch.optim.AdamW(self.model.parameters(), rate, weight_decay=decay, fused=True)
-
-    def schedule(self) -> None:
-        """One cycle of learning rate and momentum."""
-        factor, momentum = one_cycle(self._step / self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"], group["betas"] = factor * self.settings.learning_rate, (momentum, 0.999)
-
     def collect(self) -> Rollout:
         """The next items of the epoch with one good answer each."""
         batch = self.examples.batch(self._step, self.settings.batch)
         return batch.take(torch.arange(min(len(batch), self.total - self._step)))
 
-    def loss(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
-        """The cross-entropy."""
-        return imitation_loss(log_probs(self.model, rollout.to(self.device))), {}
-
     def update(self) -> Update:
         """One update; sometimes answers of the policy are scored, too."""
+        self.set_rate()
+        rollout = self.collect()
+        loss, metrics = self.imitation(rollout)
+        self.descend(loss)
         before, probes = self._step, self.settings.probes
-        update = super().update()
+        self.advance(len(rollout))
+        metrics = {"loss": loss.item(), "learning_rate": self.rate, **metrics}
         if probes and self._step * probes // self.total > before * probes // self.total:
-            probe = draw_rollout(self.model, self.engine, temperature=0)
-            return Update(*scores(probe), update.metrics)
-        return update
-
-
-class Examples:
-    """Training items of a task (at most so many) with good answers to them.
-
-    The seed decides the order of each epoch and, of several references, which one.
-
-    Example:
-        >>> from mm_envs.tasks import make_task
-        >>> examples = Examples(make_task("vqa", answer="tokens"), items=5)
-        >>> batch = examples.batch(step=0, size=4)
-        >>> len(examples), tuple(batch.response.shape)
-        (5, (4, 1, 3))
-    """
-
-    def __init__(
-        self, task: Task, items: int | None = None, device: torch.device | str = "cpu", seed: int = 0
-    ) -> None:
-        self._task, self._device, self._seed = task, torch.device(device), seed
-        self._pool = shared_pool(task, "train", self._device)
-        self._size = self._pool.size if items is None else min(items, self._pool.size)
-        self._order = lru_cache(maxsize=1)(self._order_of)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def _order_of(self, epoch: int) -> Tensor:
-        hashes = fold(stream(self._seed, "order of fine-tuning"), epoch, torch.arange(self._size))
-        return hashes.argsort().to(self._device)
-
-    def batch(self, step: int, size: int) -> Rollout:
-        """The items from a step on, with one good answer each; an epoch takes every item once.
-
-        Args:
-            step: Items taken before.
-            size: How many; fewer at the end of an epoch.
-        """
-        task, pool = self._task, self._pool
-        epoch, start = divmod(step, self._size)
-        rows = self._order(epoch)[start : start + size]
-        if self._device.type == "cpu":
-            pool.ensure(rows)
-        context = {key: pool.rows(field, rows) for key, field in task.context.items()}
-        reference = {field: pool.rows(field, rows) for field in task.reference}
-        hashes = fold(stream(self._seed, "references of fine-tuning", self._device), epoch, rows)
-        answer = task.good(reference, hashes)
-        fields = {**{task.context[key]: value for key, value in context.items()}, **reference}
-        key = torch.stack([torch.zeros_like(rows), rows, torch.zeros_like(rows)], 1)
-        turns = turns_of(task, answer, fields, key)
-        several = None if turns is None else {name: value[:, None] for name, value in turns.items()}
-        return Rollout(context, answer[:, None], turns=several)
-
-
-def one_cycle(share: float) -> tuple[float, float]:
-    """The one-cycle schedule with the defaults of ``torch.optim.lr_scheduler.OneCycleLR``.
-
-    Args:
-        share: The share of the training that is done, 0 to 1.
-
-    Returns:
-        The learning rate as a factor of the highest, and the first beta of Adam.
-
-    Example:
-        >>> [round(one, 6) for one in (*one_cycle(0.0), *one_cycle(0.3))]
-        [0.04, 0.95, 1.0, 0.85]
-    """
-    rising = share < 0.3
-    done = share / 0.3 if rising else (share - 0.3) / 0.7
-    weight = (1 + math.cos(math.pi * done)) / 2
-    first, last = ((1 / 25, 0.95), (1.0, 0.85)) if rising else ((1.0, 0.85), (1 / 250_000, 0.95))
-    rate, momentum = (end + (begin - end) * weight for begin, end in zip(first, last, strict=True))
-    return rate, momentum
+            probe = draw_rollout(self.model, self.engine, sampling=GREEDY)
+            return Update(*scores(probe), metrics)
+        return Update(metrics=metrics)
 
 
 def sft(
@@ -208,7 +120,9 @@ def sft(
     """
     whole("epochs", epochs)
     at_least("epochs", epochs, 1)
-    settings = SFTSettings(items, batch, learning_rate, weight_decay, probes=0)
+    settings = SFTSettings(
+        items=items, batch=batch, learning_rate=learning_rate, weight_decay=weight_decay, probes=0
+    )
     sizes = {"features": features, "hidden": features}
     envs = MultimodalVectorEnv(1, task, feedback="truth", device=device)
     trainer = SFT("sft", envs, settings, sizes, seed, model=policy)

@@ -12,10 +12,15 @@ from mm_envs.names import one_of, refuse_unknown
 
 TRAINERS: dict[str, str] = {
     "sft": "agents.sft:SFT",
-    "pg": "agents.policy_gradient:PolicyGradient",
-    "ppo": "agents.sb3.trainer:PPOTrainer",
-    "a2c": "agents.sb3.trainer:A2CTrainer",
-    "dqn": "agents.sb3.trainer:DQNTrainer",
+    "reinforce": "agents.policy_gradient:REINFORCE",
+    "self-critical": "agents.policy_gradient:SelfCritical",
+    "rloo": "agents.policy_gradient:RLOO",
+    "grpo": "agents.policy_gradient:GRPO",
+    "ppo": "agents.policy_gradient:PPO",
+    "expert-iteration": "agents.policy_gradient:ExpertIteration",
+    "sb3-ppo": "agents.sb3.trainer:PPOTrainer",
+    "sb3-a2c": "agents.sb3.trainer:A2CTrainer",
+    "sb3-dqn": "agents.sb3.trainer:DQNTrainer",
 }
 
 
@@ -56,7 +61,7 @@ def make_trainer(
     Example:
         >>> from mm_envs.engine.vector import MultimodalVectorEnv
         >>> envs = MultimodalVectorEnv(8, "classify", dataset="digits", feedback="truth")
-        >>> make_trainer("pg", envs, features=16).step
+        >>> make_trainer("rloo", envs, features=16).step
         0
     """
     kind: Any = trainer_class(algo)
@@ -73,8 +78,8 @@ def make_settings(algo: str, given: Mapping[str, Any]) -> Any:
     kind = trainer_class(algo).Settings
     refuse_unknown(kind.__name__, given, [one.name for one in fields(kind)])
     for key, value in given.items():
-        if not (value is None or isinstance(value, (bool, int, float))):
+        if not (value is None or isinstance(value, (bool, int, float, str))):
             raise ValueError(
-                f"{kind.__name__}: {key}={value!r} is not a number: give a number, true, false or null"
+                f"{kind.__name__}: {key}={value!r} is not a number or a name: give one, true, false or null"
             )
     return kind(**given)

@@ -12,7 +12,7 @@ from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, head_layers
 
 
 class Pools(nn.Module):
-    """Pools every entry to ``width`` numbers by a linear layer over all of its tokens; 0 for a missing one."""
+    """Pools every entry to ``width`` numbers by a linear layer over its tokens; 0 for a missing entry."""
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int) -> None:
         super().__init__()

@@ -1,0 +1,137 @@
+"""Losses and advantages of trainers: pure functions of tensors, each with its formula and its paper.
+
+Tables hold what settings choose by name: ``GROUP_BASELINES``, ``NORMALISATIONS``, ``AGGREGATIONS``,
+``KL_ESTIMATORS``, ``KL_PLACEMENTS``, ``KL_CONTROLLERS``, ``PREFERENCE_LOSSES``, ``SCHEDULES``. A new one is
+one function and one line.
+"""
+
+from agents.losses.advantages import (
+    GROUP_BASELINES,
+    NORMALISATIONS,
+    GroupBaseline,
+    Normalisation,
+    against_baseline,
+    leave_one_out,
+    normalise,
+    over_mean,
+    share_without_signal,
+)
+from agents.losses.aggregation import AGGREGATIONS, Aggregation, aggregate
+from agents.losses.best_of_n import (
+    best_of_n_kl,
+    best_of_n_kl_bound,
+    best_of_n_probabilities,
+    expected_best_of_n,
+)
+from agents.losses.controllers import KL_CONTROLLERS, FixedKL, RL4LMsKL, ZieglerKL, make_kl_controller
+from agents.losses.doubts import doubts, warn_about
+from agents.losses.kl import (
+    KL_ESTIMATORS,
+    KL_PLACEMENTS,
+    Estimator,
+    Placement,
+    check_kl,
+    exact_kl,
+    k1,
+    k2,
+    k3,
+    straight_through_k3,
+    with_kl_penalty,
+)
+from agents.losses.policy import (
+    entropy,
+    expected_reward_loss,
+    imitation_loss,
+    log_expected_reward_loss,
+    policy_gradient_loss,
+)
+from agents.losses.ppo import approximate_kl, clip_fraction, clipped_loss, ratio, value_loss
+from agents.losses.preferences import (
+    PREFERENCE_LOSSES,
+    cdpo,
+    dpo,
+    hinge,
+    ipo,
+    kto,
+    log_ratio_difference,
+    preference_loss,
+    robust_dpo,
+)
+from agents.losses.returns import batch_standardise, dense_returns, gae
+from agents.losses.schedules import (
+    SCHEDULES,
+    adaptive_entropy,
+    adaptive_rate,
+    constant,
+    cosine,
+    linear,
+    one_cycle,
+    schedule,
+)
+
+__all__ = [
+    "AGGREGATIONS",
+    "GROUP_BASELINES",
+    "KL_CONTROLLERS",
+    "KL_ESTIMATORS",
+    "KL_PLACEMENTS",
+    "NORMALISATIONS",
+    "PREFERENCE_LOSSES",
+    "SCHEDULES",
+    "Aggregation",
+    "Estimator",
+    "FixedKL",
+    "GroupBaseline",
+    "Normalisation",
+    "Placement",
+    "RL4LMsKL",
+    "ZieglerKL",
+    "adaptive_entropy",
+    "adaptive_rate",
+    "against_baseline",
+    "aggregate",
+    "approximate_kl",
+    "batch_standardise",
+    "best_of_n_kl",
+    "best_of_n_kl_bound",
+    "best_of_n_probabilities",
+    "cdpo",
+    "check_kl",
+    "clip_fraction",
+    "clipped_loss",
+    "constant",
+    "cosine",
+    "dense_returns",
+    "doubts",
+    "dpo",
+    "entropy",
+    "exact_kl",
+    "expected_best_of_n",
+    "expected_reward_loss",
+    "gae",
+    "hinge",
+    "imitation_loss",
+    "ipo",
+    "k1",
+    "k2",
+    "k3",
+    "kto",
+    "leave_one_out",
+    "linear",
+    "log_expected_reward_loss",
+    "log_ratio_difference",
+    "make_kl_controller",
+    "normalise",
+    "one_cycle",
+    "over_mean",
+    "policy_gradient_loss",
+    "preference_loss",
+    "ratio",
+    "robust_dpo",
+    "schedule",
+    "share_without_signal",
+    "straight_through_k3",
+    "value_loss",
+    "warn_about",
+    "with_kl_penalty",
+]
