@@ -244,9 +244,8 @@ class OnPolicy(GradientTrainer):
         wanted, metrics = self.settings, dict[str, float]()
         if wanted.epochs * wanted.minibatches == 1:
             each = self._expected(drawn) if wanted.enumerate else -drawn.credit.advantage * drawn.log_prob
-            return self._step_on(
-                each, drawn.rollout, drawn.parts, drawn.log_prob, drawn.credit, drawn.auxiliary
-            )
+            about = (drawn.parts, drawn.log_prob, drawn.credit, drawn.auxiliary)
+            return self._step_on(each, drawn.rollout, *about)
         old = drawn.log_prob.detach()
         for epoch in range(wanted.epochs):
             for rows in self._minibatches(epoch, len(drawn.rollout)):
