@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from agents.gradient import GradientTrainer, scores
 from agents.learning import learn
-from agents.losses import imitation_loss
+from agents.losses import imitation_loss, one_cycle
 from agents.policy import ResponsePolicy
 from agents.rollout import Rollout, draw_rollout, log_probs
 from agents.trainer import Update
@@ -21,6 +20,8 @@ from mm_envs.names import at_least, whole
 from mm_envs.random import fold, stream
 from mm_envs.tasks.play import turns_of
 from mm_envs.tasks.task import Task
+
+__all__ = ["SFT", "Examples", "SFTSettings", "one_cycle", "sft"]
 
 
 @dataclass(frozen=True)
@@ -144,27 +145,6 @@ class Examples:
         turns = turns_of(task, answer, fields, key)
         several = None if turns is None else {name: value[:, None] for name, value in turns.items()}
         return Rollout(context, answer[:, None], turns=several)
-
-
-def one_cycle(share: float) -> tuple[float, float]:
-    """The one-cycle schedule with the defaults of ``torch.optim.lr_scheduler.OneCycleLR``.
-
-    Args:
-        share: The share of the training that is done, 0 to 1.
-
-    Returns:
-        The learning rate as a factor of the highest, and the first beta of Adam.
-
-    Example:
-        >>> [round(one, 6) for one in (*one_cycle(0.0), *one_cycle(0.3))]
-        [0.04, 0.95, 1.0, 0.85]
-    """
-    rising = share < 0.3
-    done = share / 0.3 if rising else (share - 0.3) / 0.7
-    weight = (1 + math.cos(math.pi * done)) / 2
-    first, last = ((1 / 25, 0.95), (1.0, 0.85)) if rising else ((1.0, 0.85), (1 / 250_000, 0.95))
-    rate, momentum = (end + (begin - end) * weight for begin, end in zip(first, last, strict=True))
-    return rate, momentum
 
 
 def sft(
