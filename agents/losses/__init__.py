@@ -23,7 +23,14 @@ from agents.losses.best_of_n import (
     best_of_n_probabilities,
     expected_best_of_n,
 )
-from agents.losses.controllers import KL_CONTROLLERS, FixedKL, RL4LMsKL, ZieglerKL, make_kl_controller
+from agents.losses.controllers import (
+    KL_CONTROLLERS,
+    FixedKL,
+    KLController,
+    RL4LMsKL,
+    ZieglerKL,
+    make_kl_controller,
+)
 from agents.losses.doubts import doubts, warn_about
 from agents.losses.kl import (
     KL_ESTIMATORS,
@@ -82,6 +89,7 @@ __all__ = [
     "Estimator",
     "FixedKL",
     "GroupBaseline",
+    "KLController",
     "Normalisation",
     "Placement",
     "RL4LMsKL",

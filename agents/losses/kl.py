@@ -96,10 +96,12 @@ def exact_kl(log_probs_all: Tensor, reference_all: Tensor, mask: Tensor | None =
         >>> exact_kl(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.25, 0.75]]).log())
         tensor([0.1438])
     """
+    if mask is not None:
+        # Filled before the product: what padding holds reaches neither the value nor the gradient.
+        log_probs_all = log_probs_all.masked_fill(~mask[..., None], -torch.inf)
     impossible = log_probs_all == -torch.inf
     difference = log_probs_all.masked_fill(impossible, 0) - reference_all.masked_fill(impossible, 0)
-    terms = (log_probs_all.exp() * difference).sum(-1)
-    return terms if mask is None else torch.where(mask, terms, 0)
+    return (log_probs_all.exp() * difference).sum(-1)
 
 
 def with_kl_penalty(reward: Tensor, log_prob: Tensor, reference: Tensor, beta: float) -> Tensor:

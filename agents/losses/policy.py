@@ -107,7 +107,8 @@ def entropy(log_probs_all: Tensor, mask: Tensor | None = None) -> Tensor:
         >>> entropy(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]).log())
         tensor([0.6931, 0.0000])
     """
+    if mask is not None:
+        log_probs_all = log_probs_all.masked_fill(~mask[..., None], -torch.inf)
     # p log p is 0 for an impossible choice, and so is its gradient: 0 * -inf would be neither.
     possible = log_probs_all.masked_fill(log_probs_all == -torch.inf, 0)
-    terms = (log_probs_all.exp() * -possible).sum(-1)
-    return terms if mask is None else torch.where(mask, terms, 0)
+    return (log_probs_all.exp() * -possible).sum(-1)

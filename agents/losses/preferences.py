@@ -164,8 +164,9 @@ def kto(
     """Kahneman-Tversky optimization of single answers (Ethayarajh et al., 2024, arXiv 2402.01306).
 
     ``w_d (1 - s(beta (l - z)))`` for desirable answers and ``w_u (1 - s(beta (z - l)))`` for others, where l
-    is the log-ratio of the answer and ``z = max(0, mean of mismatched)``, without gradient. The paper asks
-    for ``w_d`` times the desirable answers to be 1 to 4/3 of ``w_u`` times the others.
+    is the log-ratio of the answer and ``z = max(0, mean of mismatched)``, without gradient. TRL
+    advises that ``w_d`` times the number of desirable answers is 1 to 4/3 of ``w_u`` times that of the
+    others.
 
     Args:
         log_ratio: l, ``log p / p_ref`` of whole answers, (n,) float.

@@ -33,7 +33,7 @@ def linear(share: float, last: float = 0.0) -> float:
 
 
 def cosine(share: float, last: float = 0.0) -> float:
-    """From 1 to ``last`` along half a cosine (Loshchilov and Hutter, 2016, arXiv 1608.03983, without restarts).
+    """From 1 to ``last`` along half a cosine (Loshchilov and Hutter, 2016, arXiv 1608.03983, one cycle).
 
     Example:
         >>> cosine(0.0), cosine(0.5), cosine(1.0, last=0.01)
@@ -101,13 +101,13 @@ def adaptive_rate(
 ) -> float:
     """The next learning rate, by the KL between the policies before and after an update.
 
-    Divided by ``factor`` where ``kl > 2 target``, multiplied where ``kl < target / 2``, within bounds:
-    Schulman et al., 2017, arXiv 1707.06347, section 4, for the price of the KL; rsl_rl for the rate, with the
-    factor 1.5.
+    Divided by ``factor`` where ``kl > 2 target``, multiplied where ``kl < target / 2``, within bounds: the
+    rule of rsl_rl (Rudin et al., 2021, arXiv 2109.11978), whose factor is 1.5, after the adaptive price of
+    the KL of Schulman et al., 2017, arXiv 1707.06347, section 4.
 
     Args:
         rate: The learning rate so far.
-        kl: Of the last update, in nats; see ``agents.losses.policy.approximate_kl``.
+        kl: Of the last update, in nats; see ``agents.losses.ppo.approximate_kl``.
         target: The KL to hold, above 0.
         lowest: The lowest rate.
         highest: The highest rate.
