@@ -254,8 +254,8 @@ class OnPolicy(GradientTrainer):
                 parts, log_prob = parts_of(self.model, encoded, rollout, wanted.sampling)
                 each = clipped_loss(log_prob, before, credit.advantage, wanted.clip)
                 metrics = self._step_on(each, rollout, parts, log_prob, credit, auxiliary)
-                about = (log_prob, before, credit.advantage, credit.written, wanted.clip)
-                metrics["clip_fraction"] = clip_fraction(*about).item()
+                clipped = clip_fraction(log_prob, before, credit.advantage, credit.written, wanted.clip)
+                metrics["clip_fraction"] = clipped.item()
                 metrics["approximate_kl"] = approximate_kl(log_prob, before, credit.written).item()
         return metrics
 
