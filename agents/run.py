@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import curve
+from agents.advice import advice
 from agents.agent_folder import save
 from agents.checkpoints import Checkpoints
 from agents.comparison import Comparison, compare, evaluation_items
@@ -109,6 +110,14 @@ class Trained:
     comparison: Comparison | None
     files: dict[str, Path] = field(default_factory=dict)
 
+    @property
+    def advice(self) -> str | None:
+        """What to try, if the policy is not better than the blind one; else None."""
+        if self.comparison is None:
+            return None
+        demonstrations = bool(getattr(self.plan.settings, "demonstrations", 0))
+        return advice(self.comparison, self.plan.algo, demonstrations)
+
     def summary(self) -> dict[str, Any]:
         """The training as JSON values."""
         last = self.points[-1] if self.points else None
@@ -121,6 +130,7 @@ class Trained:
             "resume_command": self.plan.resume_command if self.interrupted else None,
             "final": {"reward": last.reward, "utility": last.utility} if last else None,
             "evaluation": self.comparison.to_dict() if self.comparison else None,
+            "advice": self.advice,
             "files": {name: str(path) for name, path in self.files.items()},
         }
         return dict(finite(summary))

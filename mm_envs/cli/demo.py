@@ -32,20 +32,20 @@ class Job:
     id: str
     about: str
     steps: int
-    num_envs: int = 256
+    num_envs: int = 64
     threads: int = 0
 
 
 JOBS = (
-    Job("MMClassify-digits-v0", "real handwritten digits", 40_000, threads=1),
-    Job("MMClassify-v0", "the colour of the object that is named", 100_000),
+    Job("MMClassify-digits-v0", "real handwritten digits", 80_000, threads=1),
+    Job("MMClassify-v0", "the colour of the object that is named", 400_000),
 )
 _QUICK_STEPS, _EPISODES = 4_096, 1_000
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Train PPO on a simulated annotator, on real digits and synthetic scenes, and show what it learned.
+    """Train RLOO on a simulated annotator, on real digits and synthetic scenes, and show what it learned.
 
     Attributes:
         out: The folder to write to; what is in it from an earlier demonstration is replaced.

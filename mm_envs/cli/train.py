@@ -34,7 +34,7 @@ _RESERVED = {
     "feedback": "use --feedback",
     "num_envs": "use --num-envs",
     "device": "use --device",
-    "group_size": "the algorithm decides it, see --settings answers=",
+    "group_size": "rows are contexts, and --settings answers= says how many answers each gets",
     "split": "agents are trained on the train split, and mm-envs evaluate has --split",
     **dict.fromkeys(
         ("output", "copy", "autoreset_mode", "first_row", "render_mode", "vectorization_mode"),
@@ -44,7 +44,7 @@ _RESERVED = {
 }
 _KEPT = (
     *("id", "algo", "steps", "num_envs", "seed", "threads", "eval_episodes"),
-    *("feedback", "set", "settings", "policy", "data", "layout", "device"),
+    *("feedback", "set", "settings", "policy", "warm_start", "data", "layout", "device"),
 )
 
 
@@ -62,17 +62,19 @@ class Train:
         id: Which environment; see mm-envs list.
         out: The folder to write to.
         resume: Go on with the training in this folder. Its options are those that it was begun with.
-        algo: sft learns from references, pg from rewards of whole answers; ppo, a2c and dqn of
-            Stable-Baselines3 from rewards, step by step.
-        steps: Environment steps, all rows counted; answers for sft and pg.
+        algo: sft learns from references, dpo from comparisons, the others from rewards: of whole answers, or
+            step by step (sb3-..., of Stable-Baselines3).
+        steps: Answers; environment steps for sb3-..., all rows counted. By default a number that was tuned
+            for the environment, as are the other settings.
         num_envs: Rows of the environment.
+        warm_start: Imitate good answers to so many training items first.
         seed: Decides initial weights, exploration, episodes and noise.
         feedback: Who gives the reward: annotator, truth, accuracy, token_f1, ..., or module:attribute; or
             reward_model:FOLDER, which mm-envs feedback fit wrote.
         set: An argument of the environment as key=value with a JSON value; may be repeated.
         settings: A setting of the algorithm as key=value, such as learning_rate=0.001; may be repeated.
-        policy: An argument of the policy as key=value, such as features=64; sft and pg take start=FOLDER, a
-            policy to begin with; may be repeated.
+        policy: An argument of the policy as key=value, such as fusion=concat; start=FOLDER is a policy to
+            begin with, but for sb3-...; may be repeated.
         data: A folder of files that the items are made of: short for --set dataset=folder --set path=FOLDER.
             With --resume: where it is now.
         layout: How to read the folder of --data; see mm-envs data describe.
@@ -88,9 +90,23 @@ class Train:
     id: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="ID")] = None
     out: Path | None = None
     resume: Path | None = None
-    algo: Literal["sft", "pg", "ppo", "a2c", "dqn"] = field(default=by_default("ppo"))
-    steps: int = field(default=by_default(100_000))
-    num_envs: int = field(default=by_default(256))
+    algo: Literal[
+        "sft",
+        "reinforce",
+        "self-critical",
+        "rloo",
+        "grpo",
+        "ppo",
+        "expert-iteration",
+        "dpo",
+        "dqn",
+        "sb3-ppo",
+        "sb3-a2c",
+        "sb3-dqn",
+    ] = field(default=by_default("rloo"))
+    steps: int | None = None
+    num_envs: int | None = None
+    warm_start: int | None = None
     seed: int = field(default=by_default(0))
     feedback: str = field(default=by_default("annotator"))
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -118,6 +134,8 @@ class Train:
         if not self.json:
             for name, path in result.files.items():
                 out.print(f"  {name:15} [cyan]{path}[/]", soft_wrap=True)
+        if result.advice is not None:
+            progress.print(f"[yellow]{result.advice}[/]", soft_wrap=True)
         if result.interrupted:
             progress.print(f"go on with: [bold]{result.plan.resume_command}[/]", soft_wrap=True)
             return 130
@@ -155,13 +173,27 @@ def _new_plan(options: Train) -> Plan:
     from agents.run import WHOLE, Plan
     from agents.run_folder import Setting, checked_device
     from agents.trainers import make_settings
+    from agents.tuned import tuned
 
     if options.id is None or options.out is None:
         missing = "ID" if options.id is None else "--out"
         raise UsageError(
             f"{missing} is missing: mm-envs train ID --out FOLDER, or mm-envs train --resume FOLDER"
         )
+    usual = tuned(options.id, options.algo)
     kept: dict[str, Any] = {name: getattr(options, name) for name in _KEPT}
+    kept |= {name: getattr(usual, name) for name in ("steps", "num_envs") if kept[name] is None}
+    settings = {**usual.settings, **key_values(options.settings, "--settings")}
+    if options.warm_start is not None:
+        if options.algo == "sft" or options.algo.startswith("sb3-"):
+            raise ValueError(
+                f"--warm-start is not for --algo {options.algo}: sft imitates, and then rloo takes "
+                "--policy start=FOLDER"
+            )
+        settings["demonstrations"] = options.warm_start
+    policy = key_values(options.policy, "--policy")
+    if "start" not in policy:
+        policy = {**usual.policy, **policy}
     for name, least in WHOLE.items():
         if least is not None:
             at_least(_option(name), kept[name], least)
@@ -176,8 +208,8 @@ def _new_plan(options: Train) -> Plan:
         out=options.out,
         setting=Setting(known_id(options.id), arguments, device=options.device),
         algo=options.algo,
-        settings=make_settings(options.algo, key_values(options.settings, "--settings")),
-        policy=key_values(options.policy, "--policy"),
+        settings=make_settings(options.algo, settings),
+        policy=policy,
         options=json.loads(json.dumps(kept, default=str)),
         checkpoint_seconds=options.checkpoint_seconds,
         overwrite=options.overwrite,

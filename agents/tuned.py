@@ -1,0 +1,59 @@
+"""Tuned settings by environment and algorithm: what ``mm-envs train`` uses where nothing is given.
+
+They were chosen on validation items; docs/benchmarks has the test scores that they reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.trainers import TRAINERS
+from mm_envs.names import check_one_of
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Settings of one training.
+
+    Attributes:
+        steps: Steps, see ``Trainer.step``.
+        num_envs: Rows of the environment: contexts of an update for trainers of whole answers.
+        settings: Settings of the algorithm that differ from its defaults.
+        policy: Arguments of the policy that differ from its defaults.
+    """
+
+    steps: int = 100_000
+    num_envs: int = 64
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+_SB3 = Tuned(num_envs=256)
+DEFAULTS: dict[str, Tuned] = {
+    **dict.fromkeys(TRAINERS, Tuned()),
+    **{algo: _SB3 for algo in TRAINERS if algo.startswith("sb3-")},
+    "sft": Tuned(steps=200_000),
+    "rloo": Tuned(steps=1_000_000),
+    "grpo": Tuned(steps=1_000_000),
+    "expert-iteration": Tuned(steps=1_000_000),
+}
+
+TUNED: dict[tuple[str, str], Tuned] = {
+    ("MMClassify-digits-v0", "rloo"): Tuned(steps=80_000),
+}
+
+
+def tuned(id: str, algo: str) -> Tuned:
+    """The settings of an environment and an algorithm, or the defaults of the algorithm.
+
+    Raises:
+        ValueError: There is no such algorithm.
+
+    Example:
+        >>> tuned("MMClassify-digits-v0", "sb3-ppo").num_envs
+        256
+    """
+    check_one_of("algo", algo, TRAINERS)
+    return TUNED.get((id, algo), DEFAULTS[algo])
