@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -48,7 +49,27 @@ class Encoded(Batch):
         return replace(self, tokens=tokens, mask=both)
 
 
-class Encoder(nn.Module):
+class Blocks(nn.Module):
+    """A module that can name its parts in order, so that the last of them can be trained alone."""
+
+    def blocks(self) -> list[nn.Module]:
+        """The parts that have parameters, in the order in which an entry passes them."""
+        return list(_parts(self))
+
+
+def _parts(module: nn.Module) -> Iterator[nn.Module]:
+    """The children that have parameters; those of sequences and of ``Blocks`` one by one."""
+    for child in module.children():
+        if isinstance(child, Blocks):
+            yield from child.blocks()
+        # Subclasses of sequences are blocks of their own: a convolution with its norm.
+        elif type(child) in (nn.Sequential, nn.ModuleList):
+            yield from _parts(child)
+        elif next(child.parameters(), None) is not None:
+            yield child
+
+
+class Encoder(Blocks):
     """Encodes entries of one space as tokens: ``encoder(entry, length=None) -> Encoded``.
 
     Args:
@@ -59,11 +80,14 @@ class Encoder(nn.Module):
     Attributes:
         pooling_layers: How many linear layers pool the tokens to one vector.
         vocabulary: The number of words, where tokens are words of one; else 0.
+        batch_statistics: Whether batch norms that are trained use the statistics of the batch in training
+            mode. Those that are frozen always use the running ones.
     """
 
     positions: Tensor | None
     pooling_layers = 1
     vocabulary = 0
+    batch_statistics = True
 
     def __init__(self, width: int, count: int, positions: Tensor | None = None) -> None:
         super().__init__()
@@ -74,6 +98,17 @@ class Encoder(nn.Module):
     def ordered(self) -> bool:
         """Whether a token is known by its index: another order of the tokens is another entry."""
         return self.count == 1 or self.positions is not None
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Sets training or evaluation mode; batch norms without batch statistics stay in the latter."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and not self._uses_batch(module):
+                module.eval()
+        return self
+
+    def _uses_batch(self, norm: nn.Module) -> bool:
+        return self.batch_statistics and any(one.requires_grad for one in norm.parameters())
 
 
 def grid(*sizes: int) -> Tensor:

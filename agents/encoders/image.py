@@ -1,71 +1,91 @@
-"""Pictures: a small convolutional network with coordinate channels."""
+"""Pictures: a convolutional network over patches with learned position embeddings."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from agents.encoders.encoded import Encoded, Encoder, grid
+from agents.encoders.encoded import Blocks, Encoded, Encoder, grid
+from mm_envs.names import at_least
 from mm_envs.spaces import Image
 
-_CHANNELS = (16, 32, 64)
-_GRID = 6
+_PATCH, _STRIDE, _PADDING = 6, 4, 1
+_CHANNELS = (32, 64)
+_GRID = 8
+_SCALE = 1 / 64  # of pixel values: 0 to 4
 
 
-class Pictures(nn.Module):
-    """Three strided convolutions to a grid of at most 6x6 cells.
+class PatchStem(nn.Module):
+    """Overlapping patches of 6x6 pixels, 4 apart, each with a learned position embedding, and ReLU.
 
-    Two coordinate channels (Liu et al., "An intriguing failing of convolutional neural networks and the
-    CoordConv solution", 2018) tell where a patch lies; their part of the first convolution is computed once.
-    Grids of more than ``largest`` cells along an axis are averaged.
+    The embeddings are those of vision transformers (Dosovitskiy et al., 2020, arXiv 2010.11929): vectors that
+    are added to the patches, 0 at first. They take the place of the bias.
+
+    Attributes:
+        shape: Rows and columns of patches.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, features: int) -> None:
+        super().__init__()
+        self.pixels = nn.Conv2d(channels, features, _PATCH, _STRIDE, _PADDING, bias=False)
+        rows, columns = ((side + 2 * _PADDING - _PATCH) // _STRIDE + 1 for side in (height, width))
+        self.shape = rows, columns
+        # Channels last, as the convolution gives them: adding another layout takes a fifth more time.
+        self.positions = nn.Parameter(torch.zeros(1, rows, columns, features))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Patches (n, features, rows, columns) of float pictures (n, channels, height, width)."""
+        # Scaling after the convolution is the same as before it, on fewer numbers.
+        return torch.add(self.positions.permute(0, 3, 1, 2), self.pixels(pictures), alpha=_SCALE).relu_()
+
+
+class Pictures(Blocks):
+    """Patches, then a strided convolution to a grid of at most ``largest`` x ``largest`` cells.
+
+    64x64 pixels are 16x16 patches of 32 numbers and then 8x8 cells of 64. Larger grids are averaged.
 
     Attributes:
         width: Numbers per cell.
         shape: Rows and columns of the grid.
-    """
 
-    coordinates: Tensor
+    Raises:
+        ValueError: A side is below 4 pixels.
+
+    Example:
+        >>> Pictures(channels=3, height=64, width=64)(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 64, 64])
+    """
 
     def __init__(self, channels: int, height: int, width: int, largest: int = _GRID) -> None:
         super().__init__()
-        first, second, third = _CHANNELS
-        self.width = third
-        self.pixels = nn.Conv2d(channels, first, 5, stride=3, padding=1, bias=False)
-        self.positions = nn.Conv2d(2, first, 5, stride=3, padding=1)
-        self.rest = nn.Sequential(
-            nn.ReLU(),
-            nn.Conv2d(first, second, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(second, third, 3, stride=2, padding=1),
-            nn.ReLU(),
-        )
-        rows, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
-        coordinates = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
-        self.register_buffer("coordinates", coordinates[None], persistent=False)
-        with torch.no_grad():
-            made = self.rest(self.positions(self.coordinates)).shape[-2:]
-        self.shape = min(made[0], largest), min(made[1], largest)
-        self.pool = nn.Identity() if self.shape == tuple(made) else nn.AdaptiveAvgPool2d(self.shape)
+        smallest = _PATCH - 2 * _PADDING
+        at_least("height", height, smallest, "enlarge the pictures")
+        at_least("width", width, smallest, "enlarge the pictures")
+        first, second = _CHANNELS
+        self.width = second
+        self.stem = PatchStem(channels, height, width, first)
+        self.cells = nn.Conv2d(first, second, 3, stride=2, padding=1)
+        rows, columns = ((side + 1) // 2 for side in self.stem.shape)
+        self.shape = min(rows, largest), min(columns, largest)
+        self.pool = nn.Identity() if self.shape == (rows, columns) else nn.AdaptiveAvgPool2d(self.shape)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Cells (n, rows * columns, width) of pictures (n, channels, height, width) of 0 to 255."""
         # Channels last makes convolutions of so few channels twice as fast on a CPU.
         pixels = pictures.to(torch.float32, memory_format=torch.channels_last)
-        # Dividing by 255 after the convolution is the same as before it, on fewer numbers.
-        seen = self.pixels(pixels) / 255.0 + self.positions(self.coordinates)
-        cells: Tensor = self.pool(self.rest(seen)).flatten(2).transpose(1, 2)
+        cells: Tensor = self.pool(self.cells(self.stem(pixels)).relu_()).flatten(2).transpose(1, 2)
         # Linear layers choose their kernel by the layout of what they are given: always the same one.
         return cells.contiguous()
 
 
 class ImageEncoder(Encoder):
-    """Encodes an ``Image`` entry: a token for each cell of a grid.
+    """Encodes an ``Image`` entry: a token of 64 numbers for each cell of a grid of at most 8x8.
 
     Example:
         >>> encoder = ImageEncoder(Image(36, 48))
         >>> encoded = encoder(torch.zeros(5, 3, 36, 48, dtype=torch.uint8))
         >>> encoded.tokens.shape, encoded.positions.shape
-        (torch.Size([5, 12, 64]), torch.Size([12, 2]))
+        (torch.Size([5, 30, 64]), torch.Size([30, 2]))
     """
 
     def __init__(self, space: Image) -> None:

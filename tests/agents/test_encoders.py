@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from agents.encoders import ENCODERS, Encoded, PooledEncoder, make_encoder
 from agents.encoders.audio import LogMel, mel_filters
-from agents.encoders.image import Pictures
 from agents.fusion import FUSIONS, Fused, FusedEncoder
 from mm_envs.spaces import Audio, Candidates, Count, Image, Tokens, Vector, Video
 from mm_envs.tokenizers import Vocabulary
@@ -90,31 +89,6 @@ def test_a_choice_may_come_one_hot() -> None:
     one_hot = nn.functional.one_hot(choices - 1, 4).float()
     assert torch.equal(encoder(choices).tokens, encoder(one_hot).tokens)
     assert torch.equal(encoder(choices[:, None]).tokens, encoder(one_hot[:, None]).tokens)
-
-
-def test_coordinates_are_two_more_channels() -> None:
-    """The split of the first convolution equals one over the scaled picture and its coordinates."""
-    torch.manual_seed(0)
-    net, pictures = Pictures(3, 36, 40), batch(SPACES["image"], 4)
-    whole = nn.Conv2d(5, net.pixels.out_channels, 5, stride=3, padding=1)
-    with torch.no_grad():
-        whole.weight.copy_(torch.cat([net.pixels.weight, net.positions.weight], dim=1))
-        whole.bias.copy_(net.positions.bias)
-    coordinates = net.coordinates.expand(4, -1, -1, -1)
-    plain = net.pool(net.rest(whole(torch.cat([pictures / 255.0, coordinates], dim=1))))
-    assert torch.allclose(net(pictures), plain.flatten(2).transpose(1, 2), atol=1e-5)
-
-
-def test_coordinates_tell_where_a_spot_is() -> None:
-    torch.manual_seed(0)
-    net = Pictures(1, 120, 120, largest=1)
-    spot = torch.zeros(2, 1, 120, 120)
-    spot[0, :, 36:42, 36:42] = spot[1, :, 72:78, 72:78] = 255.0
-    different = (net(spot)[0] - net(spot)[1]).abs().max()
-    with torch.no_grad():
-        net.coordinates.zero_()
-    # The strides move both spots by whole grid cells: without coordinates they are one and the same.
-    assert (net(spot)[0] - net(spot)[1]).abs().max() < 1e-5 < different / 10
 
 
 @pytest.mark.parametrize("key", SHORTER)
@@ -261,7 +235,7 @@ def test_positions_are_shared_and_survive_every_change_of_a_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "axes"), [("image", (3, 4)), ("video", (3, 3, 3)), ("audio", (5, 4)), ("tokens", (5,))]
+    ("key", "axes"), [("image", (5, 5)), ("video", (3, 3, 3)), ("audio", (5, 4)), ("tokens", (5,))]
 )
 def test_positions_span_every_axis(key: str, axes: tuple[int, ...]) -> None:
     positions = make_encoder(SPACES[key]).positions
