@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium as gym
 from torch import Tensor, nn
 
-from agents.encoders import Encoded, Encoder
-from agents.fusion import FusedEncoder
+from agents.encoders import Encoder
+from agents.fusion import Fused, FusedEncoder
 from mm_envs.batch import Batch
 
 
@@ -103,17 +103,15 @@ class ContextEncoder(nn.Module):
 
     def forward(self, contexts: Mapping[str, Tensor]) -> Context:
         """The encoded contexts of n observations, entries (n, ...)."""
-        return self.context(self.fused.encoded(contexts))
+        return self._context(self.fused.fused(contexts))
 
-    def context(self, entries: Mapping[str, Encoded]) -> Context:
-        """The contexts of encoded entries."""
-        fused = self.fused.fuse_entries(entries)
+    def _context(self, fused: Fused) -> Context:
         candidates = None
         if self.project is not None and self.among is not None:
             candidates = self.project(fused.entries[self.among].tokens)
         return Context(fused.pooled, candidates, fused.tokens, fused.mask)
 
     def with_word_loss(self, contexts: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
-        """``forward``, and the auxiliary word loss of each context, (n,); see ``Fusion.word_loss``."""
-        entries = self.fused.encoded(contexts)
-        return self.context(entries), self.fused.fuse.word_loss(entries)
+        """``forward``, and the word loss of each context, (n,); see ``Fusion.with_word_loss``."""
+        fused, loss = self.fused.with_word_loss(contexts)
+        return self._context(fused), loss

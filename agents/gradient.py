@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from agents.acting import AnsweringPolicy, Policy
 from agents.augment import shifted
 from agents.context import Context
+from agents.encoders.encoded import batch_statistics
 from agents.losses import SCHEDULES, imitation_loss, one_cycle, schedule
 from agents.policy import ResponsePolicy
 from agents.policy_folder import load_policy, spaces_of
@@ -157,11 +158,17 @@ class GradientTrainer(Trainer):
         """Counts answers that were learned from."""
         self._step += answers
 
-    def encoded(self, context: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
-        """Encoded contexts, and the weighted auxiliary loss; None where there is none."""
-        if not self.settings.word_loss:
-            return self.model.encode(context), None
-        encoded, each = self.model.context_encoder.with_word_loss(context)
+    def encoded(
+        self, context: Mapping[str, Tensor], statistics: bool = True
+    ) -> tuple[Context, Tensor | None]:
+        """Encoded contexts, and the weighted auxiliary loss; None where there is none.
+
+        Batch norms use the ``statistics`` of the batch, or the running ones.
+        """
+        with batch_statistics(self.model, statistics):
+            if not self.settings.word_loss:
+                return self.model.encode(context), None
+            encoded, each = self.model.context_encoder.with_word_loss(context)
         return encoded, None if each is None else self.settings.word_loss * each.mean()
 
     def imitation(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
@@ -181,8 +188,15 @@ class GradientTrainer(Trainer):
         return shifted(context, self.task.context_spaces, hashes, self.settings.shift)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        return torch.optim.AdamW(self.trained(), rate, weight_decay=decay, fused=True)
+        # Decay is for matrices: of biases, norms and temperatures 0 is no natural value.
+        weights = list(self.trained())
+        decayed = [one for one in weights if one.ndim > 1]
+        others = [one for one in weights if one.ndim <= 1]
+        decay = self.settings.weight_decay
+        groups = [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW(
+            [one for one in groups if one["params"]], self.settings.learning_rate, fused=True
+        )
 
     def config(self) -> dict[str, Any]:
         """The spaces of contexts and answers, for ``agents.policy_folder.load_policy``."""

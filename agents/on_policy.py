@@ -223,7 +223,7 @@ class OnPolicy(GradientTrainer):
 
         def encode(context: Mapping[str, Tensor]) -> Context:
             changed = self.augmented({key: one.to(self.device) for key, one in context.items()})
-            kept.append((changed, *self.encoded(changed)))
+            kept.append((changed, *self._encoded_to_draw(changed)))
             return kept[0][1].detach()
 
         answers, sampling = wanted.answers + greedy, wanted.sampling
@@ -239,10 +239,22 @@ class OnPolicy(GradientTrainer):
             credit = credit_of(rollout, *known, wanted, self.price.value)
         return Drawn(rollout, encoded, auxiliary, parts, log_prob, credit)
 
+    def _encoded_to_draw(self, context: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
+        if self._single_step:
+            return self.encoded(context)
+        # Minibatches have other statistics than the whole: the ratio to the old policy would not begin at 1.
+        with torch.no_grad():
+            self.encoded(context)
+        return self.encoded(context, statistics=False)
+
+    @property
+    def _single_step(self) -> bool:
+        return self.settings.epochs * self.settings.minibatches == 1
+
     def learn_from(self, drawn: Drawn) -> dict[str, float]:
         """Steps of the optimizer on drawn answers; returns numbers to log."""
         wanted, metrics = self.settings, dict[str, float]()
-        if wanted.epochs * wanted.minibatches == 1:
+        if self._single_step:
             each = self._expected(drawn) if wanted.enumerate else -drawn.credit.advantage * drawn.log_prob
             about = (drawn.parts, drawn.log_prob, drawn.credit, drawn.auxiliary)
             return self._step_on(each, drawn.rollout, *about)
@@ -250,7 +262,7 @@ class OnPolicy(GradientTrainer):
         for epoch in range(wanted.epochs):
             for rows in self._minibatches(epoch, len(drawn.rollout)):
                 rollout, credit, before = drawn.rollout.take(rows), drawn.credit.take(rows), old[rows]
-                encoded, auxiliary = self.encoded(rollout.context)
+                encoded, auxiliary = self.encoded(rollout.context, statistics=False)
                 parts, log_prob = parts_of(self.model, encoded, rollout, wanted.sampling)
                 each = clipped_loss(log_prob, before, credit.advantage, wanted.clip)
                 metrics = self._step_on(each, rollout, parts, log_prob, credit, auxiliary)

@@ -72,6 +72,8 @@ class BackboneEncoder(Encoder):
     scale: Tensor
     shift: Tensor
 
+    keeps_statistics = True
+
     def __init__(
         self,
         space: Image,

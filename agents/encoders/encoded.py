@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -80,14 +81,17 @@ class Encoder(Blocks):
     Attributes:
         pooling_layers: How many linear layers pool the tokens to one vector.
         vocabulary: The number of words, where tokens are words of one; else 0.
+        keeps_statistics: Whether ``batch_statistics`` leaves this encoder alone.
         batch_statistics: Whether batch norms that are trained use the statistics of the batch in training
-            mode. Those that are frozen always use the running ones.
+            mode, so that a row depends on the others; see ``batch_statistics``. By default, and where they
+            are frozen, they use the running ones.
     """
 
     positions: Tensor | None
     pooling_layers = 1
     vocabulary = 0
-    batch_statistics = True
+    keeps_statistics = False
+    batch_statistics = False
 
     def __init__(self, width: int, count: int, positions: Tensor | None = None) -> None:
         super().__init__()
@@ -109,6 +113,24 @@ class Encoder(Blocks):
 
     def _uses_batch(self, norm: nn.Module) -> bool:
         return self.batch_statistics and any(one.requires_grad for one in norm.parameters())
+
+
+@contextmanager
+def batch_statistics(module: nn.Module, used: bool = True) -> Iterator[None]:
+    """Batch norms of encoders use the statistics of the batch meanwhile, and update the running ones.
+
+    Encoders whose statistics came with their weights keep them.
+    """
+    encoders = [one for one in module.modules() if isinstance(one, Encoder) and not one.keeps_statistics]
+    for encoder in encoders:
+        encoder.batch_statistics = used
+        encoder.train()
+    try:
+        yield
+    finally:
+        for encoder in encoders:
+            encoder.batch_statistics = False
+            encoder.train()
 
 
 def grid(*sizes: int) -> Tensor:

@@ -77,13 +77,22 @@ class FusedEncoder(nn.Module):
         """The vectors, the fused tokens if they were asked for, and the tokens of the entries to keep."""
         return self.fuse_entries(self.encoded(observation))
 
+    def with_word_loss(self, observation: Mapping[str, Tensor]) -> tuple[Fused, Tensor | None]:
+        """``fused``, and the auxiliary loss of each row, (n,); see ``Fusion.with_word_loss``."""
+        entries = self.encoded(observation)
+        pooled, tokens, mask, loss = self.fuse.with_word_loss(entries)
+        return Fused(pooled, tokens, mask, self._kept(entries)), loss
+
     def fuse_entries(self, entries: Mapping[str, Encoded]) -> Fused:
         """``fused`` of entries that are encoded already."""
+        pooled, tokens, mask = self.fuse(entries)
+        return Fused(pooled, tokens, mask, self._kept(entries))
+
+    def _kept(self, entries: Mapping[str, Encoded]) -> dict[str, Encoded]:
         kept = {key: entries[key] for key in self.keep}
         absent = {key: one.present for key, one in kept.items() if one.present is not None}
         kept.update((key, kept[key].masked(present[:, None])) for key, present in absent.items())
-        pooled, tokens, mask = self.fuse(entries)
-        return Fused(pooled, tokens, mask, kept)
+        return kept
 
     def encoded(self, observation: Mapping[str, Tensor]) -> dict[str, Encoded]:
         """The encoded entries, by key."""

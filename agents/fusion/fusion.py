@@ -60,9 +60,9 @@ class Fusion(nn.Module):
         ``entries`` are the encoded entries by key.
         """
 
-    def word_loss(self, entries: Entries) -> Tensor | None:
-        """An auxiliary loss of each row, (n,), that needs no label; None where the fusion has none."""
-        return None
+    def with_word_loss(self, entries: Entries) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """``forward``, and an auxiliary loss of each row, (n,), that needs no label; None without one."""
+        return *self(entries), None
 
 
 class TokenEmbedding(nn.Module):

@@ -3,145 +3,179 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from agents.encoders.encoded import Encoded, Encoder
 from agents.fusion.concat import Pools
-from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, exists, head_layers
+from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, exists, masked_softmax
 from mm_envs.tokenizers import is_padding
 
-_KEY, _VALUE, _WORD, _HEADS = 48, 32, 96, 3
-_COUNT_SCALE = 8.0
-_FIRST_BIAS = -3.0
+_KEY, _VALUE, _WORD, _AXES, _REGIONS = 48, 16, 64, 2, 4
+_FIRST_SHARPNESS, _FIRST_BIAS, _FIRST_SCALE = 2.0, -3.0, 2.0
+_NOWHERE = -10.0
 
 
 class WordPatch(Fusion):
     """Words attend to places, and a bilinear layer mixes what they found.
 
-    With word embeddings ``w_i``, places ``p_j`` of all other entries, and one key per place and head,
-    ``s_ij = exp(t) q_h(w_i) . k_h(p_j) / sqrt(e)``. The first head's query is the word alone, others see its
-    neighbours. Word i keeps, for every head, the attended value and position
-    ``sum_j softmax_j(s_ij) [v(p_j), position_j]``, the maximum ``max_j s_ij`` (is it there), and
-    ``sum_j sigmoid(s_ij)`` (how many). Words with their indices are mixed as ``[a * b, ReLU(c)]`` of a linear
-    layer. The attention of single words to places is that of Kim et al., "ViLT" (2021, arXiv 2102.03334), and
-    the word loss a weakly supervised detection of words as in Fang et al. (2015, arXiv 1411.4952).
+    Word i has two queries: of the word alone, ``q_i = W w_i``, and of the word with its neighbours, ``r_i =
+    a q_(i-1) + b q_i + c q_(i+1) + conv(w)_i``, which looks for "red circle". With the keys k_j of all places
+    of pictures, sounds and clips, scores are ``s_ij = q_i . k_j / sqrt(e)``. For each query a word keeps the
+    attended key, value and position ``sum_j softmax_j(t s_ij) [k_j, v_j, x_j]``, the maximum of s_ij in each
+    of four regions (is it there, and where), and how many regions have it. What word l looks at is compared
+    with the queries of all other words m: ``S_lm = attended key_l . q_m / sqrt(e)``. The words and their
+    findings are mixed as ``[a * b, ReLU(c)]`` of a linear layer over all of them; and each word adds itself
+    to the result by a gate, so that a word of the question can be the answer.
 
-    Observations without words, or with words alone, are fused as by concatenation.
+    The attention of words to places is that of Kim et al., "ViLT" (2021, arXiv 2102.03334), and the word loss
+    a weakly supervised detection of words as in Fang et al. (2015, arXiv 1411.4952). Without words, or with
+    words alone, observations are fused as by concatenation.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int, tokens: bool) -> None:
         super().__init__(encoders, width, features, tokens)
-        self.texts = [key for key, one in encoders.items() if one.vocabulary]
-        self.places = [key for key, one in encoders.items() if not one.vocabulary and one.ordered]
-        pairs = self.texts and self.places
+        texts = {key: one for key, one in encoders.items() if one.vocabulary}
+        places = {
+            key: one for key, one in encoders.items() if not one.vocabulary and one.positions is not None
+        }
+        looking = bool(texts and places)
         # Entries that are neither words nor places are concatenated.
-        alone = {} if pairs else encoders
-        rest = {k: one for k, one in encoders.items() if pairs and k not in (*self.texts, *self.places)}
-        self.pools = Pools({**alone, **rest}, width) if alone or rest else None
-        self.looks = nn.ModuleDict()
-        if pairs:
-            seen = {key: encoders[key] for key in self.places}
-            self.looks = nn.ModuleDict({key: Look(encoders[key], seen, features) for key in self.texts})
-        parts = len(alone or rest) * width + len(self.looks) * features
-        self.net = head_layers(parts, features)
+        rest = {key: one for key, one in encoders.items() if not looking or key not in {**texts, **places}}
+        self.pools = Pools(rest, width) if rest else None
+        self.places = Places(places) if looking else None
+        self.looks = nn.ModuleDict({key: Look(one, features) for key, one in texts.items() if looking})
+        parts = len(rest) * width + len(self.looks) * 2 * features
+        self.norm, self.net = nn.LayerNorm(parts), nn.Linear(parts, features)
         self.embed = TokenEmbedding(encoders, width) if tokens else None
 
     def forward(self, entries: Entries) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Vectors (n, features), and embedded tokens."""
-        parts = [look(entries[key], entries) for key, look in self.looks.items()]
+        return self.with_word_loss(entries, wanted=False)[:3]
+
+    def with_word_loss(
+        self, entries: Entries, wanted: bool = True
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """``forward``, and the word loss (n,): which words a text uses, from the places alone.
+
+        Binary cross-entropy over the words of the vocabulary of ``c max_j s_vj + b_v``, summed. No label is
+        needed.
+        """
+        parts, named, losses = [], torch.zeros(()), []
+        seen = None if self.places is None else self.places(entries)
+        for key, look in self.looks.items():
+            assert isinstance(look, Look)
+            assert seen is not None
+            mixed, word = look(entries[key], seen)
+            parts.append(mixed)
+            named = named + word
+            if wanted:
+                losses.append(look.word_loss(entries[key], seen))
         if self.pools is not None:
             pools: dict[str, Tensor] = self.pools(entries)
             parts += pools.values()
-        pooled = self.net(torch.cat(parts, 1))
-        return pooled, *((None, None) if self.embed is None else self.embed(entries))
+        pooled = torch.relu(self.net(self.norm(torch.cat(parts, 1)))) + named
+        tokens, mask = (None, None) if self.embed is None else self.embed(entries)
+        return pooled, tokens, mask, torch.stack(losses).sum(0) if losses else None
 
-    def word_loss(self, entries: Entries) -> Tensor | None:
-        """Which words does the text use: from the places alone, without any label (n,).
 
-        Binary cross-entropy over the words of the vocabulary of ``2 max_j s_vj + b_v``, summed.
-        """
-        if not self.looks:
-            return None
-        losses = []
-        for key, look in self.looks.items():
-            assert isinstance(look, Look)
-            losses.append(look.word_loss(entries[key], entries))
-        return torch.stack(losses).sum(0)
+class Seen(NamedTuple):
+    """What all places show: keys (n, places, key), values and positions (n, places, ...), mask, regions."""
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor | None
+    regions: tuple[Tensor, ...]
+
+
+class Places(nn.Module):
+    """Keys and values of the places of several entries."""
+
+    axes: Tensor
+
+    def __init__(self, encoders: Mapping[str, Encoder]) -> None:
+        super().__init__()
+        self.maps = nn.ModuleDict({key: nn.Linear(one.width, _KEY + _VALUE) for key, one in encoders.items()})
+        positions = []
+        for encoder in encoders.values():
+            assert encoder.positions is not None
+            axes = encoder.positions[:, :_AXES]
+            positions.append(nn.functional.pad(axes, (0, _AXES - axes.shape[1])))
+        self.register_buffer("axes", 2 * torch.cat(positions), persistent=False)
+
+    def forward(self, entries: Entries) -> Seen:
+        """What the places of n rows show."""
+        made = torch.cat([make(entries[key].tokens) for key, make in self.maps.items()], 1)
+        mask = None
+        if any(entries[key].there is not None for key in self.maps):
+            mask = torch.cat([exists(entries[key]) for key in self.maps], 1)
+        values = torch.cat([made, self.axes.expand(len(made), -1, -1)], 2)
+        region = 2 * (self.axes[:, 0] > 0) + (self.axes[:, 1] > 0)
+        regions = tuple((region == one).nonzero()[:, 0] for one in range(_REGIONS))
+        return Seen(made[:, :, :_KEY], values, mask, regions)
 
 
 class Look(nn.Module):
-    """The words of one text look at the places of other entries."""
+    """The words of one text look at places."""
 
-    def __init__(self, text: Encoder, places: Mapping[str, Encoder], features: int) -> None:
+    def __init__(self, text: Encoder, features: int) -> None:
         super().__init__()
-        self.keys = nn.ModuleDict({k: nn.Linear(one.width, _HEADS * _KEY) for k, one in places.items()})
-        self.values = nn.ModuleDict({k: nn.Linear(one.width, _VALUE) for k, one in places.items()})
-        self.axes = max(_axes(one) for one in places.values())
         self.query = nn.Linear(text.width, _KEY)
-        self.neighbours = nn.Conv1d(text.width, (_HEADS - 1) * _KEY, 3, padding=1)
-        self.temperature = nn.Parameter(torch.zeros(()))
-        found = _HEADS * (_VALUE + self.axes + 2)
-        self.word = nn.Linear(text.width + found, _WORD)
+        self.taps = nn.Parameter(torch.tensor([1.0, 1.0, 0.0]))
+        self.around = nn.Conv1d(text.width, _KEY, 3, padding=1, bias=False)
+        with torch.no_grad():
+            self.around.weight.mul_(0.3)
+        self.sharpness = nn.Parameter(torch.tensor(_FIRST_SHARPNESS).log())
+        found = _KEY + _VALUE + _AXES + _REGIONS + 1
+        self.word = nn.Linear(text.width + 2 * found + 3 * text.count, _WORD)
         self.index = nn.Parameter(torch.randn(text.count, _WORD) * 0.3)
         self.mixer = nn.Linear(text.count * _WORD, 3 * features)
-        self.net = head_layers(2 * features, features)
+        self.gate, self.name = nn.Linear(_WORD, text.width), nn.Linear(text.width, features, bias=False)
+        self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
         self.bias = nn.Parameter(torch.full((text.vocabulary,), _FIRST_BIAS))
 
-    def forward(self, text: Encoded, entries: Entries) -> Tensor:
-        """What the words of n texts find, (n, features)."""
-        n, count = text.tokens.shape[:2]
-        places, values, there = self._places(entries)
-        aside = self.neighbours(text.tokens.transpose(1, 2)).view(n, _HEADS - 1, _KEY, count)
-        queries = torch.cat([self.query(text.tokens)[:, None], aside.transpose(2, 3)], 1)
-        scores = queries @ places * self._scale()
-        if there is not None:
-            scores = scores.masked_fill(~there[:, None, None], torch.finfo(scores.dtype).min)
-        attended = scores.softmax(3) @ values[:, None]
-        most = scores.amax(3, keepdim=True).clamp(min=-50.0)
-        number = scores.sigmoid().sum(3, keepdim=True) / _COUNT_SCALE
-        found = torch.cat([attended, most, number], 3).permute(0, 2, 1, 3).flatten(2)
-        words = torch.relu(self.word(torch.cat([text.tokens, found], 2)) + self.index)
-        first, second, third = self.mixer(words.flatten(1)).chunk(3, 1)
-        looked: Tensor = self.net(torch.cat([first * second, torch.relu(third)], 1))
-        return looked
+    def forward(self, text: Encoded, seen: Seen) -> tuple[Tensor, Tensor]:
+        """What the words of n texts find, mixed, (n, 2 * features), and named, (n, features)."""
+        words = text.tokens
+        count = words.shape[1]
+        alone = self.query(words)
+        beside = nn.functional.pad(alone, (0, 0, 1, 1))
+        both = self.taps[0] * beside[:, :-2] + self.taps[1] * alone + self.taps[2] * beside[:, 2:]
+        both = both + self.around(words.transpose(1, 2)).transpose(1, 2)
+        queries = torch.cat([alone, both], 1) * _KEY**-0.5
+        scores = queries @ seen.keys.transpose(1, 2)
+        mask = None if seen.mask is None else seen.mask[:, None]
+        attended = masked_softmax(scores * self.sharpness.exp(), mask, 2) @ seen.values
+        scores = scores if mask is None else scores.masked_fill(~mask, _NOWHERE)
+        most = torch.stack([_most(scores, region) for region in seen.regions], 2)
+        number = torch.sigmoid(4 * most - 2).sum(2, keepdim=True)
+        found = torch.cat([attended, most, number], 2)
+        shared = attended[:, :, :_KEY] @ queries[:, :count].transpose(1, 2)
+        first, second = shared[:, :count], shared[:, count:]
+        about = [words, found[:, :count], found[:, count:], first, second, first.transpose(1, 2)]
+        each = torch.relu(self.word(torch.cat(about, 2)) + self.index)
+        a, b, c = self.mixer(each.flatten(1)).chunk(3, 1)
+        named: Tensor = self.name((self.gate(each) * words).sum(1))
+        return torch.cat([a * b, torch.relu(c)], 1), named
 
-    def word_loss(self, text: Encoded, entries: Entries) -> Tensor:
-        """See ``WordPatch.word_loss``."""
+    def word_loss(self, text: Encoded, seen: Seen) -> Tensor:
+        """See ``WordPatch.with_word_loss``."""
         assert text.words is not None
         assert text.table is not None
-        places, _, there = self._places(entries)
-        scores = self.query(text.table) @ places[:, 0] * self._scale()
-        if there is not None:
-            scores = scores.masked_fill(~there[:, None], -50.0)
-        used = torch.zeros((len(places), len(text.table)), device=places.device)
-        used.scatter_(1, text.words, (~is_padding(text.words)).to(used.dtype), reduce="add")
-        logits = 2 * scores.amax(2) + self.bias
+        scores = seen.keys @ (self.query(text.table) * _KEY**-0.5).T
+        if seen.mask is not None:
+            scores = scores.masked_fill(~seen.mask[:, :, None], _NOWHERE)
+        used = torch.zeros((len(scores), len(text.table)), device=scores.device)
+        used.scatter_add_(1, text.words, (~is_padding(text.words)).to(used.dtype))
+        logits = self.scale * scores.amax(1) + self.bias
         loss = nn.functional.binary_cross_entropy_with_logits
         return loss(logits, used.clamp(max=1), reduction="none").sum(1)
 
-    def _scale(self) -> Tensor:
-        scale: Tensor = self.temperature.exp() * _KEY**-0.5
-        return scale
 
-    def _places(self, entries: Entries) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Keys (n, heads, key, places), values with positions (n, places, ...), and which there are."""
-        keys, values, masks = [], [], []
-        for name, make in self.keys.items():
-            entry = entries[name]
-            n, count = entry.tokens.shape[:2]
-            keys.append(make(entry.tokens).view(n, count, _HEADS, _KEY))
-            positions = entry.tokens.new_zeros(count, self.axes)
-            if entry.positions is not None:
-                positions[:, : entry.positions.shape[1]] = 2 * entry.positions
-            values.append(torch.cat([self.values[name](entry.tokens), positions.expand(n, -1, -1)], 2))
-            masks.append(None if entry.there is None else entry.there)
-        there = None
-        if any(mask is not None for mask in masks):
-            there = torch.cat([exists(entries[name]) for name in self.keys], 1)
-        return torch.cat(keys, 1).permute(0, 2, 3, 1), torch.cat(values, 1), there
-
-
-def _axes(encoder: Encoder) -> int:
-    return 0 if encoder.positions is None else int(encoder.positions.shape[1])
+def _most(scores: Tensor, region: Tensor) -> Tensor:
+    """The largest score (n, queries) in a region of places."""
+    if not len(region):
+        return torch.full_like(scores[:, :, 0], _NOWHERE)
+    return scores[:, :, region].amax(2)
