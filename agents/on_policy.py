@@ -25,8 +25,6 @@ from agents.losses import (
     check_kl,
     clip_fraction,
     clipped_loss,
-    expected_reward_loss,
-    log_expected_reward_loss,
     make_kl_controller,
     share_without_signal,
     value_loss,
@@ -204,7 +202,17 @@ class OnPolicy(GradientTrainer):
         about = {"learning_rate": self.rate, "frac_reward_zero_std": without}
         if self.settings.kl:
             about |= {"kl": drawn.credit.kl, "kl_price": self.price.value}
-        return Update(*scores(drawn.rollout), {**metrics, **about})
+        return Update(*self._scores(drawn), {**metrics, **about})
+
+    def _scores(self, drawn: Drawn) -> tuple[list[float], list[float]]:
+        """Rewards and utilities of the answers; of all choices those that the policy expects."""
+        rollout = drawn.rollout
+        if not self.settings.enumerate:
+            return scores(rollout)
+        assert rollout.reward is not None
+        assert rollout.utility is not None
+        p = drawn.log_prob[:, :, 0].detach().exp()
+        return (p * rollout.reward).sum(1).tolist(), (p * rollout.utility).sum(1).tolist()
 
     def _imitate(self) -> Update:
         assert self.demonstrations is not None
@@ -301,13 +309,18 @@ class OnPolicy(GradientTrainer):
         return parts_of(self.reference, encoded, rollout, self.settings.sampling)
 
     def _expected(self, drawn: Drawn) -> Tensor:
-        """The loss of all choices without the noise of draws, spread over them, (m, choices, 1)."""
+        """The loss of all choices without the noise of draws, spread over them, (m, choices, 1).
+
+        The expected reward above that of the uniform policy, ``J = sum over a of p_a (r_a - mean r)``. With
+        normalisation "mean" it is divided by ``max(J, 0) + 1 / choices``: for 0/1 rewards nearly the gradient
+        of ``log J``, the cross-entropy.
+        """
         reward = drawn.rollout.reward
         assert reward is not None
-        log_probs = drawn.log_prob[:, :, 0]
-        logarithmic = self.settings.normalisation == "mean"
-        loss = (log_expected_reward_loss if logarithmic else expected_reward_loss)(log_probs, reward)
-        return loss.expand_as(drawn.log_prob)
+        gained = (drawn.log_prob[:, :, 0].exp() * (reward - reward.mean(1, keepdim=True))).sum(1)
+        if self.settings.normalisation == "mean":
+            gained = gained / (gained.detach().clamp(min=0) + 1 / reward.shape[1])
+        return -gained[:, None, None].expand_as(drawn.log_prob)
 
     def _kl_loss(self, rollout: Rollout, parts: Parts, log_prob: Tensor) -> Tensor:
         """The divergence from the reference of each answer, the mean over answers."""

@@ -90,10 +90,10 @@ class Pictures(Blocks):
         """Cells (n, rows * columns, width) of pictures (n, channels, height, width) of 0 to 255."""
         # Channels last makes convolutions of so few channels twice as fast on a CPU.
         pixels = pictures.to(torch.float32, memory_format=torch.channels_last)
-        pooled = self.pool(self.cells(self.stem(pixels)))
-        cells: Tensor = (pooled + self.around(pooled)).flatten(2).transpose(1, 2)
+        cells = self.cells(self.stem(pixels))
+        tokens: Tensor = self.pool(cells + self.around(cells)).flatten(2).transpose(1, 2)
         # Linear layers choose their kernel by the layout of what they are given: always the same one.
-        return cells.contiguous()
+        return tokens.contiguous()
 
 
 class ImageEncoder(Encoder):

@@ -43,9 +43,9 @@ def step(encoder: Encoder, entries: Tensor) -> None:
 @pytest.mark.parametrize(
     ("space", "kind", "blocks"),
     [
-        (Image(64, 64), "patches", 2),
+        (Image(64, 64), "patches", 3),
         (Image(64, 64), "resnet18", 9),
-        (Video(3, 36, 36), "frames", 3),
+        (Video(3, 36, 36), "frames", 4),
         (Audio(2000, 8000), "cnn", 3),
         (Audio(2000, 8000), "gru", 2),
         (TEXT, "embedding", 1),
@@ -82,8 +82,13 @@ def test_what_is_frozen_stays_as_it_is() -> None:
 
 def test_candidates_share_the_blocks_of_one() -> None:
     encoder = make_encoder(Candidates(Image(36, 36), 3))
-    assert [type(block).__name__ for block in encoder.blocks()] == ["PatchStem", "Conv2d", "Flat"]
-    assert len(PooledEncoder(Image(36, 36), 8).blocks()) == 3
+    assert [type(block).__name__ for block in encoder.blocks()] == [
+        "PatchStem",
+        "NormedConv",
+        "NormedConv",
+        "Flat",
+    ]
+    assert len(PooledEncoder(Image(36, 36), 8).blocks()) == 4
 
 
 @pytest.mark.parametrize(("kind", "space", "entries", "arguments"), WITH_LINEAR)
@@ -151,8 +156,8 @@ def test_unknown_ways_are_refused(how: str) -> None:
 
 
 def test_ways_that_do_not_suit_the_encoder_are_refused() -> None:
-    for how in ("last:0", "last:3"):
-        with pytest.raises(ValueError, match=f"how='{how}': ImageEncoder has 2 blocks: give 1 to 2"):
+    for how in ("last:0", "last:4"):
+        with pytest.raises(ValueError, match=f"how='{how}': ImageEncoder has 3 blocks: give 1 to 3"):
             trainable(make_encoder(Image(36, 36)), how)
     images = make_encoder(Image(36, 36))
     with pytest.raises(ValueError, match="how='lora:2': ImageEncoder contains no linear layer"):
@@ -172,4 +177,4 @@ def test_parameter_counts_are_printed_in_one_line() -> None:
     encoders = {"image": make_encoder(Image(64, 64)), "text": make_encoder(TEXT)}
     trainable(encoders["image"], "last:1")
     text = parameter_text(encoders)
-    assert text == "parameters trained: image 18,496 of 30,144, text 192 of 192"
+    assert text == "parameters trained: image 36,992 of 65,344, text 192 of 192"

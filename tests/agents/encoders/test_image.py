@@ -44,9 +44,10 @@ def test_scaled_pixels_and_position_embeddings_are_what_the_stem_sees() -> None:
     with torch.no_grad():
         net.stem.positions.normal_()
     pictures = torch.randint(0, 256, (2, 3, 72, 64), dtype=torch.uint8)
-    patches = nn.functional.conv2d(pictures / 64.0, net.stem.pixels.weight, stride=4, padding=1)
-    patches = torch.relu(patches + net.stem.positions.permute(0, 3, 1, 2))
-    cells = torch.relu(net.cells(patches))
+    patches = nn.functional.conv2d(pictures / 64.0, net.stem.pixels.weight, stride=4)
+    patches = torch.relu(net.stem.norm(patches + net.stem.positions.permute(0, 3, 1, 2)))
+    cells = net.cells(patches)
+    cells = cells + net.around(cells)
     plain = nn.functional.adaptive_avg_pool2d(cells, (8, 8)).flatten(2).transpose(1, 2)
     torch.testing.assert_close(net(pictures), plain, atol=1e-4, rtol=1e-4)
 
@@ -70,5 +71,5 @@ def test_a_cell_is_the_part_of_the_picture_at_its_position() -> None:
     pictures[1, :, 20:22, 44:46] = 255.0
     first, second = net(pictures)
     changed = (first != second).any(1).view(8, 8).nonzero()
-    assert ((changed * 8 + 4 - torch.tensor([21, 45])).abs() <= 12).all()
+    assert ((changed * 8 + 4 - torch.tensor([21, 45])).abs() <= 20).all()
     assert len(changed) > 0
