@@ -78,7 +78,7 @@ def credit_of(
     if values is not None:
         advantage, returns = _by_value(rollout, written, paid, values, settings.gae_lambda)
     else:
-        advantage, written = _by_group(returns, whole, written, settings.baseline)
+        advantage, written = _by_group(returns, whole, written, settings)
     how: Any = settings.normalisation
     if how != "none":
         advantage = normalise(advantage, whole[:, : advantage.shape[1]], how)
@@ -87,8 +87,14 @@ def credit_of(
     return Credit(advantage, written, returns, divergence)
 
 
-def _by_group(returns: Tensor, whole: Tensor, written: Tensor, baseline: str) -> tuple[Tensor, Tensor]:
+def _by_group(
+    returns: Tensor, whole: Tensor, written: Tensor, settings: OnPolicySettings
+) -> tuple[Tensor, Tensor]:
     """Advantages over other answers to the same context, and which parts are learned from."""
+    baseline = settings.baseline
+    if baseline == "softmax":
+        weights = (whole / settings.softmax_temperature).softmax(1)
+        return (whole.shape[1] * weights - 1)[:, :, None].expand_as(returns), written
     if baseline == "leave_one_out":
         return leave_one_out(returns), written
     if baseline == "mean":

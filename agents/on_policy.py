@@ -37,7 +37,7 @@ from agents.value import ValueHead
 from mm_envs.names import at_least, check_one_of
 from mm_envs.random import fold, stream
 
-BASELINES = ("leave_one_out", "mean", "value", "greedy", "none", "best")
+BASELINES = ("leave_one_out", "mean", "softmax", "value", "greedy", "none", "best")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,11 @@ class OnPolicySettings(GradientSettings):
         answers: k, answers to each context.
         enumerate: Whether the answers are all choices instead of draws, so that the gradient is that of the
             expected reward without the noise of draws.
-        baseline: "leave_one_out", "mean", "greedy" (self-critical), "value", "none", or "best": the best of
-            the answers is imitated.
+        baseline: "leave_one_out", "mean", "greedy" (self-critical), "value", "none"; "best": the best of the
+            answers is imitated; or "softmax": answers are weighted by the softmax of their rewards, and the
+            advantage is ``k softmax(r / t)_i - 1`` (Peters and Schaal, "Reinforcement learning by
+            reward-weighted regression", 2007), whatever the offset of the rewards.
+        softmax_temperature: t of the baseline "softmax".
         normalisation: Of advantages by their group: "none", "std" or "mean".
         standardise: Whether advantages are standardised over the batch.
         aggregation: Of the losses of parts, see ``agents.losses.aggregate``.
@@ -80,6 +83,7 @@ class OnPolicySettings(GradientSettings):
     answers: int = 8
     enumerate: bool = False
     baseline: str = "leave_one_out"
+    softmax_temperature: float = 0.15
     normalisation: str = "none"
     standardise: bool = False
     aggregation: str = "token_mean"

@@ -14,6 +14,7 @@ from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, exists, masked
 from mm_envs.tokenizers import is_padding
 
 _KEY, _VALUE, _WORD, _AXES, _REGIONS = 48, 16, 64, 2, 4
+_TEXT, _FOUND, _RELATED = 32, 4, 64
 _FIRST_SHARPNESS, _FIRST_BIAS, _FIRST_SCALE = 2.0, -3.0, 2.0
 _NOWHERE = -10.0
 
@@ -27,8 +28,9 @@ class WordPatch(Fusion):
     attended key, value and position ``sum_j softmax_j(t s_ij) [k_j, v_j, x_j]``, the maximum of s_ij in each
     of four regions (is it there, and where), and how many regions have it. What word l looks at is compared
     with the queries of all other words m: ``S_lm = attended key_l . q_m / sqrt(e)``. The words and their
-    findings are mixed as ``[a * b, ReLU(c)]`` of a linear layer over all of them; and each word adds itself
-    to the result by a gate, so that a word of the question can be the answer.
+    findings are mixed as ``[a * b, ReLU(c)]`` of a linear layer over all of them; a vector of the whole text
+    times what every word found, an outer product, is mapped linearly, so that relations need no detour; and
+    each word adds itself to the result by a gate, so that a word of the question can be the answer.
 
     The attention of words to places is that of Kim et al., "ViLT" (2021, arXiv 2102.03334), and the word loss
     a weakly supervised detection of words as in Fang et al. (2015, arXiv 1411.4952). Without words, or with
@@ -47,8 +49,8 @@ class WordPatch(Fusion):
         self.pools = Pools(rest, width) if rest else None
         self.places = Places(places) if looking else None
         self.looks = nn.ModuleDict({key: Look(one, features) for key, one in texts.items() if looking})
-        parts = len(rest) * width + len(self.looks) * 2 * features
-        self.norm, self.net = nn.LayerNorm(parts), nn.Linear(parts, features)
+        inputs = len(rest) * width + len(self.looks) * (2 * features + _RELATED)
+        self.norm, self.net = nn.LayerNorm(inputs), nn.Linear(inputs, features)
         self.embed = TokenEmbedding(encoders, width) if tokens else None
 
     def forward(self, entries: Entries) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -120,6 +122,8 @@ class Places(nn.Module):
 class Look(nn.Module):
     """The words of one text look at places."""
 
+    offset: Tensor
+
     def __init__(self, text: Encoder, features: int) -> None:
         super().__init__()
         self.query = nn.Linear(text.width, _KEY)
@@ -132,12 +136,18 @@ class Look(nn.Module):
         self.word = nn.Linear(text.width + 2 * found + 3 * text.count, _WORD)
         self.index = nn.Parameter(torch.randn(text.count, _WORD) * 0.3)
         self.mixer = nn.Linear(text.count * _WORD, 3 * features)
+        self.register_buffer("offset", torch.arange(text.count) * text.vocabulary, persistent=False)
+        self.text = nn.Embedding(text.count * text.vocabulary, _TEXT)
+        nn.init.normal_(self.text.weight, std=text.count**-0.5)
+        self.short = nn.Linear(_KEY + _VALUE, _FOUND)
+        related = _TEXT * text.count * (_FOUND + _AXES)
+        self.relate = nn.Sequential(nn.Linear(related, _RELATED), nn.LayerNorm(_RELATED))
         self.gate, self.name = nn.Linear(_WORD, text.width), nn.Linear(text.width, features, bias=False)
         self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
         self.bias = nn.Parameter(torch.full((text.vocabulary,), _FIRST_BIAS))
 
     def forward(self, text: Encoded, seen: Seen) -> tuple[Tensor, Tensor]:
-        """What the words of n texts find, mixed, (n, 2 * features), and named, (n, features)."""
+        """What the words of n texts find, mixed, (n, 2 * features + 64), and named, (n, features)."""
         words = text.tokens
         count = words.shape[1]
         alone = self.query(words)
@@ -158,7 +168,16 @@ class Look(nn.Module):
         each = torch.relu(self.word(torch.cat(about, 2)) + self.index)
         a, b, c = self.mixer(each.flatten(1)).chunk(3, 1)
         named: Tensor = self.name((self.gate(each) * words).sum(1))
-        return torch.cat([a * b, torch.relu(c)], 1), named
+        return torch.cat([a * b, torch.relu(c), self._related(text, attended[:, count:])], 1), named
+
+    def _related(self, text: Encoded, attended: Tensor) -> Tensor:
+        """A linear map of the product of a text with what its words attend to, (n, 64)."""
+        assert text.words is not None
+        whole = self.text(text.words + self.offset).sum(1)
+        found, where = attended[:, :, : _KEY + _VALUE], attended[:, :, _KEY + _VALUE :]
+        each = torch.cat([self.short(found), where], 2).flatten(1)
+        related: Tensor = self.relate((whole[:, :, None] * each[:, None]).flatten(1))
+        return related
 
     def word_loss(self, text: Encoded, seen: Seen) -> Tensor:
         """See ``WordPatch.with_word_loss``."""
