@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.acting import AnsweringPolicy, Policy
-from agents.augment import shifted
+from agents.augment import check_rate, drop_modalities, shifted
 from agents.context import Context
 from agents.encoders.encoded import batch_statistics
 from agents.losses import SCHEDULES, imitation_loss, one_cycle, schedule
@@ -38,6 +38,8 @@ class GradientSettings:
         max_grad_norm: Gradients are scaled down to this norm.
         word_loss: The weight of the word loss of fusions that have one, see ``Fusion.word_loss``.
         shift: Pictures are moved by up to so many pixels, at random.
+        modality_dropout: The probability of each entry of a context to be missing while it is learned from,
+            see ``agents.augment.drop_modalities``. Candidates that answers refer to stay.
 
     Raises:
         ValueError: A value is out of its range.
@@ -50,11 +52,13 @@ class GradientSettings:
     max_grad_norm: float = 1.0
     word_loss: float = 0.3
     shift: int = 0
+    modality_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         check_one_of("schedule", self.schedule, _RATES)
         for name in ("weight_decay", "max_grad_norm", "word_loss", "shift"):
             at_least(name, getattr(self, name), 0)
+        check_rate("modality_dropout", self.modality_dropout)
         if not 0 <= self.warm < 1:
             raise ValueError(f"warm={self.warm} is not within 0 to 1: 0.05 is customary")
 
@@ -181,11 +185,18 @@ class GradientTrainer(Trainer):
         return loss + auxiliary, {"word_loss": auxiliary.item()}
 
     def augmented(self, context: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Contexts with shifted pictures; the seed and the step decide how."""
-        if not self.settings.shift:
-            return context
-        hashes = fold(stream(self.seed, "augmentation"), self._step)
-        return shifted(context, self.task.context_spaces, hashes, self.settings.shift)
+        """Contexts with shifted pictures and missing entries; the seed and the step decide how."""
+        wanted = self.settings
+        if wanted.shift:
+            hashes = fold(stream(self.seed, "augmentation"), self._step)
+            context = shifted(context, self.task.context_spaces, hashes, wanted.shift)
+        if wanted.modality_dropout:
+            rows = torch.arange(len(next(iter(context.values()))), device=self.device)
+            hashes = fold(stream(self.seed, "modality dropout", self.device), self._step, rows)
+            encoder = self.model.context_encoder
+            keys = [key for key in encoder.fused.encoders if key != encoder.among]
+            context = drop_modalities(context, keys, hashes, wanted.modality_dropout)
+        return context
 
     def _optimizer(self) -> torch.optim.Optimizer:
         # Decay is for matrices: of biases, norms and temperatures 0 is no natural value.
