@@ -26,6 +26,8 @@ class MomentsAudioEncoder(Encoder):
         torch.Size([5, 8, 64])
     """
 
+    timed = True
+
     def __init__(self, space: Audio) -> None:
         spectrogram = LogMel(space.sample_rate, _BANDS)
         frames = min(spectrogram.frames(int(space.shape[0])), _MAX_FRAMES)

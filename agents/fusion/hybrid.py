@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from agents.encoders.audio import AudioEncoder
 from agents.encoders.encoded import Encoder
 from agents.fusion.film import joined
 from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, head_layers, masked_softmax
@@ -33,7 +32,7 @@ class Hybrid(Fusion):
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int, tokens: bool) -> None:
         super().__init__(encoders, width, features, tokens)
-        in_order = [key for key, one in encoders.items() if one.vocabulary or isinstance(one, AudioEncoder)]
+        in_order = [key for key, one in encoders.items() if one.timed and not _has_places(one)]
         split = [side for side in sides(encoders, in_order) if side]
         self.embeds = nn.ModuleList(TokenEmbedding(side, width) for side in split)
         self.project = nn.ModuleList(nn.Linear(width, width) for _ in split)
@@ -73,3 +72,8 @@ def _received(affinity: Tensor, sent: Tensor, mask: Tensor | None) -> Tensor:
         return affinity @ sent / sent.shape[1]
     there = mask[:, :, None].to(sent.dtype)
     return affinity @ (sent * there) / there.sum(1, keepdim=True).clamp(min=1)
+
+
+def _has_places(encoder: Encoder) -> bool:
+    """Whether an entry with time has places, too, as a clip does."""
+    return encoder.positions is not None and encoder.positions.shape[1] > 2

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from agents.encoders.audio import AudioEncoder
 from agents.encoders.encoded import Encoded, Encoder, Flat
-from agents.encoders.video import VideoEncoder
 from agents.fusion.film import joined
 from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, exists, head_layers, masked_mean
 
@@ -79,7 +77,7 @@ class Moments(nn.Module):
 
 def is_timed(encoder: Encoder) -> bool:
     """Whether the last axis of positions is time: sounds, clips, and texts by the index of the word."""
-    return bool(encoder.vocabulary) or isinstance(encoder, (AudioEncoder, VideoEncoder))
+    return encoder.timed
 
 
 def token_times(encoder: Encoder) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from agents.encoders.encoded import Encoded, Encoder
 from agents.fusion.concat import Pools
 from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, masked_softmax
-from mm_envs.tokenizers import is_padding
+from mm_envs.tokenizers import blank, is_padding
 
 _KEY, _VALUE, _WORD, _MAX_AXES = 48, 16, 64, 2
 _TEXT, _FOUND, _RELATED = 32, 4, 64
@@ -70,11 +71,12 @@ class WordPatch(Fusion):
         parts, named, losses = [], torch.zeros(()), []
         for key, reader in self.readers.items():
             assert isinstance(reader, Reader)
-            read = reader(entries[key], entries)
+            text = _existing(entries[key])
+            read = reader(text, entries)
             parts.append(read.mixed)
             named = named.to(read.named) + read.named
             if wanted:
-                losses += reader.word_losses(entries[key], read.keys, entries)
+                losses += reader.word_losses(text, read.keys, entries)
         if self.pools is not None:
             pools: dict[str, Tensor] = self.pools(entries)
             parts += pools.values()
@@ -212,6 +214,16 @@ class Look(nn.Module):
         loss = nn.functional.binary_cross_entropy_with_logits
         each = loss(logits, used.clamp(max=1), reduction="none").sum(1)
         return each if there is None else each * there.any(1)
+
+
+def _existing(text: Encoded) -> Encoded:
+    """A text without words where it does not exist."""
+    if text.present is None:
+        return text
+    assert text.words is not None
+    present = text.present[:, None]
+    words = torch.where(present, text.words, blank(text.words.shape, text.words.device))
+    return replace(text.masked(present), words=words)
 
 
 def _most(scores: Tensor, region: list[int]) -> Tensor:

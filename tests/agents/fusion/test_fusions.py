@@ -41,7 +41,6 @@ SUBSETS = (
     ("text",),
     ("vector", "choice"),
 )
-NEW = tuple(name for name in FUSIONS if name != "word_patch")
 
 
 def observed(keys: tuple[str, ...], n: int = 6, seed: int = 0) -> dict[str, Tensor]:
@@ -89,12 +88,13 @@ def test_shapes_of_vectors_tokens_and_masks(fusion: str, keys: tuple[str, ...]) 
 @pytest.mark.parametrize(
     "keys", [*SUBSETS[:3], ("image", "video"), ("audio", "vector", "choice")], ids="+".join
 )
-@pytest.mark.parametrize("fusion", NEW)
+@pytest.mark.parametrize("fusion", FUSIONS)
 def test_gradients_reach_every_weight(fusion: str, keys: tuple[str, ...]) -> None:
     encoder = make(fusion, keys, tokens=True, features=32)
-    fused = encoder.fused(observed(keys, 32))
+    fused, word_loss = encoder.with_word_loss(observed(keys, 32))
     assert fused.tokens is not None
-    torch.autograd.backward(fused.pooled.square().sum() + fused.tokens.square().sum())
+    auxiliary = 0 if word_loss is None else word_loss.sum()
+    torch.autograd.backward(fused.pooled.square().sum() + fused.tokens.square().sum() + auxiliary)
     missing = [name for name, one in encoder.named_parameters() if one.grad is None or not one.grad.any()]
     assert not missing
 
@@ -136,7 +136,7 @@ def test_an_observation_without_any_entry_is_finite(fusion: str) -> None:
     assert all(one.grad is None or one.grad.isfinite().all() for one in encoder.parameters())
 
 
-@pytest.mark.parametrize("fusion", NEW)
+@pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_missing_entry_leaves_what_a_fusion_of_the_others_is_given(fusion: str) -> None:
     """Means, sums and attention are over what is there: two missing entries are as one, twice."""
     keys = ("image", "text", "vector")
@@ -265,8 +265,8 @@ def test_moments_are_sorted_and_padding_comes_last() -> None:
 
 
 def test_neighbours_of_a_grid_are_at_most_eight() -> None:
-    near = neighbours(make("graph", ("image",)).encoders["image"])
-    rows, columns = 3, 4
+    encoder = make("graph", ("image",)).encoders["image"]
+    near, (rows, columns) = neighbours(encoder), encoder.pictures.shape
     assert torch.equal(near, near.T)
     assert near.sum(1).max() == 8
     assert near[0].nonzero()[:, 0].tolist() == [1, columns, columns + 1]
