@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import at_least, check_one_of, refuse_unknown
 from mm_envs.random import fold, stream
 
-_RATES = (*SCHEDULES, "one_cycle")
+RATES = (*SCHEDULES, "one_cycle")
+"""Schedules of the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class GradientSettings:
         ValueError: A value is out of its range.
     """
 
+    schedules: ClassVar[tuple[str, ...]] = RATES
+
     learning_rate: float = 2e-3
     schedule: str = "cosine"
     warm: float = 0.05
@@ -51,7 +54,7 @@ class GradientSettings:
     shift: int = 0
 
     def __post_init__(self) -> None:
-        check_one_of("schedule", self.schedule, _RATES)
+        check_one_of("schedule", self.schedule, self.schedules)
         for name in ("weight_decay", "max_grad_norm", "word_loss", "shift"):
             at_least(name, getattr(self, name), 0)
         if not 0 <= self.warm < 1:
@@ -124,7 +127,7 @@ class GradientTrainer(Trainer):
             self.engine.reset(seed=self.seed)
 
     def trained(self) -> Iterable[nn.Parameter]:
-        """Every weight that the optimizer changes."""
+        """Every weight that ``optimizer`` changes."""
         return self.model.parameters()
 
     def share(self) -> float:
@@ -148,10 +151,15 @@ class GradientTrainer(Trainer):
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer."""
-        self.optimizer.zero_grad()
+        self._descend(loss, self.optimizer, self.trained())
+
+    def _descend(
+        self, loss: Tensor, optimizer: torch.optim.Optimizer, weights: Iterable[nn.Parameter]
+    ) -> None:
+        optimizer.zero_grad()
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.trained(), self.settings.max_grad_norm)
-        self.optimizer.step()
+        nn.utils.clip_grad_norm_(weights, self.settings.max_grad_norm)
+        optimizer.step()
 
     def advance(self, answers: int) -> None:
         """Counts answers that were learned from."""
@@ -181,8 +189,11 @@ class GradientTrainer(Trainer):
         return shifted(context, self.task.context_spaces, hashes, self.settings.shift)
 
     def _optimizer(self) -> torch.optim.Optimizer:
+        return self._optimizer_of(self.trained())
+
+    def _optimizer_of(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        return torch.optim.AdamW(self.trained(), rate, weight_decay=decay, fused=True)
+        return torch.optim.AdamW(weights, rate, weight_decay=decay, fused=True)
 
     def config(self) -> dict[str, Any]:
         """The spaces of contexts and answers, for ``agents.policy_folder.load_policy``."""
