@@ -18,6 +18,8 @@ TRAINERS: dict[str, str] = {
     "grpo": "agents.policy_gradient:GRPO",
     "ppo": "agents.policy_gradient:PPO",
     "expert-iteration": "agents.policy_gradient:ExpertIteration",
+    "dpo": "agents.preference_trainer:DPO",
+    "dqn": "agents.q_learning:DQN",
     "sb3-ppo": "agents.sb3.trainer:PPOTrainer",
     "sb3-a2c": "agents.sb3.trainer:A2CTrainer",
     "sb3-dqn": "agents.sb3.trainer:DQNTrainer",
@@ -48,8 +50,8 @@ def make_trainer(
 
     Args:
         algo: A name of ``TRAINERS``.
-        envs: A vector environment of ``gym.make_vec``; ppo, a2c and dqn take a ``VecEnv`` of
-            Stable-Baselines3, too.
+        envs: A vector environment of ``gym.make_vec``; sb3-ppo, sb3-a2c and sb3-dqn take a
+            ``VecEnv`` of Stable-Baselines3, too.
         seed: Decides initial weights, exploration, episodes and draws.
         settings: Of the algorithm, see ``trainer_class(algo).Settings``; None for the defaults.
         device: Where the policy lives; None for the device of the environment.
