@@ -69,7 +69,7 @@ def learn_pairs(
 
     Args:
         policy: The policy.
-        pairs: Pairs of answers with labels; of people, for instance: ``feedback.preferences.pair_batch``.
+        pairs: Pairs of answers with labels; of people, for instance: ``feedback.policy_pairs.pair_batch``.
         settings: Loss and optimizer; None for the defaults.
         reference: The policy to stay near; None for ``policy`` as it is at first.
         seed: Of the order.
@@ -128,4 +128,4 @@ def _batches(count: int, settings: PairSettings, seed: int) -> Iterator[Tensor]:
     """The rows of each update: every pair once an epoch, in an order that the seed and the epoch decide."""
     for epoch in range(settings.epochs):
         hashes = fold(stream(seed, "order of pairs"), epoch, torch.arange(count))
-        yield from hashes.argsort().split(settings.batch)
+        yield from torch.split(hashes.argsort(), settings.batch)
