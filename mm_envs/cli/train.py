@@ -88,7 +88,20 @@ class Train:
     id: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="ID")] = None
     out: Path | None = None
     resume: Path | None = None
-    algo: Literal["sft", "pg", "ppo", "a2c", "dqn"] = field(default=by_default("ppo"))
+    algo: Literal[
+        "sft",
+        "reinforce",
+        "self-critical",
+        "rloo",
+        "grpo",
+        "ppo",
+        "expert-iteration",
+        "dpo",
+        "dqn",
+        "sb3-ppo",
+        "sb3-a2c",
+        "sb3-dqn",
+    ] = field(default=by_default("ppo"))
     steps: int = field(default=by_default(100_000))
     num_envs: int = field(default=by_default(256))
     seed: int = field(default=by_default(0))

@@ -218,7 +218,7 @@ def test_all_choices_at_once_have_the_gradient_of_the_expected_reward() -> None:
         encoded = trainer.model.encode(drawn.rollout.context)
         expected = (trainer.model.head.all_log_probs(encoded).exp() * table).sum(1)
     assert trainer._scores(drawn)[0] == pytest.approx(expected.tolist(), abs=1e-5)
-    assert float(trainer._expected(drawn)[0, 0, 0]) == pytest.approx(-float(expected.mean()), abs=1e-5)
+    assert trainer._expected(drawn)[0, 0, 0].item() == pytest.approx(-float(expected.mean()), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", KIND_TASKS)
