@@ -48,7 +48,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sb3-a2c": {"n_steps": 4},
     "sb3-dqn": {"buffer_size": 128, "learning_starts": 32, "batch_size": 8},
 }
-# What draws several answers to a context takes as many steps an update.
 ROWS = 8
 
 
@@ -205,6 +204,8 @@ def test_wrong_settings_are_refused(algo: str) -> None:
         make_settings(algo, {"learnin_rate": 1})
     with pytest.raises(ValueError, match="learning_rate='os:system' is not a number"):
         make_settings(algo, {"learning_rate": "os:system"})
+    with pytest.raises(ValueError, match="learning_rate=None is not a number"):
+        make_settings(algo, {"learning_rate": None})
     with pytest.raises(ValueError, match="settings=3 are not for"):
         make_trainer(algo, gym.make_vec("MMClassify-digits-v0", 2), settings=3)
 
@@ -216,7 +217,7 @@ def test_a_policy_of_fine_tuning_is_a_start(tmp_path: Path) -> None:
     save(trainer, tmp_path / "sft")
     envs = gym.make_vec("MMClassify-digits-v0", 8, feedback="truth")
     later: Any = make_trainer("rloo", envs, start=str(tmp_path / "sft"))
-    assert later.policy_arguments == {"features": 16, "hidden": 8}
+    assert {"features": 16, "hidden": 8}.items() <= later.policy_arguments.items()
     assert all(torch.equal(value, later.weights()[name]) for name, value in trainer.weights().items())
     save(made("sb3-a2c"), tmp_path / "a2c")
     with pytest.raises(ValueError, match="whose policy acts step by step"):
