@@ -157,9 +157,9 @@ def test_digits_are_learned_from_the_truth() -> None:
 
 @pytest.mark.slow
 def test_words_are_learned_word_by_word() -> None:
-    """Answers of up to three words: far above a random policy, which is below 0.05."""
-    task = make_task("vqa", answer="tokens", items=64)
+    """Answers of up to three words: 0.89 with seed 0, far above a random policy."""
+    task = make_task("vqa", answer="tokens", items=32)
     envs = MultimodalVectorEnv(64, task, feedback="truth")
-    trainer = DQN("dqn", envs, QSettings(), {"features": 64, "hidden": 64})
-    learn(trainer, 30_000)
-    assert evaluate(trainer.policy(), envs, episodes=64).mean_utility.value > 0.3
+    trainer = DQN("dqn", envs, QSettings(batch=32), {"features": 32, "hidden": 32})
+    learn(trainer, 9000)
+    assert evaluate(trainer.policy(), envs, episodes=64).mean_utility.value > 0.5
