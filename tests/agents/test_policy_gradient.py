@@ -354,7 +354,7 @@ def test_without_a_price_there_is_no_reference_and_no_controller() -> None:
             "normalisation='std' divides by a deviation that can",
         ),
         ({"normalisation": "mean", "baseline": "none", "answers": 1}, "answers=1 is below 2"),
-        ({"normalisation": "mean", "baseline": "best"}, "baseline='best' has none"),
+        ({"normalisation": "mean", "baseline": "best"}, "baseline='best' have their scale"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(given: Mapping[str, Any], message: str) -> None:
