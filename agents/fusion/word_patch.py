@@ -84,12 +84,15 @@ class WordPatch(Fusion):
 
 
 class Seen(NamedTuple):
-    """What all places show: keys (n, places, key), values and positions (n, places, ...), mask, regions."""
+    """What all places show: keys (n, places, key), values and positions (n, places, ...), and their mask.
+
+    ``regions`` are the places of each region, (regions, places) bool.
+    """
 
     keys: Tensor
     values: Tensor
     mask: Tensor | None
-    regions: tuple[Tensor, ...]
+    regions: Tensor
 
 
 class Places(nn.Module):
@@ -113,9 +116,9 @@ class Places(nn.Module):
         mask = None
         if any(entries[key].there is not None for key in self.maps):
             mask = torch.cat([exists(entries[key]) for key in self.maps], 1)
-        values = torch.cat([made, self.axes.expand(len(made), -1, -1)], 2)
+        values = torch.cat([made, self.axes.expand(made.shape[0], -1, -1)], 2)
         region = 2 * (self.axes[:, 0] > 0) + (self.axes[:, 1] > 0)
-        regions = tuple((region == one).nonzero()[:, 0] for one in range(_REGIONS))
+        regions = region == torch.arange(_REGIONS, device=region.device)[:, None]
         return Seen(made[:, :, :_KEY], values, mask, regions)
 
 
@@ -194,7 +197,7 @@ class Look(nn.Module):
 
 
 def _most(scores: Tensor, region: Tensor) -> Tensor:
-    """The largest score (n, queries) in a region of places."""
-    if not len(region):
-        return torch.full_like(scores[:, :, 0], _NOWHERE)
-    return scores[:, :, region].amax(2)
+    """The largest score (n, queries) in a region of places, (places,) bool."""
+    # Masks instead of indices: nothing waits for the device, and graphs of fixed shapes can be exported.
+    most = scores.masked_fill(~region, -torch.inf).amax(2)
+    return torch.where(region.any(), most, _NOWHERE)
