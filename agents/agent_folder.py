@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from agents.compression.sparse import unpacked
 from agents.description import describe, describe_spaces, refuse_other_spaces, single_spaces
-from agents.policy_folder import CONFIG, WEIGHTS, read_json, refuse_other_task, write_folder
+from agents.policy_folder import CONFIG, WEIGHTS, is_int8, read_json, refuse_other_task, write_folder
 from agents.state import copy_tensors
 from agents.store import load_tensors
 from agents.trainer import Trainer
@@ -67,10 +68,14 @@ def load(directory: str | Path, envs: Any, device: torch.device | str | None = N
     Raises:
         FileNotFoundError: The folder holds no agent.
         ValueError: A space of the environment is not the one that the agent was trained with, or the file is
-            damaged.
+            damaged, or its weights are int8.
     """
     directory = Path(directory)
     config = read_config(directory)
+    if is_int8(config):
+        raise ValueError(
+            f"{directory} holds int8 weights, which are not trained: use policy_folder.load_policy"
+        )
     kind, policy = trainer_class(config["algo"]), config["policy"]
     settings = make_settings(config["algo"], config["settings"])
     if not isinstance(policy, dict):
@@ -81,5 +86,6 @@ def load(directory: str | Path, envs: Any, device: torch.device | str | None = N
     trainer = make_trainer(config["algo"], envs, **about)
     if "spaces" in config:
         refuse_other_task(config, trainer.envs.task, directory / CONFIG)
-    copy_tensors(trainer.weights(), load_tensors(directory / WEIGHTS), "policy")
+    weights = trainer.weights()
+    copy_tensors(weights, unpacked(load_tensors(directory / WEIGHTS), weights), "policy")
     return trainer

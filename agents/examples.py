@@ -49,11 +49,8 @@ class Examples:
             step: Items taken before.
             size: How many; fewer at the end of an epoch.
         """
-        task, pool = self._task, self._pool
-        epoch, start = divmod(step, self._size)
-        rows = self._order(epoch)[start : start + size]
-        if self._device.type == "cpu":
-            pool.ensure(rows)
+        task, pool, epoch = self._task, self._pool, step // self._size
+        rows = self._rows(step, size)
         context = {key: pool.rows(field, rows) for key, field in task.context.items()}
         reference = {field: pool.rows(field, rows) for field in task.reference}
         hashes = fold(stream(self._seed, "references of fine-tuning", self._device), epoch, rows)
@@ -63,3 +60,15 @@ class Examples:
         turns = turns_of(task, answer, fields, key)
         several = None if turns is None else {name: value[:, None] for name, value in turns.items()}
         return Rollout(context, answer[:, None], turns=several)
+
+    def contexts(self, step: int, size: int) -> dict[str, Tensor]:
+        """The contexts of ``batch`` alone, by observation key; no references are needed."""
+        rows = self._rows(step, size)
+        return {key: self._pool.rows(field, rows) for key, field in self._task.context.items()}
+
+    def _rows(self, step: int, size: int) -> Tensor:
+        epoch, start = divmod(step, self._size)
+        rows = self._order(epoch)[start : start + size]
+        if self._device.type == "cpu":
+            self._pool.ensure(rows)
+        return rows

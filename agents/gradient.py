@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agents.acting import AnsweringPolicy, Policy
 from agents.augment import check_rate, drop_modalities, shifted
+from agents.compression.int8 import is_quantised
 from agents.context import Context
 from agents.encoders.encoded import batch_statistics
 from agents.losses import SCHEDULES, imitation_loss, one_cycle, schedule
@@ -108,7 +109,12 @@ class GradientTrainer(Trainer):
             return ResponsePolicy(self.task, **given, seed=self.seed)
         if given:
             raise ValueError(f"start={start} has the sizes of its policy: leave {', '.join(given)} out")
-        return load_policy(str(start), self.task)
+        policy = load_policy(str(start), self.task)
+        if is_quantised(policy):
+            raise ValueError(
+                f"start={start} holds int8 weights, which are not trained: give the policy before"
+            )
+        return policy
 
     @property
     def step(self) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.compression.int8 import quantise
+from agents.compression.sparse import unpacked
 from agents.decoders import DECODERS
 from agents.fusion import FUSIONS
 from agents.policy import ResponsePolicy
@@ -22,6 +24,7 @@ from mm_envs.tasks.task import Task
 
 FORMAT = 1
 WEIGHTS, CONFIG, AGENT = "policy.safetensors", "config.json", "agent"
+COMPRESSION, INT8 = "compression", "int8"
 _SIZES = ("features", "hidden")
 _NAMES: dict[str, Collection[str]] = {"fusion": FUSIONS, "decoder": DECODERS}
 
@@ -58,21 +61,31 @@ def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
             f"{path} is of algo={config.get('algo')!r}, whose policy acts step by step: give a policy that "
             "answers as a whole, of mm-envs train --algo sft or rloo"
         )
-    arguments = _arguments(config, path)
+    arguments, int8 = _arguments(config, path), is_int8(config)
     refuse_other_task(config, task, path)
     weights = load_tensors(weights_path)
     try:
         with torch.device("meta"):
             # Without memory: a file cannot have more of it taken than its weights need.
-            refuse_other_tensors(ResponsePolicy(task, **arguments).state_dict(), weights, "policy")
+            empty = ResponsePolicy(task, **arguments)
+            wanted = (quantise(empty) if int8 else empty).state_dict()
+        weights = unpacked(weights, wanted)
+        refuse_other_tensors(wanted, weights, "policy")
         for name, tensor in weights.items():
             if not bool(tensor.isfinite().all()):
                 raise ValueError(f"weights {name!r} are not finite")
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{weights_path} does not fit {path.name}: {error}") from None
     policy = ResponsePolicy(task, **arguments)
+    policy = quantise(policy) if int8 else policy
     policy.load_state_dict(weights)
     return policy
+
+
+def is_int8(config: Mapping[str, Any]) -> bool:
+    """Whether the weights of a folder are int8, by its configuration."""
+    compression = config.get(COMPRESSION)
+    return isinstance(compression, dict) and compression.get("how") == INT8
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -22,11 +22,11 @@ from typing import Any
 import gymnasium as gym
 import torch
 
-from agents.acting import Policy
+from agents.acting import AnsweringPolicy, Policy
 from agents.agent_folder import load, read_config
 from agents.environment import stored_environment
 from agents.learning import Callback
-from agents.policy_folder import AGENT, CONFIG
+from agents.policy_folder import AGENT, CONFIG, is_int8, load_policy
 from agents.trainer import Trainer, Update
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import one_of
@@ -69,10 +69,13 @@ class Setting:
             raise ValueError(f"{self.id} is an id and no trained agent: use --policy random, oracle or blind")
         # One row: a rollout buffer is as long as rows are many.
         envs = self.make(1)
-        trained, now = read_config(self.agent).get("dataset"), envs.task.fingerprint()
+        config, now = read_config(self.agent), envs.task.fingerprint()
+        trained = config.get("dataset")
         if isinstance(trained, dict) and trained.get("fingerprint") not in (None, now):
             before = trained["fingerprint"]
             warnings.warn(f"the agent was trained on other items ({before}) than these ({now})", stacklevel=2)
+        if is_int8(config):
+            return AnsweringPolicy(load_policy(self.agent, envs.task).to(self.device), envs.task)
         return load(self.agent, envs).policy()
 
 

@@ -15,6 +15,9 @@ EXTRAS = {
     "tensorboard": "train",
     "sqlalchemy": "feedback",
     "tokenizers": "hf",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
 }
 
 

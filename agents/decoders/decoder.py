@@ -95,7 +95,7 @@ class TokenAttention(nn.Module):
         """``W attention(h)`` of states (n, L, H)."""
         key, value, mask = memory
         n, steps, hidden = states.shape
-        queries = self._split(self.query(states).view(len(key), -1, hidden))
+        queries = self._split(self.query(states).view(key.shape[0], -1, hidden))
         attended = nn.functional.scaled_dot_product_attention(queries, key, value, mask)
         # A context without any token gives no number.
         attended = attended if mask is None else attended.nan_to_num(0.0)

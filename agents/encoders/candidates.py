@@ -31,6 +31,6 @@ class CandidatesEncoder(Encoder):
 
     def forward(self, candidates: Tensor, length: Tensor | None = None) -> Encoded:
         """Tokens of candidates (n, count, ...), of which the first ``length`` (n, 1) exist."""
-        each = self.single(candidates.flatten(0, 1)).view(len(candidates), self.count, self.width)
+        each = self.single(candidates.flatten(0, 1)).view(-1, self.count, self.width)
         encoded = Encoded(each)
         return encoded if length is None else encoded.masked(within(length, self.count))

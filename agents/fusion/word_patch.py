@@ -168,7 +168,6 @@ class Look(nn.Module):
         positions = 2 * places.positions[:, :_MAX_AXES]
         self.register_buffer("positions", positions, persistent=False)
         self.axes = positions.shape[1]
-        self.regions: list[list[int]] = []
         self.found = _KEY + _VALUE + self.axes + 2 * 2**self.axes
         self.query, self.places = nn.Linear(text.width, _KEY), nn.Linear(places.width, _KEY + _VALUE)
         self.sharpness = nn.Parameter(torch.tensor(_FIRST_SHARPNESS).log())
@@ -192,14 +191,11 @@ class Look(nn.Module):
         found = [attended, where, most, ordered, shared, shared.transpose(1, 2)]
         return Seen(found, torch.cat([self.short(attended), where], 2), keys, weights)
 
-    def _regions(self) -> list[list[int]]:
-        """The places of each region, by the signs of their positions."""
-        if not self.regions:
-            halves = (self.positions > 0).to(torch.int64)
-            region = (halves * 2 ** torch.arange(self.axes, device=halves.device)).sum(1).tolist()
-            every = range(2**self.axes)
-            self.regions = [[index for index, one in enumerate(region) if one == each] for each in every]
-        return self.regions
+    def _regions(self) -> Tensor:
+        """The places of each region, by the signs of their positions, (regions, places) bool."""
+        powers = 2 ** torch.arange(self.axes, device=self.positions.device)
+        region = ((self.positions > 0).to(torch.int64) * powers).sum(1)
+        return region == torch.arange(2**self.axes, device=region.device)[:, None]
 
     def word_loss(self, text: Encoded, keys: Tensor, entry: Encoded) -> Tensor:
         """See ``WordPatch.with_word_loss``; 0 where the entry does not exist."""
@@ -226,6 +222,8 @@ def _existing(text: Encoded) -> Encoded:
     return replace(text.masked(present), words=words)
 
 
-def _most(scores: Tensor, region: list[int]) -> Tensor:
-    """The largest score (n, words) in a region of places."""
-    return scores[:, :, region].amax(2) if region else torch.full_like(scores[:, :, 0], _NOWHERE)
+def _most(scores: Tensor, region: Tensor) -> Tensor:
+    """The largest score (n, words) in a region of places, (places,) bool."""
+    # Masks instead of indices: nothing waits for the device, and graphs of fixed shapes can be exported.
+    most = scores.masked_fill(~region, -torch.inf).amax(2)
+    return torch.where(region.any(), most, _NOWHERE)

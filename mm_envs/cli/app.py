@@ -13,6 +13,7 @@ from mm_envs.cli.arguments import UsageError
 from mm_envs.cli.bench import Bench
 from mm_envs.cli.check import Check
 from mm_envs.cli.compare import Compare
+from mm_envs.cli.compress import Compress
 from mm_envs.cli.data import Data
 from mm_envs.cli.demo import Demo
 from mm_envs.cli.docs import Docs
@@ -50,6 +51,7 @@ Commands = (
     | Annotated[Feedback, tyro.conf.subcommand("feedback")]
     | Annotated[Label, tyro.conf.subcommand("label")]
     | Annotated[Compare, tyro.conf.subcommand("compare")]
+    | Annotated[Compress, tyro.conf.subcommand("compress")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Docs, tyro.conf.subcommand("docs")]

@@ -1,0 +1,1 @@
+"""Small policies: int8 weights, pruning, distillation, ONNX. One method a file."""
