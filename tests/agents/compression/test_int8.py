@@ -56,7 +56,7 @@ def test_the_kernel_and_the_float_product_agree(monkeypatch: pytest.MonkeyPatch)
     torch.testing.assert_close(Int8Linear(layer)(x), kernel, rtol=1e-5, atol=1e-5)
 
 
-def test_inputs_never_overflow_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_never_overflow_the_kernel() -> None:
     """The largest weights times the largest inputs, which saturate kernels of 16 bits at 8 bits each."""
     layer, _ = linear()
     layer.weight.fill_(1.0)
