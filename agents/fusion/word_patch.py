@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from agents.encoders.encoded import Encoded, Encoder
 from agents.fusion.concat import Pools
-from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, exists, masked_softmax
+from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, exists, masked_softmax
 from mm_envs.tokenizers import is_padding
 
 _KEY, _VALUE, _WORD, _AXES, _REGIONS = 48, 16, 64, 2, 4
@@ -82,6 +82,18 @@ class WordPatch(Fusion):
         tokens, mask = (None, None) if self.embed is None else self.embed(entries)
         return pooled, tokens, mask, torch.stack(losses).sum(0) if losses else None
 
+    def attention(self, entries: Entries) -> list[Attended]:
+        """The weights of each word over all places: of the word alone, and with its neighbours."""
+        if self.places is None:
+            return []
+        seen, found = self.places(entries), []
+        for key, look in self.looks.items():
+            assert isinstance(look, Look)
+            alone, both = look.attention(entries[key], seen).chunk(2, 1)
+            keys = tuple(self.places.maps)
+            found += [Attended("word", key, keys, alone), Attended("phrase", key, keys, both)]
+        return found
+
 
 class Seen(NamedTuple):
     """What all places show: keys (n, places, key), values and positions (n, places, ...), mask, regions."""
@@ -148,16 +160,11 @@ class Look(nn.Module):
 
     def forward(self, text: Encoded, seen: Seen) -> tuple[Tensor, Tensor]:
         """What the words of n texts find, mixed, (n, 2 * features + 64), and named, (n, features)."""
-        words = text.tokens
-        count = words.shape[1]
-        alone = self.query(words)
-        beside = nn.functional.pad(alone, (0, 0, 1, 1))
-        both = self.taps[0] * beside[:, :-2] + self.taps[1] * alone + self.taps[2] * beside[:, 2:]
-        both = both + self.around(words.transpose(1, 2)).transpose(1, 2)
-        queries = torch.cat([alone, both], 1) * _KEY**-0.5
+        words, count = text.tokens, text.tokens.shape[1]
+        queries = self._queries(words)
         scores = queries @ seen.keys.transpose(1, 2)
         mask = None if seen.mask is None else seen.mask[:, None]
-        attended = masked_softmax(scores * self.sharpness.exp(), mask, 2) @ seen.values
+        attended = self._weights(scores, mask) @ seen.values
         scores = scores if mask is None else scores.masked_fill(~mask, _NOWHERE)
         most = torch.stack([_most(scores, region) for region in seen.regions], 2)
         number = torch.sigmoid(4 * most - 2).sum(2, keepdim=True)
@@ -169,6 +176,22 @@ class Look(nn.Module):
         a, b, c = self.mixer(each.flatten(1)).chunk(3, 1)
         named: Tensor = self.name((self.gate(each) * words).sum(1))
         return torch.cat([a * b, torch.relu(c), self._related(text, attended[:, count:])], 1), named
+
+    def attention(self, text: Encoded, seen: Seen) -> Tensor:
+        """The weights of the words of n texts, alone and then with neighbours, (n, 2 * count, places)."""
+        scores = self._queries(text.tokens) @ seen.keys.transpose(1, 2)
+        return self._weights(scores, None if seen.mask is None else seen.mask[:, None])
+
+    def _queries(self, words: Tensor) -> Tensor:
+        alone = self.query(words)
+        padded = nn.functional.pad(alone, (0, 0, 1, 1))
+        both = self.taps[0] * padded[:, :-2] + self.taps[1] * alone + self.taps[2] * padded[:, 2:]
+        both = both + self.around(words.transpose(1, 2)).transpose(1, 2)
+        queries: Tensor = torch.cat([alone, both], 1) * _KEY**-0.5
+        return queries
+
+    def _weights(self, scores: Tensor, mask: Tensor | None) -> Tensor:
+        return masked_softmax(scores * self.sharpness.exp(), mask, 2)
 
     def _related(self, text: Encoded, attended: Tensor) -> Tensor:
         """A linear map of the product of a text with what its words attend to, (n, 64)."""
