@@ -107,14 +107,14 @@ def counterfactuals(
         facts: What is changed, some of ``FACTS``.
 
     Raises:
-        NotApplicableError: The task is about no scenes, or is of another kind.
+        NotApplicableError: The task is about no scenes, or is of another kind; or no change fits.
         ValueError: A fact is unknown.
 
     Example:
         >>> from mm_envs.tasks import make_task
         >>> task = make_task("vqa", items=64)
         >>> policy = ResponsePolicy(task, features=16, hidden=16)
-        >>> swaps = counterfactuals(policy, task, torch.arange(4), facts=("colour",))
+        >>> swaps = counterfactuals(policy, task, torch.arange(16), facts=("colour",))
         >>> len(swaps) > 0, bool((swaps.kl >= 0).all())
         (True, True)
     """
@@ -122,6 +122,10 @@ def counterfactuals(
     before = task.batch(items, (*task.context.values(), *task.reference))
     changed = changes(dataset.graph(items), dataset.config, facts)
     reference, fits = _reference(task, before, changed)
+    if not bool(fits.any()):
+        raise NotApplicableError(
+            f"no fact of {len(items)} items can be changed so that the question still fits: give more items"
+        )
     changed, rows = changed.select(fits), fits.nonzero()[:, 0]
     reference = {name: value[rows] for name, value in reference.items()}
     seen = {key: before[name] for key, name in task.context.items()}

@@ -123,3 +123,6 @@ def test_other_tasks_are_refused() -> None:
     vqa = make_task("vqa", items=64)
     with pytest.raises(ValueError, match="facts='texture' is not one of colour, shape, position"):
         counterfactuals(SimpleNamespace(), vqa, torch.arange(2), ("texture",))  # type: ignore[arg-type]
+    policy = ResponsePolicy(vqa, features=16, hidden=16)
+    with pytest.raises(NotApplicableError, match="no fact of 4 items can be changed so that"):
+        counterfactuals(policy, vqa, torch.arange(4), ("colour",))
