@@ -100,10 +100,14 @@ class AnsweringPolicy:
             encoded = self.model.encode(context)
             self._encoded = _contexts_with(self._encoded, rows.to(device), encoded, len(hashes))
             if not self.task.turn_spaces:
-                drawn, _ = self.model.sample(encoded, hashes[rows].to(device), self.temperature)
+                drawn = self._draw(context, encoded, hashes[rows].to(device))
                 self._response = _with_rows(self._response, rows.to(device), drawn, len(hashes))
         response = self._answer_so_far(observation, hashes.to(device))
         return self.task.answer.action(response.to(step.device), step)
+
+    def _draw(self, context: Mapping[str, Tensor], encoded: Context, hashes: Tensor) -> Tensor:
+        """Whole answers to n contexts, (n, ...)."""
+        return self.model.sample(encoded, hashes, self.temperature)[0]
 
     def _answer_so_far(self, observation: Mapping[str, Tensor], hashes: Tensor) -> Tensor:
         """Whole answers, of which the part that is written now is right."""

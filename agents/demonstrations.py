@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from agents.examples import Examples
+from agents.gradient import GradientTrainer
 from agents.losses import schedule
 from agents.trainer import Update
-
-if TYPE_CHECKING:
-    from agents.on_policy import OnPolicy
 
 _BATCH, _RATE, _WARM = 32, 2e-3, 0.05
 
@@ -25,7 +21,7 @@ class Demonstrations:
         steps: How many answers are imitated.
     """
 
-    def __init__(self, trainer: OnPolicy, items: int, steps: int) -> None:
+    def __init__(self, trainer: GradientTrainer, items: int, steps: int) -> None:
         self.trainer, self.steps = trainer, steps
         self.examples = Examples(trainer.task, items, trainer.engine.device, trainer.seed)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from agents.acting import AnsweringPolicy, Policy
-from agents.augment import shifted
+from agents.augment import check_rate, drop_modalities, shifted
 from agents.context import Context
 from agents.encoders.encoded import batch_statistics
 from agents.losses import SCHEDULES, imitation_loss, one_cycle, schedule
@@ -23,7 +23,8 @@ from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import at_least, check_one_of, refuse_unknown
 from mm_envs.random import fold, stream
 
-_RATES = (*SCHEDULES, "one_cycle")
+RATES = (*SCHEDULES, "one_cycle")
+"""Schedules of the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,14 @@ class GradientSettings:
         max_grad_norm: Gradients are scaled down to this norm.
         word_loss: The weight of the word loss of fusions that have one, see ``Fusion.word_loss``.
         shift: Pictures are moved by up to so many pixels, at random.
+        modality_dropout: The probability of each entry of a context to be missing while it is learned from,
+            see ``agents.augment.drop_modalities``. Candidates that answers refer to stay.
 
     Raises:
         ValueError: A value is out of its range.
     """
+
+    schedules: ClassVar[tuple[str, ...]] = RATES
 
     learning_rate: float = 2e-3
     schedule: str = "cosine"
@@ -50,11 +55,13 @@ class GradientSettings:
     max_grad_norm: float = 1.0
     word_loss: float = 0.3
     shift: int = 0
+    modality_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_one_of("schedule", self.schedule, _RATES)
+        check_one_of("schedule", self.schedule, self.schedules)
         for name in ("weight_decay", "max_grad_norm", "word_loss", "shift"):
             at_least(name, getattr(self, name), 0)
+        check_rate("modality_dropout", self.modality_dropout)
         if not 0 <= self.warm < 1:
             raise ValueError(f"warm={self.warm} is not within 0 to 1: 0.05 is customary")
 
@@ -125,7 +132,7 @@ class GradientTrainer(Trainer):
             self.engine.reset(seed=self.seed)
 
     def trained(self) -> Iterable[nn.Parameter]:
-        """Every weight that the optimizer changes."""
+        """Every weight that ``optimizer`` changes."""
         return self.model.parameters()
 
     def share(self) -> float:
@@ -149,10 +156,15 @@ class GradientTrainer(Trainer):
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer."""
-        self.optimizer.zero_grad()
+        self._descend(loss, self.optimizer, self.trained())
+
+    def _descend(
+        self, loss: Tensor, optimizer: torch.optim.Optimizer, weights: Iterable[nn.Parameter]
+    ) -> None:
+        optimizer.zero_grad()
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.trained(), self.settings.max_grad_norm)
-        self.optimizer.step()
+        nn.utils.clip_grad_norm_(weights, self.settings.max_grad_norm)
+        optimizer.step()
 
     def advance(self, answers: int) -> None:
         """Counts answers that were learned from."""
@@ -181,22 +193,31 @@ class GradientTrainer(Trainer):
         return loss + auxiliary, {"word_loss": auxiliary.item()}
 
     def augmented(self, context: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Contexts with shifted pictures; the seed and the step decide how."""
-        if not self.settings.shift:
-            return context
-        hashes = fold(stream(self.seed, "augmentation"), self._step)
-        return shifted(context, self.task.context_spaces, hashes, self.settings.shift)
+        """Contexts with shifted pictures and missing entries; the seed and the step decide how."""
+        wanted = self.settings
+        if wanted.shift:
+            hashes = fold(stream(self.seed, "augmentation"), self._step)
+            context = shifted(context, self.task.context_spaces, hashes, wanted.shift)
+        if wanted.modality_dropout:
+            rows = torch.arange(len(next(iter(context.values()))), device=self.device)
+            hashes = fold(stream(self.seed, "modality dropout", self.device), self._step, rows)
+            encoder = self.model.context_encoder
+            keys = [key for key in encoder.fused.encoders if key != encoder.among]
+            context = drop_modalities(context, keys, hashes, wanted.modality_dropout)
+        return context
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        # Decay is for matrices: of biases, norms and temperatures 0 is no natural value.
-        weights = list(self.trained())
-        decayed = [one for one in weights if one.ndim > 1]
-        others = [one for one in weights if one.ndim <= 1]
-        decay = self.settings.weight_decay
-        groups = [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW(
-            [one for one in groups if one["params"]], self.settings.learning_rate, fused=True
-        )
+        return self._optimizer_of(self.trained())
+
+    def _optimizer_of(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """AdamW; decay is for matrices: of biases, norms and temperatures 0 is no natural value."""
+        several, decay = list(weights), self.settings.weight_decay
+        groups = [
+            {"params": [one for one in several if one.ndim > 1], "weight_decay": decay},
+            {"params": [one for one in several if one.ndim <= 1], "weight_decay": 0.0},
+        ]
+        rate = self.settings.learning_rate
+        return torch.optim.AdamW([one for one in groups if one["params"]], rate, fused=True)
 
     def config(self) -> dict[str, Any]:
         """The spaces of contexts and answers, for ``agents.policy_folder.load_policy``."""

@@ -131,11 +131,11 @@ def learn(
     Example:
         >>> from agents.trainers import make_trainer
         >>> from mm_envs.engine.vector import MultimodalVectorEnv
-        >>> envs = MultimodalVectorEnv(8, "classify", dataset="digits", feedback="truth", group_size=4)
-        >>> trainer = make_trainer("pg", envs, features=16)
-        >>> learn(trainer, 32)
+        >>> envs = MultimodalVectorEnv(8, "classify", dataset="digits", feedback="truth")
+        >>> trainer = make_trainer("rloo", envs, features=16)
+        >>> learn(trainer, 128)
         >>> trainer.step, [point.step for point in trainer.curve.points]
-        (32, [8, 16, 24, 32])
+        (128, [64, 128])
     """
     at_least("steps", steps, 1, "train for at least one step")
     at_least("window", window, 1)

@@ -8,133 +8,33 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.context import Context
-from agents.credit import Credit, credit_of
+from agents.credit import Credit, Known, credit_of
 from agents.demonstrations import Demonstrations
-from agents.gradient import GradientSettings, GradientTrainer, scores
-from agents.heads import Parts, Sampling
+from agents.gradient import GradientTrainer, scores
+from agents.heads import Parts
 from agents.losses import (
-    AGGREGATIONS,
-    KL_CONTROLLERS,
     KL_ESTIMATORS,
-    NORMALISATIONS,
+    adaptive_entropy,
+    adaptive_rate,
     aggregate,
     approximate_kl,
-    check_kl,
     clip_fraction,
     clipped_loss,
     make_kl_controller,
     share_without_signal,
     value_loss,
-    warn_about,
 )
+from agents.on_policy_settings import OnPolicySettings
 from agents.rollout import Rollout, can_score_prefixes, draw_rollout, parts_of
-from agents.state import State, copy_tensors
+from agents.state import State, copy_tensors, load_optimizer_state, optimizer_state
 from agents.trainer import Update
 from agents.value import ValueHead
-from mm_envs.names import at_least, check_one_of
 from mm_envs.random import fold, stream
 
-BASELINES = ("leave_one_out", "mean", "softmax", "value", "greedy", "none", "best")
-
-
-@dataclass(frozen=True)
-class OnPolicySettings(GradientSettings):
-    """Settings of policy gradients; those of ``GradientSettings`` besides.
-
-    Attributes:
-        answers: k, answers to each context.
-        enumerate: Whether the answers are all choices instead of draws, so that the gradient is that of the
-            expected reward without the noise of draws.
-        baseline: "leave_one_out", "mean", "greedy" (self-critical), "value", "none"; "best": the best of the
-            answers is imitated; or "softmax": answers are weighted by the softmax of their rewards, and the
-            advantage is ``k softmax(r / t)_i - 1`` (Peters and Schaal, "Reinforcement learning by
-            reward-weighted regression", 2007), whatever the offset of the rewards.
-        softmax_temperature: t of the baseline "softmax".
-        normalisation: Of advantages by their group: "none", "std" or "mean".
-        standardise: Whether advantages are standardised over the batch.
-        aggregation: Of the losses of parts, see ``agents.losses.aggregate``.
-        dense: Whether every part is credited with the change of the score, where the feedback can score
-            beginnings; else the whole answer is credited.
-        epochs: How often the answers of an update are learned from.
-        minibatches: Steps of the optimizer in an epoch.
-        clip: Of the probability ratio, with several steps of the optimizer.
-        value_warmup: Updates that train the value alone.
-        value_rate: The learning rate of the value as a multiple of that of the policy.
-        gae_lambda: Of generalised advantage estimation, with baseline "value".
-        entropy: The weight of the entropy at the start; it falls in a straight line to 0.
-        kl: beta, the price of a nat away from the policy before the training; 0 for none.
-        kl_in: Where the price is paid: "reward" or "loss".
-        kl_estimator: "k1" in the reward; "exact", "k2" or "k3+" in the loss.
-        kl_controller: "fixed", "ziegler" or "rl4lms".
-        kl_target: Nats an answer that adaptive controllers hold.
-        temperature: Of the draws, and of the log-probabilities that are learned from.
-        top_k: As in ``Sampling``.
-        top_p: As in ``Sampling``.
-        demonstrations: How many training items with good answers are imitated first; 0 for none.
-        demonstration_steps: How many answers that takes.
-
-    Raises:
-        ValueError: A value is out of its range, or an estimator is wrong at its place.
-    """
-
-    answers: int = 8
-    enumerate: bool = False
-    baseline: str = "leave_one_out"
-    softmax_temperature: float = 0.15
-    normalisation: str = "none"
-    standardise: bool = False
-    aggregation: str = "token_mean"
-    dense: bool = True
-    epochs: int = 1
-    minibatches: int = 1
-    clip: float = 0.2
-    value_warmup: int = 0
-    value_rate: float = 1.0
-    gae_lambda: float = 0.95
-    entropy: float = 0.02
-    kl: float = 0.0
-    kl_in: str = "reward"
-    kl_estimator: str = "k1"
-    kl_controller: str = "fixed"
-    kl_target: float = 1.0
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    demonstrations: int = 0
-    demonstration_steps: int = 64_000
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        names = ("epochs", "minibatches", "answers", "demonstration_steps")
-        for name, least in (*((name, 1) for name in names), *((name, 0) for name in _NOT_NEGATIVE)):
-            at_least(name, getattr(self, name), least)
-        check_one_of("baseline", self.baseline, BASELINES)
-        check_one_of("normalisation", self.normalisation, NORMALISATIONS)
-        check_one_of("aggregation", self.aggregation, AGGREGATIONS)
-        check_one_of("kl_estimator", self.kl_estimator, [*KL_ESTIMATORS, "exact"])
-        check_one_of("kl_controller", self.kl_controller, KL_CONTROLLERS)
-        if self.baseline in ("leave_one_out", "mean", "best") and not self.enumerate:
-            at_least("answers", self.answers, 2, "an advantage needs another answer to compare with")
-        if self.kl:
-            check_kl(self.kl_in, self.kl_estimator)  # type: ignore[arg-type]
-        if self.enumerate and (self.epochs > 1 or self.minibatches > 1 or self.kl):
-            raise ValueError("enumerate=True takes one step of the optimizer and no kl: leave them out")
-        if self.temperature == 0:
-            raise ValueError("temperature=0 explores nothing: give a number above 0")
-        placement: Any = self.kl_in if self.kl else None
-        about: Any = {"normalisation": self.normalisation, "aggregation": self.aggregation}
-        warn_about(kl_placement=placement, **about)
-
-    @property
-    def sampling(self) -> Sampling:
-        """How answers are drawn."""
-        return Sampling(self.temperature, self.top_k, self.top_p)
-
-
-_NOT_NEGATIVE = ("clip", "value_warmup", "value_rate", "entropy", "kl", "demonstrations")
+_PATIENCE = 1.5  # Stable-Baselines3 ends an update beyond 1.5 times the target, too.
 
 
 @dataclass(frozen=True)
@@ -143,15 +43,14 @@ class Drawn:
 
     Attributes:
         rollout: The answers and their scores.
-        encoded: The encoded contexts, with gradients; of use until the first step of the optimizer.
         auxiliary: The auxiliary loss of the contexts; None where there is none.
-        parts: The distributions of the parts of answers, with gradients.
-        log_prob: Of the parts, (m, k, parts), with gradients.
+        parts: The distributions of the parts of answers; with gradients if there is one step of the
+            optimizer.
+        log_prob: Of the parts, (m, k, parts); with gradients as ``parts``.
         credit: What each part is credited with.
     """
 
     rollout: Rollout
-    encoded: Context
     auxiliary: Tensor | None
     parts: Parts
     log_prob: Tensor
@@ -162,7 +61,13 @@ class OnPolicy(GradientTrainer):
     """Policy gradients on whole answers; the reward is that of the environment's feedback.
 
     An update takes ``answers`` answers to the context of every row of the environment, which share one
-    encoding of it.
+    encoding of it. A step is an answer that the feedback scored: with baseline "greedy" the greedy answers
+    are steps, too.
+
+    Attributes:
+        reference: The policy before the training or after the demonstrations; None where kl is 0.
+        value: Predicts returns; None without baseline "value". It has an optimizer of its own.
+        price: The controller of the price of the divergence.
     """
 
     Settings = OnPolicySettings
@@ -173,23 +78,37 @@ class OnPolicy(GradientTrainer):
         self.value = None
         if wanted.baseline == "value":
             self.value = ValueHead(self.model.head.width, seed=self.seed).to(self.device)
+            self.value_optimizer = self._optimizer_of(self.value.parameters())
         self.reference = copy.deepcopy(self.model).requires_grad_(False) if wanted.kl else None
         about = {} if wanted.kl_controller == "fixed" else {"target": wanted.kl_target}
         self.price = make_kl_controller(wanted.kl_controller, wanted.kl, **about)
         self.demonstrations = None
         if wanted.demonstrations:
             self.demonstrations = Demonstrations(self, wanted.demonstrations, wanted.demonstration_steps)
-        self.dense = wanted.dense and can_score_prefixes(self.engine)
-        self.updates = 0
+        credited = wanted.baseline != "best" and not wanted.enumerate
+        self.dense = wanted.dense and credited and can_score_prefixes(self.engine)
+        self.updates, self._rate, self._entropy = 0, wanted.learning_rate, wanted.entropy
 
-    def trained(self) -> Iterable[nn.Parameter]:
-        """The policy and the value."""
-        return [*self.model.parameters(), *([] if self.value is None else self.value.parameters())]
+    @property
+    def warming(self) -> bool:
+        """Whether the value alone is trained."""
+        return self.value is not None and self.updates < self.settings.value_warmup
 
     def share(self) -> float:
         """The share of the training that is done after the demonstrations."""
         before = 0 if self.demonstrations is None else self.demonstrations.steps
         return max(self._step - before, 0) / max(self.total - before, 1)
+
+    def set_rate(self) -> None:
+        """Sets the learning rates of policy and value for the next update."""
+        if self.settings.schedule == "adaptive":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._rate
+        else:
+            super().set_rate()
+        if self.value is not None:
+            for group in self.value_optimizer.param_groups:
+                group["lr"] = self.rate * self.settings.value_rate
 
     def update(self) -> Update:
         """Learns from demonstrations at first, then from answers of the policy."""
@@ -197,26 +116,16 @@ class OnPolicy(GradientTrainer):
             return self._imitate()
         self.set_rate()
         drawn = self.draw()
-        metrics = self.learn_from(drawn)
+        metrics = {"learning_rate": self.rate, **self.learn_from(drawn)}
+        greedy = self.settings.baseline == "greedy"
+        contexts, answers = drawn.rollout.response.shape[:2]
+        self.advance(contexts * (answers + greedy))
+        metrics |= self._adapt(drawn, metrics)
         self.updates += 1
-        self._step += drawn.rollout.response.shape[:2].numel()
-        self.price.update(drawn.credit.kl, drawn.rollout.response.shape[:2].numel())
         assert drawn.rollout.reward is not None
-        without = share_without_signal(drawn.rollout.reward).item()
-        about = {"learning_rate": self.rate, "frac_reward_zero_std": without}
-        if self.settings.kl:
-            about |= {"kl": drawn.credit.kl, "kl_price": self.price.value}
-        return Update(*self._scores(drawn), {**metrics, **about})
-
-    def _scores(self, drawn: Drawn) -> tuple[list[float], list[float]]:
-        """Rewards and utilities of the answers; of all choices those that the policy expects."""
-        rollout = drawn.rollout
-        if not self.settings.enumerate:
-            return scores(rollout)
-        assert rollout.reward is not None
-        assert rollout.utility is not None
-        p = drawn.log_prob[:, :, 0].detach().exp()
-        return (p * rollout.reward).sum(1).tolist(), (p * rollout.utility).sum(1).tolist()
+        if answers > 1:
+            metrics["frac_reward_zero_std"] = share_without_signal(drawn.rollout.reward).item()
+        return Update(*self._scores(drawn), metrics)
 
     def _imitate(self) -> Update:
         assert self.demonstrations is not None
@@ -228,8 +137,44 @@ class OnPolicy(GradientTrainer):
                 self.reference.load_state_dict(self.model.state_dict())
         return update
 
+    def _scores(self, drawn: Drawn) -> tuple[list[float], list[float]]:
+        """Rewards and utilities of the policy; expected ones of each context where choices are enumerated."""
+        if not self.settings.enumerate:
+            return scores(drawn.rollout)
+        reward, utility = drawn.rollout.reward, drawn.rollout.utility
+        assert reward is not None
+        assert utility is not None
+        p = drawn.log_prob.detach()[:, :, 0].exp()
+        return (p * reward).sum(1).tolist(), (p * utility).sum(1).tolist()
+
+    def _adapt(self, drawn: Drawn, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Adapts learning rate, weight of the entropy and price to the update; returns numbers to log."""
+        wanted, found = self.settings, dict[str, float]()
+        if wanted.schedule == "adaptive" and not self.warming:
+            assert wanted.target_kl is not None
+            found["approximate_kl"] = self._moved(drawn)
+            self._rate = adaptive_rate(self._rate, found["approximate_kl"], wanted.target_kl)
+        if wanted.entropy_target is not None and not self.warming:
+            found["entropy_weight"] = self._entropy_weight()
+            self._entropy = adaptive_entropy(self._entropy, metrics["entropy"], wanted.entropy_target)
+        if wanted.kl:
+            found |= {"kl": drawn.credit.kl, "kl_price": self.price.value}
+            self.price.update(drawn.credit.kl, drawn.rollout.response.shape[:2].numel())
+        return found
+
+    @torch.no_grad()
+    def _moved(self, drawn: Drawn) -> float:
+        """How far an update moved the policy, in nats a part."""
+        encoded = self.model.encode(drawn.rollout.context)
+        now = parts_of(self.model, encoded, drawn.rollout, self.settings.sampling)[1]
+        return approximate_kl(now, drawn.log_prob.detach(), drawn.credit.written).item()
+
     def draw(self) -> Drawn:
         """The answers to learn from, and their credit. Every context is encoded once."""
+        with torch.set_grad_enabled(not self.settings.several_steps):
+            return self._drawn()
+
+    def _drawn(self) -> Drawn:
         wanted, greedy = self.settings, self.settings.baseline == "greedy"
         kept: list[tuple[Mapping[str, Tensor], Context, Tensor | None]] = []
 
@@ -242,46 +187,66 @@ class OnPolicy(GradientTrainer):
         about: dict[str, Any] = {"dense": self.dense, "greedy": greedy, "enumerated": wanted.enumerate}
         rollout = draw_rollout(self.model, self.engine, answers, sampling, encode=encode, **about)
         context, encoded, auxiliary = kept[0]
-        rollout = replace(rollout, context=context).to(self.device)
+        rollout, likeliest = replace(rollout, context=context).to(self.device), None
+        if greedy:
+            # The greedy answers are the last ones; nothing is learned from them.
+            rollout, likeliest = rollout.answers(slice(0, -1)), rollout.answers(slice(-1, None))
         parts, log_prob = parts_of(self.model, encoded, rollout, sampling)
-        with torch.no_grad():
-            reference = None if self.reference is None else self._by_reference(rollout)[1]
-            values = None if self.value is None else self.value(parts.states).view_as(log_prob)
-            known = (_written(parts, log_prob), log_prob.detach(), reference, values)
-            credit = credit_of(rollout, *known, wanted, self.price.value)
-        return Drawn(rollout, encoded, auxiliary, parts, log_prob, credit)
+        known = self._known(rollout, parts, log_prob)
+        credit = credit_of(rollout, known, wanted, self.price.value, likeliest)
+        return Drawn(rollout, auxiliary, parts, log_prob, credit)
 
     def _encoded_to_draw(self, context: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
-        if self._single_step:
-            return self.encoded(context)
-        # Minibatches have other statistics than the whole: the ratio to the old policy would not begin at 1.
-        with torch.no_grad():
-            self.encoded(context)
-        return self.encoded(context, statistics=False)
+        """Encoded contexts and the auxiliary loss; with running statistics before several steps.
 
-    @property
-    def _single_step(self) -> bool:
-        return self.settings.epochs * self.settings.minibatches == 1
+        Minibatches have other statistics than the whole: the ratio to the old policy would not begin at 1.
+        """
+        encoded = self.encoded(context)
+        return self.encoded(context, statistics=False) if self.settings.several_steps else encoded
+
+    @torch.no_grad()
+    def _known(self, rollout: Rollout, parts: Parts, log_prob: Tensor) -> Known:
+        """What the credit follows from."""
+        reference = exact = values = None
+        if self.reference is not None:
+            theirs, reference = self._by_reference(rollout)
+            if self.settings.kl_in == "loss" and self.settings.kl_estimator == "exact":
+                exact = parts.kl(theirs).view_as(log_prob)
+        if self.value is not None:
+            values = self.value(parts.states).view_as(log_prob)
+        return Known(_written(parts, log_prob), log_prob.detach(), reference, exact, values)
 
     def learn_from(self, drawn: Drawn) -> dict[str, float]:
-        """Steps of the optimizer on drawn answers; returns numbers to log."""
-        wanted, metrics = self.settings, dict[str, float]()
-        if self._single_step:
+        """Steps of the optimizer on drawn answers; returns numbers to log, means over the steps."""
+        wanted = self.settings
+        if not wanted.several_steps:
             each = self._expected(drawn) if wanted.enumerate else -drawn.credit.advantage * drawn.log_prob
             about = (drawn.parts, drawn.log_prob, drawn.credit, drawn.auxiliary)
             return self._step_on(each, drawn.rollout, *about)
-        old = drawn.log_prob.detach()
+        steps: list[dict[str, float]] = []
         for epoch in range(wanted.epochs):
             for rows in self._minibatches(epoch, len(drawn.rollout)):
-                rollout, credit, before = drawn.rollout.take(rows), drawn.credit.take(rows), old[rows]
-                encoded, auxiliary = self.encoded(rollout.context, statistics=False)
-                parts, log_prob = parts_of(self.model, encoded, rollout, wanted.sampling)
-                each = clipped_loss(log_prob, before, credit.advantage, wanted.clip)
-                metrics = self._step_on(each, rollout, parts, log_prob, credit, auxiliary)
-                clipped = clip_fraction(log_prob, before, credit.advantage, credit.written, wanted.clip)
-                metrics["clip_fraction"] = clipped.item()
-                metrics["approximate_kl"] = approximate_kl(log_prob, before, credit.written).item()
-        return metrics
+                metrics, far = self._clipped_step(drawn, rows)
+                steps.append(metrics)
+                if far:
+                    return _means(steps)
+        return _means(steps)
+
+    def _clipped_step(self, drawn: Drawn, rows: Tensor) -> tuple[dict[str, float], bool]:
+        """A step on some contexts; too far from the policy that drew them, none, and True."""
+        wanted, rollout, credit = self.settings, drawn.rollout.take(rows), drawn.credit.take(rows)
+        before = drawn.log_prob.detach()[rows]
+        encoded, auxiliary = self.encoded(rollout.context, statistics=False)
+        parts, log_prob = parts_of(self.model, encoded, rollout, wanted.sampling)
+        away = approximate_kl(log_prob, before, credit.written).item()
+        metrics = {"approximate_kl": away, "early_stop": 0.0}
+        stops = wanted.target_kl is not None and wanted.schedule != "adaptive"
+        if stops and away > _PATIENCE * (wanted.target_kl or 0):
+            return {**metrics, "early_stop": 1.0}, True
+        each = clipped_loss(log_prob, before, credit.advantage, wanted.clip)
+        clipped = clip_fraction(log_prob, before, credit.advantage, credit.written, wanted.clip)
+        metrics["clip_fraction"] = clipped.item()
+        return {**self._step_on(each, rollout, parts, log_prob, credit, auxiliary), **metrics}, False
 
     def _step_on(
         self,
@@ -293,19 +258,28 @@ class OnPolicy(GradientTrainer):
         auxiliary: Tensor | None,
     ) -> dict[str, float]:
         """One step of the optimizer, of the loss of each part (m, k, parts)."""
-        wanted, mask = self.settings, credit.written
+        mask = credit.written
         entropy = parts.entropy().view_as(log_prob)
-        loss = self._total(each - self._entropy_price() * entropy, mask)
-        metrics = {"entropy": _mean(entropy.detach(), mask)}
-        if wanted.kl and wanted.kl_in == "loss":
-            loss = loss + self.price.value * self._kl_loss(rollout, parts, log_prob)
+        each = each - self._entropy_weight() * entropy
+        if self.settings.kl and self.settings.kl_in == "loss":
+            each = each + self.price.value * self._kl_loss(rollout, parts, log_prob, mask)
+        loss = self._total(each, mask)
+        metrics = {"loss": loss.item(), "entropy": _mean(entropy.detach(), mask)}
         if self.value is not None:
-            loss = loss * float(self.updates >= wanted.value_warmup)
-            values = self.value(parts.states).view_as(log_prob)
-            missed = self._total(value_loss(values, credit.returns), mask)
-            loss, metrics["value_loss"] = loss + missed, missed.item()
-        self.descend(loss if auxiliary is None else loss + auxiliary)
-        return {"loss": loss.item(), **metrics}
+            metrics["value_loss"] = self._fit_value(parts.states, credit)
+        if auxiliary is not None:
+            loss, metrics["word_loss"] = loss + auxiliary, auxiliary.item()
+        if not self.warming:
+            self.descend(loss)
+        return metrics
+
+    def _fit_value(self, states: Tensor, credit: Credit) -> float:
+        """One step of the optimizer of the value; returns its loss."""
+        assert self.value is not None
+        values = self.value(states).view_as(credit.returns)
+        loss = self._total(value_loss(values, credit.returns), credit.written)
+        self._descend(loss, self.value_optimizer, self.value.parameters())
+        return loss.item()
 
     def _by_reference(self, rollout: Rollout) -> tuple[Parts, Tensor]:
         assert self.reference is not None
@@ -317,7 +291,7 @@ class OnPolicy(GradientTrainer):
 
         The expected reward above that of the uniform policy, ``J = sum over a of p_a (r_a - mean r)``. With
         normalisation "mean" it is divided by ``max(J, 0) + 1 / choices``: for 0/1 rewards nearly the gradient
-        of ``log J``, the cross-entropy.
+        of ``log J``, the cross-entropy, and for other rewards whatever their offset.
         """
         reward = drawn.rollout.reward
         assert reward is not None
@@ -326,47 +300,60 @@ class OnPolicy(GradientTrainer):
             gained = gained / (gained.detach().clamp(min=0) + 1 / reward.shape[1])
         return -gained[:, None, None].expand_as(drawn.log_prob)
 
-    def _kl_loss(self, rollout: Rollout, parts: Parts, log_prob: Tensor) -> Tensor:
-        """The divergence from the reference of each answer, the mean over answers."""
+    def _kl_loss(self, rollout: Rollout, parts: Parts, log_prob: Tensor, mask: Tensor) -> Tensor:
+        """The divergence from the reference, (m, k, parts).
+
+        The estimate of a whole answer is spread over its parts, so that every aggregation weights it as it
+        weights the reward.
+        """
         with torch.no_grad():
             theirs, reference = self._by_reference(rollout)
         if self.settings.kl_estimator == "exact":
-            return parts.kl(theirs).view_as(log_prob).sum(2).mean()
+            return parts.kl(theirs).view_as(log_prob)
         estimate = KL_ESTIMATORS[self.settings.kl_estimator]  # type: ignore[index]
-        return estimate(log_prob.sum(2), reference.sum(2)).mean()
+        whole = estimate(log_prob.sum(2, keepdim=True), reference.sum(2, keepdim=True))
+        return (whole / mask.sum(2, keepdim=True).clamp(min=1)).expand_as(log_prob)
 
     def _total(self, each: Tensor, mask: Tensor) -> Tensor:
         how: Any = self.settings.aggregation
         return aggregate(each.flatten(0, 1), mask.flatten(0, 1), how)
 
-    def _entropy_price(self) -> float:
+    def _entropy_weight(self) -> float:
+        if self.settings.entropy_target is not None:
+            return self._entropy
         return self.settings.entropy * (1 - min(self.share(), 1.0))
 
     def _minibatches(self, epoch: int, contexts: int) -> Iterable[Tensor]:
+        """The contexts of each step of an epoch; the seed, the step and the epoch decide the order."""
         if self.settings.minibatches == 1:
             return [torch.arange(contexts, device=self.device)]
         hashes = fold(stream(self.seed, "minibatches"), self._step, epoch, torch.arange(contexts))
         return hashes.argsort().to(self.device).chunk(self.settings.minibatches)
 
     def state_dict(self) -> State:
-        """What every gradient trainer keeps, the reference, the value and the price of the divergence."""
-        counters = {"updates": self.updates, "price": self.price.state_dict()}
-        return State.join(
-            trainer=super().state_dict(),
-            counters=State(counters),
-            reference=State(tensors={} if self.reference is None else self.reference.state_dict()),
-            value=State(tensors={} if self.value is None else self.value.state_dict()),
-        )
+        """What every gradient trainer keeps, the reference, the value, and what adapts."""
+        adapted = {"rate": self._rate, "entropy": self._entropy, "price": self.price.state_dict()}
+        parts = {"reference": State(), "value": State(), "value_optimizer": State()}
+        if self.reference is not None:
+            parts["reference"] = State(tensors=self.reference.state_dict())
+        if self.value is not None:
+            parts["value"] = State(tensors=self.value.state_dict())
+            parts["value_optimizer"] = optimizer_state(self.value_optimizer)
+        counters = State({"updates": self.updates, **adapted})
+        return State.join(trainer=super().state_dict(), counters=counters, **parts)
 
     def load_state_dict(self, state: State) -> None:
         """Goes on from a state."""
         super().load_state_dict(state.part("trainer"))
         counters = state.part("counters").values
         self.updates = int(counters["updates"])
+        self._rate, self._entropy = float(counters["rate"]), float(counters["entropy"])
         self.price.load_state_dict(counters["price"])
         for name, network in (("reference", self.reference), ("value", self.value)):
             if network is not None:
                 copy_tensors(network.state_dict(), state.part(name).tensors, f"{name} network")
+        if self.value is not None:
+            load_optimizer_state(self.value_optimizer, state.part("value_optimizer"))
 
 
 def _written(parts: Parts, like: Tensor) -> Tensor:
@@ -376,3 +363,10 @@ def _written(parts: Parts, like: Tensor) -> Tensor:
 
 def _mean(values: Tensor, mask: Tensor) -> float:
     return float((values * mask).sum() / mask.sum().clamp(min=1))
+
+
+def _means(steps: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each number over the steps that have it."""
+    names = dict.fromkeys(name for step in steps for name in step)
+    found = {name: [step[name] for step in steps if name in step] for name in names}
+    return {name: sum(values) / len(values) for name, values in found.items()}

@@ -49,10 +49,10 @@ class ResponsePolicy(nn.Module):
     def __init__(
         self,
         task: Task,
-        features: int = 256,
-        hidden: int = 256,
+        features: int = 128,
+        hidden: int = 128,
         seed: int = 0,
-        fusion: str = "concat",
+        fusion: str = "word_patch",
         decoder: str = "gru",
     ) -> None:
         super().__init__()

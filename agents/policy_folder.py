@@ -41,7 +41,7 @@ def write_folder(folder: Path, weights: Mapping[str, Tensor], config: Mapping[st
 
 
 def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
-    """The policy that answers a task, on the CPU, out of a folder of ``save_policy``, ``sft`` or ``pg``.
+    """The policy that answers a task, on the CPU, out of a folder of ``save_policy`` or of a training.
 
     Raises:
         FileNotFoundError: There is no policy in the folder.
@@ -56,7 +56,7 @@ def load_policy(folder: str | Path, task: Task) -> ResponsePolicy:
     if "spaces" not in config:
         raise ValueError(
             f"{path} is of algo={config.get('algo')!r}, whose policy acts step by step: give a policy that "
-            "answers as a whole, of mm-envs train --algo sft or pg"
+            "answers as a whole, of mm-envs train --algo sft or rloo"
         )
     arguments = _arguments(config, path)
     refuse_other_task(config, task, path)

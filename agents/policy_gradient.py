@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.on_policy import OnPolicy, OnPolicySettings
+from agents.on_policy import OnPolicy
+from agents.on_policy_settings import OnPolicySettings
 
 
 @dataclass(frozen=True)

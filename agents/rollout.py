@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from agents.context import Context
-from agents.heads import GREEDY, PLAIN, Parts, Sampling
+from agents.heads import GREEDY, PLAIN, Hear, Parts, Sampling
 from agents.policy import ResponsePolicy
 from mm_envs.answers import Answered, Choice
 from mm_envs.batch import Batch, Lazily
@@ -33,6 +33,7 @@ class Rollout(Batch):
         utility: The true utility of each answer, (m, k) float32; for the learning curve, not for losses.
         prefix_scores: What the feedback gave the beginnings of each answer, (m, k, parts) float32; None
             where only whole answers were scored.
+        item: The index of each context in the dataset, (m,) int64; None where it is not known.
     """
 
     context: Mapping[str, Tensor]
@@ -42,9 +43,27 @@ class Rollout(Batch):
     reward: Tensor | None = None
     utility: Tensor | None = None
     prefix_scores: Tensor | None = None
+    item: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.response)
+
+    def answers(self, some: slice) -> Rollout:
+        """Some of the k answers to every context."""
+
+        def cut(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[:, some]
+
+        turns = None if self.turns is None else {key: value[:, some] for key, value in self.turns.items()}
+        return replace(
+            self,
+            response=self.response[:, some],
+            length=cut(self.length),
+            turns=turns,
+            reward=cut(self.reward),
+            utility=cut(self.utility),
+            prefix_scores=cut(self.prefix_scores),
+        )
 
 
 def draw_rollout(
@@ -75,11 +94,7 @@ def draw_rollout(
     asked = envs.prompts()
     answers = choices(envs) if enumerated else answers
     prompts = several(asked, answers)
-    if encode is not None:
-        encoded = encode(asked.context)
-    elif not enumerated:
-        with torch.no_grad():
-            encoded = policy.encode(asked.context)
+    encoded = _encoded(policy, asked.context) if encode is None else encode(asked.context)
     hear = hearing(envs.task, prompts)
     with torch.no_grad():
         if enumerated:
@@ -87,11 +102,11 @@ def draw_rollout(
             length = None
         else:
             hashes = key_hashes(prompts.key, purpose("policy gradient"))
-            response, length = policy.sample(encoded, hashes, sampling, hear)
+            response, length = sampled(policy, encoded, hashes, sampling, hear)
             if greedy:
                 last = torch.arange(answers - 1, len(prompts), answers, device=hashes.device)
                 there = hearing(envs.task, prompts.take(last))
-                likeliest = policy.sample(encoded, hashes[last], GREEDY, there)
+                likeliest = sampled(policy, encoded, hashes[last], GREEDY, there)
                 response, length = _replaced((response, length), likeliest, last)
         turns = None if hear is None else hear(response)
         truth = envs.task.utility(response, length, prompts.reference)
@@ -111,7 +126,32 @@ def draw_rollout(
         grouped(reward),
         grouped(truth.reward),
         None if prefixes is None else grouped(prefixes),
+        asked.item,
     )
+
+
+def _encoded(policy: ResponsePolicy, context: Mapping[str, Tensor]) -> Context:
+    """Contexts encoded without gradients, on the device of the policy."""
+    there = next(policy.parameters()).device
+    with torch.no_grad():
+        return policy.encode({key: value.to(there) for key, value in context.items()})
+
+
+def sampled(
+    policy: ResponsePolicy, encoded: Context, hashes: Tensor, sampling: Sampling, hear: Hear | None = None
+) -> Answered:
+    """``policy.sample`` for hashes (n,) and replies of another device, on which the answers are returned."""
+    there, here = encoded.pooled.device, hashes.device
+    if there == here:
+        return policy.sample(encoded, hashes, sampling, hear)
+
+    def heard(response: Tensor) -> dict[str, Tensor]:
+        assert hear is not None
+        return {key: value.to(there) for key, value in hear(response.to(here)).items()}
+
+    replies = None if hear is None else heard
+    response, length = policy.sample(encoded, hashes.to(there), sampling, replies)
+    return response.to(here), None if length is None else length.to(here)
 
 
 def several(prompts: Prompts, answers: int) -> Prompts:

@@ -18,6 +18,8 @@ TRAINERS: dict[str, str] = {
     "grpo": "agents.policy_gradient:GRPO",
     "ppo": "agents.policy_gradient:PPO",
     "expert-iteration": "agents.policy_gradient:ExpertIteration",
+    "dpo": "agents.preference_trainer:DPO",
+    "dqn": "agents.q_learning:DQN",
     "sb3-ppo": "agents.sb3.trainer:PPOTrainer",
     "sb3-a2c": "agents.sb3.trainer:A2CTrainer",
     "sb3-dqn": "agents.sb3.trainer:DQNTrainer",
@@ -48,8 +50,8 @@ def make_trainer(
 
     Args:
         algo: A name of ``TRAINERS``.
-        envs: A vector environment of ``gym.make_vec``; ppo, a2c and dqn take a ``VecEnv`` of
-            Stable-Baselines3, too.
+        envs: A vector environment of ``gym.make_vec``; sb3-ppo, sb3-a2c and sb3-dqn take a
+            ``VecEnv`` of Stable-Baselines3, too.
         seed: Decides initial weights, exploration, episodes and draws.
         settings: Of the algorithm, see ``trainer_class(algo).Settings``; None for the defaults.
         device: Where the policy lives; None for the device of the environment.
@@ -73,13 +75,22 @@ def make_settings(algo: str, given: Mapping[str, Any]) -> Any:
     """Settings of an algorithm from names and numbers, perhaps of an untrusted file.
 
     Raises:
-        ValueError: A name is unknown, or a value is no number.
+        ValueError: A name is unknown, or a value is not of the type of its setting.
     """
     kind = trainer_class(algo).Settings
-    refuse_unknown(kind.__name__, given, [one.name for one in fields(kind)])
+    types = {one.name: str(one.type) for one in fields(kind)}
+    refuse_unknown(kind.__name__, given, list(types))
     for key, value in given.items():
-        if not (value is None or isinstance(value, (bool, int, float, str))):
-            raise ValueError(
-                f"{kind.__name__}: {key}={value!r} is not a number or a name: give one, true, false or null"
-            )
+        if not _fits(value, types[key]):
+            what = "a name" if "str" in types[key] else "a number, true or false"
+            raise ValueError(f"{kind.__name__}: {key}={value!r} is not {what}: give one, or leave it out")
     return kind(**given)
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    """Whether a value of a file may be a setting with an annotation, such as ``float | None``."""
+    if value is None:
+        return "None" in annotation
+    if isinstance(value, str):
+        return "str" in annotation
+    return isinstance(value, (bool, int, float)) and annotation != "str"

@@ -7,4 +7,5 @@ BENCHMARKS = {
     "throughput": "benchmarks.throughput:EXPERIMENT",
     "agents": "benchmarks.agents:EXPERIMENT",
     "reward-models": "benchmarks.reward_models:EXPERIMENT",
+    "fusion": "benchmarks.fusion:EXPERIMENT",
 }

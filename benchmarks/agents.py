@@ -69,7 +69,7 @@ EXPERIMENT = Experiment(
     (
         Grid(
             trained,
-            {"id": "MMClassify-digits-v0", "algo": "ppo", "steps": 60_000, "num_envs": 256},
+            {"id": "MMClassify-digits-v0", "algo": "rloo", "steps": 80_000, "num_envs": 64},
             {"feedback": FEEDBACKS},
             range(5),
             quick={"steps": 512, "num_envs": 64},

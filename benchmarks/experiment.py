@@ -10,7 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,27 @@ class Grid:
                     name, json.loads(json.dumps(given)), seed
                 )  # as JSON stores it: tuples become lists
 
+    def changed(self, values: Mapping[str, Sequence[Any]], seeds: Sequence[int] | None = None) -> Grid:
+        """The grid with other values of some axes or arguments, in quick cells as well, or other seeds.
+
+        Raises:
+            ValueError: There is no such argument, or several values are given to one that is no axis.
+        """
+        axes, arguments = dict(self.axes), dict(self.arguments)
+        for name, several in values.items():
+            if name in axes:
+                axes[name] = several
+            elif name not in arguments:
+                raise Refusal(
+                    f"{name} is no argument of this experiment: it has {', '.join({**arguments, **axes})}"
+                )
+            elif len(several) == 1:
+                arguments[name] = several[0]
+            else:
+                raise Refusal(f"{name} has {len(several)} values, but one is measured at a time: give one")
+        quick = {name: value for name, value in self.quick.items() if name not in values}
+        return replace(self, arguments=arguments, axes=axes, seeds=seeds or self.seeds, quick=quick)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -157,6 +178,10 @@ class Experiment:
     grids: Sequence[Grid]
     tables: Callable[[Mapping[str, list[Finding]]], Sequence[Table]]
     notes: Callable[[Mapping[str, list[Finding]]], Sequence[str]] | None = None
+
+    def changed(self, values: Mapping[str, Sequence[Any]], seeds: Sequence[int] | None = None) -> Experiment:
+        """The experiment with every grid changed, see ``Grid.changed``."""
+        return replace(self, grids=tuple(grid.changed(values, seeds) for grid in self.grids))
 
     def run(self, folder: Path, context: Context, *, quick: bool = False, threads: int = 1) -> list[Finding]:
         """Measures the cells that have no file in ``folder`` yet, and returns the findings of all.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from agents.encoders.audio import AudioEncoder
 from agents.encoders.audio_gru import GRUAudioEncoder
+from agents.encoders.audio_moments import MomentsAudioEncoder
 from agents.encoders.backbones import BACKBONES, BackboneEncoder
 from agents.encoders.candidates import WIDTH, CandidatesEncoder
 from agents.encoders.encoded import Blocks, Encoded, Encoder, Flat
@@ -34,7 +35,7 @@ ENCODERS: dict[type[gym.Space[Any]], dict[str, Factory]] = {
         **{name: partial(BackboneEncoder, name=name) for name in BACKBONES},
     },
     Video: {"frames": VideoEncoder},
-    Audio: {"cnn": AudioEncoder, "gru": GRUAudioEncoder},
+    Audio: {"moments": MomentsAudioEncoder, "cnn": AudioEncoder, "gru": GRUAudioEncoder},
     Tokens: {
         "embedding": TokensEncoder,
         "gru": GRUTokensEncoder,
@@ -55,7 +56,7 @@ def encoders_of(space: gym.Space[Any]) -> Mapping[str, Factory]:
 
     Example:
         >>> list(encoders_of(Audio(2000, 8000)))
-        ['cnn', 'gru']
+        ['moments', 'cnn', 'gru']
     """
     if isinstance(space, Candidates):
         return {kind: partial(_candidates_encoder, kind=kind) for kind in encoders_of(space.single)}
@@ -85,7 +86,7 @@ def make_encoder(space: gym.Space[Any], kind: str | None = None, **arguments: An
         576
         >>> make_encoder(Audio(2000, 8000), "rnn")
         Traceback (most recent call last):
-        ValueError: kind='rnn' is not one of cnn, gru
+        ValueError: kind='rnn' is not one of moments, cnn, gru
     """
     known = encoders_of(space)
     kind = next(iter(known)) if kind is None else kind

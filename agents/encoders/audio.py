@@ -31,6 +31,8 @@ class AudioEncoder(Encoder):
         torch.Size([5, 20, 50])
     """
 
+    timed = True
+
     def __init__(self, space: Audio) -> None:
         first, second, third = _CHANNELS
         positions = grid(*_CELLS)

@@ -37,6 +37,8 @@ class GRUAudioEncoder(Encoder):
         torch.Size([5, 30, 64])
     """
 
+    timed = True
+
     def __init__(self, space: Audio, width: int = _WIDTH) -> None:
         at_least("width", width, 1)
         spectrogram = LogMel(space.sample_rate, _BANDS)

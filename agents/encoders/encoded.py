@@ -80,6 +80,7 @@ class Encoder(Blocks):
 
     Attributes:
         pooling_layers: How many linear layers pool the tokens to one vector.
+        timed: Whether the last axis of positions is time.
         vocabulary: The number of words, where tokens are words of one; else 0.
         keeps_statistics: Whether ``batch_statistics`` leaves this encoder alone.
         batch_statistics: Whether batch norms that are trained use the statistics of the batch in training
@@ -89,6 +90,7 @@ class Encoder(Blocks):
 
     positions: Tensor | None
     pooling_layers = 1
+    timed = False
     vocabulary = 0
     keeps_statistics = False
     batch_statistics = False

@@ -30,6 +30,8 @@ class TokensEncoder(Encoder):
         [[True, True, False, False]]
     """
 
+    timed = True
+
     # One layer over embeddings is linear in each word: exact questions need combinations of words.
     pooling_layers = 2
 

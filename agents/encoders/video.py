@@ -23,6 +23,8 @@ class VideoEncoder(Encoder):
         torch.Size([5, 36, 64])
     """
 
+    timed = True
+
     def __init__(self, space: Video) -> None:
         frames, channels, height, width = space.shape
         pictures = Pictures(channels, height, width, _GRID)

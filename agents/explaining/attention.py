@@ -29,16 +29,17 @@ class AttentionMap:
     2019, arXiv 1902.10186).
 
     Attributes:
-        layer: The name of the layer: "word", "phrase", "queries", "decoder", "decoder 1", ...
+        layer: The name of the layer: "word", "queries", "layer 1", "decoder", "decoder 1", ...
         queries: What attends: an entry of the context, ``ANSWER``, or "" for learned queries.
         entry: The entry that is attended to.
-        weights: (n, queries, tokens) float32, averaged over heads. Rows sum to 1 over all entries of a layer,
-            so their sum over this one is the mass that falls on it.
+        weights: (n, queries, tokens) float32, averaged over heads. Rows sum to 1 over all entries that a
+            layer attends to at once, so their sum over this one is the mass that falls on it. Words of
+            ``word_patch`` attend to each entry by itself.
         query_words: The names of the queries of each row.
         token_words: The names of the tokens of each row; "" where there are none.
         positions: Where each token is, (tokens, p) in -1 to 1, as ``Encoded.positions``; None without order.
         shape: The sides of the grid of tokens: (rows, columns) of a picture, (bands, moments) of a sound,
-            (frames, rows, columns) of a clip; None where there is no grid.
+            (frames, rows, columns) of a clip; None for words and what has no order.
     """
 
     layer: str
@@ -83,13 +84,13 @@ def attention_of(
         >>> context = task.batch(torch.arange(2), task.context)
         >>> maps = attention_of(policy, context, spaces=task.context_spaces)
         >>> [(one.layer, one.queries, one.entry, one.shape) for one in maps]
-        [('word', 'question', 'image', (8, 8)), ('phrase', 'question', 'image', (8, 8))]
+        [('word', 'question', 'image', (8, 8))]
     """
     fused = policy.context_encoder.fused
     entries = fused.encoded(context)
     tokens = {key: named_tokens(entry, _vocabulary(spaces, key)) for key, entry in entries.items()}
     maps: list[AttentionMap] = []
-    for attended in fused.fuse.attention(entries):
+    for attended in fused.fuse.attention_layers(entries):
         maps += _maps(attended, tokens)
     if response is not None and isinstance(policy.head, TextHead):
         encoded = policy.context_encoder(context)

@@ -17,7 +17,7 @@ from mm_envs.statistics import Interval, mean_interval
 from mm_envs.tasks.fields import SceneQuestions
 from mm_envs.tasks.task import Task
 
-LAYER = "phrase"
+LAYER = "word"
 
 
 @dataclass(frozen=True)

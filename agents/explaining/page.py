@@ -15,7 +15,6 @@ from mm_envs.engine.pictures import pictures_of
 from mm_envs.pages import png_uri, render, wav_uri
 from mm_envs.spaces import Audio, Tokens
 
-_SKIPPED = ("word",)  # layers that another one shows better
 _ABSENT = {"mask": "masked", "swap": "those of another item"}
 _GOOD, _FAIR = 0.95, 0.4
 _ALL = 0.995  # of the attention
@@ -116,7 +115,7 @@ def _drawable(spaces: Mapping[str, Any], example: Example) -> Iterator[Attention
     """The maps over grids of entries that can be drawn, and that get some attention."""
     for one in example.maps:
         drawn = canvas(spaces[one.entry], example.context[one.entry]) if one.shape else None
-        if drawn is not None and one.layer not in _SKIPPED and float(one.mass.max()) > _MIN_MASS:
+        if drawn is not None and float(one.mass.max()) > _MIN_MASS:
             yield one
 
 

@@ -44,8 +44,8 @@ def shapley_weights(players: int) -> Tensor:
     there = coalitions(players)
     size = there.sum(1)
     # |S|! (M - |S| - 1)! / M! is 1 / (M binomial(M - 1, |S|)), and S is the coalition without the player.
-    share = torch.tensor([1 / (players * comb(players - 1, others)) for others in range(players)])
-    share = share.double()
+    each = [1 / (players * comb(players - 1, others)) for others in range(players)]
+    share = torch.tensor(each, dtype=torch.float64)
     joined = share[(size - 1).clamp(min=0)][:, None]
     without = share[size.clamp(max=players - 1)][:, None]
     return torch.where(there, joined, -without).T.contiguous()

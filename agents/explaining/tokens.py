@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.encoders import Encoded
 from mm_envs.tokenizers import PAD
 
-_TEXT, _GRID, _CLIP = 1, 2, 3  # axes of positions
+_LINE, _CLIP = 1, 3  # axes of positions
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Named:
 def named_tokens(entry: Encoded, vocabulary: Sequence[str] | None = None) -> Named:
     """Names of the tokens of an encoded entry; words need the vocabulary, else they have their ids."""
     n, count = entry.tokens.shape[:2]
-    shape = grid_shape(entry.positions)
     if entry.words is not None:
         # What is masked is not there, whatever its id.
         ids = entry.words if entry.there is None else torch.where(entry.there, entry.words, PAD)
         return Named(count, words_of(ids, vocabulary), entry.positions, None)
+    shape = grid_shape(entry.positions)
     names = tuple(f"{index + 1}" for index in range(count)) if shape is None else _cells(shape)
     return Named(count, (names,) * n, entry.positions, shape)
 
@@ -53,17 +53,20 @@ def words_of(ids: Tensor, vocabulary: Sequence[str] | None = None) -> tuple[tupl
 
 
 def grid_shape(positions: Tensor | None) -> tuple[int, ...] | None:
-    """The sides of the grid that positions (s, p) are of; None for texts and what has no order.
+    """The sides of the grid that positions (s, p) are of; None for what has no order.
 
-    Clips are (frames, rows, columns), although their positions name the moment last.
+    Clips are (frames, rows, columns), although their positions name the moment last. Moments alone are one
+    row, so a text is (1, words).
 
     Example:
         >>> from agents.encoders.encoded import grid
         >>> grid_shape(grid(5, 4)), grid_shape(grid(3, 2, 2).roll(-1, 1)), grid_shape(grid(6))
-        ((5, 4), (3, 2, 2), None)
+        ((5, 4), (3, 2, 2), (1, 6))
     """
-    if positions is None or positions.shape[1] == _TEXT:
+    if positions is None:
         return None
+    if positions.shape[1] == _LINE:
+        return 1, len(positions)
     sides = [len(axis.unique()) for axis in positions.T]
     sides = [sides[-1], *sides[:-1]] if len(sides) == _CLIP else sides
     return tuple(sides) if torch.tensor(sides).prod() == len(positions) else None

@@ -36,7 +36,7 @@ class Attention(Fusion):
         pooled = self.net(torch.bmm(weights.transpose(1, 2), tokens).flatten(1))
         return pooled, *((tokens, mask) if self.gives_tokens else (None, None))
 
-    def attention(self, entries: Entries) -> list[Attended]:
+    def attention_layers(self, entries: Entries) -> list[Attended]:
         """The weights of the learned queries over the tokens of all entries."""
         weights = self._weights(*self.embed(entries)).transpose(1, 2)
         return [Attended("queries", None, self.keys, weights)]

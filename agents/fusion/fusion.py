@@ -81,7 +81,7 @@ class Fusion(nn.Module):
         """``forward``, and an auxiliary loss of each row, (n,), that needs no label; None without one."""
         return *self(entries), None
 
-    def attention(self, entries: Entries) -> list[Attended]:
+    def attention_layers(self, entries: Entries) -> list[Attended]:
         """The attention weights of the layers that have some, to be looked at; none by default."""
         return []
 

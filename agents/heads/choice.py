@@ -78,5 +78,5 @@ class RankingHead(ScoredHead):
 
 
 def _refuse_cuts(sampling: Sampling) -> None:
-    if sampling.top_k or sampling.top_p < 1:
-        raise ValueError("a ranking orders all candidates: leave top_k and top_p out")
+    if sampling.top_k or sampling.top_p < 1 or sampling.epsilon:
+        raise ValueError("a ranking orders all candidates: leave top_k, top_p and epsilon out")

@@ -125,7 +125,7 @@ def draw(logits: Tensor, hashes: Tensor, sampling: Sampling) -> Tensor:
 
     The largest logit after Gumbel noise (Gumbel, 1954) wins, which is a draw from the softmax.
     """
-    if sampling.temperature == 0:
+    if sampling.likeliest:
         return logits.argmax(1)
     return (sampling.adjusted(logits) + noise(logits, hashes)).argmax(1)
 

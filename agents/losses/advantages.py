@@ -140,7 +140,9 @@ def normalise(advantages: Tensor, rewards: Tensor, how: Normalisation) -> Tensor
 
     Args:
         advantages: (m, k) or (m, k, parts) float.
-        rewards: (m, k) float of whole answers; for dense credit the returns of the first part.
+        rewards: (m, k) float of whole answers; or of the shape of the advantages for dense credit, where
+            every part is divided by a number of its own. The deviation of whole answers can be 0 where that
+            of a part is not.
         how: "none", "std" or "mean".
 
     Returns:
@@ -157,13 +159,13 @@ def normalise(advantages: Tensor, rewards: Tensor, how: Normalisation) -> Tensor
                 [ 0.0000,  0.0000]])
     """
     check_one_of("normalisation", how, NORMALISATIONS)
-    if rewards.shape != advantages.shape[:2]:
+    if rewards.shape not in (advantages.shape[:2], advantages.shape):
         raise ValueError(
             f"rewards of shape {tuple(rewards.shape)} do not fit advantages of shape "
             f"{tuple(advantages.shape)}: give one reward for each answer"
         )
     scale = NORMALISATIONS[how](rewards)
-    return advantages / scale.view(-1, *[1] * (advantages.dim() - 1))
+    return advantages / scale.view(*scale.shape, *[1] * (advantages.dim() - scale.dim()))
 
 
 def share_without_signal(rewards: Tensor) -> Tensor:

@@ -205,7 +205,7 @@ class DQNTrainer(SB3Trainer):
         space = envs.action_space if isinstance(envs, VecEnv) else envs.single_action_space
         if not isinstance(space, gym.spaces.Discrete):
             kind = type(space).__name__
-            raise ValueError(f"algo='dqn' needs Discrete actions and these are {kind}: use ppo or a2c")
+            raise ValueError(f"algo={self.algo!r} needs Discrete actions and these are {kind}: use sb3-ppo")
 
     def _arguments(self, rows: int) -> dict[str, Any]:
         arguments: dict[str, Any] = self.settings.arguments(rows)

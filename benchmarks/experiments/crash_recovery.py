@@ -28,7 +28,7 @@ from benchmarks.report import Table
 
 _ID = "MMClassify-digits-v0"
 # Four rollouts of PPO; of DQN enough for updates, a new target and a buffer in several files.
-_STEPS = {"ppo": 8_192, "dqn": 1_536}
+_STEPS = {"sb3-ppo": 8_192, "sb3-dqn": 1_536}
 _OPTIONS = ("--num-envs", "64", "--threads", "1", "--eval-episodes", "32", "--checkpoint-seconds", "0")
 _PRELOADED = (__name__, "agents.run", "agents.sb3.trainer", "tensorboard.compat")
 _TIMEOUT = 300.0

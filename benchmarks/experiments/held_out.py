@@ -55,7 +55,7 @@ def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> 
     from agents.trainers import make_trainer
 
     envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="annotator", **arguments)
-    trainer = make_trainer("ppo", envs, seed=training.seed, settings=training.settings)
+    trainer = make_trainer("sb3-ppo", envs, seed=training.seed, settings=training.settings)
     learn(trainer, training.steps)
     items = torch.tensor(dataset.range("test"))
     held_out: dict[str, Any] = {"dataset": dataset, "split": "test", "feedback": "truth", **arguments}

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from agents.learning import learn
+from agents.on_policy_settings import OnPolicySettings
 from agents.policy import ResponsePolicy
-from agents.policy_gradient import PGSettings, PolicyGradient
+from agents.policy_gradient import RLOO
 from agents.sft import sft
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.experiments.statistics import difference_interval
@@ -124,11 +125,22 @@ class _Bench:
 
     def train_on(self, policy: ResponsePolicy, model: Ensemble, updates: int, prompts: int) -> list[float]:
         """Trains a policy in place on the scores of a model; returns the divergence at each update."""
-        settings, feedback = PGSettings(kl=0.1), LearnedReward(self.task, model=model)
-        rows = prompts * settings.answers
-        envs = MultimodalVectorEnv(rows, self.task, feedback=feedback, group_size=settings.answers)
-        trainer = PolicyGradient("pg", envs, settings, seed=self.seed, model=policy)
-        learn(trainer, updates * rows)
+        settings = OnPolicySettings(
+            answers=4,
+            learning_rate=3e-4,
+            schedule="constant",
+            warm=0.0,
+            weight_decay=0.0,
+            word_loss=0.0,
+            aggregation="sequence_sum",
+            dense=False,
+            entropy=0.0,
+            kl=0.1,
+        )
+        feedback = LearnedReward(self.task, model=model)
+        envs = MultimodalVectorEnv(prompts, self.task, feedback=feedback)
+        trainer = RLOO("rloo", envs, settings, seed=self.seed, model=policy)
+        learn(trainer, updates * prompts * settings.answers)
         return [point.metrics["kl"] for point in trainer.curve.points]
 
     def accuracy(self, model: Ensemble, sampler: Sampler) -> PairAccuracy:

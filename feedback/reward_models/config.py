@@ -29,7 +29,7 @@ class ModelConfig:
     reader: str = "auto"
     hidden: int = 256
     width: int = 64
-    fusion: str = "concat"
+    fusion: str = "word_patch"
 
     def __post_init__(self) -> None:
         for name in ("features", "hidden", "width"):
@@ -58,6 +58,7 @@ class FitConfig:
         trunk_learning_rate: For those that a policy brought; None for a tenth of it.
         likelihood_learning_rate: For the parameters of the likelihood: ties, scales, annotators.
         weight_decay: Of AdamW.
+        word_loss: The weight of the word loss of fusions that have one.
         held_out: The share of the contexts that decides when to stop and sets the temperature, where no
             validation set is given; 0 for none.
         patience: Epochs without a better held-out loss until the fit stops.
@@ -77,6 +78,7 @@ class FitConfig:
     trunk_learning_rate: float | None = None
     likelihood_learning_rate: float = 1e-2
     weight_decay: float = 1e-2
+    word_loss: float = 0.3
     held_out: float = 0.1
     patience: int = 3
     reference: int = 1024

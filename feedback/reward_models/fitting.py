@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.context import Context
+from agents.encoders.encoded import batch_statistics
 from agents.policy import ResponsePolicy
 from feedback.calibration import fit_temperature
 from feedback.losses import Likelihood
@@ -185,9 +186,11 @@ class _Member:
         total, steps = torch.zeros((), device=contexts.device), torch.split(contexts, self.config.batch)
         for some in steps:
             labelled = batches.take(some)
-            loss = self.costs(self.model(labelled.answers), labelled)
+            with batch_statistics(self.model, self.config.freeze == "nothing"):
+                scores, words = self.model.with_word_loss(labelled.answers)
+            loss = self.costs(scores, labelled)
             self.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            torch.autograd.backward(loss if words is None else loss + self.config.word_loss * words.mean())
             self.optimizer.step()
             total += loss.detach() * len(some)
         return float(total) / len(contexts)

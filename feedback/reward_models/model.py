@@ -57,10 +57,12 @@ class RewardModel(nn.Module):
 
     def encode(self, contexts: Mapping[str, Tensor]) -> Context:
         """The m encoded contexts; those under ``ENCODED`` are taken as they are."""
-        if READ in contexts:
-            return Context(contexts[READ])
-        given = Context.of_entries(contexts, ENCODED)
+        given = self._encoded(contexts)
         return self.context_encoder(contexts) if given is None else given
+
+    @staticmethod
+    def _encoded(contexts: Mapping[str, Tensor]) -> Context | None:
+        return Context(contexts[READ]) if READ in contexts else Context.of_entries(contexts, ENCODED)
 
     def read(self, encoded: Context, answers: Answers) -> Tensor:
         """Encoded answers in their m encoded contexts; the response itself with an entry ``READ``."""
@@ -77,6 +79,17 @@ class RewardModel(nn.Module):
         """Scores (a,) of answers, on a scale of the model's own."""
         scores: Tensor = self.head(self.read(self.encode(answers.contexts), answers))
         return scores
+
+    def with_word_loss(self, answers: Answers) -> tuple[Tensor, Tensor | None]:
+        """``forward``, and the word loss of the contexts, (m,); None where the fusion has none.
+
+        Contexts that are encoded already have none. See ``agents.fusion.Fusion.with_word_loss``.
+        """
+        if self._encoded(answers.contexts) is not None:
+            return self(answers), None
+        encoded, loss = self.context_encoder.with_word_loss(answers.contexts)
+        scores: Tensor = self.head(self.read(encoded, answers))
+        return scores, loss
 
     def start_from(self, policy: ResponsePolicy) -> None:
         """Takes both encoders of a policy as start (Ouyang et al., 2022, arXiv 2203.02155, section 3.5)."""

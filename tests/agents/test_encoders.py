@@ -235,7 +235,7 @@ def test_positions_are_shared_and_survive_every_change_of_a_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "axes"), [("image", (5, 5)), ("video", (3, 3, 3)), ("audio", (5, 4)), ("tokens", (5,))]
+    ("key", "axes"), [("image", (5, 5)), ("video", (3, 3, 3)), ("audio", (4,)), ("tokens", (5,))]
 )
 def test_positions_span_every_axis(key: str, axes: tuple[int, ...]) -> None:
     positions = make_encoder(SPACES[key]).positions

@@ -186,6 +186,7 @@ def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
         load_policy(tmp_path, make_task("caption", sound="complement"))
     weights = tmp_path / "policy.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
+    names = '"hidden": 8, "fusion": "concat", "decoder": "gru"'
     with pytest.raises(ValueError, match=r"policy\.safetensors is damaged"):
         load_policy(tmp_path, task)
     for text, expected in (
@@ -193,15 +194,9 @@ def test_other_tasks_and_damaged_files_are_refused(tmp_path: Path) -> None:
         ("[]", "format=None"),
         ('{"format": 2}', "format=2"),
         ('{"format": 1, "spaces": {}}', "is damaged"),
-        (
-            '{"format": 1, "spaces": {}, "policy": {"features": "many", "hidden": 8, "fusion": "concat", "decoder": "gru"}}',
-            "is damaged",
-        ),
+        (f'{{"format": 1, "spaces": {{}}, "policy": {{"features": "many", {names}}}}}', "is damaged"),
         ('{"format": 1, "spaces": 3, "policy": {"features": 8, "hidden": 8}}', "is damaged"),
-        (
-            '{"format": 1, "spaces": {}, "policy": {"features": 8, "hidden": 8, "fusion": "x", "decoder": "gru"}}',
-            "fusion='x' is not one of",
-        ),
+        (f'{{"format": 1, "spaces": {{}}, "policy": {{"features": 8, {names[:-1]}x"}}}}', "is not one of"),
     ):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match=rf"config\.json.*{expected}|{expected} of .*config\.json"):

@@ -20,8 +20,12 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 
 from agents import store
 from agents.checkpoints import Checkpoints
+from agents.gradient import GradientTrainer
 from agents.learning import learn, resume
-from agents.policy_gradient import PGSettings
+from agents.on_policy_settings import OnPolicySettings
+from agents.policy_gradient import PPO
+from agents.preference_trainer import PreferenceSettings
+from agents.q_learning import QSettings
 from agents.run_folder import METRICS, TENSORBOARD, MetricsCallback
 from agents.sb3 import replay
 from agents.sb3.settings import A2CSettings, DQNSettings, PPOSettings
@@ -30,14 +34,22 @@ from agents.trainer import Trainer
 from agents.trainers import make_trainer, trainer_class
 
 MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
+DEMONSTRATED = {"demonstrations": 24, "demonstration_steps": 96}
 SETTINGS: dict[str, Any] = {
-    "ppo": PPOSettings(n_steps=4, n_epochs=2, n_minibatches=2),
-    "a2c": A2CSettings(n_steps=4),
+    "sb3-ppo": PPOSettings(n_steps=4, n_epochs=2, n_minibatches=2),
+    "sb3-a2c": A2CSettings(n_steps=4),
     # Crashes hit the random start, too; the ring of the buffer goes round; the target is often copied.
-    "dqn": DQNSettings(buffer_size=128, learning_starts=100, batch_size=8, target_update_interval=40),
-    "pg": PGSettings(learning_rate=1e-2),
+    "sb3-dqn": DQNSettings(buffer_size=128, learning_starts=100, batch_size=8, target_update_interval=40),
+    # Crashes hit the demonstrations, too; everything that adapts does.
+    "rloo": OnPolicySettings(
+        answers=2, kl=0.1, kl_controller="rl4lms", entropy_target=1.0, learning_rate=1e-2, **DEMONSTRATED
+    ),
+    "ppo": PPO.Settings(epochs=1, minibatches=2, value_warmup=4, schedule="adaptive", target_kl=0.01, kl=0.1),
+    "dpo": PreferenceSettings(loss="kto", refresh=5, **DEMONSTRATED),
+    "dqn": QSettings(buffer=100, batch=8, learning_starts=48, target_interval=6, gradient_steps=1),
     "sft": SFTSettings(items=96, batch=20, probes=10),
 }
+WHOLE = ("rloo", "ppo", "dpo", "dqn", "sft")
 STEPS = 320
 
 
@@ -77,7 +89,7 @@ def replay_arrays(trainer: Trainer) -> dict[str, Any]:
 
 
 def kill_after(trainer: Trainer, steps: int) -> None:
-    """Has a trainer killed in the middle of an update, after some steps or prompts of its environment."""
+    """Has a trainer killed in the middle of an update, after some steps of its environment or updates."""
     envs: Any = trainer.envs
     left = [steps]
 
@@ -90,7 +102,10 @@ def kill_after(trainer: Trainer, steps: int) -> None:
 
         return counted
 
-    envs.step, envs.prompts = killed(envs.step), killed(envs.prompts)
+    envs.step = killed(envs.step)
+    if isinstance(trainer, GradientTrainer):
+        # Between the step of the optimizer and the end of the update.
+        trainer.advance = killed(trainer.advance)  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("limit", [None, 2])
@@ -100,9 +115,9 @@ def test_a_killed_training_goes_on_bit_for_bit(
 ) -> None:
     """Killed in the middle of rollouts at seeded moments, several times; checkpoints every second rollout."""
     envs = {} if limit is None else {"max_episode_steps": limit}
-    if algo in ("pg", "sft") and limit:
+    if algo in WHOLE and limit:
         pytest.skip("whole answers have no steps")
-    steps = (0, 2) if algo == "sft" else (2, 14)
+    steps = (0, 4) if algo in WHOLE else (2, 14)
     whole = made(algo, envs=envs)
     learn(whole, STEPS)
     rng = np.random.default_rng([*algo.encode(), limit or 0])
@@ -123,10 +138,10 @@ def test_a_killed_training_goes_on_bit_for_bit(
     assert everything(agent) == everything(whole)
 
 
-def interrupted(made: Callable[..., Trainer], folder: Path, algo: str = "a2c", **arguments: Any) -> None:
+def interrupted(made: Callable[..., Trainer], folder: Path, algo: str = "sb3-a2c", **arguments: Any) -> None:
     """Trains for a while, with a checkpoint after every rollout, and is killed."""
     agent = made(algo, **arguments)
-    kill_after(agent, 18)
+    kill_after(agent, 12 if algo in WHOLE else 18)
     with pytest.raises(Killed):
         learn(agent, STEPS, checkpoints=Checkpoints(folder, seconds=0))
 
@@ -156,7 +171,7 @@ def test_a_stopped_training_ends_with_a_checkpoint(
     assert everything(done) == everything(whole)
 
 
-@pytest.mark.parametrize("algo", ["ppo", "pg"])
+@pytest.mark.parametrize("algo", ["sb3-ppo", "ppo"])
 def test_metrics_go_on_in_the_same_folder(made: Callable[..., Trainer], tmp_path: Path, algo: str) -> None:
     """What was logged after the checkpoint is dropped, and what was logged before it is kept."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -205,9 +220,9 @@ def test_another_training_is_refused_by_name(
     interrupted(made, tmp_path)
     if "envs" in arguments:
         envs = make(8, True, **{"feedback": "annotator", **arguments["envs"]})
-        agent = make_trainer("a2c", envs, seed=5, settings=SETTINGS["a2c"], features=16, hidden=8)
+        agent = make_trainer("sb3-a2c", envs, seed=5, settings=SETTINGS["sb3-a2c"], features=16, hidden=8)
     else:
-        agent = made("a2c", **arguments)
+        agent = made("sb3-a2c", **arguments)
     before = everything_but_the_past(agent)
     with pytest.raises(ValueError, match=message):
         resume(agent, Checkpoints(tmp_path))
@@ -224,19 +239,19 @@ def test_another_vocabulary_dataset_or_package_is_reported(
     interrupted(made, tmp_path)
     change(tmp_path, lambda whole: whole["training"]["vocabularies"].update(question="another"))
     with pytest.raises(ValueError, match="vocabulary 'question' of the observations was another and is now"):
-        resume(made("a2c"), Checkpoints(tmp_path))
+        resume(made("sb3-a2c"), Checkpoints(tmp_path))
     interrupted(made, tmp_path / "b")
     change(
         tmp_path / "b", lambda whole: whole["training"]["engine"].update({"dataset fingerprint": "another"})
     )
     with pytest.raises(ValueError, match="dataset fingerprint of the environment was another and is now"):
-        resume(made("a2c"), Checkpoints(tmp_path / "b"))
+        resume(made("sb3-a2c"), Checkpoints(tmp_path / "b"))
     interrupted(made, tmp_path / "c")
     change(tmp_path / "c", lambda whole: whole["training"]["versions"].update(torch="0.1"))
     with pytest.warns(UserWarning, match=r"torch: 0.1 when the training began and .* now"):
-        resume(made("a2c"), Checkpoints(tmp_path / "c"))
-    with pytest.raises(ValueError, match="algo of the training was a2c and is now ppo"):
-        resume(made("ppo"), Checkpoints(tmp_path / "c"))
+        resume(made("sb3-a2c"), Checkpoints(tmp_path / "c"))
+    with pytest.raises(ValueError, match="algo of the training was sb3-a2c and is now sb3-ppo"):
+        resume(made("sb3-ppo"), Checkpoints(tmp_path / "c"))
 
 
 def change(folder: Path, how: Callable[[Any], Any]) -> None:
@@ -251,7 +266,7 @@ def test_a_wrapped_environment_is_refused_before_it_trains(make: MakeEnvs, tmp_p
     from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
     wrapped = RecordEpisodeStatistics(make(2))
-    agent = make_trainer("a2c", wrapped, features=16)
+    agent = make_trainer("sb3-a2c", wrapped, features=16)
     with pytest.raises(ValueError, match="without wrappers, or train without checkpoints"):
         learn(agent, 8, checkpoints=Checkpoints(tmp_path))
 
@@ -266,7 +281,7 @@ def test_wrong_times_are_refused(tmp_path: Path) -> None:
 # Files --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("algo", ["a2c", "dqn"])
+@pytest.mark.parametrize("algo", ["sb3-a2c", "sb3-dqn", "dqn"])
 def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
     made: Callable[..., Trainer], tmp_path: Path, algo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,17 +329,17 @@ def test_a_kill_at_any_moment_of_writing_leaves_a_whole_checkpoint(
 
 
 def test_a_damaged_checkpoint_is_passed_over(made: Callable[..., Trainer], tmp_path: Path) -> None:
-    whole = made("dqn")
+    whole = made("sb3-dqn")
     learn(whole, STEPS)
-    interrupted(made, tmp_path, "dqn")
+    interrupted(made, tmp_path, "sb3-dqn")
     older, newer = sorted(tmp_path.glob("step-*.safetensors"))
     newer.write_bytes(newer.read_bytes()[:-5])
-    agent = made("dqn")
+    agent = made("sb3-dqn")
     with pytest.warns(UserWarning, match=f"{newer.name} is not the file .* goes on from step"):
         resume(agent, Checkpoints(tmp_path, seconds=0))
     assert everything(agent) == everything(whole)
 
-    interrupted(made, tmp_path / "b", "dqn")
+    interrupted(made, tmp_path / "b", "sb3-dqn")
     older, newer = sorted((tmp_path / "b").glob("step-*.json"))
     newer.write_text(newer.read_text()[:-40])
     with pytest.warns(UserWarning, match=f"{newer.name} is damaged"):
@@ -343,10 +358,10 @@ def test_a_bit_that_has_turned_over_is_found(made: Callable[..., Trainer], tmp_p
         content[-100] ^= 1
         path.write_bytes(content)
     with pytest.raises(ValueError, match="is whole"):
-        resume(made("a2c"), Checkpoints(tmp_path))
+        resume(made("sb3-a2c"), Checkpoints(tmp_path))
 
 
-@pytest.mark.parametrize("algo", ["pg", "dqn"])
+@pytest.mark.parametrize("algo", ["rloo", "ppo", "dqn", "sb3-dqn"])
 def test_whatever_a_file_lacks_is_reported_in_a_sentence(
     made: Callable[..., Trainer], tmp_path: Path, algo: str
 ) -> None:
@@ -391,18 +406,18 @@ def test_files_of_a_checkpoint_stay_in_its_folder(made: Callable[..., Trainer], 
     interrupted(made, tmp_path)
     change(tmp_path, lambda whole: whole["files"]["tensors"].update(name="../step-1.safetensors"))
     with pytest.raises(ValueError, match=r"'../step-1.safetensors' is no file of a checkpoint"):
-        resume(made("a2c"), Checkpoints(tmp_path))
+        resume(made("sb3-a2c"), Checkpoints(tmp_path))
 
 
 def test_nothing_of_a_checkpoint_is_unpickled(
     made: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted(made, tmp_path, "dqn")
+    interrupted(made, tmp_path, "sb3-dqn")
 
     def refused(*arguments: Any, **named: Any) -> Any:
         raise AssertionError("a file is unpickled")
 
-    agent = made("dqn")
+    agent = made("sb3-dqn")
     for owner, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
         monkeypatch.setattr(owner, name, refused)
     resume(agent, Checkpoints(tmp_path))

@@ -30,9 +30,9 @@ from agents.trainers import TRAINERS, make_settings, make_trainer
 
 MakeEnvs: TypeAlias = Callable[..., gym.vector.VectorEnv]
 SETTINGS = {
-    "ppo": PPOSettings(n_steps=4, n_epochs=1),
-    "a2c": A2CSettings(n_steps=4),
-    "dqn": DQNSettings(buffer_size=256, learning_starts=16, batch_size=16),
+    "sb3-ppo": PPOSettings(n_steps=4, n_epochs=1),
+    "sb3-a2c": A2CSettings(n_steps=4),
+    "sb3-dqn": DQNSettings(buffer_size=256, learning_starts=16, batch_size=16),
 }
 
 
@@ -65,7 +65,7 @@ def test_every_algorithm_trains_and_tells_how_it_goes(make: MakeEnvs, algo: str,
 
 def test_distributions_are_answered_by_continuous_actions() -> None:
     envs = gym.make_vec("MMClassify-distribution-v0", 4, feedback="truth")
-    agent = small("ppo", envs)
+    agent = small("sb3-ppo", envs)
     learn(agent, 16)
     actions = agent.policy()(envs.reset(seed=0)[0], torch.arange(4))
     assert actions.shape == (4, 10)
@@ -98,10 +98,10 @@ def test_generators_are_put_back_after_an_error() -> None:
 
 
 def test_wrong_names_are_refused(make: MakeEnvs) -> None:
-    with pytest.raises(ValueError, match="algo='pp0' is not one of sft, pg, ppo, a2c, dqn"):
+    with pytest.raises(ValueError, match="algo='pp0' is not one of sft, reinforce, self-critical, rloo"):
         make_trainer("pp0", make(2))
     with pytest.raises(ValueError, match="use A2CSettings"):
-        make_trainer("a2c", make(2), settings=PPOSettings())
+        make_trainer("sb3-a2c", make(2), settings=PPOSettings())
 
 
 @pytest.mark.parametrize("algo", TRAINERS)
@@ -127,7 +127,7 @@ def test_wrong_arguments_of_an_agent_are_named(
     make: MakeEnvs, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        make_trainer("ppo", make(2), **arguments)
+        make_trainer("sb3-ppo", make(2), **arguments)
 
 
 def test_no_default_is_taken_for_a_width_of_zero(make: MakeEnvs) -> None:
@@ -144,20 +144,20 @@ def test_what_is_no_vector_environment_is_refused() -> None:
     with pytest.raises(
         ValueError, match=rf"envs is '{name}': make it with gym.make_vec\('{name}', num_envs=N\)"
     ):
-        make_trainer("ppo", name)  # type: ignore[arg-type]
+        make_trainer("sb3-ppo", name)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"envs is of type OrderEnforcing: make it with gym.make_vec"):
-        make_trainer("ppo", gym.make(name, disable_env_checker=True))  # type: ignore[arg-type]
+        make_trainer("sb3-ppo", gym.make(name, disable_env_checker=True))  # type: ignore[arg-type]
 
 
 def test_dqn_needs_choices() -> None:
     with pytest.raises(
-        ValueError, match="algo='dqn' needs Discrete actions and these are Box: use ppo or a2c"
+        ValueError, match="algo='sb3-dqn' needs Discrete actions and these are Box: use sb3-ppo"
     ):
-        make_trainer("dqn", gym.make_vec("MMClassify-distribution-v0", 2))
+        make_trainer("sb3-dqn", gym.make_vec("MMClassify-distribution-v0", 2))
 
 
 def test_trainings_of_no_steps_are_refused(make: MakeEnvs) -> None:
-    agent = small("ppo", make(2))
+    agent = small("sb3-ppo", make(2))
     with pytest.raises(ValueError, match="steps=-5 is below 1: train for at least one step"):
         learn(agent, -5)
     with pytest.raises(ValueError, match="window=0 is below 1"):
@@ -166,7 +166,7 @@ def test_trainings_of_no_steps_are_refused(make: MakeEnvs) -> None:
 
 
 def test_what_is_no_policy_is_named_with_what_would_be(make: MakeEnvs) -> None:
-    agent, envs = small("ppo", make(2)), make(2)
+    agent, envs = small("sb3-ppo", make(2)), make(2)
     for wrong, cure in (
         (agent, r"trainer.policy\(\)"),
         (agent.model, r"sb3_policy\(model\)"),
@@ -193,7 +193,7 @@ def test_minibatches_of_ppo_divide_the_rollout(rows: int) -> None:
 
 
 def test_dqn_draws_one_coin_a_row(make: MakeEnvs) -> None:
-    agent = small("dqn", make(4))
+    agent = small("sb3-dqn", make(4))
     vec_env = DeviceVecEnv(make(2000), numpy=True)
     vec_env.seed(0)
     observation, n = vec_env.reset(), 10
@@ -213,12 +213,12 @@ def test_dqn_draws_one_coin_a_row(make: MakeEnvs) -> None:
 
 
 def test_loading_refuses_other_spaces_by_name(make: MakeEnvs, tmp_path: Path) -> None:
-    save(small("ppo", make(2, words=True)), tmp_path)
+    save(small("sb3-ppo", make(2, words=True)), tmp_path)
     with pytest.raises(
         ValueError, match=r"space 'question' is missing, .* with Tokens\(length=10, vocabulary=\w{16}"
     ):
         load(tmp_path, gym.make_vec("MMCaption-v0", 2))
-    save(small("ppo", make(2)), tmp_path)
+    save(small("sb3-ppo", make(2)), tmp_path)
     with pytest.raises(ValueError, match=r"space 'image' is Image\(height=64, .* with Image\(height=40,"):
         load(tmp_path, gym.make_vec("MMVQA-v0", 2))
     with pytest.raises(ValueError, match=r"space 'action' is Box\(.*trained with Discrete\(n=10"):
@@ -284,7 +284,7 @@ def test_the_stock_way_trains() -> None:
     before = torch.nn.utils.parameters_to_vector(model.policy.parameters()).detach().clone()
     model.learn(16)
     assert not torch.equal(before, torch.nn.utils.parameters_to_vector(model.policy.parameters()))
-    agent = make_trainer("ppo", vec_env, settings=replace(SETTINGS["ppo"], n_steps=8), features=16)
+    agent = make_trainer("sb3-ppo", vec_env, settings=replace(SETTINGS["sb3-ppo"], n_steps=8), features=16)
     points: list[Progress] = []
     learn(agent, 32, points.append)
     assert points[-1].reward == pytest.approx(points[-1].utility)
@@ -292,7 +292,7 @@ def test_the_stock_way_trains() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("algo", "rows", "steps"), [("ppo", 256, 40_000), ("a2c", 64, 40_000), ("dqn", 64, 12_000)]
+    ("algo", "rows", "steps"), [("sb3-ppo", 256, 40_000), ("sb3-a2c", 64, 40_000), ("sb3-dqn", 64, 12_000)]
 )
 def test_digits_are_learnt_from_the_truth(make: MakeEnvs, algo: str, rows: int, steps: int) -> None:
     """0.9 on held-out digits, at 95 percent confidence; the seeds that were tried reached 0.97 to 0.99."""

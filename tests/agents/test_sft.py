@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from agents.examples import Examples
+from agents.losses import one_cycle
 from agents.policy import ResponsePolicy
-from agents.sft import Examples, one_cycle, sft
+from agents.sft import sft
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.random import fold, stream
 from mm_envs.tasks import Task, make_task

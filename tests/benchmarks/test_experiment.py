@@ -56,6 +56,17 @@ def test_a_grid_is_every_combination_with_every_seed() -> None:
     assert [dict(cell.arguments) for cell in EXPERIMENT.grids[0].cells(quick=True)] == [{"b": 7, "a": 1}]
 
 
+def test_axes_arguments_and_seeds_can_be_changed() -> None:
+    changed = EXPERIMENT.changed({"a": (5,), "b": (2,)}, seeds=(4,))
+    assert [(dict(one.arguments), one.seed) for one in changed.grids[0].cells()] == [({"b": 2, "a": 5}, 4)]
+    assert [one.arguments["a"] for one in changed.grids[0].cells(quick=True)] == [5]
+    assert EXPERIMENT.changed({}) == EXPERIMENT
+    with pytest.raises(ValueError, match="c is no argument of this experiment: it has b, a"):
+        EXPERIMENT.changed({"c": (1,)})
+    with pytest.raises(ValueError, match="b has 2 values, but one is measured at a time: give one"):
+        EXPERIMENT.changed({"b": (1, 2)})
+
+
 def test_finished_cells_are_not_measured_again(tmp_path: Path) -> None:
     cells, context = tmp_path / "cells", Context(tmp_path)
     first = EXPERIMENT.run(cells, context)

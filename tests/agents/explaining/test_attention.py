@@ -17,7 +17,12 @@ from agents.policy import ResponsePolicy
 from mm_envs.tasks import make_task
 from mm_envs.tasks.task import Task
 
-LAYERS = {"concat": (), "attention": ("queries",), "word_patch": ("word", "phrase")}
+LAYERS = {
+    "concat": (),
+    "attention": ("queries",),
+    "word_patch": (),
+    "cross_attention": ("layer 1", "layer 2"),
+}
 
 
 def context_of(task: Task, n: int = 3) -> dict[str, Tensor]:
@@ -37,7 +42,12 @@ def test_every_query_shares_out_one(fusion: str) -> None:
     missing = attention_of(policy, without(context, ["audio"]), spaces=task.context_spaces)
     assert all(float(one.mass.max()) == 0 for one in missing if one.entry == "audio")
     shapes = {one.entry: one.shape for one in maps if one.shape}
-    assert shapes == ({} if fusion == "concat" else {"image": (8, 8), "audio": (5, 4)})
+    if fusion in ("attention", "word_patch", "cross_attention"):
+        bands, moments = shapes.pop("audio")
+        assert bands * moments == policy.context_encoder.fused.encoders["audio"].count
+        assert shapes == {"image": (8, 8)}
+    else:
+        assert not shapes
 
 
 def test_words_are_named() -> None:
@@ -52,19 +62,16 @@ def test_words_are_named() -> None:
     assert named.token_words[0][:2] == ("1,1", "1,2")
 
 
-def test_word_patch_looks_where_the_map_says() -> None:
-    """What the fusion attends to is the weights times the values of places."""
-    task = make_task("vqa", items=64)
+def test_word_patch_looks_at_each_entry_by_itself() -> None:
+    task = make_task("vqa", items=64, sound="complement")
     policy = ResponsePolicy(task, features=16, hidden=16, fusion="word_patch")
     context, fused = context_of(task), policy.context_encoder.fused
-    entries = fused.encoded(context)
-    alone, both = (one.weights for one in attention_of(policy, context))
-    seen = fused.fuse.places(entries)
-    look = fused.fuse.looks["question"]
-    words = entries["question"].tokens
-    scores = look.query(words) * 48**-0.5 @ seen.keys.transpose(1, 2)
-    assert torch.allclose(alone, (scores * look.sharpness.exp()).softmax(2), atol=1e-6)
-    assert not torch.allclose(alone, both)
+    maps = attention_of(policy, context)
+    expected = fused.fuse.attention(fused.encoded(context))
+    assert [(one.queries, one.entry) for one in maps] == list(expected)
+    for one in maps:
+        assert torch.equal(one.weights, expected[one.queries, one.entry])
+        assert torch.allclose(one.mass, torch.ones_like(one.mass), atol=1e-5)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

@@ -55,7 +55,7 @@ def test_uniform_attention_is_chance_and_attention_on_the_object_is_all(side: in
 
 def test_what_cannot_be_measured_is_refused() -> None:
     task = make_task("vqa", items=64)
-    policy = ResponsePolicy(task, features=16, hidden=16)
+    policy = ResponsePolicy(task, features=16, hidden=16, fusion="concat")
     with pytest.raises(NotApplicableError, match="train one with fusion='word_patch'"):
         grounding(policy, task, torch.arange(4))
     caption = make_task("caption", items=64)

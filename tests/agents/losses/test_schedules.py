@@ -10,8 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import sft
-from agents.losses import SCHEDULES, adaptive_entropy, adaptive_rate, one_cycle, schedule
+from agents.losses import SCHEDULES, adaptive_entropy, adaptive_rate, schedule
 
 SHARES = [step / 100 for step in range(101)]
 
@@ -50,10 +49,6 @@ def test_schedules_are_those_of_torch(
         assert optimizer.param_groups[0]["lr"] == pytest.approx(schedule(name, step / 50, last=0.1))
         optimizer.step()
         theirs.step()
-
-
-def test_one_cycle_is_found_where_it_was() -> None:
-    assert sft.one_cycle is one_cycle
 
 
 def test_the_rate_halves_and_doubles_within_bounds() -> None:

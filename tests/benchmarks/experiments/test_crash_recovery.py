@@ -50,19 +50,19 @@ def finding(algo: str, count: int = 1, differing: tuple[str, ...] = ()) -> Findi
 
 
 def test_the_table_counts_and_notes_name_what_differs() -> None:
-    found = {"killed": [finding("ppo"), finding("dqn", 2, ("weights",))]}
+    found = {"killed": [finding("sb3-ppo"), finding("sb3-dqn", 2, ("weights",))]}
     (table,) = tables(found)
     assert table.rows == [
-        ("ppo", "1", "1", "0", "1"),
-        ("dqn", "1", "2", "0", "0"),
+        ("sb3-ppo", "1", "1", "0", "1"),
+        ("sb3-dqn", "1", "2", "0", "0"),
         ("all", "2", "3", "0", "1"),
     ]
     assert notes(found) == ["killed, algo dqn, seed 0 differs in weights."]
 
 
 def test_moments_are_seeded() -> None:
-    trials = [Trial.drawn("ppo", seed) for seed in range(50)]
-    assert trials == [Trial.drawn("ppo", seed) for seed in range(50)]
+    trials = [Trial.drawn("sb3-ppo", seed) for seed in range(50)]
+    assert trials == [Trial.drawn("sb3-ppo", seed) for seed in range(50)]
     assert all(0.0 <= one.moment < 0.95 for one in trials)
     assert sum(one.writing for one in trials) == 10
     assert 5 < sum(one.again is not None for one in trials) < 25

@@ -32,7 +32,9 @@ def test_a_score_depends_on_its_row_alone(name: str) -> None:
 def test_all_weights_get_a_gradient(name: str) -> None:
     task, table = answers(name)
     model = RewardModel(task, SMALL)
-    torch.autograd.backward(model(table).square().sum())
+    scores, word_loss = model.with_word_loss(table)
+    assert torch.equal(scores, model(table))
+    torch.autograd.backward(scores.square().sum() + (0 if word_loss is None else word_loss.sum()))
     missing = {key for key, one in model.named_parameters() if one.grad is None}
     assert not missing
 

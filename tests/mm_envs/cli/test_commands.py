@@ -71,16 +71,17 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--set", "feedback=truth"], "is not for --set: use --feedback"),
         (["--set", "output=numpy"], "is not for --set: training has it as it must be"),
         (["--set", "task=vqa"], "is not for --set: train in Python"),
-        (["--set", "answer=distribution", "--algo", "dqn"], "algo='dqn' needs Discrete actions"),
+        (["--set", "answer=distribution", "--algo", "sb3-dqn"], "algo='sb3-dqn' needs Discrete actions"),
         (["--device", "gpu"], "--device gpu is not one of cpu"),
         (["--device", "cudaa"], "--device cudaa is not one of cpu"),
         (["--device", "meta"], "--device meta: torch sees no such accelerator here, use --device c"),
         (["--device", "cpu:1"], "--device cpu:1: torch sees 1 of them, counted from 0"),
         (["--feedback", "hashlib:judge"], "module hashlib has no judge"),
         (["--feedback", "nothing"], "feedback='nothing' is not one of"),
-        (["--settings", "gama=1"], "PPOSettings has no argument 'gama' (did you mean gamma?)"),
+        (["--settings", "answer=1"], "OnPolicySettings has no argument 'answer' (did you mean answers?)"),
         (["--policy", "features"], "--policy features is not key=value"),
-        (["--algo", "pg", "--num-envs", "6"], "group_size=4 does not divide num_envs=6"),
+        (["--algo", "sft", "--warm-start", "5"], "--warm-start is not for --algo sft"),
+        (["--settings", "kl=1", "--settings", "kl_in=loss"], "its expected gradient is zero"),
         (["--set", "reward=dense"], "reward='dense' needs feedback"),
     ],
 )
@@ -219,7 +220,7 @@ def test_training_writes_its_folder(trained: Path) -> None:
 
 def test_the_summary_is_what_json_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    words = [DIGITS, "--steps", "128", "--num-envs", "32", "--eval-episodes", "32", "--json", "--algo", "a2c"]
+    words = [DIGITS, "--steps", "128", "--num-envs", "32", "--eval-episodes", "32", "--json", "--algo", "sb3-a2c"]
     assert main(["train", *words, "--out", str(out), "--set", "scale=6"]) == 0
     summary = _json(capsys)
     assert summary == json.loads((out / "run.json").read_text())

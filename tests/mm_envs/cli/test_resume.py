@@ -21,7 +21,7 @@ from mm_envs.cli.progress import Watch
 DIGITS = "MMClassify-digits-v0"
 WORDS = [
     "--algo",
-    "a2c",
+    "sb3-a2c",
     "--num-envs",
     "16",
     "--steps",
@@ -130,7 +130,7 @@ def test_the_second_interrupt_quits_at_once(
             ["--seed", "0"],
             "--seed 0 is not the 3 that the training in .* was begun with: leave it out, or train",
         ),
-        (["--algo", "ppo"], "--algo ppo is not the a2c"),
+        (["--algo", "ppo"], "--algo ppo is not the sb3-a2c"),
         (["MMVQA-v0"], "ID MMVQA-v0 is not the MMClassify-digits-v0"),
         (["--set", "scale=6"], r"--set \['scale=6'\] is not the \[\]"),
         (["--feedback", "truth"], "--feedback truth is not the annotator"),

@@ -238,7 +238,7 @@ def test_agents_train_on_image_sound_text_and_video(folder_path: Path) -> None:
 
     envs = made("classify", 8, folder_path)
     trainer = make_trainer(
-        "ppo", envs, seed=1, settings=PPOSettings(n_steps=4, n_epochs=1), features=16, hidden=8
+        "sb3-ppo", envs, seed=1, settings=PPOSettings(n_steps=4, n_epochs=1), features=16, hidden=8
     )
     before = torch.nn.utils.parameters_to_vector(trainer.network.parameters()).detach().clone()
     learn(trainer, 64)
