@@ -102,6 +102,18 @@ class TokenAttention(nn.Module):
         found: Tensor = self.mix(attended.transpose(1, 2).reshape(n, steps, hidden))
         return found
 
+    def weights(self, states: Tensor, memory: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        """The attention weights of states (n, L, H) over the tokens, (n, heads, L, s), to be looked at."""
+        key, _, mask = memory
+        n, steps, hidden = states.shape
+        queries = self._split(self.query(states).view(len(key), -1, hidden))
+        scores = queries @ key.transpose(2, 3) * queries.shape[-1] ** -0.5
+        scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+        # A context without any token gives no number.
+        weights = scores.softmax(3).nan_to_num(0.0)
+        each: Tensor = weights.unflatten(2, (-1, steps)).transpose(1, 2).reshape(n, self.heads, steps, -1)
+        return each
+
     def _split(self, rows: Tensor) -> Tensor:
         n, steps, _ = rows.shape
         return rows.view(n, steps, self.heads, -1).transpose(1, 2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.encoders.encoded import Encoder
-from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, head_layers, masked_softmax
+from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, head_layers, masked_softmax
 
 _QUERIES = 8
 
@@ -32,6 +32,15 @@ class Attention(Fusion):
     def forward(self, entries: Entries) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Vectors (n, features), and the embedded tokens."""
         tokens, mask = self.embed(entries)
-        weights = masked_softmax(self.queries(tokens), None if mask is None else mask[:, :, None], 1)
+        weights = self._weights(tokens, mask)
         pooled = self.net(torch.bmm(weights.transpose(1, 2), tokens).flatten(1))
         return pooled, *((tokens, mask) if self.gives_tokens else (None, None))
+
+    def attention_layers(self, entries: Entries) -> list[Attended]:
+        """The weights of the learned queries over the tokens of all entries."""
+        weights = self._weights(*self.embed(entries)).transpose(1, 2)
+        return [Attended("queries", None, self.keys, weights)]
+
+    def _weights(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """(n, s, queries)."""
+        return masked_softmax(self.queries(tokens), None if mask is None else mask[:, :, None], 1)

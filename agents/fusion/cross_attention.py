@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 
 from torch import Tensor, nn
 
 from agents.encoders.encoded import Encoder
-from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, head_layers, masked_softmax
+from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, head_layers, masked_softmax
 from agents.fusion.pooling import mean_and_max
 
 _LAYERS, _HEADS = 2, 4
@@ -40,6 +41,20 @@ class CrossAttention(Fusion):
         pooled = self.net(mean_and_max(tokens, mask))
         return pooled, *((tokens, mask) if self.gives_tokens else (None, None))
 
+    def attention_layers(self, entries: Entries) -> list[Attended]:
+        """The weights of the words of each text over the tokens of all entries, averaged over heads."""
+        (tokens, mask), found = self.embed(entries), []
+        ends = list(accumulate(entries[key].tokens.shape[1] for key in self.keys))
+        for number, layer in enumerate(self.layers, 1):
+            assert isinstance(layer, Layer)
+            weights = layer.weights(layer.before(tokens), mask)[0].mean(1)
+            for key, end in zip(self.keys, ends, strict=True):
+                if entries[key].words is not None:
+                    rows = weights[:, end - entries[key].tokens.shape[1] : end]
+                    found.append(Attended(f"layer {number}", key, self.keys, rows))
+            tokens = layer(tokens, mask)
+        return found
+
 
 class Layer(nn.Module):
     """Attention among tokens, then a hidden layer, each added to its normed input."""
@@ -56,12 +71,15 @@ class Layer(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """Tokens (n, s, width) of which those of a mask (n, s) bool are attended to."""
-        normed = self.before(tokens)
+        weights, value = self.weights(self.before(tokens), mask)
+        tokens = tokens + self.mix((weights @ value).transpose(1, 2).flatten(2))
+        changed: Tensor = tokens + self.net(self.after(tokens))
+        return changed
+
+    def weights(self, normed: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The attention weights (n, heads, s, s) of normed tokens, and the values."""
         query = self.query(normed).unflatten(2, (_HEADS, self.each)).transpose(1, 2)
         key, value = self.key_value(normed).unflatten(2, (2, _HEADS, self.each)).permute(2, 0, 3, 1, 4)
         # Not torch's fused attention: its result is not a number where a row has no token at all.
         scores = query @ key.transpose(2, 3) * self.each**-0.5
-        weights = masked_softmax(scores, None if mask is None else mask[:, None, None], 3)
-        tokens = tokens + self.mix((weights @ value).transpose(1, 2).flatten(2))
-        changed: Tensor = tokens + self.net(self.after(tokens))
-        return changed
+        return masked_softmax(scores, None if mask is None else mask[:, None, None], 3), value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,22 @@ class Fused(Batch):
         return len(self.pooled)
 
 
+class Attended(NamedTuple):
+    """Attention weights of one layer of a fusion.
+
+    Attributes:
+        name: The layer.
+        queries: The entry whose tokens attend; None for learned queries.
+        keys: The entries whose tokens are attended to, in the order of the tokens.
+        weights: (n, queries, tokens), each row of sum 1 where there is a token.
+    """
+
+    name: str
+    queries: str | None
+    keys: tuple[str, ...]
+    weights: Tensor
+
+
 class Fusion(nn.Module):
     """Fuses the tokens of all entries to one vector a row, and to tokens of one width.
 
@@ -63,6 +80,10 @@ class Fusion(nn.Module):
     def with_word_loss(self, entries: Entries) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
         """``forward``, and an auxiliary loss of each row, (n,), that needs no label; None without one."""
         return *self(entries), None
+
+    def attention_layers(self, entries: Entries) -> list[Attended]:
+        """The attention weights of the layers that have some, to be looked at; none by default."""
+        return []
 
 
 class TokenEmbedding(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agents.encoders.encoded import Encoded, Encoder
 from agents.fusion.concat import Pools
-from agents.fusion.fusion import Entries, Fusion, TokenEmbedding, masked_softmax
+from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, masked_softmax
 from mm_envs.tokenizers import blank, is_padding
 
 _KEY, _VALUE, _WORD, _MAX_AXES = 48, 16, 64, 2
@@ -93,6 +93,13 @@ class WordPatch(Fusion):
                 assert isinstance(look, Look)
                 found[key, entry] = look(entries[key].tokens, entries[entry]).weights
         return found
+
+    def attention_layers(self, entries: Entries) -> list[Attended]:
+        """The weights of each word over the places of each entry."""
+        return [
+            Attended("word", text, (entry,), weights)
+            for (text, entry), weights in self.attention(entries).items()
+        ]
 
 
 class Read(NamedTuple):

@@ -112,6 +112,11 @@ def describe(model: Ensemble) -> dict[str, Any]:
     }
 
 
+def is_reward_model(folder: str | Path) -> bool:
+    """Whether a folder holds a saved reward model, damaged or not."""
+    return (Path(folder) / _CONFIG).is_file() and (Path(folder) / _WEIGHTS).is_file()
+
+
 def read_config(folder: str | Path) -> dict[str, Any]:
     """The JSON file of a saved model, checked to be one."""
     path = Path(folder) / _CONFIG

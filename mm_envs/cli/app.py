@@ -18,6 +18,7 @@ from mm_envs.cli.data import Data
 from mm_envs.cli.demo import Demo
 from mm_envs.cli.docs import Docs
 from mm_envs.cli.evaluate import Evaluate
+from mm_envs.cli.explain import Explain
 from mm_envs.cli.feedback import Feedback
 from mm_envs.cli.label import Label
 from mm_envs.cli.list import List
@@ -45,6 +46,7 @@ Commands = (
     | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Explain, tyro.conf.subcommand("explain")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Data, tyro.conf.subcommand("data")]

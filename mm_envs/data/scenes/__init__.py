@@ -84,12 +84,16 @@ class Scenes(Dataset):
 
     def batch(self, indices: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
         """Returns some fields of some items; raises ValueError if there is no such field."""
-        graph, made = self.graph(indices), {}
+        return self.drawn(self.graph(indices), self.hashes(indices), fields)
+
+    def drawn(self, graph: SceneGraph, hashes: Tensor, fields: Collection[str]) -> dict[str, Tensor]:
+        """Returns some fields of any n scenes; hashes (n,) decide background, order of tones and noise."""
+        made: dict[str, Tensor] = {}
         for field in fields:
             if field == "image":
-                made[field] = render.render(graph, self.config, self.hashes(indices))
+                made[field] = render.render(graph, self.config, hashes)
             elif field == "audio":
-                made[field] = synthesise(graph, self.config, self.hashes(indices))
+                made[field] = synthesise(graph, self.config, hashes)
             elif field == "boxes":
                 made[field] = boxes(graph, self.config)
             elif field in self.graph_fields:
