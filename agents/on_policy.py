@@ -197,10 +197,14 @@ class OnPolicy(GradientTrainer):
         return Drawn(rollout, auxiliary, parts, log_prob, credit)
 
     def _encoded_to_draw(self, context: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
-        """Encoded contexts and the auxiliary loss; with running statistics before several steps.
+        """Encoded contexts and the auxiliary loss.
 
-        Minibatches have other statistics than the whole: the ratio to the old policy would not begin at 1.
+        With running statistics before several steps, since minibatches have other statistics than the whole:
+        the ratio to the old policy would not begin at 1. And with a reference, which has these statistics,
+        too: two equal policies have no divergence.
         """
+        if self.reference is not None:
+            return self.encoded(context, statistics=False)
         encoded = self.encoded(context)
         return self.encoded(context, statistics=False) if self.settings.several_steps else encoded
 

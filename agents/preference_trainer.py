@@ -144,7 +144,8 @@ class DPO(GradientTrainer):
 
         def encode(context: Mapping[str, Tensor]) -> Context:
             changed = self.augmented({key: one.to(self.device) for key, one in context.items()})
-            kept.append((changed, *self.encoded(changed)))
+            # The running statistics are those of the reference: equal policies have no divergence.
+            kept.append((changed, *self.encoded(changed, statistics=False)))
             if wanted.sample_from == "policy":
                 return kept[0][1].detach()
             with torch.no_grad():

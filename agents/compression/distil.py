@@ -155,7 +155,7 @@ def distil(
             known = teacher.encode(contexts)
             drawn = teacher.sample(known, hashes, GREEDY if settings.answers == "greedy" else Sampling())
             wanted = teacher.distribution(known, *drawn, sampling=sampling)
-        with batch_statistics(student):
+        with batch_statistics(student), batch_statistics(student):
             encoded = student.encode(contexts)
         found = student.distribution(encoded, *drawn, sampling=sampling)
         loss = settings.temperature**2 * wanted.kl(found).sum(1).mean()

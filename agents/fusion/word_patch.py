@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agents.encoders.encoded import Encoded, Encoder
 from agents.fusion.concat import Pools
-from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, masked_softmax
+from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, head_layers, masked_softmax
 from mm_envs.tokenizers import blank, is_padding
 
 _KEY, _VALUE, _WORD, _MAX_AXES = 48, 16, 64, 2
@@ -53,7 +53,9 @@ class WordPatch(Fusion):
         readers = {key: Reader(one, places, features) for key, one in texts.items() if looking}
         self.readers = nn.ModuleDict(readers)
         inputs = len(rest) * width + len(readers) * (2 * features + _RELATED)
-        self.norm, self.net = nn.LayerNorm(inputs), nn.Linear(inputs, features)
+        # Products of findings need a norm before the layer; without them it is that of concatenation.
+        first = [nn.LayerNorm(inputs), nn.Linear(inputs, features), nn.ReLU()]
+        self.net = nn.Sequential(*first) if looking else head_layers(inputs, features)
         self.embed = TokenEmbedding(encoders, width) if tokens else None
 
     def forward(self, entries: Entries) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -80,7 +82,7 @@ class WordPatch(Fusion):
         if self.pools is not None:
             pools: dict[str, Tensor] = self.pools(entries)
             parts += pools.values()
-        pooled = torch.relu(self.net(self.norm(torch.cat(parts, 1)))) + named
+        pooled = self.net(torch.cat(parts, 1)) + named
         tokens, mask = (None, None) if self.embed is None else self.embed(entries)
         return pooled, tokens, mask, torch.stack(losses).sum(0) if losses else None
 

@@ -51,7 +51,7 @@ def sprung(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def saved(folder: Path, **arguments: Any) -> Path:
     envs = gym.make_vec("MMClassify-digits-v0", 2, **{"feedback": "truth", **arguments})
-    return save(make_trainer("ppo", envs, features=8, hidden=0, settings=PPOSettings(n_steps=4)), folder)
+    return save(make_trainer("sb3-ppo", envs, features=8, hidden=0, settings=PPOSettings(n_steps=4)), folder)
 
 
 def tampered(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -102,7 +102,7 @@ def test_names_of_a_file_are_never_called(
         assert main([command[0], str(tmp_path), *command[1:]]) == 1
         assert message in " ".join(capsys.readouterr().err.split())
     # The agent itself can still be loaded into an environment of one's own.
-    assert load(tmp_path / "agent", gym.make_vec("MMClassify-digits-v0", 2)).algo == "ppo"
+    assert load(tmp_path / "agent", gym.make_vec("MMClassify-digits-v0", 2)).algo == "sb3-ppo"
     assert sprung == []
 
 

@@ -276,7 +276,7 @@ def test_learned_rewards_below_hide_no_wrapper(make: MakeEnvs) -> None:
 
 def test_training_refuses_at_once_or_trains(make: MakeEnvs) -> None:
     with pytest.raises(ValueError, match=f"VecFrameStack {REFUSED}"):
-        learn(make_trainer("a2c", VecFrameStack(DeviceVecEnv(make(2)), 2), features=16), 32)
-    learn(make_trainer("a2c", VecFrameStack(DeviceVecEnv(make(2), numpy=True), 2), features=16), 32)
+        learn(make_trainer("sb3-a2c", VecFrameStack(DeviceVecEnv(make(2)), 2), features=16), 32)
+    learn(make_trainer("sb3-a2c", VecFrameStack(DeviceVecEnv(make(2), numpy=True), 2), features=16), 32)
     with pytest.raises(ValueError, match="need Dict observations and these are Image"):
-        make_trainer("ppo", VecExtractDictObs(DeviceVecEnv(make(2)), "image"))
+        make_trainer("sb3-ppo", VecExtractDictObs(DeviceVecEnv(make(2)), "image"))

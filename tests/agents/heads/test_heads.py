@@ -356,11 +356,11 @@ def test_permuted_pictures_have_permuted_scores(name: str) -> None:
 @pytest.mark.parametrize("name", KIND_TASKS)
 def test_gradients_reach_every_weight(name: str) -> None:
     policy, prompts, hear = ResponsePolicy(task_of(name), F, F), prompts_of(name, N), hear_of(name)
-    encoded = policy.encode(prompts.context)
+    encoded, word_loss = policy.context_encoder.with_word_loss(prompts.context)
     response, length = policy.sample(encoded, hashes(N), hear=hear)
     turns = None if hear is None else hear(response)
     loss = -policy.log_prob(encoded, response, length, turns).mean()
-    torch.autograd.backward(loss)
+    torch.autograd.backward(loss if word_loss is None else loss + word_loss.mean())
     without = [key for key, one in policy.named_parameters() if one.grad is None]
     assert not without
     assert all(bool(one.grad.isfinite().all()) for one in policy.parameters() if one.grad is not None)

@@ -66,7 +66,7 @@ def test_what_members_share_is_stored_once(shared: str, encoders: int, readers: 
     assert len({id(member.reader) for member in again.members}) == readers
     with safe_open(str(tmp_path / "weights.safetensors"), "pt") as file:
         names = list(file.keys())
-    assert sum(name.endswith("context_encoder.fused.fuse.net.weight") for name in names) == encoders
+    assert sum(name.endswith("context_encoder.fused.fuse.net.0.weight") for name in names) == encoders
     assert sum(name.endswith("decoder.out.weight") for name in names) == readers
 
 

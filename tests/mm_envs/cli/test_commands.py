@@ -220,7 +220,18 @@ def test_training_writes_its_folder(trained: Path) -> None:
 
 def test_the_summary_is_what_json_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
-    words = [DIGITS, "--steps", "128", "--num-envs", "32", "--eval-episodes", "32", "--json", "--algo", "sb3-a2c"]
+    words = [
+        DIGITS,
+        "--steps",
+        "128",
+        "--num-envs",
+        "32",
+        "--eval-episodes",
+        "32",
+        "--json",
+        "--algo",
+        "sb3-a2c",
+    ]
     assert main(["train", *words, "--out", str(out), "--set", "scale=6"]) == 0
     summary = _json(capsys)
     assert summary == json.loads((out / "run.json").read_text())
