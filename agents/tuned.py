@@ -40,8 +40,33 @@ DEFAULTS: dict[str, Tuned] = {
     "expert-iteration": Tuned(steps=1_000_000),
 }
 
+# All choices at once: the gradient of the expected reward, nearly that of its logarithm.
+_EXPECTED = {"enumerate": True, "normalisation": "mean", "entropy": 0.0, "learning_rate": 3e-3}
+_SHIFTED = {**_EXPECTED, "shift": 3}
+_WORDS = {
+    "answers": 4,
+    "demonstrations": 256,
+    "shift": 3,
+    "weight_decay": 0.05,
+    "learning_rate": 1.5e-3,
+    "entropy": 0.03,
+}
+_DRAWN = {"answers": 16, "baseline": "softmax", "learning_rate": 3e-3, "entropy": 0.05}
+
 TUNED: dict[tuple[str, str], Tuned] = {
     ("MMClassify-digits-v0", "rloo"): Tuned(steps=80_000),
+    ("MMClassify-v0", "rloo"): Tuned(steps=640_000, settings=_SHIFTED),
+    ("MMClassify-sound-v0", "rloo"): Tuned(steps=640_000, settings=_SHIFTED),
+    ("MMVQA-v0", "rloo"): Tuned(steps=2_040_000, settings=_SHIFTED),
+    ("MMVQA-sound-v0", "rloo"): Tuned(steps=1_360_000, settings=_SHIFTED),
+    ("MMRetrieve-v0", "rloo"): Tuned(steps=320_000, settings=_EXPECTED),
+    ("MMCaption-v0", "rloo"): Tuned(steps=264_000, num_envs=96, settings=_WORDS),
+    ("MMCaption-sound-v0", "rloo"): Tuned(steps=264_000, num_envs=96, settings=_WORDS),
+    ("MMCaption-many-v0", "rloo"): Tuned(steps=200_000, num_envs=96, settings=_WORDS),
+    ("MMVQA-tokens-v0", "rloo"): Tuned(
+        steps=800_000, settings={**_DRAWN, "shift": 3, "demonstrations": 256, "demonstration_steps": 5_000}
+    ),
+    ("MMGuess-v0", "rloo"): Tuned(steps=1_600_000, settings=_DRAWN),
 }
 
 

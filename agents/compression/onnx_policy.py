@@ -30,7 +30,7 @@ from agents.policy_folder import refuse_other_task
 from mm_envs.answers import Text
 from mm_envs.optional import require
 from mm_envs.tasks.task import Task
-from mm_envs.tokenizers import EOS
+from mm_envs.tokenizers import ends, is_end
 
 TOLERANCE = 1e-4
 
@@ -84,11 +84,11 @@ class OnnxPolicy:
             return self.logits(contexts).argmax(1)
         state = self.start(contexts)
         word = torch.zeros(state[STATE].shape[1], dtype=torch.int64)
-        written, ended = torch.full((len(word), kind.steps), EOS), torch.zeros_like(word, dtype=torch.bool)
+        written, ended = ends((len(word), kind.steps)), torch.zeros_like(word, dtype=torch.bool)
         for step in range(kind.steps):
             logits, state = self.step(word, state)
             written[:, step] = word = logits.argmax(1)
-            ended |= word == EOS
+            ended |= is_end(word)
             if bool(ended.all()):
                 break
         return kind.finish(written)[0]

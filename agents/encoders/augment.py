@@ -13,11 +13,11 @@ from torch import Tensor
 
 from mm_envs.names import at_least, check_one_of
 from mm_envs.random import chance, fold, integers, purpose, uniform
-from mm_envs.tokenizers import PAD, UNK
+from mm_envs.tokenizers import blank, unknown
 from mm_envs.tokenizers.tokenizer import FIRST_WORD
 
 _GREY = (0.2989, 0.587, 0.114)  # of red, green and blue, as in torchvision
-_REPLACEMENTS = {"unknown": UNK, "padding": PAD}
+_REPLACEMENTS = {"unknown": unknown, "padding": blank}
 
 
 def random_shift(pictures: Tensor, hashes: Tensor, pixels: int = 4) -> Tensor:
@@ -131,7 +131,8 @@ def drop_words(tokens: Tensor, hashes: Tensor, probability: float = 0.1, to: str
     if not 0 <= probability <= 1:
         raise ValueError(f"probability={probability} is not within 0 to 1: give a share of the words")
     dropped = chance(_hashes(hashes, "agents.augment.words", tokens.shape[1]), probability)
-    return tokens.masked_fill(dropped & (tokens >= FIRST_WORD), _REPLACEMENTS[to])
+    replaced = _REPLACEMENTS[to](tokens.shape, tokens.device).to(tokens.dtype)
+    return torch.where(dropped & (tokens >= FIRST_WORD), replaced, tokens)
 
 
 def _hashes(hashes: Tensor, name: str, count: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agents.encoders import Encoded
-from mm_envs.tokenizers import PAD
+from mm_envs.tokenizers import blank, is_padding
 
 _LINE, _CLIP = 1, 3  # axes of positions
 
@@ -29,7 +29,8 @@ def named_tokens(entry: Encoded, vocabulary: Sequence[str] | None = None) -> Nam
     n, count = entry.tokens.shape[:2]
     if entry.words is not None:
         # What is masked is not there, whatever its id.
-        ids = entry.words if entry.there is None else torch.where(entry.there, entry.words, PAD)
+        ids, nothing = entry.words, blank(entry.words.shape, entry.words.device)
+        ids = ids if entry.there is None else torch.where(entry.there, ids, nothing)
         return Named(count, words_of(ids, vocabulary), entry.positions, None)
     shape = grid_shape(entry.positions)
     names = tuple(f"{index + 1}" for index in range(count)) if shape is None else _cells(shape)
@@ -44,12 +45,13 @@ def words_of(ids: Tensor, vocabulary: Sequence[str] | None = None) -> tuple[tupl
         (('red', '<eos>', ''),)
     """
 
-    def name(word: int) -> str:
-        if word == PAD:
+    def name(word: int, padding: bool) -> str:
+        if padding:
             return ""
         return str(word) if vocabulary is None else vocabulary[word]
 
-    return tuple(tuple(name(word) for word in row) for row in ids.tolist())
+    rows = zip(ids.tolist(), is_padding(ids).tolist(), strict=True)
+    return tuple(tuple(map(name, words, padding)) for words, padding in rows)
 
 
 def grid_shape(positions: Tensor | None) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from agents.heads.sampling import PLAIN, Sampling
 from mm_envs.answers import Answered, Text
 from mm_envs.arrays import on_host
 from mm_envs.random import fold
-from mm_envs.tokenizers import EOS
+from mm_envs.tokenizers import ends, is_end
 
 
 class TextHead(AnswerHead):
@@ -63,12 +63,12 @@ class TextHead(AnswerHead):
         """Draws word after word; on the CPU until all answers have ended."""
         state = self.decoder.start(context, context.answers_each(len(hashes)))
         word = torch.full_like(hashes, self.decoder.before)
-        written = word.new_full((len(hashes), self.kind.steps), EOS)
+        written = ends((len(hashes), self.kind.steps), word.device)
         ended = torch.zeros_like(word, dtype=torch.bool)
         for step in range(self.kind.steps):
             scores, state = self.decoder.step(word, state)
             written[:, step] = word = draw(scores, fold(hashes, step), sampling)
-            ended |= word == EOS
+            ended |= is_end(word)
             if on_host(ended) and bool(ended.all()):
                 break
         # What was drawn behind the end is removed.

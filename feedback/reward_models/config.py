@@ -59,6 +59,8 @@ class FitConfig:
         likelihood_learning_rate: For the parameters of the likelihood: ties, scales, annotators.
         weight_decay: Of AdamW.
         word_loss: The weight of the word loss of fusions that have one.
+        batch_statistics: Whether batch norms of picture encoders use the statistics of the minibatch in a
+            fit: of use where no policy brings its encoders.
         held_out: The share of the contexts that decides when to stop and sets the temperature, where no
             validation set is given; 0 for none.
         patience: Epochs without a better held-out loss until the fit stops.
@@ -79,6 +81,7 @@ class FitConfig:
     likelihood_learning_rate: float = 1e-2
     weight_decay: float = 1e-2
     word_loss: float = 0.3
+    batch_statistics: bool = False
     held_out: float = 0.1
     patience: int = 3
     reference: int = 1024

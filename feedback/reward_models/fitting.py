@@ -186,7 +186,7 @@ class _Member:
         total, steps = torch.zeros((), device=contexts.device), torch.split(contexts, self.config.batch)
         for some in steps:
             labelled = batches.take(some)
-            with batch_statistics(self.model, self.config.freeze == "nothing"):
+            with batch_statistics(self.model, self._batch_statistics):
                 scores, words = self.model.with_word_loss(labelled.answers)
             loss = self.costs(scores, labelled)
             self.optimizer.zero_grad(set_to_none=True)
@@ -194,6 +194,10 @@ class _Member:
             self.optimizer.step()
             total += loss.detach() * len(some)
         return float(total) / len(contexts)
+
+    @property
+    def _batch_statistics(self) -> bool:
+        return self.config.batch_statistics and self.config.freeze == "nothing"
 
     def _bag(self, contexts: Tensor, generator: torch.Generator) -> Tensor:
         if not self.config.bagging:

@@ -19,6 +19,11 @@ def is_padding(tokens: A) -> A:
     return padding
 
 
+def is_end(tokens: Tensor) -> Tensor:
+    """Which entries are ``<eos>``, bool of the same shape."""
+    return tokens == EOS
+
+
 def is_unknown(tokens: Tensor) -> Tensor:
     """Which entries are ``<unk>``, bool of the same shape."""
     return tokens == UNK
@@ -123,3 +128,13 @@ def pad_rows(rows: Sequence[Sequence[int]], length: int | None = None) -> Tensor
 def blank(shape: Sequence[int], device: torch.device | None = None) -> Tensor:
     """Rows of padding, int64."""
     return torch.full(tuple(shape), PAD, dtype=torch.int64, device=device)
+
+
+def unknown(shape: Sequence[int], device: torch.device | None = None) -> Tensor:
+    """Rows of ``<unk>``, int64."""
+    return torch.full(tuple(shape), UNK, dtype=torch.int64, device=device)
+
+
+def ends(shape: Sequence[int], device: torch.device | None = None) -> Tensor:
+    """Rows of ``<eos>``, int64."""
+    return torch.full(tuple(shape), EOS, dtype=torch.int64, device=device)

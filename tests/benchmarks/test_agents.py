@@ -28,4 +28,4 @@ def test_quotients_are_taken_seed_by_seed() -> None:
     (table,) = tables({"trained": findings})
     assert len(table.rows) == 3
     assert table.rows[-1][1:] == (str(mean_interval([0.9, 1.0])), "2", "truth")
-    assert "60,000 steps, 294 held-out items" in table.title
+    assert "80,000 steps, 294 held-out items" in table.title

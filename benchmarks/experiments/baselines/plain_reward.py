@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from agents.heads import Context
 from feedback.preferences.batches import Answers
 from feedback.reward_models.model import RewardModel
 
@@ -46,7 +45,7 @@ def plain_scores(model: RewardModel, pictures: Tensor, tokens: Tensor, length: T
     """Scores (n,) of n pictures with one answer each."""
     context = model.context_encoder({"image": pictures})
     answers = Answers({}, torch.arange(len(tokens)), tokens, length)
-    scores: Tensor = model.head(model.reader(Context(context, None), answers))
+    scores: Tensor = model.head(model.reader(context, answers))
     return scores
 
 

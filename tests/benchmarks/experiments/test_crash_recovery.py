@@ -57,7 +57,7 @@ def test_the_table_counts_and_notes_name_what_differs() -> None:
         ("sb3-dqn", "1", "2", "0", "0"),
         ("all", "2", "3", "0", "1"),
     ]
-    assert notes(found) == ["killed, algo dqn, seed 0 differs in weights."]
+    assert notes(found) == ["killed, algo sb3-dqn, seed 0 differs in weights."]
 
 
 def test_moments_are_seeded() -> None:

@@ -205,7 +205,7 @@ def test_training_writes_its_folder(trained: Path) -> None:
     assert {"agent", "options.json", "run.json", "metrics.jsonl", "episodes.jsonl"} <= names
     assert {"curve.csv", "curve.png", "tensorboard"} <= names
     metrics = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    assert all(isinstance(one["train/value_loss"], float) for one in metrics)
+    assert all(isinstance(one["loss"], float) for one in metrics)
     with (trained / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     steps = [int(row["step"]) for row in rows]

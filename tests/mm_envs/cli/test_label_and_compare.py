@@ -201,6 +201,7 @@ def test_a_label_that_cannot_be_is_refused(
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "digits"
     words = ["--steps", "128", "--num-envs", "16", "--eval-episodes", "0", "--threads", "1"]
+    words += ["--algo", "sb3-ppo"]
     assert main(["train", ID, "--feedback", "truth", "--out", str(folder), *words]) == 0
     return folder
 
