@@ -126,7 +126,7 @@ def best_of_n_curve(
         >>> envs = MultimodalVectorEnv(16, "classify", dataset="digits", feedback="truth")
         >>> _ = envs.reset(seed=1)
         >>> curve = best_of_n_curve(ResponsePolicy(envs.task, features=16, hidden=16), envs, (1, 16))
-        >>> [one.n for one in curve], curve[0].kl, curve[1].utility > curve[0].utility
+        >>> [one.n for one in curve], round(curve[0].kl, 6), curve[1].utility > curve[0].utility
         ([1, 16], 0.0, True)
     """
     rollout = draw_rollout(policy, envs, enumerated=True)
