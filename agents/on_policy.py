@@ -203,7 +203,8 @@ class OnPolicy(GradientTrainer):
         the ratio to the old policy would not begin at 1. And with a reference, which has these statistics,
         too: two equal policies have no divergence.
         """
-        if self.reference is not None:
+        # While the value alone is trained, the policy stays as it is, its statistics included.
+        if self.reference is not None or self.warming:
             return self.encoded(context, statistics=False)
         encoded = self.encoded(context)
         return self.encoded(context, statistics=False) if self.settings.several_steps else encoded

@@ -111,7 +111,7 @@ def test_conversations_are_made_int8_and_pruned(tmp_path: Path) -> None:
 def test_all_leaves_out_what_does_not_fit(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     envs = gym.make_vec("MMGround-v0", num_envs=2, feedback="truth")
-    save(make_trainer("sft", envs, features=32, hidden=32), tmp_path / "agent")
+    save(make_trainer("sft", envs, features=32, hidden=32, fusion="concat"), tmp_path / "agent")
     result = compress(load_run(tmp_path / "agent"), tmp_path / "small", "all", QUICK, episodes=8)
     assert [one.name for one in result.measured] == ["before", "int8", "prune", "distil"]
     assert "have no ONNX graph" in result.skipped["onnx"]

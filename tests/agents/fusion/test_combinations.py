@@ -68,6 +68,6 @@ def accuracy(fusion: str, task: str, seed: int = 0) -> float:
 @pytest.mark.parametrize("task", ["vector", pytest.param("picture", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_two_entries_are_combined(fusion: str, task: str) -> None:
-    """Chance is 0.5 with a standard error of 0.025: above 0.9 is learned, below 0.6 is not."""
+    """Above 0.9 is learned. Sums of functions of one entry get three of four combinations right at most."""
     found = accuracy(fusion, task)
-    assert found < 0.6 if fusion in ADDITIVE else found > 0.9
+    assert found < 0.85 if fusion in ADDITIVE else found > 0.9
