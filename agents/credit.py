@@ -13,6 +13,7 @@ from agents.losses import (
     batch_standardise,
     dense_returns,
     gae,
+    k1,
     leave_one_out,
     normalise,
     over_mean,
@@ -101,7 +102,7 @@ def divergence(known: Known) -> float:
     """The mean divergence from the reference, in nats an answer; 0 without a reference."""
     if known.exact_kl is not None:
         return float(known.exact_kl.sum(2).mean())
-    return 0.0 if known.reference is None else float((known.log_prob - known.reference).sum(2).mean())
+    return 0.0 if known.reference is None else float(k1(known.log_prob, known.reference).sum(2).mean())
 
 
 def payments(known: Known, settings: OnPolicySettings, price: float) -> Tensor:
@@ -116,7 +117,7 @@ def payments(known: Known, settings: OnPolicySettings, price: float) -> Tensor:
     if not settings.kl or known.reference is None:
         return nothing
     if settings.kl_in == "reward":
-        return -price * (known.log_prob - known.reference)
+        return -price * k1(known.log_prob, known.reference)
     if known.exact_kl is None:
         return nothing
     return -price * torch.cat([known.exact_kl[:, :, 1:], nothing[:, :, :1]], 2)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.acting import AnsweringPolicy, Policy
-from agents.augment import check_rate, drop_modalities, shifted
+from agents.augment import check_rate, drop_modalities, random_shift
 from agents.compression.int8 import is_quantised
 from agents.context import Context
 from agents.encoders.encoded import batch_statistics
@@ -23,6 +23,7 @@ from agents.trainer import Trainer, vector_environment
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.names import at_least, check_one_of, refuse_unknown
 from mm_envs.random import fold, stream
+from mm_envs.spaces import Image
 
 RATES = (*SCHEDULES, "one_cycle")
 """Schedules of the learning rate."""
@@ -200,12 +201,13 @@ class GradientTrainer(Trainer):
 
     def augmented(self, context: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Contexts with shifted pictures and missing entries; the seed and the step decide how."""
-        wanted = self.settings
+        wanted, rows = self.settings, torch.arange(len(next(iter(context.values()))), device=self.device)
         if wanted.shift:
-            hashes = fold(stream(self.seed, "augmentation"), self._step)
-            context = shifted(context, self.task.context_spaces, hashes, wanted.shift)
+            hashes = fold(stream(self.seed, "augmentation", self.device), self._step, rows)
+            pictures = [key for key, one in self.task.context_spaces.items() if isinstance(one, Image)]
+            moved = {key: random_shift(context[key], hashes, wanted.shift) for key in pictures}
+            context = {**context, **moved}
         if wanted.modality_dropout:
-            rows = torch.arange(len(next(iter(context.values()))), device=self.device)
             hashes = fold(stream(self.seed, "modality dropout", self.device), self._step, rows)
             encoder = self.model.context_encoder
             keys = [key for key in encoder.fused.encoders if key != encoder.among]

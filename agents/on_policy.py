@@ -23,6 +23,7 @@ from agents.losses import (
     approximate_kl,
     clip_fraction,
     clipped_loss,
+    expected_reward_loss,
     make_kl_controller,
     share_without_signal,
     value_loss,
@@ -292,18 +293,12 @@ class OnPolicy(GradientTrainer):
         return parts_of(self.reference, encoded, rollout, self.settings.sampling)
 
     def _expected(self, drawn: Drawn) -> Tensor:
-        """The loss of all choices without the noise of draws, spread over them, (m, choices, 1).
-
-        The expected reward above that of the uniform policy, ``J = sum over a of p_a (r_a - mean r)``. With
-        normalisation "mean" it is divided by ``max(J, 0) + 1 / choices``: for 0/1 rewards nearly the gradient
-        of ``log J``, the cross-entropy, and for other rewards whatever their offset.
-        """
+        """The loss of all choices without the noise of draws, spread over them, (m, choices, 1)."""
         reward = drawn.rollout.reward
         assert reward is not None
-        gained = (drawn.log_prob[:, :, 0].exp() * (reward - reward.mean(1, keepdim=True))).sum(1)
-        if self.settings.normalisation == "mean":
-            gained = gained / (gained.detach().clamp(min=0) + 1 / reward.shape[1])
-        return -gained[:, None, None].expand_as(drawn.log_prob)
+        relative = self.settings.normalisation == "mean"
+        lost = expected_reward_loss(drawn.log_prob[:, :, 0], reward, relative)
+        return lost[:, None, None].expand_as(drawn.log_prob)
 
     def _kl_loss(self, rollout: Rollout, parts: Parts, log_prob: Tensor, mask: Tensor) -> Tensor:
         """The divergence from the reference, (m, k, parts).

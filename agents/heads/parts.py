@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agents.losses import entropy, exact_kl
+
 
 class Parts(ABC):
     """The distribution of each part of n answers given the parts before it.
@@ -57,14 +59,12 @@ class Categorical(Parts):
 
     def entropy(self) -> Tensor:
         """``-sum p log p``."""
-        return self._there(-(self.log_probs.exp() * _finite(self.log_probs)).sum(2))
+        return entropy(self.log_probs, self.written)
 
     def kl(self, other: Parts) -> Tensor:
         """``sum p (log p - log q)``."""
         assert isinstance(other, Categorical)
-        p = self.log_probs.exp()
-        both = torch.where(p > 0, self.log_probs - other.log_probs, 0.0)
-        return self._there((p * both).sum(2))
+        return exact_kl(self.log_probs, other.log_probs, self.written)
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,3 @@ class Gaussian(Parts):
         ratio = (self.deviation / other.deviation).square()
         away = ((self.mean - other.mean) / other.deviation).square()
         return (0.5 * (ratio + away - 1 - ratio.log())).sum(1, keepdim=True)
-
-
-def _finite(log_probs: Tensor) -> Tensor:
-    """Log-probabilities with 0 for those of what is never drawn: 0 * -inf is no number."""
-    return log_probs.masked_fill(log_probs == -torch.inf, 0.0)

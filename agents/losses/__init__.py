@@ -43,13 +43,11 @@ from agents.losses.kl import (
     k2,
     k3,
     straight_through_k3,
-    with_kl_penalty,
 )
 from agents.losses.policy import (
     entropy,
     expected_reward_loss,
     imitation_loss,
-    log_expected_reward_loss,
     policy_gradient_loss,
 )
 from agents.losses.ppo import approximate_kl, clip_fraction, clipped_loss, ratio, value_loss
@@ -126,7 +124,6 @@ __all__ = [
     "kto",
     "leave_one_out",
     "linear",
-    "log_expected_reward_loss",
     "log_ratio_difference",
     "make_kl_controller",
     "normalise",
@@ -141,5 +138,4 @@ __all__ = [
     "straight_through_k3",
     "value_loss",
     "warn_about",
-    "with_kl_penalty",
 ]

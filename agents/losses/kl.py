@@ -104,23 +104,6 @@ def exact_kl(log_probs_all: Tensor, reference_all: Tensor, mask: Tensor | None =
     return (log_probs_all.exp() * difference).sum(-1)
 
 
-def with_kl_penalty(reward: Tensor, log_prob: Tensor, reference: Tensor, beta: float) -> Tensor:
-    """The reward less the price of the KL: ``r - beta k1``, without gradient (Ziegler et al., 2019, arXiv
-    1909.08593). Its optimum is ``p_ref exp(r / beta)``, normalised.
-
-    Args:
-        reward: Any shape, float.
-        log_prob: The same shape.
-        reference: The same shape.
-        beta: The price of a nat.
-
-    Example:
-        >>> with_kl_penalty(torch.ones(1), torch.tensor([0.5]).log(), torch.tensor([0.25]).log(), 0.1)
-        tensor([0.9307])
-    """
-    return reward - beta * k1(log_prob, reference).detach()
-
-
 KL_PLACEMENTS: dict[Placement, tuple[Estimator, ...]] = {
     "reward": ("k1",),
     "loss": ("exact", "k2", "k3+"),

@@ -41,56 +41,31 @@ def policy_gradient_loss(log_prob: Tensor, advantage: Tensor) -> Tensor:
     return -(advantage * log_prob).mean()
 
 
-def expected_reward_loss(log_probs: Tensor, rewards: Tensor) -> Tensor:
-    """Minus the expected reward, ``-sum over a of p(a) r(a)``, the mean over contexts.
+def expected_reward_loss(log_probs: Tensor, rewards: Tensor, relative: bool = False) -> Tensor:
+    """Minus the expected reward above that of the uniform policy, of each context.
 
-    Its gradient is what policy gradients estimate (all-action policy gradient: Sutton et al., "Comparing
-    policy-gradient algorithms", 2001; Ciosek and Whiteson, 2018, arXiv 1706.05374).
+    ``J = sum over a of p(a) (r(a) - mean r)``; its gradient is what policy gradients estimate (all-action
+    policy gradient: Sutton et al., "Comparing policy-gradient algorithms", 2001; Ciosek and Whiteson, 2018,
+    arXiv 1706.05374). A ``relative`` J is divided by ``max(J, 0) + 1 / A``, without gradient: with 0/1
+    rewards and one right answer that is the gradient of the cross-entropy where p is at least 1 / A, so
+    rarely answered contexts are not given up. A constant added to all rewards changes nothing.
 
     Args:
         log_probs: (m, A) float, normalised log-probabilities of all A answers.
         rewards: (m, A) float, without gradient.
+        relative: Whether J is divided.
 
     Returns:
-        A number, () float.
+        (m,) float.
 
     Example:
         >>> expected_reward_loss(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([[1.0, 0.0]]))
-        tensor(-0.2500)
+        tensor([0.2500])
     """
-    return -(log_probs.exp() * rewards).sum(1).mean()
-
-
-def log_expected_reward_loss(log_probs: Tensor, rewards: Tensor) -> Tensor:
-    """Minus the logarithm of the expected reward, the mean over contexts.
-
-    ``-log sum over a of p(a) r(a)``: with 0/1 rewards and one right answer it is the cross-entropy, with
-    several the maximum marginal likelihood (Guu et al., 2017, arXiv 1704.07926). Each context is weighted by
-    1 over its expected reward, so rarely answered ones are not given up.
-
-    Args:
-        log_probs: (m, A) float, normalised log-probabilities of all A answers.
-        rewards: (m, A) float, at least 0, without gradient.
-
-    Returns:
-        A number, () float; a context without a rewarded answer counts as 0.
-
-    Raises:
-        ValueError: A reward is below 0.
-
-    Example:
-        >>> log_expected_reward_loss(torch.tensor([[0.25, 0.75]]).log(), torch.tensor([[1.0, 0.0]]))
-        tensor(1.3863)
-    """
-    if bool((rewards < 0).any()):
-        raise ValueError(
-            f"rewards={rewards.min().item():g} is below 0 and has no logarithm: shift the rewards, or take "
-            "expected_reward_loss"
-        )
-    rewarded = (rewards > 0).any(1)
-    # Ones in place of a row of zeros keep its gradient finite; the row counts as 0 below.
-    terms = torch.logsumexp(log_probs + torch.where(rewarded[:, None], rewards, 1).log(), 1)
-    return -torch.where(rewarded, terms, 0).mean()
+    gained = (log_probs.exp() * (rewards - rewards.mean(1, keepdim=True))).sum(1)
+    if relative:
+        gained = gained / (gained.detach().clamp(min=0) + 1 / rewards.shape[1])
+    return -gained
 
 
 def entropy(log_probs_all: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -50,9 +50,8 @@ def ppo(epochs: int = 4) -> Callable[[Tensor], Tensor]:
         if kept is None or calls % epochs == 0:
             drawn = draw(log_probs, GROUPS, K, generator)
             old = drawn.of(log_probs).detach()
-            reward = losses.with_kl_penalty(
-                drawn.of(BANDIT.reward), old, drawn.of(BANDIT.reference), BANDIT.beta
-            )
+            price = BANDIT.beta * losses.k1(old, drawn.of(BANDIT.reference))
+            reward = drawn.of(BANDIT.reward) - price
             kept = drawn, old, losses.leave_one_out(reward)
         calls += 1
         drawn, old, advantage = kept
@@ -64,7 +63,7 @@ def ppo(epochs: int = 4) -> Callable[[Tensor], Tensor]:
 def expected_reward() -> Callable[[Tensor], Tensor]:
     """All answers at once, without draws."""
     return lambda log_probs: (
-        losses.expected_reward_loss(log_probs, BANDIT.reward)
+        losses.expected_reward_loss(log_probs, BANDIT.reward).mean()
         + BANDIT.beta * losses.exact_kl(log_probs, BANDIT.reference).mean()
     )
 
