@@ -25,6 +25,18 @@ class Demonstrations:
         self.trainer, self.steps = trainer, steps
         self.examples = Examples(trainer.task, items, trainer.engine.device, trainer.seed)
 
+    def check(self) -> None:
+        """Refuses a training that ends before the demonstrations do.
+
+        Raises:
+            ValueError: Nothing is left to learn from rewards.
+        """
+        if self.trainer.step < self.steps >= self.trainer.total:
+            raise ValueError(
+                f"demonstration_steps={self.steps} leave nothing of steps={self.trainer.total} for rewards: "
+                "give more steps, fewer demonstration_steps, or demonstrations=0"
+            )
+
     def update(self) -> Update:
         """One step of the optimizer."""
         trainer = self.trainer

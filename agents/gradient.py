@@ -135,8 +135,12 @@ class GradientTrainer(Trainer):
     def begin(self, steps: int) -> None:
         """Sets the end of the training, and resets an environment that was not reset yet."""
         self.total = self._step + steps
+        self._check()
         if not self.engine.started:
             self.engine.reset(seed=self.seed)
+
+    def _check(self) -> None:
+        """Refuses a training that does not fit its environment or its length, before the first update."""
 
     def trained(self) -> Iterable[nn.Parameter]:
         """Every weight that ``optimizer`` changes."""

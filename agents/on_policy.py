@@ -29,7 +29,7 @@ from agents.losses import (
     value_loss,
 )
 from agents.on_policy_settings import OnPolicySettings
-from agents.rollout import Rollout, can_score_prefixes, draw_rollout, parts_of
+from agents.rollout import Rollout, can_score_prefixes, choices, draw_rollout, parts_of
 from agents.state import State, copy_tensors, load_optimizer_state, optimizer_state
 from agents.trainer import Update
 from agents.value import ValueHead
@@ -89,6 +89,12 @@ class OnPolicy(GradientTrainer):
         credited = wanted.baseline != "best" and not wanted.enumerate
         self.dense = wanted.dense and credited and can_score_prefixes(self.engine)
         self.updates, self._rate, self._entropy = 0, wanted.learning_rate, wanted.entropy
+
+    def _check(self) -> None:
+        if self.settings.enumerate:
+            choices(self.engine)
+        if self.demonstrations is not None:
+            self.demonstrations.check()
 
     @property
     def warming(self) -> bool:

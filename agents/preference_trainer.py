@@ -108,6 +108,10 @@ class DPO(GradientTrainer):
             self.demonstrations = Demonstrations(self, wanted.demonstrations, wanted.demonstration_steps)
         self.updates = 0
 
+    def _check(self) -> None:
+        if self.demonstrations is not None:
+            self.demonstrations.check()
+
     def share(self) -> float:
         """The share of the training that is done after the demonstrations."""
         before = 0 if self.demonstrations is None else self.demonstrations.steps

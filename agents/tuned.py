@@ -70,6 +70,15 @@ TUNED: dict[tuple[str, str], Tuned] = {
 }
 
 
+def settings_for(usual: Tuned, steps: int) -> dict[str, Any]:
+    """Tuned settings for another number of steps: demonstrations keep their share of the training."""
+    settings = dict(usual.settings)
+    if settings.get("demonstrations"):
+        imitated = settings.get("demonstration_steps", 64_000) * steps // usual.steps
+        settings["demonstration_steps"] = max(1, imitated)
+    return settings
+
+
 def tuned(id: str, algo: str) -> Tuned:
     """The settings of an environment and an algorithm, or the defaults of the algorithm.
 

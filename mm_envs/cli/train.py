@@ -173,7 +173,7 @@ def _new_plan(options: Train) -> Plan:
     from agents.run import WHOLE, Plan
     from agents.run_folder import Setting, checked_device
     from agents.trainers import make_settings
-    from agents.tuned import tuned
+    from agents.tuned import settings_for, tuned
 
     if options.id is None or options.out is None:
         missing = "ID" if options.id is None else "--out"
@@ -183,7 +183,7 @@ def _new_plan(options: Train) -> Plan:
     usual = tuned(options.id, options.algo)
     kept: dict[str, Any] = {name: getattr(options, name) for name in _KEPT}
     kept |= {name: getattr(usual, name) for name in ("steps", "num_envs") if kept[name] is None}
-    settings = {**usual.settings, **key_values(options.settings, "--settings")}
+    settings = {**settings_for(usual, int(kept["steps"])), **key_values(options.settings, "--settings")}
     if options.warm_start is not None:
         if options.algo == "sft" or options.algo.startswith("sb3-"):
             raise ValueError(

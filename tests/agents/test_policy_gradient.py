@@ -225,6 +225,15 @@ def test_all_choices_at_once_have_the_gradient_of_the_expected_reward() -> None:
     assert torch.allclose(lost, table.mean() - expected, atol=1e-5)
 
 
+def test_what_does_not_fit_is_refused_before_the_first_update() -> None:
+    trainer = trainer_of(task_of("caption"), enumerate=True, demonstrations=8, demonstration_steps=32)
+    with pytest.raises(ValueError, match="enumerate needs a task of choices, and its answers are text"):
+        trainer.begin(64)
+    trainer = trainer_of(task_of("caption"), demonstrations=8, demonstration_steps=64)
+    with pytest.raises(ValueError, match="demonstration_steps=64 leave nothing of steps=64 for rewards"):
+        trainer.begin(64)
+
+
 @pytest.mark.parametrize("name", KIND_TASKS)
 def test_answers_of_every_kind_are_rewarded(name: str) -> None:
     """The first update is made where policy and reference agree; conversations are heard."""
