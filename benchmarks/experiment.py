@@ -10,10 +10,13 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from benchmarks.machine import Calibration, describe
 from benchmarks.report import Measurement, Report, Table
@@ -187,18 +190,25 @@ class Experiment:
         """Measures the cells that have no file in ``folder`` yet, and returns the findings of all.
 
         A cell is written under a partial name and renamed: what was killed is measured again, what was
-        finished is not.
+        finished is not. Several processes share the cells of one folder, each of which one of them measures.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        locks = folder / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
         cells = [cell for grid in self.grids for cell in grid.cells(quick)]
-        found = []
-        for number, cell in enumerate(cells, 1):
-            path = folder / f"{cell.key}.json"
-            if not path.exists():  # a finished cell is not measured again
-                context.progress(f"{number} of {len(cells)}: {cell}")
-                _store(path, measure(cell, context, threads).to_json())
-            found.append(Finding.read(path))
-        return found
+        found: dict[str, Finding] = {}
+        # At first what no other process measures; then what others have not finished when they end.
+        for wait in (False, True):
+            for number, cell in enumerate(cells, 1):
+                if cell.key in found:
+                    continue
+                path = folder / f"{cell.key}.json"
+                with _claimed(locks / cell.key, wait) as claimed:
+                    if claimed and not path.exists():
+                        context.progress(f"{number} of {len(cells)}: {cell}")
+                        _store(path, measure(cell, context, threads).to_json())
+                if path.exists():
+                    found[cell.key] = Finding.read(path)
+        return [found[cell.key] for cell in cells]
 
     def report(self, findings: Sequence[Finding], command: str) -> Report:
         """The report of findings, in the order of the cells."""
@@ -261,6 +271,21 @@ def commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return found.stdout.strip()
+
+
+@contextmanager
+def _claimed(path: Path, wait: bool) -> Iterator[bool]:
+    """Holds a lock that ends with the process; False, without ``wait``, while another process holds it."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def _store(path: Path, value: Any) -> None:

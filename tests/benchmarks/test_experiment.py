@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from benchmarks import BENCHMARKS
 from benchmarks.experiment import Cell, Context, Experiment, Finding, Grid, measure
@@ -76,6 +78,26 @@ def test_finished_cells_are_not_measured_again(tmp_path: Path) -> None:
     assert len(calls(tmp_path)) == 7
     assert [one.result for one in again] == [one.result for one in first]
     assert not list(cells.glob("*.partial"))
+
+
+def test_a_cell_that_another_process_measures_is_left_to_it(tmp_path: Path) -> None:
+    cells, shared = tmp_path / "cells", Context(tmp_path)
+    held = next(iter(EXPERIMENT.grids[0].cells()))
+    (cells / "locks").mkdir(parents=True)
+    begun = threading.Event()
+
+    def hold() -> None:
+        with FileLock(cells / "locks" / held.key):
+            begun.set()
+            time.sleep(1.0)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    begun.wait()
+    found = EXPERIMENT.run(cells, shared)
+    other.join()
+    assert calls(tmp_path)[-1] == "1 7 0"
+    assert len(calls(tmp_path)) == len(found) == 6
 
 
 def test_a_killed_run_goes_on_from_its_finished_cells(tmp_path: Path) -> None:
