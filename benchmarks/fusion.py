@@ -7,18 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
-import torch
 
-from agents.acting import AnsweringPolicy, Policy
-from agents.baselines import baseline_policy
-from agents.evaluate import evaluate
+from agents.acting import AnsweringPolicy
 from agents.examples import Examples
 from agents.fusion import FUSIONS
 from agents.policy import ResponsePolicy
 from agents.sft import sft
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
-from mm_envs.engine.vector import MultimodalVectorEnv
+from benchmarks.scores import held_out
 from mm_envs.names import at_least, check_one_of
 from mm_envs.statistics import mean_interval
 from mm_envs.tasks.task import Task
@@ -62,25 +59,15 @@ def learned(
     start_time = time.perf_counter()
     sft(task, policy, epochs=epochs, items=len(examples), learning_rate=2e-3, seed=seed)
     seconds = time.perf_counter() - start_time
-    scores = utilities(task, policy, test)
+    scores = held_out(task, AnsweringPolicy(policy, task), test)
     return {
-        **scores,
-        "score": (scores["utility"] - scores["blind"]) / (scores["oracle"] - scores["blind"]),
+        **{name: float(getattr(scores, name).mean()) for name in ("utility", "blind", "oracle")},
+        "score": scores.score(),
         "rate": epochs * len(examples) / seconds,
         "parameters": sum(one.numel() for one in policy.parameters()),
         "steps": epochs * len(examples),
-        "items": min(test, len(task.dataset.range("test"))),
+        "items": len(scores.items),
     }
-
-
-def utilities(task: Task, policy: ResponsePolicy, test: int) -> dict[str, float]:
-    """The mean true utility of a policy, the blind and the oracle policy on the first test items."""
-    items = torch.tensor(task.dataset.range("test"))[:test]
-    envs = MultimodalVectorEnv(len(items), task, split="test", feedback="truth")
-    policies: dict[str, Policy] = {name: baseline_policy(envs, name) for name in ("blind", "oracle")}
-    policies["utility"] = AnsweringPolicy(policy, task)
-    found = {name: evaluate(one, envs, items=items) for name, one in policies.items()}
-    return {name: float(one.utility.mean()) for name, one in found.items()}
 
 
 def tables(findings: Mapping[str, list[Finding]]) -> list[Table]:

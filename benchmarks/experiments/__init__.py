@@ -18,5 +18,6 @@ EXPERIMENTS = {
         "later-policy",
         "reward-speed",
         "engine-speed",
+        "agents-learning",
     )
 }

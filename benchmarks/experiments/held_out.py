@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.acting import Policy
 from agents.evaluate import evaluate
 from agents.sb3.settings import PPOSettings
 from mm_envs.data import Dataset
@@ -23,44 +24,49 @@ class Training:
     """The training of an agent.
 
     Attributes:
-        steps: Environment steps.
+        steps: Steps of the trainer.
         rows: Rows of the vector environment.
         seed: Of the agent and its episodes.
-        settings: Of PPO.
+        settings: Of the algorithm.
+        algo: A name of ``agents.trainers.TRAINERS``.
     """
 
     steps: int
     rows: int = 256
     seed: int = 0
-    settings: PPOSettings = field(default_factory=PPOSettings)
+    settings: Any = field(default_factory=PPOSettings)
+    algo: str = "sb3-ppo"
 
     def short(self) -> Training:
-        """A few steps, to show that it runs."""
+        """A few steps of PPO, to show that it runs."""
         return replace(self, steps=128, rows=32, settings=replace(self.settings, n_steps=4))
 
 
-def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> NDArray[np.float64]:
-    """The utility on each test item, in order, of PPO trained on the default feedback.
+def trained_agent(id: str, dataset: Dataset, training: Training, **arguments: Any) -> Policy:
+    """The policy of an agent that is trained on the default feedback.
 
     Args:
         id: The environment.
         dataset: Its items.
         training: The settings.
         arguments: Further ones of the environment.
-
-    Returns:
-        Utility of the likeliest answer, (test items,) float64.
     """
     from agents.learning import learn
     from agents.trainers import make_trainer
 
     envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="annotator", **arguments)
-    trainer = make_trainer("sb3-ppo", envs, seed=training.seed, settings=training.settings)
+    trainer = make_trainer(training.algo, envs, seed=training.seed, settings=training.settings)
     learn(trainer, training.steps)
+    return trainer.policy()
+
+
+def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> NDArray[np.float64]:
+    """The utility of ``trained_agent`` on each test item, in order, (test items,) float64."""
+    policy = trained_agent(id, dataset, training, **arguments)
     items = torch.tensor(dataset.range("test"))
     held_out: dict[str, Any] = {"dataset": dataset, "split": "test", "feedback": "truth", **arguments}
     envs = gym.make_vec(id, num_envs=len(items), **held_out)
-    return evaluate(trainer.policy(), envs, items=items).utility
+    return evaluate(policy, envs, items=items).utility
 
 
 def unlearned(id: str, dataset: Dataset, **arguments: Any) -> Mapping[str, NDArray[np.float64]]:

@@ -35,6 +35,12 @@ _SETTINGS = PPOSettings(learning_rate=2e-3, n_epochs=3, n_minibatches=16)
 _RECIPE_SEED = 2
 
 
+def prepared(context: Context, recipe: Recipe) -> tuple[Folder, list[dict[str, Any]]]:
+    """The dataset of a recipe, whose files are written once in a process, and the row of each test item."""
+    _, dataset, rows = _prepared(context.folder("mnist_t10k"), context.folder("fsdd_spoken_digits"), recipe)
+    return dataset, rows
+
+
 @lru_cache(maxsize=1)
 def _prepared(
     pictures: Path, speech: Path, recipe: Recipe
@@ -66,8 +72,7 @@ def accuracy(
         "right", "sets" and "recordings", by test item.
     """
     recipe = Recipe(training=training, validation=validation, test=test, seed=_RECIPE_SEED)
-    sources = context.folder("mnist_t10k"), context.folder("fsdd_spoken_digits")
-    _, dataset, shown = _prepared(*sources, recipe)
+    dataset, shown = prepared(context, recipe)
     plan = Training(steps, seed=seed, settings=_SETTINGS)
     plan = plan if steps > plan.rows else plan.short()
     right = trained("MMClassify-v0", dataset, plan, inputs=tuple(inputs))

@@ -10,6 +10,7 @@ from benchmarks.experiments.statistics import (
     cluster_resamples,
     correlation,
     difference_interval,
+    interquartile_interval,
     percentiles,
 )
 
@@ -52,3 +53,14 @@ def test_correlations(kind: str) -> None:
     assert correlation(values, -values, kind) == pytest.approx(-1.0)
     with pytest.raises(ValueError, match="kind='tau'"):
         correlation([1.0, 2.0], [1.0, 2.0], "tau")
+
+
+def test_the_interquartile_mean_is_scipys_and_its_interval_covers_it() -> None:
+    generator, covered = np.random.default_rng(2), 0
+    for _ in range(100):
+        values = generator.normal(size=20)
+        found = interquartile_interval(values, generator, 200)
+        assert found.value == pytest.approx(stats.trim_mean(values, 0.25))
+        covered += found.low <= 0 <= found.high
+    assert 84 <= covered <= 100
+    assert np.isinf(interquartile_interval([0.5], generator).high)
