@@ -19,5 +19,6 @@ EXPERIMENTS = {
         "reward-speed",
         "engine-speed",
         "agents-learning",
+        "agents-speed",
     )
 }
