@@ -20,5 +20,6 @@ EXPERIMENTS = {
         "engine-speed",
         "agents-learning",
         "agents-speed",
+        "agents-examined",
     )
 }

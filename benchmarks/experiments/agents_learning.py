@@ -9,14 +9,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from agents.learning import learn
 from agents.on_policy_settings import OnPolicySettings
-from agents.trainers import make_settings, make_trainer
-from agents.tuned import settings_for, tuned
 from benchmarks.experiment import Context, Experiment, Finding, Grid
-from benchmarks.experiments.held_out import Training, trained_agent
+from benchmarks.experiments.held_out import Training, trained_agent, tuned_agent
 from benchmarks.experiments.sets.spoken_digits import KNOWN, NEVER_HEARD, Recipe
-from benchmarks.experiments.statistics import interquartile_interval
+from benchmarks.experiments.statistics import interquartile_text as middle
 from benchmarks.experiments.three_modalities import prepared
 from benchmarks.report import Table
 from benchmarks.scores import Scores, held_out
@@ -28,11 +25,10 @@ RATER, TRUTH = "annotator", "truth"
 # Recipes for three modalities were chosen on other draws of pictures, pairs and noise.
 _DIGITS = OnPolicySettings(enumerate=True, normalisation="mean", entropy=0.0, learning_rate=3e-3, shift=2)
 _DIGITS_STEPS, _DIGITS_ROWS = 2_000_000, 64
-_SHORT = 2_000
 
 
 def learned(
-    context: Context, seed: int, id: str, algo: str, feedback: str, short: bool = False
+    context: Context, seed: int, id: str, algo: str, feedback: str, share: float = 1.0
 ) -> dict[str, Any]:
     """Trains an agent with its tuned settings, and scores it on every test item.
 
@@ -42,21 +38,13 @@ def learned(
         id: The environment.
         algo: A name of ``agents.trainers.TRAINERS``.
         feedback: The source of the reward in training.
-        short: Whether to train for a few steps only.
+        share: Of the tuned number of steps.
 
     Returns:
         "score" and "kinds", that of each kind of question; "utility", "blind", "oracle"; "exact", the share
         of answers without a fault; "seconds" of processor time of the training; "steps", "items".
     """
-    usual = tuned(id, algo)
-    steps = _SHORT if short else usual.steps
-    settings = make_settings(algo, settings_for(usual, steps))
-    envs: Any = gym.make_vec(id, num_envs=usual.num_envs, feedback=feedback)
-    trainer = make_trainer(algo, envs, seed=seed, settings=settings, **usual.policy)
-    start = time.process_time()
-    learn(trainer, steps)
-    seconds = time.process_time() - start
-    task: Task = envs.unwrapped.task
+    trainer, task, seconds = tuned_agent(id, algo, feedback, seed, share)
     return {**_scored(task, held_out(task, trainer.policy())), "seconds": seconds, "steps": trainer.step}
 
 
@@ -117,7 +105,7 @@ def score_table(title: str, findings: Sequence[Finding]) -> Table:
     """A row for each environment and feedback."""
     rows = []
     for (id, feedback), results in _grouped(findings).items():
-        score, exact = (_middle([one[name] for one in results]) for name in ("score", "exact"))
+        score, exact = (middle([one[name] for one in results]) for name in ("score", "exact"))
         utility, blind = (np.mean([one[name] for one in results]) for name in ("utility", "blind"))
         rows.append(
             (
@@ -138,7 +126,12 @@ def kind_table(findings: Sequence[Finding]) -> Table:
     for (id, feedback), results in _grouped(findings).items():
         kinds = results[0]["kinds"]
         rows += [
-            (f"{id}, {feedback}", kind, _middle([one["kinds"][kind] for one in results]), str(len(results)))
+            (
+                f"{id}, {feedback}",
+                kind,
+                middle([one["kinds"][kind] for one in results]),
+                str(len(results)),
+            )
             for kind in kinds
         ]
     return Table("Kinds of questions", ("environment, feedback", "kind", "score [95 %]", "seeds"), rows)
@@ -148,7 +141,12 @@ def digits_table(findings: Sequence[Finding]) -> Table:
     """The accuracy with each set of speakers."""
     results = [one.result for one in findings]
     rows = [
-        (name, _middle([one["accuracy"][name] for one in results]), str(len(results)), _cost(results))
+        (
+            name,
+            middle([one["accuracy"][name] for one in results]),
+            str(len(results)),
+            _cost(results),
+        )
         for name in (results[0]["accuracy"] if results else ())
     ]
     title = "Digits written, spoken and called odd or even, default feedback"
@@ -161,11 +159,6 @@ def _grouped(findings: Sequence[Finding]) -> dict[tuple[str, str], list[dict[str
         given = one.cell.arguments
         found.setdefault((given["id"], given["feedback"]), []).append(one.result)
     return found
-
-
-def _middle(values: Sequence[float]) -> str:
-    found = interquartile_interval(values, np.random.default_rng(0))
-    return str(found) if len(values) > 1 else f"{found.value:.3f}"
 
 
 def _cost(results: Sequence[Mapping[str, Any]]) -> str:
@@ -188,7 +181,7 @@ EXPERIMENT = Experiment(
             {"algo": "rloo"},
             {"id": _IDS, "feedback": (RATER,)},
             range(5),
-            quick={"id": "MMClassify-digits-v0", "short": True},
+            quick={"id": "MMClassify-digits-v0", "share": 0.002},
         ),
         Grid(
             learned,
@@ -198,7 +191,7 @@ EXPERIMENT = Experiment(
                 "feedback": (TRUTH,),
             },
             range(5),
-            quick={"id": "MMVQA-v0", "short": True},
+            quick={"id": "MMVQA-v0", "share": 0.002},
         ),
         Grid(
             three_modalities,
@@ -211,7 +204,7 @@ EXPERIMENT = Experiment(
             {"algo": "sft"},
             {"id": _IDS, "feedback": (TRUTH,)},
             range(1),
-            quick={"id": "MMClassify-digits-v0", "short": True},
+            quick={"id": "MMClassify-digits-v0", "share": 0.002},
         ),
     ),
     tables,

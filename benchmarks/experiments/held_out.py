@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from agents.acting import Policy
 from agents.evaluate import evaluate
 from agents.sb3.settings import PPOSettings
+from agents.trainer import Trainer
 from mm_envs.data import Dataset
 from mm_envs.random import fold, stream
 from mm_envs.tasks.scores import BASELINES, Baselines
+from mm_envs.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,32 @@ class Training:
     def short(self) -> Training:
         """A few steps of PPO, to show that it runs."""
         return replace(self, steps=128, rows=32, settings=replace(self.settings, n_steps=4))
+
+
+def tuned_agent(
+    id: str, algo: str, feedback: str, seed: int, share: float = 1.0
+) -> tuple[Trainer, Task, float]:
+    """An agent trained with its tuned settings, its task, and the processor time of the training in seconds.
+
+    Args:
+        id: The environment.
+        algo: A name of ``agents.trainers.TRAINERS``.
+        feedback: The source of the reward.
+        seed: Of the agent and its episodes.
+        share: Of the tuned number of steps.
+    """
+    from agents.learning import learn
+    from agents.trainers import make_settings, make_trainer
+    from agents.tuned import settings_for, tuned
+
+    usual = tuned(id, algo)
+    steps = max(1, round(share * usual.steps))
+    settings = make_settings(algo, settings_for(usual, steps))
+    envs: Any = gym.make_vec(id, num_envs=usual.num_envs, feedback=feedback)
+    trainer = make_trainer(algo, envs, seed=seed, settings=settings, **usual.policy)
+    start = time.process_time()
+    learn(trainer, steps)
+    return trainer, envs.unwrapped.task, time.process_time() - start
 
 
 def trained_agent(id: str, dataset: Dataset, training: Training, **arguments: Any) -> Policy:

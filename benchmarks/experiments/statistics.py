@@ -104,3 +104,14 @@ def interquartile_interval(
     options = {"n_resamples": resamples, "method": "percentile", "confidence_level": LEVEL}
     found = bootstrap((array,), middle, random_state=generator, **options).confidence_interval
     return Interval(value, float(found.low), float(found.high))
+
+
+def interquartile_text(values: ArrayLike) -> str:
+    """``interquartile_interval`` as text, without the interval where there is one value.
+
+    Example:
+        >>> interquartile_text([0.5]), interquartile_text([0.5, 0.5])
+        ('0.500', '0.500 [0.500, 0.500]')
+    """
+    found = interquartile_interval(values, np.random.default_rng(0))
+    return str(found) if math.isfinite(found.low) else f"{found.value:.3f}"
