@@ -61,7 +61,9 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ("MMVQA-sound-v0", "rloo"): Tuned(steps=1_360_000, settings=_SHIFTED),
     ("MMRetrieve-v0", "rloo"): Tuned(steps=320_000, settings=_EXPECTED),
     ("MMCaption-v0", "rloo"): Tuned(steps=264_000, num_envs=96, settings=_WORDS),
-    ("MMCaption-sound-v0", "rloo"): Tuned(steps=264_000, num_envs=96, settings=_WORDS),
+    ("MMCaption-sound-v0", "rloo"): Tuned(
+        steps=140_000, num_envs=96, settings={**_WORDS, "demonstration_steps": 44_000}
+    ),
     ("MMCaption-many-v0", "rloo"): Tuned(steps=200_000, num_envs=96, settings=_WORDS),
     ("MMVQA-tokens-v0", "rloo"): Tuned(
         steps=800_000, settings={**_DRAWN, "shift": 3, "demonstrations": 256, "demonstration_steps": 5_000}
