@@ -127,6 +127,14 @@ class Task(ABC):
         """The state after one action in every row, and which rows have ended, (n,) bool. Pure."""
         return self.answer.write(state, actions)
 
+    def valid(self, state: State, fields: Fields, key: Tensor) -> Tensor:
+        """Which actions are valid as the next one, (n, actions) bool, at least one a row.
+
+        Raises:
+            ValueError: Actions are numbers.
+        """
+        return self.answer.valid(state, len(key), key.device)
+
     def observe(self, state: State, fields: Fields) -> dict[str, Tensor]:
         """The observed part of the state, by the keys of ``state_spaces``."""
         return {name: state[name] for name in self.state_spaces}
