@@ -137,7 +137,11 @@ class GradientTrainer(Trainer):
         self.total = self._step + steps
         self._check()
         if not self.engine.started:
-            self.engine.reset(seed=self.seed)
+            self.engine.reset(seed=self.seed, options=self._next_options())
+
+    def _next_options(self) -> dict[str, Any] | None:
+        """Options of the reset that begins the next episodes."""
+        return None
 
     def _check(self) -> None:
         """Refuses a training that does not fit its environment or its length, before the first update."""

@@ -128,7 +128,5 @@ def test_quantile_regression_dqn_learns(make_env: MakeEnv, name: str) -> None:
 def test_stacked_frames_need_the_encoders_of_stable_baselines3(make_env: MakeEnv) -> None:
     envs = VecFrameStack(make_env("MMCaption-v0"), 3)
     assert PPO("MultiInputPolicy", envs, **ONE_PASS).learn(32).num_timesteps == 32
-    with pytest.raises(
-        ValueError, match=r"'tokens_length' of shape \(3,\) is stacked, .* leave VecFrame"
-    ):
+    with pytest.raises(ValueError, match=r"'tokens_length' of shape \(3,\) is stacked, .* leave VecFrame"):
         PPO("MultiInputPolicy", envs, policy_kwargs=small(), **ONE_PASS)
