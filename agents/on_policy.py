@@ -115,7 +115,7 @@ class OnPolicy(GradientTrainer):
     def share(self) -> float:
         """The share of the training that is done after the demonstrations."""
         before = 0 if self.demonstrations is None else self.demonstrations.steps
-        return max(self._step - before, 0) / max(self.total - before, 1)
+        return max(self.clock.step - before, 0) / max(self.clock.total - before, 1)
 
     def set_rate(self) -> None:
         """Sets the learning rates of policy and value for the next update."""
