@@ -27,7 +27,12 @@ def save(trainer: Trainer, directory: str | Path) -> Path:
 
     Optimizer and replay buffer are not saved: a loaded agent acts as the saved one, and its training starts
     with a fresh optimizer. ``agents.checkpoints`` keeps what ``resume`` needs. Returns the folder.
+
+    Raises:
+        ValueError: The trainer is that of a union.
     """
+    if trainer.members:
+        raise ValueError("a union has several policies: save(trainer.members[NAME], folder) saves one")
     directory = Path(directory)
     config = {"steps": trainer.step, **describe(trainer), **trainer.config()}
     write_folder(directory, trainer.weights(), config)

@@ -46,6 +46,11 @@ def describe_training(trainer: Trainer) -> dict[str, Any]:
     Raises:
         ValueError: The environment is not ours, or is wrapped.
     """
+    if trainer.members:
+        return {
+            "union": {"sampling": trainer.envs.sampling, "threshold": trainer.envs.threshold},
+            "members": {name: describe_training(one) for name, one in trainer.members.items()},
+        }
     whole = {
         **describe(trainer),
         "engine": engine_of(trainer).configuration,
@@ -78,6 +83,15 @@ def refuse_other_training(was: Mapping[str, Any], now: Mapping[str, Any]) -> Non
     Raises:
         ValueError: Something differs; the message names both values.
     """
+    if "members" in was or "members" in now:
+        before, after = was.get("members", {}), now.get("members", {})
+        names = (", ".join(one) or "one without a union" for one in (before, after))
+        first, second = ({"environments": one} for one in names)
+        refuse_other(first, second, "the training")
+        refuse_other(was["union"], now["union"], "the union")
+        for name in before:
+            refuse_other_training(before[name], after[name])
+        return
     for name in ("algo", "seed", "device"):
         refuse_other({name: was[name]}, {name: now[name]}, "the training")
     for name, owner in (("settings", "the algorithm"), ("policy", "the policy")):

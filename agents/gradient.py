@@ -76,7 +76,10 @@ class GradientTrainer(Trainer):
 
     Attributes:
         model: The policy.
+        clock: The trainer whose steps schedules follow: this one, or that of which it is a member.
     """
+
+    clock: Trainer
 
     def __init__(
         self,
@@ -92,7 +95,7 @@ class GradientTrainer(Trainer):
         if not isinstance(engine, MultimodalVectorEnv) or engine.output != "torch":
             raise ValueError(f"algo={algo!r} needs what gym.make_vec makes with output='torch'")
         super().__init__(algo, engine, settings, policy_arguments or {}, seed)
-        self.engine, self.task, self._step = engine, engine.task, 0
+        self.engine, self.task, self._step, self.clock = engine, engine.task, 0, self
         self.model = self._made() if model is None else model
         self.policy_arguments = dict(self.model.arguments)
         self.model.to(device or engine.device)
@@ -137,7 +140,11 @@ class GradientTrainer(Trainer):
         self.total = self._step + steps
         self._check()
         if not self.engine.started:
-            self.engine.reset(seed=self.seed)
+            self.engine.reset(seed=self.seed, options=self._next_options())
+
+    def _next_options(self) -> dict[str, Any] | None:
+        """Options of the reset that begins the next episodes."""
+        return None
 
     def _check(self) -> None:
         """Refuses a training that does not fit its environment or its length, before the first update."""
@@ -148,7 +155,7 @@ class GradientTrainer(Trainer):
 
     def share(self) -> float:
         """The share of the training that is done, 0 to 1, as schedules take it."""
-        return self._step / max(self.total, 1)
+        return self.clock.step / max(self.clock.total, 1)
 
     def set_rate(self) -> None:
         """Sets the learning rate of the next update."""

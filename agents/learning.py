@@ -141,7 +141,8 @@ def learn(
     at_least("window", window, 1)
     trainer.curve.keep(window)
     if checkpoints is not None:
-        engine_of(trainer)
+        for one in trainer.members.values() or [trainer]:
+            engine_of(one)
     trainer.begin(steps)
     _run(trainer, on_progress, checkpoints, callbacks)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agents.context import Context
 from agents.credit import Credit, Known, credit_of
+from agents.curriculum import Curriculum
 from agents.demonstrations import Demonstrations
 from agents.gradient import GradientTrainer, scores
 from agents.heads import Parts
@@ -69,6 +70,7 @@ class OnPolicy(GradientTrainer):
         reference: The policy before the training or after the demonstrations; None where kl is 0.
         value: Predicts returns; None without baseline "value". It has an optimizer of its own.
         price: The controller of the price of the divergence.
+        curriculum: Chooses items by their kinds; None where the environment draws them.
     """
 
     Settings = OnPolicySettings
@@ -81,12 +83,16 @@ class OnPolicy(GradientTrainer):
             self.value = ValueHead(self.model.head.width, seed=self.seed).to(self.device)
             self.value_optimizer = self._optimizer_of(self.value.parameters())
         self.reference = copy.deepcopy(self.model).requires_grad_(False) if wanted.kl else None
-        about = {} if wanted.kl_controller == "fixed" else {"target": wanted.kl_target}
+        about: dict[str, Any] = {} if wanted.kl_controller == "fixed" else {"target": wanted.kl_target}
         self.price = make_kl_controller(wanted.kl_controller, wanted.kl, **about)
         self.demonstrations = None
         if wanted.demonstrations:
             self.demonstrations = Demonstrations(self, wanted.demonstrations, wanted.demonstration_steps)
         credited = wanted.baseline != "best" and not wanted.enumerate
+        self.curriculum = None
+        if wanted.curriculum != "none":
+            about = {"seed": self.seed, "threshold": wanted.curriculum_threshold}
+            self.curriculum = Curriculum(self.task, self.engine.split, wanted.curriculum, **about)
         self.dense = wanted.dense and credited and can_score_prefixes(self.engine)
         self.updates, self._rate, self._entropy = 0, wanted.learning_rate, wanted.entropy
 
@@ -96,6 +102,11 @@ class OnPolicy(GradientTrainer):
         if self.demonstrations is not None:
             self.demonstrations.check()
 
+    def _next_options(self) -> dict[str, Any] | None:
+        if self.curriculum is None:
+            return None
+        return {"items": self.curriculum.items(self.engine.num_envs // self.engine.group_size)}
+
     @property
     def warming(self) -> bool:
         """Whether the value alone is trained."""
@@ -104,7 +115,7 @@ class OnPolicy(GradientTrainer):
     def share(self) -> float:
         """The share of the training that is done after the demonstrations."""
         before = 0 if self.demonstrations is None else self.demonstrations.steps
-        return max(self._step - before, 0) / max(self.total - before, 1)
+        return max(self.clock.step - before, 0) / max(self.clock.total - before, 1)
 
     def set_rate(self) -> None:
         """Sets the learning rates of policy and value for the next update."""
@@ -132,7 +143,12 @@ class OnPolicy(GradientTrainer):
         assert drawn.rollout.reward is not None
         if answers > 1:
             metrics["frac_reward_zero_std"] = share_without_signal(drawn.rollout.reward).item()
-        return Update(*self._scores(drawn), metrics)
+        rewards, utilities = self._scores(drawn)
+        if self.curriculum is not None:
+            assert drawn.rollout.item is not None
+            self.curriculum.observe(drawn.rollout.item, torch.tensor(rewards).view(contexts, -1).mean(1))
+            metrics |= self.curriculum.sampler.metrics()
+        return Update(rewards, utilities, metrics)
 
     def _imitate(self) -> Update:
         assert self.demonstrations is not None
@@ -192,7 +208,8 @@ class OnPolicy(GradientTrainer):
 
         answers, sampling = wanted.answers + greedy, wanted.sampling
         about: dict[str, Any] = {"dense": self.dense, "greedy": greedy, "enumerated": wanted.enumerate}
-        rollout = draw_rollout(self.model, self.engine, answers, sampling, encode=encode, **about)
+        about |= {"encode": encode, "options": self._next_options()}
+        rollout = draw_rollout(self.model, self.engine, answers, sampling, **about)
         context, encoded, auxiliary = kept[0]
         rollout, likeliest = replace(rollout, context=context).to(self.device), None
         if greedy:
@@ -345,6 +362,8 @@ class OnPolicy(GradientTrainer):
         if self.value is not None:
             parts["value"] = State(tensors=self.value.state_dict())
             parts["value_optimizer"] = optimizer_state(self.value_optimizer)
+        if self.curriculum is not None:
+            parts["curriculum"] = self.curriculum.state_dict()
         counters = State({"updates": self.updates, **adapted})
         return State.join(trainer=super().state_dict(), counters=counters, **parts)
 
@@ -355,6 +374,8 @@ class OnPolicy(GradientTrainer):
         self.updates = int(counters["updates"])
         self._rate, self._entropy = float(counters["rate"]), float(counters["entropy"])
         self.price.load_state_dict(counters["price"])
+        if self.curriculum is not None:
+            self.curriculum.load_state_dict(state.part("curriculum"))
         for name, network in (("reference", self.reference), ("value", self.value)):
             if network is not None:
                 copy_tensors(network.state_dict(), state.part(name).tensors, f"{name} network")

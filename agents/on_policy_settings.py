@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from agents.curriculum import MODES
 from agents.gradient import RATES, GradientSettings
 from agents.heads import Sampling
 from agents.losses import (
@@ -65,6 +66,9 @@ class OnPolicySettings(GradientSettings):
         temperature: Of the draws, and of the log-probabilities that are learned from.
         top_k: As in ``Sampling``.
         top_p: As in ``Sampling``.
+        curriculum: "none": the environment draws items; else how often kinds of items are drawn, a mode
+            of ``agents.curriculum.GroupSampler``: "uniform", "proportional", "progress" or "ordered".
+        curriculum_threshold: The reward from which "ordered" adds the next kind.
         demonstrations: How many training items with good answers are imitated first; 0 for none.
         demonstration_steps: How many answers that takes.
 
@@ -100,6 +104,8 @@ class OnPolicySettings(GradientSettings):
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    curriculum: str = "none"
+    curriculum_threshold: float = 0.8
     demonstrations: int = 0
     demonstration_steps: int = 64_000
 
@@ -113,6 +119,7 @@ class OnPolicySettings(GradientSettings):
         check_one_of("baseline", self.baseline, BASELINES)
         check_one_of("normalisation", self.normalisation, NORMALISATIONS)
         check_one_of("aggregation", self.aggregation, AGGREGATIONS)
+        check_one_of("curriculum", self.curriculum, ("none", *MODES))
         if not self.softmax_temperature > 0:
             raise ValueError(f"softmax_temperature={self.softmax_temperature} is not above 0: 0.15 is usual")
         if not 0 <= self.gae_lambda <= 1:

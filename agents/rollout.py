@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,7 @@ def draw_rollout(
     greedy: bool = False,
     enumerated: bool = False,
     encode: Callable[[Mapping[str, Tensor]], Context] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Rollout:
     """Answers of a policy to the episodes that an environment is at, scored by its feedback.
 
@@ -90,6 +92,7 @@ def draw_rollout(
         greedy: Whether the last of the k answers is the likeliest one.
         enumerated: Whether the answers are all choices of the task in their order.
         encode: Encodes the contexts; None for ``policy.encode`` without gradients.
+        options: Of the reset that begins the new episodes.
     """
     asked = envs.prompts()
     answers = choices(envs) if enumerated else answers
@@ -113,7 +116,7 @@ def draw_rollout(
         episodes = Episodes(prompts.context, response, length, prompts.reference, prompts.key, truth, turns)
         reward = _given(envs, episodes)
         prefixes = prefix_scores(envs, prompts, response, length) if dense else None
-    envs.reset()
+    envs.reset(options=options)
 
     def grouped(values: Tensor) -> Tensor:
         return values.view(-1, answers, *values.shape[1:])

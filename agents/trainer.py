@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -49,6 +50,7 @@ class Trainer(ABC):
 
     Attributes:
         Settings: The dataclass of its settings, with at least a ``learning_rate``.
+        members: The trainers of several environments, by name; empty for one.
         curve: The learning curve.
         total: The step at which the training ends.
 
@@ -57,6 +59,7 @@ class Trainer(ABC):
     """
 
     Settings: ClassVar[type[Any]]
+    members: Mapping[str, Trainer] = MappingProxyType({})
 
     def __init__(
         self, algo: str, envs: Any, settings: Any, policy_arguments: Mapping[str, Any], seed: int

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from agents.trainer import Trainer
+from agents.union import Union
 from mm_envs.names import one_of, refuse_unknown
 
 TRAINERS: dict[str, str] = {
@@ -51,7 +52,7 @@ def make_trainer(
     Args:
         algo: A name of ``TRAINERS``.
         envs: A vector environment of ``gym.make_vec``; sb3-ppo, sb3-a2c and sb3-dqn take a
-            ``VecEnv`` of Stable-Baselines3, too.
+            ``VecEnv`` of Stable-Baselines3, too, and policy gradients ``agents.union.union``.
         seed: Decides initial weights, exploration, episodes and draws.
         settings: Of the algorithm, see ``trainer_class(algo).Settings``; None for the defaults.
         device: Where the policy lives; None for the device of the environment.
@@ -67,6 +68,10 @@ def make_trainer(
         0
     """
     kind: Any = trainer_class(algo)
+    if isinstance(envs, Union):
+        from agents.multi_task import MultiTask
+
+        return MultiTask(kind, algo, envs, settings, policy, seed, device)
     made: Trainer = kind(algo, envs, settings=settings, policy_arguments=policy, seed=seed, device=device)
     return made
 

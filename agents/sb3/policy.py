@@ -116,13 +116,28 @@ class RowwiseDQN(DQN):
         return np.where(coin, anything, greedy), state
 
 
+def _refuse_stacked(space: gym.spaces.Dict) -> None:
+    """Refuses entries of ``VecFrameStack``: plain boxes, which no longer say what is a picture or a word."""
+    for key, entry in space.items():
+        if key.endswith(("_length", "_present")) and entry.shape != (1,):
+            raise ValueError(
+                f"entry {key!r} of shape {entry.shape} is stacked, and our encoders take single frames: "
+                "leave VecFrameStack out (observations hold the whole answer so far) or policy_arguments()"
+            )
+
+
 class FusedExtractor(BaseFeaturesExtractor):
-    """A ``FusedEncoder`` as Stable-Baselines3 wants it."""
+    """A ``FusedEncoder`` as Stable-Baselines3 wants it.
+
+    Raises:
+        ValueError: The entries are stacked by ``VecFrameStack``.
+    """
 
     def __init__(
         self, observation_space: gym.spaces.Dict, features: int = 256, fusion: str = "concat"
     ) -> None:
         super().__init__(observation_space, features)
+        _refuse_stacked(observation_space)
         self.encoder = FusedEncoder(observation_space, features, fusion)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:

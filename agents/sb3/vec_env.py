@@ -183,8 +183,14 @@ class DeviceVecEnv(VecEnv):
     def env_method(  # type: ignore[override]
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Calls a method of the environment once; its result is given for every row asked for."""
+        """Calls a method of the environment once; its result is given for every row asked for.
+
+        Of ``action_masks``, which MaskablePPO calls, every row is given its own.
+        """
         result = getattr(self.envs, method_name)(*method_args, **method_kwargs)
+        if method_name == "action_masks":
+            masks = result.cpu().numpy()
+            return [masks[row] for row in self._get_indices(indices)]
         return [result] * len(list(self._get_indices(indices)))
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: Indices = None) -> list[bool]:  # type: ignore[override]

@@ -82,6 +82,18 @@ class AnswerKind(ABC):
             state[key][...] = value[0].numpy()
         return bool(ended[0])
 
+    def valid(self, state: State, n: int, device: torch.device) -> Tensor:
+        """Which actions are valid as the next one of n answers, (n, actions) bool; at least one a row.
+
+        ``write`` takes invalid actions, too, but none of them leads to an answer that no valid one leads to.
+
+        Raises:
+            ValueError: Actions are numbers.
+        """
+        if not isinstance(self.action_space, gym.spaces.Discrete):
+            raise ValueError(f"answers of kind {self.name!r} are numbers, and all are valid: use no masks")
+        return torch.ones((n, int(self.action_space.n)), dtype=torch.bool, device=device)
+
     def response(self, state: State, actions: Tensor) -> Answered:
         """The response so far, from the last state and the last action."""
         return actions, None

@@ -63,6 +63,10 @@ class Ranking(AnswerKind):
         new = torch.where(rank > self.count, ranked.gather(1, index), rank)
         return {"ranked": ranked.scatter(1, index, new)}, rank[:, 0] >= self.steps
 
+    def valid(self, state: State, n: int, device: torch.device) -> Tensor:
+        """The candidates that are not ranked."""
+        return state["ranked"] == 0
+
     def response(self, state: State, actions: Tensor) -> Answered:
         """The candidates in order; those that are not ranked follow in the order of their indices."""
         ranked = state["ranked"]

@@ -80,6 +80,11 @@ class Text(AnswerKind):
         """The words written, and how many before ``<eos>``."""
         return state["tokens"], int(state["tokens_length"][0]) - (action == EOS)
 
+    def valid(self, state: State, n: int, device: torch.device) -> Tensor:
+        """All words but padding, which is never a good one."""
+        words = torch.arange(len(self.vocabulary), device=device)
+        return (words != PAD).expand(n, -1)
+
     def response(self, state: State, actions: Tensor) -> Answered:
         """The words written, and how many before ``<eos>``."""
         return state["tokens"], _words_before_end(state["tokens_length"], actions)

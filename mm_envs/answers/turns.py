@@ -60,9 +60,13 @@ class Turns(AnswerKind):
 
     def write(self, state: State, actions: Tensor) -> tuple[State, Tensor]:
         """Makes the choice of the turn: the entry becomes one more than the index of the option."""
-        turn = (state["chosen"] > 0).sum(1, keepdim=True).clamp(max=self.steps - 1)
+        turn = self._turn(state)
         option = actions[:, None] % self._count(actions.device)[turn]
         return {"chosen": state["chosen"].scatter(1, turn, option + 1)}, turn[:, 0] == self.steps - 1
+
+    def valid(self, state: State, n: int, device: torch.device) -> Tensor:
+        """The options of the turn."""
+        return torch.arange(max(self._counts), device=device) < self._count(device)[self._turn(state)]
 
     def response(self, state: State, actions: Tensor) -> Answered:
         """The options chosen; turns that have not come yet have the first option."""
@@ -151,6 +155,10 @@ class Turns(AnswerKind):
     def config(self) -> dict[str, Any]:
         """The names of all options."""
         return {"options": [list(names) for names in self.options]}
+
+    def _turn(self, state: State) -> Tensor:
+        """The index of the turn of each row, (n, 1); the last one where all choices are made."""
+        return (state["chosen"] > 0).sum(1, keepdim=True).clamp(max=self.steps - 1)
 
     def _count(self, device: torch.device) -> Tensor:
         # Made on the device: a step copies nothing to it.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MIN_EPISODES, _MAX_EPISODES = 4, 64
 _MAX_SCORED = 2048
 _CHOICE = ("start", "write", "response")
-_OWN = ("start", "advance", "observe", "respond", "turns")
+_OWN = ("start", "advance", "valid", "observe", "respond", "turns")
 
 
 @dataclass
@@ -168,6 +168,11 @@ class PreparedRow:
         self._returned, info["row"] = reward, self._row
         info |= self._info()
         return self._observation(), reward, True, False, info
+
+    def masks(self) -> Tensor:
+        """Which actions are valid, (1, actions) bool."""
+        state = {key: torch.from_numpy(value)[None] for key, value in self._state.items()}
+        return self._task.answer.valid(state, 1, torch.device("cpu"))
 
     def _score_answer(self, action: int) -> tuple[float, dict[str, Any]]:
         response, length = self._respond(self._state, action)

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mm_envs.engine.ahead import PreparedRow
 from mm_envs.engine.output import numpy_observation, to_numpy
@@ -122,6 +123,20 @@ class MultimodalEnv(gym.Env[dict[str, Any], Any]):
             del plain["episode"]
         flags = bool(terminated[0]), bool(truncated[0])
         return self._single(observation), float(reward[0]), *flags, _plain(plain)
+
+    def action_masks(self) -> NDArray[np.int8]:
+        """Which actions are valid, (actions,) zeros and ones; ``action_space.sample(mask)`` takes them.
+
+        Wrappers of Gymnasium hide the method: ``env.get_wrapper_attr("action_masks")()`` finds it, as
+        MaskablePPO of sb3-contrib does.
+
+        Raises:
+            ValueError: Actions are numbers.
+            gymnasium.error.ResetNeeded: There was no reset.
+        """
+        prepared = self._prepared
+        masks = prepared.masks() if prepared and prepared.current else self._engine.action_masks()
+        return masks[0].numpy().astype(np.int8)
 
     def render(self) -> Any:
         """A picture (height, width, 3) uint8, or a text; None without ``render_mode``."""

@@ -294,6 +294,30 @@ class MultimodalVectorEnv(gym.vector.VectorEnv):
             return (numpy_observation(observation), *results, numpy_info(info, self.num_envs))
         return observation, reward, terminated, truncated, info
 
+    @torch.inference_mode(False)
+    def action_masks(self) -> Any:
+        """Which actions are valid in each row, (num_envs, actions); the engine takes others, too.
+
+        Returns:
+            A bool tensor; with ``output="numpy"`` int8 zeros and ones, as ``Discrete.sample(mask)`` takes a
+            row of them. MaskablePPO of sb3-contrib looks for this method.
+
+        Raises:
+            ValueError: Actions are numbers.
+            gymnasium.error.ResetNeeded: There was no reset.
+
+        Example:
+            >>> envs = MultimodalVectorEnv(2, "retrieve", answer="ranking", candidates=3)
+            >>> _ = envs.reset(seed=1), envs.step([0, 2])
+            >>> envs.action_masks().tolist()
+            [[False, True, True], [True, True, False]]
+        """
+        if not self.started:
+            raise gym.error.ResetNeeded("Cannot call env.action_masks() before calling env.reset()")
+        fields = self._fields_of(self._field_names, self._rows.item)
+        masks = self.task.valid(self._state, fields, as_tensor(self._rows.key))
+        return masks.cpu().numpy().astype(np.int8) if self.output == "numpy" else masks
+
     def render(self) -> tuple[Any, ...] | None:
         """One (height, width, 3) uint8 array or one string a row; None without ``render_mode``."""
         if self.render_mode is None:

@@ -71,6 +71,7 @@ class Classify(Task):
     ) -> None:
         self.dataset = make_dataset(dataset, **dataset_arguments)
         self.classes = self._named()
+        self.item_kind, self.item_kinds = "label", self.classes
         has = [name for name in INPUTS if name in self._spaces]
         shown = has if inputs is None else [inputs] if isinstance(inputs, str) else inputs
         for name in shown:

@@ -38,6 +38,9 @@ class Task(ABC):
         links: Made field of item indices (n, k) -> the dataset field of those items that it refers to: the
             observation shows (n, k, ...) of it, and the pool keeps indices.
         part_modalities: Part of the utility -> the modalities that carry it.
+        item_kind: The field with the kind of each item, int64, an index of ``item_kinds``; None where items
+            have no kinds. Curricula draw by it.
+        item_kinds: The names of the kinds of items.
         utility_deviation: The standard deviation of utility by which simulated annotators scale their
             rationality; pinned, so that an annotator does not depend on the policy.
         blind_items: The largest number of training items for the blind policy; None for no limit.
@@ -51,6 +54,8 @@ class Task(ABC):
     made: Mapping[str, gym.Space[Any] | None] = {}
     links: Mapping[str, str] = {}
     part_modalities: Mapping[str, tuple[str, ...]]
+    item_kind: str | None = None
+    item_kinds: tuple[str, ...] = ()
     utility_deviation: float = 0.5
     blind_items: int | None = None
     source: FieldSource | None = None
@@ -126,6 +131,14 @@ class Task(ABC):
     def advance(self, state: State, actions: Tensor, fields: Fields, key: Tensor) -> tuple[State, Tensor]:
         """The state after one action in every row, and which rows have ended, (n,) bool. Pure."""
         return self.answer.write(state, actions)
+
+    def valid(self, state: State, fields: Fields, key: Tensor) -> Tensor:
+        """Which actions are valid as the next one, (n, actions) bool, at least one a row.
+
+        Raises:
+            ValueError: Actions are numbers.
+        """
+        return self.answer.valid(state, len(key), key.device)
 
     def observe(self, state: State, fields: Fields) -> dict[str, Tensor]:
         """The observed part of the state, by the keys of ``state_spaces``."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from mm_envs.answers import Choice, Text
 from mm_envs.data.dataset import Dataset, make_dataset
 from mm_envs.data.protocols import SceneFacts
+from mm_envs.data.scenes.questions import QUESTION_KINDS
 from mm_envs.episodes import Judgement
 from mm_envs.names import at_least, check_one_of
 from mm_envs.tasks.baselines import conditional_majority
@@ -89,6 +90,7 @@ class VQA(Task):
         if isinstance(self.dataset, SceneFacts):
             made = SceneQuestions.of(self.dataset, kinds)
             self._use(made)
+            self.item_kind, self.item_kinds = "kind", QUESTION_KINDS
             return made.answers
         if "answer" not in self.dataset.classes or "question" not in self.dataset.spaces:
             raise ValueError(f"dataset {self.dataset.name!r} has no questions: {_CURE}")

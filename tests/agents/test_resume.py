@@ -42,7 +42,13 @@ SETTINGS: dict[str, Any] = {
     "sb3-dqn": DQNSettings(buffer_size=128, learning_starts=100, batch_size=8, target_update_interval=40),
     # Crashes hit the demonstrations, too; everything that adapts does.
     "rloo": OnPolicySettings(
-        answers=2, kl=0.1, kl_controller="rl4lms", entropy_target=1.0, learning_rate=1e-2, **DEMONSTRATED
+        answers=2,
+        kl=0.1,
+        kl_controller="rl4lms",
+        entropy_target=1.0,
+        learning_rate=1e-2,
+        curriculum="progress",
+        **DEMONSTRATED,
     ),
     "ppo": PPO.Settings(epochs=1, minibatches=2, value_warmup=4, schedule="adaptive", target_kl=0.01, kl=0.1),
     "dpo": PreferenceSettings(loss="kto", refresh=5, **DEMONSTRATED),

@@ -371,3 +371,17 @@ def test_a_hash_decides_every_part_of_an_answer() -> None:
     head, one = turns_head(), context(1)
     same, _ = head.sample(repeated(one, 50), fold(hashes(1), 0).expand(50), PLAIN, reply_to)
     assert (same == same[0]).all()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in KIND_TASKS if isinstance(task_of(name).answer, (Ranking, Turns))]
+)
+def test_drawn_actions_are_valid(name: str) -> None:
+    kind, policy, prompts = task_of(name).answer, small(name), prompts_of(name, N)
+    encoded = policy.encode(dict(prompts.context))
+    response, _ = policy.sample(encoded, hashes(N), hear=hear_of(name))
+    state = kind.start(N, response.device)
+    for step in range(kind.steps):
+        action = kind.action(response, step)
+        assert bool(kind.valid(state, N, response.device).gather(1, action[:, None]).all())
+        state, _ = kind.write(state, action)

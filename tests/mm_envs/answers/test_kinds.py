@@ -98,6 +98,30 @@ def test_writing_action_by_action_gives_the_response(kind: AnswerKind) -> None:
 
 
 @every
+def test_valid_actions_write_different_answers(kind: AnswerKind) -> None:
+    """Each is one of the space, there is always one, and no two of them lead to the same state."""
+    if not isinstance(kind.action_space, gym.spaces.Discrete):
+        with pytest.raises(ValueError, match="are numbers, and all are valid"):
+            kind.valid(kind.start(2, CPU), 2, CPU)
+        return
+    count, state = int(kind.action_space.n), kind.start(N, CPU)
+    for step in range(kind.steps):
+        masks = kind.valid(state, N, CPU)
+        assert (tuple(masks.shape), masks.dtype) == ((N, count), torch.bool)
+        assert bool(masks.any(1).all())
+        for row in range(4):
+            one = {key: value[row : row + 1].expand(count, -1) for key, value in state.items()}
+            written = kind.write(one, torch.arange(count))[0]
+            keys = torch.cat([torch.zeros(count, 0, dtype=torch.int64), *written.values()], 1)
+            if state:
+                assert len(keys[masks[row]].unique(dim=0)) == int(masks[row].sum())
+                # An invalid action does nothing that a valid one does not, but for padding in texts.
+                assert len(keys.unique(dim=0)) == int(masks[row].sum()) + (kind.name == "text")
+        noise = torch.rand(masks.shape, generator=torch.Generator().manual_seed(step))
+        state, _ = kind.write(state, noise.masked_fill(~masks, -1).argmax(1))
+
+
+@every
 def test_random_answers_lie_in_the_space_and_are_finished(kind: AnswerKind) -> None:
     response, length = drawn(kind)
     assert all(kind.space.contains(row.numpy()) for row in response)
