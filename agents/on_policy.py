@@ -167,7 +167,7 @@ class OnPolicy(GradientTrainer):
         reward, utility = drawn.rollout.reward, drawn.rollout.utility
         assert reward is not None
         assert utility is not None
-        p = drawn.log_prob.detach()[:, :, 0].exp()
+        p = drawn.log_prob.detach().sum(2).exp()
         return (p * reward).sum(1).tolist(), (p * utility).sum(1).tolist()
 
     def _adapt(self, drawn: Drawn, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -320,7 +320,7 @@ class OnPolicy(GradientTrainer):
         reward = drawn.rollout.reward
         assert reward is not None
         relative = self.settings.normalisation == "mean"
-        lost = expected_reward_loss(drawn.log_prob[:, :, 0], reward, relative)
+        lost = expected_reward_loss(drawn.log_prob.sum(2), reward, relative)
         return lost[:, None, None].expand_as(drawn.log_prob)
 
     def _kl_loss(self, rollout: Rollout, parts: Parts, log_prob: Tensor, mask: Tensor) -> Tensor:

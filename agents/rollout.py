@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.context import Context
 from agents.heads import GREEDY, PLAIN, Hear, Parts, Sampling
 from agents.policy import ResponsePolicy
-from mm_envs.answers import Answered, Choice
+from mm_envs.answers import Answered, Choice, Turns
 from mm_envs.batch import Batch, Lazily
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Prompts
@@ -101,8 +101,7 @@ def draw_rollout(
     hear = hearing(envs.task, prompts)
     with torch.no_grad():
         if enumerated:
-            response = torch.arange(answers, device=prompts.key.device).repeat(len(asked))
-            length = None
+            response, length = every(envs, prompts.key.device).repeat(len(asked), *[1] * (1 if isinstance(envs.task.answer, Turns) else 0)), None
         else:
             hashes = key_hashes(prompts.key, purpose("policy gradient"))
             response, length = sampled(policy, encoded, hashes, sampling, hear)
@@ -175,16 +174,17 @@ def several(prompts: Prompts, answers: int) -> Prompts:
     return Prompts(context, reference, key, prompts.item[rows])
 
 
-def choices(envs: MultimodalVectorEnv) -> int:
-    """The number of choices of a task.
-
-    Raises:
-        ValueError: Answers are no choices.
-    """
+def every(envs: MultimodalVectorEnv, device: Any = None) -> Tensor:
     kind = envs.task.answer
-    if not isinstance(kind, Choice):
-        raise ValueError(f"enumerate needs a task of choices, and its answers are {kind.name}: leave it out")
-    return int(kind.action_space.n)  # type: ignore[attr-defined]
+    if isinstance(kind, Choice):
+        return torch.arange(int(kind.action_space.n), device=device)  # type: ignore[attr-defined]
+    if isinstance(kind, Turns):
+        return torch.cartesian_prod(*[torch.arange(len(one), device=device) for one in kind.options])
+    raise ValueError(f"enumerate needs a task of choices, and its answers are {kind.name}: leave it out")
+
+
+def choices(envs: MultimodalVectorEnv) -> int:
+    return len(every(envs))
 
 
 def can_score_prefixes(envs: MultimodalVectorEnv) -> bool:

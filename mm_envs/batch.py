@@ -70,9 +70,9 @@ class Batch:
 
 
 class Lazily(Mapping[str, Tensor]):
-    """A mapping that applies ``change`` to a tensor when it is looked up."""
+    """A mapping that applies ``change`` to a value when it is looked up."""
 
-    def __init__(self, fields: Mapping[str, Tensor], change: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, fields: Mapping[str, Any], change: Callable[[Any], Tensor]) -> None:
         self._fields, self._change = fields, change
 
     def __getitem__(self, name: str) -> Tensor:

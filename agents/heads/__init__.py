@@ -63,7 +63,9 @@ def make_head(
     made = head_class(kind)
     further: dict[str, Any] = {"heard": turn_spaces} if turn_spaces else {}
     if made.attends:
-        further |= {"decoder": decoder, "attended": attended}
+        further["attended"] = attended
+    if made is TextHead:
+        further["decoder"] = decoder
     return made(kind, features, hidden, **further)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from mm_envs.batch import Lazily
 from mm_envs.episodes import Episodes, Prompts
 from mm_envs.tasks.task import Task
 
@@ -22,8 +23,7 @@ def answered(task: Task, prompts: Prompts, response: Tensor, length: Tensor | No
         >>> episodes.response.tolist(), episodes.turns
         ([3, 4], None)
     """
-    shown = {task.context[key]: value for key, value in prompts.context.items()}
-    heard = turns_of(task, response, {**shown, **prompts.reference}, prompts.key)
+    heard = turns_of(task, response, _fields(task, prompts), prompts.key)
     return prompts.answered(response, length, heard)
 
 
@@ -31,8 +31,7 @@ def hearing(task: Task, prompts: Prompts) -> Callable[[Tensor], dict[str, Tensor
     """A function from answers to the replies between their turns; None without a conversation."""
     if not task.turn_spaces:
         return None
-    shown = {task.context[key]: value for key, value in prompts.context.items()}
-    fields = {**shown, **prompts.reference}
+    fields = _fields(task, prompts)
 
     def hear(response: Tensor) -> dict[str, Tensor]:
         heard = turns_of(task, response, fields, prompts.key)
@@ -55,3 +54,10 @@ def turns_of(
     for step in range(task.horizon):
         state, _ = task.advance(state, task.answer.action(response, step), fields, key)
     return task.turns(state)
+
+
+def _fields(task: Task, prompts: Prompts) -> Mapping[str, Tensor]:
+    """Context and reference by the names of fields; what may be lazy, such as pictures, stays so."""
+    shown = {task.context[key]: (prompts.context, key) for key in prompts.context}
+    known = {name: (prompts.reference, name) for name in prompts.reference}
+    return Lazily({**shown, **known}, lambda where: where[0][where[1]])

@@ -53,10 +53,10 @@ def reply_to(response: Tensor) -> dict[str, Tensor]:
     return {"reply": 3 + (response[:, :-1].cumsum(1) % 4)[:, :, None]}
 
 
-def turns_head(options: tuple[int, ...] = (3, 2, 4), heard: bool = True) -> TurnsHead:
+def turns_head(options: tuple[int, ...] = (3, 2, 4), heard: bool = True, attended: int = 0) -> TurnsHead:
     torch.manual_seed(0)
     kind = Turns([[f"{turn} {i}" for i in range(count)] for turn, count in enumerate(options)])
-    return TurnsHead(kind, F, F, HEARD if heard else None).requires_grad_(False)
+    return TurnsHead(kind, F, F, HEARD if heard else None, attended).requires_grad_(False)
 
 
 def choice_head(candidates: bool) -> ChoiceHead:
@@ -298,6 +298,24 @@ def test_turns_never_look_ahead() -> None:
         changed = head.log_probs(given, response, None, heard)
         assert torch.equal(changed[:, : turn + 1], before[:, : turn + 1])
         assert (changed[:, turn + 1 :] != before[:, turn + 1 :]).all()
+
+
+def test_turns_attend_to_the_tokens_of_their_context() -> None:
+    """Shared and repeated contexts agree, in any order of the tokens; other tokens change the result."""
+    head, generator = turns_head(attended=F), torch.Generator().manual_seed(1)
+    tokens = torch.randn(2, 5, F, generator=generator)
+    given = Context(context(2).pooled, tokens=tokens)
+    response, _ = head.sample(given, hashes(N), PLAIN, reply_to)
+    turns = reply_to(response)
+    found = head.log_probs(given, response, None, turns)
+    assert torch.allclose(found, head.log_probs(given.repeat(3), response, None, turns), atol=1e-5)
+    permuted = Context(given.pooled, tokens=tokens.flip(1))
+    assert torch.allclose(found, head.log_probs(permuted, response, None, turns), atol=1e-5)
+    other = Context(given.pooled, tokens=tokens.flip(0))
+    assert (found != head.log_probs(other, response, None, turns)).all()
+    for turn in range(3):
+        logits = head.logits(given, response, turns, turn).log_softmax(1)
+        assert torch.allclose(found[:, turn], logits.gather(1, response[:, turn, None])[:, 0], atol=1e-5)
 
 
 def test_drawing_turns_hears_only_what_was_chosen() -> None:
