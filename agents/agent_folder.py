@@ -12,6 +12,7 @@ import torch
 
 from agents.compression.sparse import unpacked
 from agents.description import describe, describe_spaces, refuse_other_spaces, single_spaces
+from agents.encoders.choice import check_stored
 from agents.policy_folder import CONFIG, WEIGHTS, is_int8, read_json, refuse_other_task, write_folder
 from agents.state import copy_tensors
 from agents.store import load_tensors
@@ -87,6 +88,7 @@ def load(directory: str | Path, envs: Any, device: torch.device | str | None = N
         raise ValueError(f"{directory / CONFIG} has no arguments of a policy: save the agent again")
     refuse_unknown("the policy of an agent", policy, kind.stored_policy_arguments())
     refuse_other_spaces(config, describe_spaces(*single_spaces(envs)))
+    check_stored(policy)
     about = {"seed": config["seed"], "settings": settings, "device": device, **policy}
     trainer = make_trainer(config["algo"], envs, **about)
     if "spaces" in config:

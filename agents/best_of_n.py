@@ -10,9 +10,10 @@ from torch import Tensor
 
 from agents.acting import AnsweringPolicy
 from agents.context import Context
-from agents.losses import best_of_n_kl, best_of_n_kl_bound, best_of_n_probabilities
+from agents.losses import best_of_n_kl, best_of_n_kl_bound, best_of_n_probabilities, expected_best_of_n
 from agents.policy import ResponsePolicy
 from agents.rollout import Rollout, draw_rollout, parts_of
+from mm_envs.answers import Choice
 from mm_envs.batch import Lazily
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Feedback
@@ -92,14 +93,14 @@ class BestOf:
 
     Attributes:
         n: Answers.
-        kl: KL(best of n || policy) in nats, exact.
-        kl_bound: ``log n - (n - 1) / n``, which the exact one does not exceed.
+        kl: KL(best of n || policy) in nats, exact; None where answers cannot be enumerated.
+        kl_bound: ``log n - (n - 1) / n``, which the exact one does not exceed, and is without ties.
         reward: The expected reward, by which the best is chosen.
         utility: The expected true utility.
     """
 
     n: int
-    kl: float
+    kl: float | None
     kl_bound: float
     reward: float
     utility: float
@@ -141,6 +142,53 @@ def best_of_n_curve(
         means = [float(one.mean()) for one in (kl, (q * reward).sum(1), (q * utility).sum(1))]
         found.append(BestOf(n, means[0], best_of_n_kl_bound(n), means[1], means[2]))
     return found
+
+
+def best_of_n_sampled(
+    policy: ResponsePolicy, envs: MultimodalVectorEnv, ns: Sequence[int] = (1, 2, 4, 8, 16)
+) -> list[BestOf]:
+    """``best_of_n_curve`` for answers of any kind, from max(ns) draws to each context, without bias.
+
+    See ``agents.losses.expected_best_of_n``.
+
+    Args:
+        policy: As in ``best_of_n_curve``.
+        envs: As in ``best_of_n_curve``, with answers of any kind.
+        ns: Numbers of answers.
+
+    Raises:
+        ValueError: A number is below 1.
+    """
+    rollout = draw_rollout(policy, envs, max(ns))
+    assert rollout.reward is not None
+    assert rollout.utility is not None
+    reward, utility = rollout.reward, rollout.utility
+    found = []
+    for n in ns:
+        means = [float(expected_best_of_n(reward, one, n).double().mean()) for one in (reward, utility)]
+        found.append(BestOf(n, None, best_of_n_kl_bound(n), *means))
+    return found
+
+
+def best_of_n(policy: ResponsePolicy, envs: MultimodalVectorEnv, n: int) -> list[BestOf]:
+    """What the best of 1, 2, 4, ..., n answers is worth: exact for choices, else from n draws.
+
+    The arguments are those of ``best_of_n_curve``.
+
+    Raises:
+        ValueError: n is below 1.
+
+    Example:
+        >>> envs = MultimodalVectorEnv(16, "classify", dataset="digits", feedback="truth")
+        >>> _ = envs.reset(seed=1)
+        >>> found = best_of_n(ResponsePolicy(envs.task, features=16, hidden=16), envs, 6)
+        >>> [one.n for one in found]
+        [1, 2, 4, 6]
+    """
+    at_least("n", n, 1, "draw at least one answer")
+    ns = [*(2**power for power in range((n - 1).bit_length())), n]
+    exact = isinstance(envs.task.answer, Choice)
+    return best_of_n_curve(policy, envs, ns) if exact else best_of_n_sampled(policy, envs, ns)
 
 
 @torch.no_grad()

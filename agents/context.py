@@ -10,6 +10,7 @@ import gymnasium as gym
 from torch import Tensor, nn
 
 from agents.encoders import Encoder
+from agents.encoders.choice import EncoderChoice
 from agents.fusion import Fused, FusedEncoder
 from mm_envs.batch import Batch
 
@@ -73,6 +74,7 @@ class ContextEncoder(nn.Module):
         among: The key of the entry whose candidates are needed.
         fusion: The name of a fusion.
         tokens: Whether fused tokens are needed.
+        choice: The encoders; None for the default of each entry.
 
     Example:
         >>> import torch
@@ -90,11 +92,13 @@ class ContextEncoder(nn.Module):
         among: str | None = None,
         fusion: str = "concat",
         tokens: bool = False,
+        choice: EncoderChoice | None = None,
     ) -> None:
         super().__init__()
         self.features, self.among = features, among
         keep = () if among is None else (among,)
-        self.fused = FusedEncoder(gym.spaces.Dict(dict(spaces)), features, fusion, keep=keep, tokens=tokens)
+        shown = gym.spaces.Dict(dict(spaces))
+        self.fused = FusedEncoder(shown, features, fusion, keep=keep, tokens=tokens, choice=choice)
         self.project = None
         if among is not None:
             entry = self.fused.encoders[among]

@@ -97,5 +97,7 @@ def seeded(seed: int) -> Iterator[None]:
         True
     """
     with global_generators_kept():
+        # Constructors of torch's layers take no generator, though the functions of torch.nn.init do: to use
+        # one, the initialisation of every layer would have to be repeated here.
         torch.manual_seed(seed)
         yield

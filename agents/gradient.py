@@ -230,7 +230,8 @@ class GradientTrainer(Trainer):
 
     def _optimizer_of(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW; decay is for matrices: of biases, norms and temperatures 0 is no natural value."""
-        several, decay = list(weights), self.settings.weight_decay
+        decay = self.settings.weight_decay
+        several = [one for one in weights if one.requires_grad]
         groups = [
             {"params": [one for one in several if one.ndim > 1], "weight_decay": decay},
             {"params": [one for one in several if one.ndim <= 1], "weight_decay": 0.0},

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.context import Context, ContextEncoder
+from agents.encoders.choice import Chosen, EncoderChoice
 from agents.generators import seeded
 from agents.heads import PLAIN, Hear, Parts, Sampling, head_class, make_head
 from mm_envs.answers import Answered
@@ -27,9 +28,12 @@ class ResponsePolicy(nn.Module):
         seed: Of the weights.
         fusion: The name of a fusion of ``agents.fusion.FUSIONS``.
         decoder: The name of a decoder of ``agents.decoders.DECODERS``, for answers of words.
+        encoders: The encoder of each entry, see ``agents.encoders.choice.EncoderChoice``; those that are
+            missing are the defaults of their spaces.
+        trainable: What of the encoders is trained: "all", "none", "last:K" or "lora:R".
 
     Attributes:
-        arguments: The arguments that make the policy again, but for the task and the seed.
+        arguments: The arguments that make the policy again, but for the task, the seed and files of weights.
 
     Raises:
         ValueError: The kind of answers has no head, a name is unknown, or a width is below 1.
@@ -54,18 +58,24 @@ class ResponsePolicy(nn.Module):
         seed: int = 0,
         fusion: str = "word_patch",
         decoder: str = "gru",
+        encoders: Mapping[str, Chosen] | None = None,
+        trainable: str = "all",
     ) -> None:
         super().__init__()
         self.features, self.hidden, self.kind = features, hidden, task.answer
+        choice = EncoderChoice(encoders or {}, trainable, seed)
         self.arguments: dict[str, Any] = {
             "features": features,
             "hidden": hidden,
             "fusion": fusion,
             "decoder": decoder,
+            **choice.arguments(),
         }
         attends, among = head_class(task.answer).attends, task.answer.among
         with seeded(seed):
-            self.context_encoder = ContextEncoder(task.context_spaces, features, among, fusion, attends)
+            self.context_encoder = ContextEncoder(
+                task.context_spaces, features, among, fusion, attends, choice
+            )
             attended = self.context_encoder.fused.width if attends else 0
             self.head = make_head(task.answer, features, hidden, task.turn_spaces, decoder, attended)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from agents.compression.int8 import quantise
 from agents.compression.sparse import unpacked
 from agents.decoders import DECODERS
+from agents.encoders.choice import check_stored
 from agents.fusion import FUSIONS
 from agents.policy import ResponsePolicy
 from agents.state import refuse_other_tensors
@@ -137,6 +138,7 @@ def _arguments(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
             at_least(name, arguments[name], 1)
         for name, known in _NAMES.items():
             check_one_of(name, arguments[name], known)
+        arguments |= check_stored(config["policy"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged ({type(error).__name__}: {error}): save the policy again"

@@ -16,8 +16,11 @@ from agents.agent_folder import save
 from agents.checkpoints import Checkpoints
 from agents.comparison import Comparison, compare, evaluation_items
 from agents.curve import Progress
+from agents.encoders.adapters import parameter_text
+from agents.encoders.choice import check_stored
 from agents.environment import stored_environment
 from agents.evaluate import Evaluation
+from agents.fusion import FusedEncoder
 from agents.learning import learn, resume
 from agents.policy_folder import AGENT
 from agents.run_folder import (
@@ -152,6 +155,12 @@ class Run:
         self.trainer = make_trainer(plan.algo, envs, **about, **plan.policy)
         self.checkpoints = Checkpoints(plan.out / CHECKPOINTS, plan.checkpoint_seconds)
 
+    @property
+    def parameters(self) -> str:
+        """The parameter counts of the encoders, as one line."""
+        fused = next(one for one in self.trainer.network.modules() if isinstance(one, FusedEncoder))
+        return parameter_text(dict(fused.encoders.items()))
+
     def train(self, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Trains or resumes the training.
 
@@ -258,6 +267,7 @@ def resumed_plan(
         kept = _checked(json.loads((out / OPTIONS).read_text(encoding="utf-8")))
         whole = {**{name: kept[name] for name in WHOLE}, "threads": int(training["threads"])}
         policy = dict(training["policy"])
+        check_stored(policy)
         settings = make_settings(kept["algo"], training["settings"])
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{out} does not say how its training was begun ({error}): train again") from None

@@ -131,7 +131,7 @@ class Trainer(ABC):
     @staticmethod
     def stored_policy_arguments() -> list[str]:
         """The names of the arguments of a policy that a file may hold."""
-        return ["features", "hidden", "fusion", "decoder"]
+        return ["features", "hidden", "fusion", "decoder", "encoders", "trainable"]
 
     def config(self) -> dict[str, Any]:
         """What else the file of a saved policy holds, as JSON values."""

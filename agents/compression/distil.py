@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from agents.compression.int8 import is_quantised, parameters
 from agents.compression.prune import keep
+from agents.encoders.choice import NAMES
 from agents.encoders.encoded import batch_statistics
 from agents.examples import Examples
 from agents.heads import GREEDY, Sampling
@@ -68,7 +69,7 @@ def student_of(
     """An untrained policy with at most a share of the parameters of another one.
 
     Features and hidden states are scaled by one factor to multiples of 4; encoders and vocabularies keep
-    their size.
+    their size, and encoders that were chosen keep their weights.
 
     Args:
         teacher: The larger policy.
@@ -102,7 +103,12 @@ def student_of(
             f"share={share} of {parameters(teacher):,} parameters is less than the {least:,} of the smallest "
             f"student, whose encoders are as large: give a share above {least / parameters(teacher):.2f}"
         )
-    return ResponsePolicy(task, **_scaled(teacher, low * _MULTIPLE), seed=seed)
+    student = ResponsePolicy(task, **_scaled(teacher, low * _MULTIPLE), seed=seed)
+    if any(name in teacher.arguments for name in NAMES):
+        # Chosen encoders may be pretrained, or frozen, so that nothing would teach them.
+        ours, theirs = (one.context_encoder.fused.encoders for one in (student, teacher))
+        ours.load_state_dict(theirs.state_dict())
+    return student
 
 
 def distil(

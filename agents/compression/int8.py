@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.context import Context
+from agents.encoders.adapters import merge_lora
 from agents.heads.head import PooledLinear
 
 M = TypeVar("M", bound=nn.Module)
@@ -146,11 +147,14 @@ _LAYERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
 def quantise(module: M) -> M:
     """A copy of a module whose linear layers and GRUs have int8 weights; it is not trained any more.
 
+    Low-rank adapters are merged into their layers first.
+
     Example:
         >>> quantise(nn.Sequential(nn.Linear(3, 2)))[0].values.dtype
         torch.int8
     """
     made = copy.deepcopy(module)
+    merge_lora(made)
     for parent in list(made.modules()):
         for key, child in parent.named_children():
             if type(child) in _LAYERS:

@@ -91,7 +91,7 @@ def make_encoder(space: gym.Space[Any], kind: str | None = None, **arguments: An
     known = encoders_of(space)
     kind = next(iter(known)) if kind is None else kind
     check_one_of("kind", kind, known)
-    _check_arguments(space, kind, arguments)
+    refuse_unknown(f"encoder {kind!r}", arguments, arguments_of(space, kind))
     return known[kind](space, **arguments)
 
 
@@ -127,11 +127,22 @@ def _candidates_encoder(space: Candidates, kind: str, **arguments: Any) -> Candi
     return CandidatesEncoder(space, PooledEncoder(space.single, WIDTH, kind, **arguments))
 
 
-def _check_arguments(space: gym.Space[Any], kind: str, arguments: Mapping[str, Any]) -> None:
+def arguments_of(space: gym.Space[Any], kind: str | None = None) -> list[str]:
+    """The names of the arguments of an encoder, see ``make_encoder``.
+
+    Raises:
+        ValueError: The space has no encoder, or none of that name.
+
+    Example:
+        >>> arguments_of(Image(36, 36), "resnet18")
+        ['weights', 'size', 'largest', 'seed', 'batch_statistics']
+    """
     while isinstance(space, Candidates):
         space = space.single
-    names, _ = keywords(encoders_of(space)[kind])
-    refuse_unknown(f"encoder {kind!r}", arguments, [name for name in names if name not in {"space", "name"}])
+    known = encoders_of(space)
+    kind = next(iter(known)) if kind is None else kind
+    check_one_of("kind", kind, known)
+    return [name for name in keywords(known[kind])[0] if name not in {"space", "name"}]
 
 
-__all__ = ["ENCODERS", "Encoded", "Encoder", "PooledEncoder", "encoders_of", "make_encoder"]
+__all__ = ["ENCODERS", "Encoded", "Encoder", "PooledEncoder", "arguments_of", "encoders_of", "make_encoder"]

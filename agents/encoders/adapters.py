@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from mm_envs.names import one_of
 L = TypeVar("L", bound=nn.Module)
 
 _WAYS = ("all", "none", "last:K", "lora:R")
+_WAY = re.compile(r"all|none|(last|lora):[0-9]{1,6}")
 
 
 class LowRankLinear(nn.Linear):
@@ -35,7 +37,7 @@ class LowRankLinear(nn.Linear):
         layer.requires_grad_(False)
         self.weight, self.bias = layer.weight, layer.bias
         bound = 1 / math.sqrt(layer.in_features)
-        down = torch.rand(rank, layer.in_features, generator=generator) * 2 * bound - bound
+        down = torch.rand(rank, layer.in_features, generator=generator, device="cpu") * 2 * bound - bound
         self.down = nn.Parameter(down.to(layer.weight))
         self.up = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
 
@@ -74,18 +76,32 @@ def trainable(module: nn.Module, how: str, seed: int = 0) -> None:
         >>> parameter_counts(encoder)
         {'all': 65344, 'trained': 36992}
     """
+    check_way("how", how)
     way, _, number = how.partition(":")
-    if way in ("all", "none") and not number:
+    if way in ("all", "none"):
         module.requires_grad_(way == "all")
-    elif way == "last" and number.isdecimal():
+    elif way == "last":
         _train_last(module, how, int(number))
-    elif way == "lora" and number.isdecimal():
-        _adapt(module, how, int(number), torch.Generator().manual_seed(seed))
     else:
-        raise ValueError(one_of("how", how, _WAYS))
+        _adapt(module, how, int(number), torch.Generator().manual_seed(seed))
     for encoder in module.modules():
         if isinstance(encoder, Encoder):
             encoder.train(encoder.training)
+
+
+def check_way(name: str, how: object) -> None:
+    """Refuses what is none of the ways of ``trainable``.
+
+    Raises:
+        ValueError: It is not "all", "none", "last:K" or "lora:R".
+
+    Example:
+        >>> check_way("trainable", "lora")
+        Traceback (most recent call last):
+        ValueError: trainable='lora' is not one of all, none, last:K, lora:R
+    """
+    if not isinstance(how, str) or not _WAY.fullmatch(how):
+        raise ValueError(one_of(name, how, _WAYS))
 
 
 def merge_lora(module: nn.Module) -> None:

@@ -186,9 +186,10 @@ def _calibrate(trunk: nn.Module, seed: int) -> None:
     Without any, the activations of random residual networks grow with every block.
     """
     norms = [one for one in trunk.modules() if isinstance(one, nn.BatchNorm2d)]
-    if not norms:
+    # Modules without memory have no statistics.
+    if not norms or norms[0].weight.is_meta:
         return
-    noise = torch.randn(_CALIBRATION, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(_CALIBRATION, generator=torch.Generator().manual_seed(seed), device="cpu")
     momentum = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0

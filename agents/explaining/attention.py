@@ -1,8 +1,8 @@
-"""Attention maps of a policy: where the words of a text, or of an answer, look in the context."""
+"""Attention maps of policies and reward models: where words of a text or of an answer look in the context."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.context import Context
-from agents.decoders.decoder import TokenAttention
+from agents.context import Context, ContextEncoder
+from agents.decoders.decoder import Decoder, TokenAttention
 from agents.explaining.tokens import Named, named_tokens, words_of
 from agents.fusion.fusion import Attended
 from agents.heads.text import TextHead
@@ -57,6 +57,23 @@ class AttentionMap:
         return self.weights.sum(2)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """One answer in words to each of n contexts, and the decoder that it goes through.
+
+    Attributes:
+        decoder: Its words attend to the tokens of the context.
+        response: (n, L) int64.
+        there: Which words there are, (n, L) bool.
+        vocabulary: The words of ids.
+    """
+
+    decoder: Decoder
+    response: Tensor
+    there: Tensor
+    vocabulary: Sequence[str]
+
+
 @torch.no_grad()
 def attention_of(
     policy: ResponsePolicy,
@@ -86,16 +103,29 @@ def attention_of(
         >>> [(one.layer, one.queries, one.entry, one.shape) for one in maps]
         [('word', 'question', 'image', (8, 8))]
     """
-    fused = policy.context_encoder.fused
-    entries = fused.encoded(context)
+    head = policy.head
+    if response is None or not isinstance(head, TextHead):
+        return attention_in(policy.context_encoder, context, spaces)
+    answer = Answer(head.decoder, response, head.there(response), head.kind.vocabulary.words)
+    return attention_in(policy.context_encoder, context, spaces, answer)
+
+
+@torch.no_grad()
+def attention_in(
+    encoder: ContextEncoder,
+    context: Mapping[str, Tensor],
+    spaces: Mapping[str, Any] | None = None,
+    answer: Answer | None = None,
+) -> list[AttentionMap]:
+    """``attention_of`` the context encoder of any model, and of its decoder where there is an answer."""
+    entries = encoder.fused.encoded(context)
     tokens = {key: named_tokens(entry, _vocabulary(spaces, key)) for key, entry in entries.items()}
     maps: list[AttentionMap] = []
-    for attended in fused.fuse.attention_layers(entries):
+    for attended in encoder.fused.fuse.attention_layers(entries):
         maps += _maps(attended, tokens)
-    if response is not None and isinstance(policy.head, TextHead):
-        encoded = policy.context_encoder(context)
-        for attended in _decoder_attention(policy.head, encoded, response, tuple(entries)):
-            maps += _maps(attended, tokens, words_of(response, policy.head.kind.vocabulary.words))
+    if answer is not None:
+        for attended in _decoder_attention(answer, encoder(context), tuple(entries)):
+            maps += _maps(attended, tokens, words_of(answer.response, answer.vocabulary))
     return maps
 
 
@@ -117,14 +147,12 @@ def _maps(
         first += one.count
 
 
-def _decoder_attention(
-    head: TextHead, context: Context, response: Tensor, keys: tuple[str, ...]
-) -> list[Attended]:
+def _decoder_attention(answer: Answer, context: Context, keys: tuple[str, ...]) -> list[Attended]:
     """The weights of the words of answers over the tokens of their contexts, layer by layer."""
-    layers = [one for one in head.decoder.modules() if isinstance(one, TokenAttention)]
+    layers = [one for one in answer.decoder.modules() if isinstance(one, TokenAttention)]
     with _inputs_of(layers) as inputs:
-        head.decoder.hidden(context, response)
-    there = head.there(response)[:, :, None]
+        answer.decoder.hidden(context, answer.response)
+    there = answer.there[:, :, None]
     found = []
     for number, (layer, (states, memory)) in enumerate(zip(layers, inputs, strict=True), 1):
         name = "decoder" if len(layers) == 1 else f"decoder {number}"
@@ -154,4 +182,4 @@ def _vocabulary(spaces: Mapping[str, Any] | None, key: str) -> tuple[str, ...] |
     return space.vocabulary.words if isinstance(space, Tokens) else None
 
 
-__all__ = ["ANSWER", "AttentionMap", "attention_of"]
+__all__ = ["ANSWER", "Answer", "AttentionMap", "attention_in", "attention_of"]

@@ -9,7 +9,8 @@ from typing import Any
 import gymnasium as gym
 from torch import Tensor, nn
 
-from agents.encoders import Encoded, make_encoder
+from agents.encoders import Encoded
+from agents.encoders.choice import EncoderChoice
 from agents.fusion.fusion import Fused
 from agents.fusion.table import FUSIONS
 from mm_envs.names import at_least, check_one_of
@@ -31,6 +32,7 @@ class FusedEncoder(nn.Module):
         width: Numbers per entry or token within the fusion.
         keep: The keys of the entries whose tokens ``fused`` gives as well.
         tokens: Whether ``fused`` gives fused tokens.
+        choice: The encoders; None for the default of each entry.
 
     Raises:
         ValueError: The fusion is unknown, a width is below 1, an entry has no encoder, or there is no entry
@@ -54,6 +56,7 @@ class FusedEncoder(nn.Module):
         width: int | None = None,
         keep: Collection[str] = (),
         tokens: bool = False,
+        choice: EncoderChoice | None = None,
     ) -> None:
         super().__init__()
         check_one_of("fusion", fusion, FUSIONS)
@@ -64,7 +67,7 @@ class FusedEncoder(nn.Module):
         inputs = _inputs(observation_space)
         for key in self.keep:
             check_one_of("keep", key, inputs)
-        encoders = {key: make_encoder(space) for key, space in inputs.items()}
+        encoders = (choice or EncoderChoice()).make(inputs)
         self.encoders = nn.ModuleDict(encoders)
         self.fuse = FUSIONS[fusion](encoders, width, features, tokens)
 

@@ -1,4 +1,4 @@
-"""Word-patch attention: every word looks at every place of a picture or a sound."""
+"""Word-patch attention: every word looks at every position of a picture or a sound."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NOWHERE = -10.0
 
 
 class WordPatch(Fusion):
-    """Words attend to the places of each other entry, and what they find is combined without detours.
+    """Words attend to the positions of each other entry, and what they find is combined without detours.
 
-    Word i of a text has a query ``q_i = W w_i`` for each picture, sound or clip, whose places j have keys k_j
-    and values v_j at positions x_j. With ``s_ij = q_i . k_j / sqrt(e)`` the word keeps
+    Word i of a text has a query ``q_i = W w_i`` for each picture, sound or clip, whose positions j have keys
+    k_j and values v_j at coordinates x_j. With ``s_ij = q_i . k_j / sqrt(e)`` the word keeps
 
     - what it attends to, ``sum_j softmax_j(t s_ij) [k_j, v_j, x_j]``,
     - the maximum of s_ij in each region (four quadrants, or two halves of time), as they are and sorted: is
@@ -36,21 +36,21 @@ class WordPatch(Fusion):
     mapped linearly: relations and comparisons are linear in it, so that no plateau has to be left. And each
     word adds itself to the result by a gate, so that a word of the question can be the answer.
 
-    The attention of words to places is that of Kim et al., "ViLT" (2021, arXiv 2102.03334), and the word loss
-    a weakly supervised detection of words as in Fang et al. (2015, arXiv 1411.4952). Without words, or with
-    words alone, observations are fused as by concatenation.
+    The attention of words to positions is that of Kim et al., "ViLT" (2021, arXiv 2102.03334), and the word
+    loss a weakly supervised detection of words as in Fang et al. (2015, arXiv 1411.4952). Without words, or
+    with words alone, observations are fused as by concatenation.
     """
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int, tokens: bool) -> None:
         super().__init__(encoders, width, features, tokens)
         texts = {key: one for key, one in encoders.items() if one.vocabulary}
         others = {key: one for key, one in encoders.items() if not one.vocabulary}
-        places = {key: one for key, one in others.items() if one.positions is not None and one.count > 1}
-        looking = bool(texts and places)
-        # Entries that are neither words nor places are concatenated.
-        rest = {key: one for key, one in encoders.items() if not looking or key not in {**texts, **places}}
+        located = {key: one for key, one in others.items() if one.positions is not None and one.count > 1}
+        looking = bool(texts and located)
+        # Entries that are neither words nor have positions are concatenated.
+        rest = {key: one for key, one in encoders.items() if not looking or key not in {**texts, **located}}
         self.pools = Pools(rest, width) if rest else None
-        readers = {key: Reader(one, places, features) for key, one in texts.items() if looking}
+        readers = {key: Reader(one, located, features) for key, one in texts.items() if looking}
         self.readers = nn.ModuleDict(readers)
         inputs = len(rest) * width + len(readers) * (2 * features + _RELATED)
         # Products of findings need a norm before the layer; without them it is that of concatenation.
@@ -65,7 +65,7 @@ class WordPatch(Fusion):
     def with_word_loss(
         self, entries: Entries, wanted: bool = True
     ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-        """``forward``, and the word loss (n,): which words a text uses, from the places alone.
+        """``forward``, and the word loss (n,): which words a text uses, from the positions alone.
 
         Binary cross-entropy over the words of the vocabulary of ``c max_j s_vj + b_v``, summed over words and
         entries. No label is needed.
@@ -87,7 +87,7 @@ class WordPatch(Fusion):
         return pooled, tokens, mask, torch.stack(losses).sum(0) if losses else None
 
     def attention(self, entries: Entries) -> dict[tuple[str, str], Tensor]:
-        """The attention of the words of each text to the places of each entry, (n, words, places)."""
+        """The attention of the words of each text to the positions of each entry, (n, words, positions)."""
         found = {}
         for key, reader in self.readers.items():
             assert isinstance(reader, Reader)
@@ -97,7 +97,7 @@ class WordPatch(Fusion):
         return found
 
     def attention_layers(self, entries: Entries) -> list[Attended]:
-        """The weights of each word over the places of each entry."""
+        """The weights of each word over the positions of each entry."""
         return [
             Attended("word", text, (entry,), weights)
             for (text, entry), weights in self.attention(entries).items()
@@ -105,7 +105,7 @@ class WordPatch(Fusion):
 
 
 class Read(NamedTuple):
-    """What a text finds: mixed (n, ...), named (n, features), and the keys of places by entry."""
+    """What a text finds: mixed (n, ...), named (n, features), and the keys of positions by entry."""
 
     mixed: Tensor
     named: Tensor
@@ -113,13 +113,13 @@ class Read(NamedTuple):
 
 
 class Reader(nn.Module):
-    """The words of one text look at the places of every entry."""
+    """The words of one text look at the positions of every entry."""
 
     offset: Tensor
 
-    def __init__(self, text: Encoder, places: Mapping[str, Encoder], features: int) -> None:
+    def __init__(self, text: Encoder, located: Mapping[str, Encoder], features: int) -> None:
         super().__init__()
-        looks = {key: Look(text, one) for key, one in places.items()}
+        looks = {key: Look(text, one) for key, one in located.items()}
         self.looks = nn.ModuleDict(looks)
         found = sum(one.found + 2 * text.count for one in looks.values())
         self.word = nn.Linear(text.width + found, _WORD)
@@ -167,18 +167,19 @@ class Seen(NamedTuple):
 
 
 class Look(nn.Module):
-    """The words of a text look at the places of one entry."""
+    """The words of a text look at the positions of one entry."""
 
     positions: Tensor
 
-    def __init__(self, text: Encoder, places: Encoder) -> None:
+    def __init__(self, text: Encoder, entry: Encoder) -> None:
         super().__init__()
-        assert places.positions is not None
-        positions = 2 * places.positions[:, :_MAX_AXES]
+        assert entry.positions is not None
+        positions = 2 * entry.positions[:, :_MAX_AXES]
         self.register_buffer("positions", positions, persistent=False)
         self.axes = positions.shape[1]
         self.found = _KEY + _VALUE + self.axes + 2 * 2**self.axes
-        self.query, self.places = nn.Linear(text.width, _KEY), nn.Linear(places.width, _KEY + _VALUE)
+        # The names of layers are in the files of saved policies.
+        self.query, self.places = nn.Linear(text.width, _KEY), nn.Linear(entry.width, _KEY + _VALUE)
         self.sharpness = nn.Parameter(torch.tensor(_FIRST_SHARPNESS).log())
         self.short = nn.Linear(_KEY + _VALUE, _FOUND)
         self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
@@ -201,7 +202,7 @@ class Look(nn.Module):
         return Seen(found, torch.cat([self.short(attended), where], 2), keys, weights)
 
     def _regions(self) -> Tensor:
-        """The places of each region, by the signs of their positions, (regions, places) bool."""
+        """The positions of each region, by the signs of their positions, (regions, positions) bool."""
         powers = 2 ** torch.arange(self.axes, device=self.positions.device)
         region = ((self.positions > 0).to(torch.int64) * powers).sum(1)
         return region == torch.arange(2**self.axes, device=region.device)[:, None]
@@ -232,7 +233,7 @@ def _existing(text: Encoded) -> Encoded:
 
 
 def _most(scores: Tensor, region: Tensor) -> Tensor:
-    """The largest score (n, words) in a region of places, (places,) bool."""
+    """The largest score (n, words) in a region of positions, (positions,) bool."""
     # Masks instead of indices: nothing waits for the device, and graphs of fixed shapes can be exported.
     most = scores.masked_fill(~region, -torch.inf).amax(2)
     return torch.where(region.any(), most, _NOWHERE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -13,9 +14,10 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.acting import Policy, StepCounter
+from agents.encoders.choice import Chosen, EncoderChoice
 from agents.fusion import FUSIONS, FusedEncoder
 from agents.heads import PLAIN
 from agents.heads.head import draw
@@ -134,11 +136,27 @@ class FusedExtractor(BaseFeaturesExtractor):
     """
 
     def __init__(
-        self, observation_space: gym.spaces.Dict, features: int = 256, fusion: str = "concat"
+        self,
+        observation_space: gym.spaces.Dict,
+        features: int = 256,
+        fusion: str = "concat",
+        choice: EncoderChoice | None = None,
     ) -> None:
         super().__init__(observation_space, features)
         _refuse_stacked(observation_space)
-        self.encoder = FusedEncoder(observation_space, features, fusion)
+        self.encoder = FusedEncoder(observation_space, features, fusion, choice=choice)
+        self.chosen = choice is not None
+
+    def apply(self, fn: Callable[[nn.Module], None]) -> FusedExtractor:
+        """``nn.Module.apply``, which leaves encoders that were chosen as they are.
+
+        Stable-Baselines3 initialises all layers of a policy anew through it: pretrained ones, too.
+        """
+        kept = copy.deepcopy(self.encoder.encoders.state_dict()) if self.chosen else None
+        super().apply(fn)
+        if kept is not None:
+            self.encoder.encoders.load_state_dict(kept)
+        return self
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Features (n, features) of a batch of observations."""
@@ -146,7 +164,13 @@ class FusedExtractor(BaseFeaturesExtractor):
         return features
 
 
-def policy_arguments(features: int = 256, fusion: str = "concat", hidden: int = 64) -> dict[str, Any]:
+def policy_arguments(
+    features: int = 256,
+    fusion: str = "concat",
+    hidden: int = 64,
+    encoders: Mapping[str, Chosen] | None = None,
+    trainable: str = "all",
+) -> dict[str, Any]:
     """The ``policy_kwargs`` of ``MultiInputPolicy`` with our encoders.
 
     Pictures are left in 0 to 255, which is what our encoders expect, and actor and critic share one encoder,
@@ -156,6 +180,8 @@ def policy_arguments(features: int = 256, fusion: str = "concat", hidden: int = 
         features: Numbers per row of the encoder.
         fusion: The name of a fusion.
         hidden: Width of the one hidden layer of actor and of critic; 0 for none.
+        encoders: The encoder of each entry, see ``agents.encoders.choice.EncoderChoice``.
+        trainable: What of the encoders is trained: "all", "none", "last:K" or "lora:R".
 
     Raises:
         ValueError: A width is too small, or the fusion is unknown.
@@ -168,9 +194,13 @@ def policy_arguments(features: int = 256, fusion: str = "concat", hidden: int = 
     at_least("hidden", hidden, 0)
     if fusion not in FUSIONS:
         raise ValueError(one_of("fusion", fusion, FUSIONS))
+    choice = EncoderChoice(encoders or {}, trainable)
+    extractor: dict[str, Any] = {"features": features, "fusion": fusion}
+    if choice.arguments():
+        extractor["choice"] = choice
     return {
         "features_extractor_class": FusedExtractor,
-        "features_extractor_kwargs": {"features": features, "fusion": fusion},
+        "features_extractor_kwargs": extractor,
         "normalize_images": False,
         "net_arch": [hidden] if hidden else [],
     }

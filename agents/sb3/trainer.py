@@ -18,6 +18,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from agents.acting import Policy
+from agents.encoders.choice import NAMES, EncoderChoice
 from agents.generators import GlobalGenerators, global_generators_kept
 from agents.sb3.buffer import DeviceRolloutBuffer
 from agents.sb3.policy import DevicePolicy, RowwiseDQN, sb3_policy
@@ -61,6 +62,9 @@ class SB3Trainer(Trainer):
         super().__init__(algo, envs, settings, policy_arguments or {}, seed)
         refuse_unknown("the policy", self.policy_arguments, self.stored_policy_arguments())
         network = network_arguments(**self.policy_arguments)
+        chosen = {name: self.policy_arguments.pop(name, None) for name in NAMES}
+        choice = EncoderChoice(chosen["encoders"] or {}, chosen["trainable"] or "all")
+        self.policy_arguments |= choice.arguments()
         self._check(envs)
         vec_env = envs if isinstance(envs, VecEnv) else DeviceVecEnv(envs, numpy=self.numpy)
         with global_generators_kept():

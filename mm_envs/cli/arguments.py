@@ -63,6 +63,29 @@ def key_values(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
     return arguments
 
 
+def dotted_values(pairs: Iterable[str], option: str) -> dict[str, Any]:
+    """``key_values`` in which ``outer.key=value`` is an entry of the dict ``outer``.
+
+    Raises:
+        ValueError: As ``key_values``, or ``outer`` is given as something else, too.
+
+    Example:
+        >>> dotted_values(["features=64", "encoders.image=resnet18", "encoders.audio=cnn"], "--policy")
+        {'features': 64, 'encoders': {'image': 'resnet18', 'audio': 'cnn'}}
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        outer, dot, rest = pair.partition(".")
+        if not dot or "=" in outer:
+            found |= key_values([pair], option)
+            continue
+        inner = found.setdefault(outer, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"{option} {pair} and {option} {outer}={inner} exclude each other: give one")
+        inner |= key_values([rest], f"{option} {outer}.")
+    return found
+
+
 class ByDefault:
     """Marks the default of an option, to distinguish it from the same value given by the user."""
 

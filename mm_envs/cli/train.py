@@ -13,6 +13,7 @@ import tyro
 from mm_envs.cli.arguments import (
     UsageError,
     by_default,
+    dotted_values,
     feedback_arguments,
     is_given,
     key_values,
@@ -73,8 +74,9 @@ class Train:
             reward_model:FOLDER, which mm-envs feedback fit wrote.
         set: An argument of the environment as key=value with a JSON value; may be repeated.
         settings: A setting of the algorithm as key=value, such as learning_rate=0.001; may be repeated.
-        policy: An argument of the policy as key=value, such as fusion=concat; start=FOLDER is a policy to
-            begin with, but for sb3-...; may be repeated.
+        policy: An argument of the policy as key=value, such as fusion=concat; encoders.image=resnet18 for the
+            encoder of an entry; trainable=all, none, last:K or lora:R for what of the encoders is trained;
+            start=FOLDER is a policy to begin with, but for sb3-...; may be repeated.
         data: A folder of files that the items are made of: short for --set dataset=folder --set path=FOLDER.
             With --resume: where it is now.
         layout: How to read the folder of --data; see mm-envs data describe.
@@ -159,6 +161,7 @@ def train(options: Train) -> Trained:
     with torch_threads(plan.threads):
         # Before the folder is made: an environment or an algorithm that does not fit leaves none behind.
         run = Run(plan)
+        console(json_output=True).print(f"[dim]{run.parameters}[/]", soft_wrap=True)
         message = f"stopping after this update (again: at once); go on with: {plan.resume_command}"
         with (
             Watch(plan.title, plan.steps).shown() as watch,
@@ -191,7 +194,7 @@ def _new_plan(options: Train) -> Plan:
                 "--policy start=FOLDER"
             )
         settings["demonstrations"] = options.warm_start
-    policy = key_values(options.policy, "--policy")
+    policy = dotted_values(options.policy, "--policy")
     if "start" not in policy:
         policy = {**usual.policy, **policy}
     for name, least in WHOLE.items():
