@@ -97,5 +97,6 @@ def seeded(seed: int) -> Iterator[None]:
         True
     """
     with global_generators_kept():
+        # Initialisers of torch layers take no generator, so the process-wide one is seeded and restored.
         torch.manual_seed(seed)
         yield
