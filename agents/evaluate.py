@@ -116,9 +116,11 @@ class _Tally:
 
     @property
     def complete(self) -> bool:
+        """Whether every row has its episodes."""
         return bool((self._count >= self._each).all())
 
     def add(self, final: Mapping[str, Any], ended: Tensor) -> None:
+        """Counts the episodes of the rows that ended, (rows,) bool."""
         values = {
             "reward": final["episode"]["r"],
             "utility": final["utility"],
@@ -136,6 +138,7 @@ class _Tally:
         self._count[rows] += 1
 
     def evaluation(self) -> Evaluation:
+        """The counted episodes, row by row."""
         kept = {name: column[:, : self._each].ravel() for name, column in self._columns.items()}
         length, item = kept["length"].astype(np.int64), kept["item"].astype(np.int64)
         assert self._responses is not None

@@ -19,7 +19,7 @@ class PatchStem(nn.Module):
     """Patches of 4x4 pixels, each with a learned position embedding, batch norm and ReLU.
 
     The embeddings are those of vision transformers (Dosovitskiy et al., 2020, arXiv 2010.11929): vectors that
-    are added to the patches, 0 at first. They take the place of the bias.
+    are added to the patches, 0 at first. They replace the bias.
 
     Attributes:
         shape: Rows and columns of patches.

@@ -63,7 +63,7 @@ def grounding(
     """The grounding of the words of questions about scenes in the objects that they name.
 
     Args:
-        policy: A policy whose fusion lets words attend to places, such as ``word_patch``.
+        policy: A policy whose fusion lets words attend to positions, such as ``word_patch``.
         task: Questions about ``scenes``.
         items: Indices of items, (n,) int64.
         layer: The layer whose attention it is.

@@ -32,7 +32,7 @@ class Hybrid(Fusion):
 
     def __init__(self, encoders: Mapping[str, Encoder], width: int, features: int, tokens: bool) -> None:
         super().__init__(encoders, width, features, tokens)
-        in_order = [key for key, one in encoders.items() if one.timed and not _has_places(one)]
+        in_order = [key for key, one in encoders.items() if one.timed and not _has_positions(one)]
         split = [side for side in sides(encoders, in_order) if side]
         self.embeds = nn.ModuleList(TokenEmbedding(side, width) for side in split)
         self.project = nn.ModuleList(nn.Linear(width, width) for _ in split)
@@ -74,6 +74,6 @@ def _received(affinity: Tensor, sent: Tensor, mask: Tensor | None) -> Tensor:
     return affinity @ (sent * there) / there.sum(1, keepdim=True).clamp(min=1)
 
 
-def _has_places(encoder: Encoder) -> bool:
-    """Whether an entry with time has places, too, as a clip does."""
+def _has_positions(encoder: Encoder) -> bool:
+    """Whether an entry with time has positions, too, as a clip does."""
     return encoder.positions is not None and encoder.positions.shape[1] > 2

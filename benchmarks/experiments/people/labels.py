@@ -128,6 +128,7 @@ class _Table:
         self._rows: dict[tuple[str, tuple[str, ...], str], int] = {}
 
     def row(self, candidate: str, references: Sequence[str], image: str) -> int:
+        """The row of a caption, added if it is new."""
         return self._rows.setdefault((candidate, tuple(references), image), len(self._rows))
 
     def labelled(
@@ -140,6 +141,7 @@ class _Table:
         given: list[list[int]],
         people: list[int],
     ) -> HumanLabels:
+        """Labels of pairs of rows, with the captions split into words."""
         candidates = split_all(self._split, [text for text, _, _ in self._rows])
         known = {texts: split_all(self._split, texts) for _, texts, _ in self._rows}
         images = {image: index for index, image in enumerate(dict.fromkeys(one for *_, one in self._rows))}
