@@ -14,6 +14,7 @@ from agents.augment import check_rate, drop_modalities, random_shift
 from agents.compression.int8 import is_quantised
 from agents.context import Context
 from agents.encoders.encoded import batch_statistics
+from agents.heads import Parts
 from agents.losses import SCHEDULES, imitation_loss, one_cycle, schedule
 from agents.policy import ResponsePolicy
 from agents.policy_folder import load_policy, spaces_of
@@ -201,11 +202,19 @@ class GradientTrainer(Trainer):
             encoded, each = self.model.context_encoder.with_word_loss(context)
         return encoded, None if each is None else self.settings.word_loss * each.mean()
 
+    def with_heard(self, auxiliary: Tensor | None, parts: Parts) -> Tensor | None:
+        """The weighted auxiliary loss with that of what was heard in conversations."""
+        if parts.auxiliary is None or not self.settings.word_loss:
+            return auxiliary
+        heard: Tensor = self.settings.word_loss * parts.auxiliary.mean()
+        return heard if auxiliary is None else auxiliary + heard
+
     def imitation(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
         """The cross-entropy of answers (m, 1, ...) with the auxiliary loss, and numbers to log."""
         rollout = rollout.to(self.device)
         encoded, auxiliary = self.encoded(self.augmented(rollout.context))
-        loss = imitation_loss(parts_of(self.model, encoded, rollout)[1].sum(2))
+        parts, log_prob = parts_of(self.model, encoded, rollout)
+        loss, auxiliary = imitation_loss(log_prob.sum(2)), self.with_heard(auxiliary, parts)
         if auxiliary is None:
             return loss, {}
         return loss + auxiliary, {"word_loss": auxiliary.item()}

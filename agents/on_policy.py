@@ -30,7 +30,7 @@ from agents.losses import (
     value_loss,
 )
 from agents.on_policy_settings import OnPolicySettings
-from agents.rollout import Rollout, can_score_prefixes, choices, draw_rollout, parts_of
+from agents.rollout import Rollout, all_answers, can_score_prefixes, draw_rollout, parts_of
 from agents.state import State, copy_tensors, load_optimizer_state, optimizer_state
 from agents.trainer import Update
 from agents.value import ValueHead
@@ -98,7 +98,7 @@ class OnPolicy(GradientTrainer):
 
     def _check(self) -> None:
         if self.settings.enumerate:
-            choices(self.engine)
+            all_answers(self.engine)
         if self.demonstrations is not None:
             self.demonstrations.check()
 
@@ -296,6 +296,7 @@ class OnPolicy(GradientTrainer):
         metrics = {"loss": loss.item(), "entropy": _mean(entropy.detach(), mask)}
         if self.value is not None:
             metrics["value_loss"] = self._fit_value(parts.states, credit)
+        auxiliary = self.with_heard(auxiliary, parts)
         if auxiliary is not None:
             loss, metrics["word_loss"] = loss + auxiliary, auxiliary.item()
         if not self.warming:

@@ -34,8 +34,8 @@ class OnPolicySettings(GradientSettings):
 
     Attributes:
         answers: k, answers to each context.
-        enumerate: Whether the answers are all choices instead of draws, so that the gradient is that of the
-            expected reward without the noise of draws.
+        enumerate: Whether the answers are all choices, or all conversations, instead of draws, so that the
+            gradient is that of the expected reward without the noise of draws.
         baseline: "leave_one_out", "mean", "greedy" (self-critical), "value", "none"; "best": the best of the
             answers is imitated; or "softmax": answers are weighted by the softmax of their rewards, with the
             advantage ``k softmax(r / t)_i - 1`` (Peters and Schaal, "Reinforcement learning by

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,8 @@ from mm_envs.episodes import Episodes, Prompts
 from mm_envs.feedback_sources import judgement
 from mm_envs.random import key_hashes, purpose
 from mm_envs.tasks.play import hearing
+
+_MOST = 1024  # answers that are enumerated
 
 
 @dataclass(frozen=True)
@@ -90,18 +93,19 @@ def draw_rollout(
         sampling: How answers are drawn.
         dense: Whether the beginnings of answers are scored, too; see ``can_score_prefixes``.
         greedy: Whether the last of the k answers is the likeliest one.
-        enumerated: Whether the answers are all choices of the task in their order.
+        enumerated: Whether the answers are ``all_answers``.
         encode: Encodes the contexts; None for ``policy.encode`` without gradients.
         options: Of the reset that begins the new episodes.
     """
     asked = envs.prompts()
-    answers = choices(envs) if enumerated else answers
+    answers = len(all_answers(envs)) if enumerated else answers
     prompts = several(asked, answers)
     encoded = _encoded(policy, asked.context) if encode is None else encode(asked.context)
     hear = hearing(envs.task, prompts)
     with torch.no_grad():
         if enumerated:
-            response, length = every(envs, prompts.key.device).repeat(len(asked), *[1] * (1 if isinstance(envs.task.answer, Turns) else 0)), None
+            every, length = all_answers(envs), None
+            response = every.repeat(len(asked), *[1] * (every.ndim - 1)).to(prompts.key.device)
         else:
             hashes = key_hashes(prompts.key, purpose("policy gradient"))
             response, length = sampled(policy, encoded, hashes, sampling, hear)
@@ -174,17 +178,26 @@ def several(prompts: Prompts, answers: int) -> Prompts:
     return Prompts(context, reference, key, prompts.item[rows])
 
 
-def every(envs: MultimodalVectorEnv, device: Any = None) -> Tensor:
+def all_answers(envs: MultimodalVectorEnv) -> Tensor:
+    """All answers that a task takes: its choices (A,), or its conversations (A, turns), int64.
+
+    Raises:
+        ValueError: Answers are of another kind, or more than 1,024.
+    """
     kind = envs.task.answer
     if isinstance(kind, Choice):
-        return torch.arange(int(kind.action_space.n), device=device)  # type: ignore[attr-defined]
-    if isinstance(kind, Turns):
-        return torch.cartesian_prod(*[torch.arange(len(one), device=device) for one in kind.options])
-    raise ValueError(f"enumerate needs a task of choices, and its answers are {kind.name}: leave it out")
-
-
-def choices(envs: MultimodalVectorEnv) -> int:
-    return len(every(envs))
+        counts = [int(kind.action_space.n)]  # type: ignore[attr-defined]
+    elif isinstance(kind, Turns):
+        counts = [len(options) for options in kind.options]
+    else:
+        raise ValueError(
+            f"enumerate needs a task of choices or turns, and its answers are {kind.name}: leave it out"
+        )
+    if math.prod(counts) > _MOST:
+        raise ValueError(
+            f"enumerate takes {_MOST:,} answers, and there are {math.prod(counts):,}: leave it out"
+        )
+    return torch.cartesian_prod(*map(torch.arange, counts))
 
 
 def can_score_prefixes(envs: MultimodalVectorEnv) -> bool:

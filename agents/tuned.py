@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Tuned] = {
     "expert-iteration": Tuned(steps=1_000_000),
 }
 
-# All choices at once: the gradient of the expected reward, nearly that of its logarithm.
+# All choices or conversations at once: the gradient of the expected reward, nearly that of its logarithm.
 _EXPECTED = {"enumerate": True, "normalisation": "mean", "entropy": 0.0, "learning_rate": 3e-3}
 _SHIFTED = {**_EXPECTED, "shift": 3}
 _WORDS = {
@@ -51,7 +51,15 @@ _WORDS = {
     "learning_rate": 1.5e-3,
     "entropy": 0.03,
 }
-_DRAWN = {"answers": 16, "baseline": "softmax", "learning_rate": 3e-3, "entropy": 0.05}
+_DRAWN = {
+    "answers": 16,
+    "baseline": "softmax",
+    "learning_rate": 3e-3,
+    "entropy": 0.05,
+    "shift": 3,
+    "demonstrations": 256,
+    "demonstration_steps": 5_000,
+}
 
 # No shift, which would move the pictures and leave the boxes. Advantages are linear: on validation items a
 # softmax over the rewards of the rater did worse, the more so the colder it was.
@@ -69,11 +77,9 @@ TUNED: dict[tuple[str, str], Tuned] = {
         steps=140_000, num_envs=96, settings={**_WORDS, "demonstration_steps": 44_000}
     ),
     ("MMCaption-many-v0", "rloo"): Tuned(steps=200_000, num_envs=96, settings=_WORDS),
-    ("MMVQA-tokens-v0", "rloo"): Tuned(
-        steps=800_000, settings={**_DRAWN, "shift": 3, "demonstrations": 256, "demonstration_steps": 5_000}
-    ),
+    ("MMVQA-tokens-v0", "rloo"): Tuned(steps=800_000, settings=_DRAWN),
     ("MMGround-v0", "rloo"): Tuned(steps=5_000_000, settings=_BOXES),
-    ("MMGuess-v0", "rloo"): Tuned(steps=1_600_000, settings=_DRAWN),
+    ("MMGuess-v0", "rloo"): Tuned(steps=16_000_000, settings=_SHIFTED),
 }
 
 

@@ -15,7 +15,7 @@ from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, head
 from mm_envs.tokenizers import blank, is_padding
 
 _KEY, _VALUE, _WORD, _MAX_AXES = 48, 16, 64, 2
-_TEXT, _FOUND, _RELATED = 32, 4, 64
+_FOUND = 4
 _FIRST_SHARPNESS, _FIRST_BIAS, _FIRST_SCALE = 2.0, -3.0, 2.0
 _NOWHERE = -10.0
 
@@ -52,7 +52,7 @@ class WordPatch(Fusion):
         self.pools = Pools(rest, width) if rest else None
         readers = {key: Reader(one, located, features) for key, one in texts.items() if looking}
         self.readers = nn.ModuleDict(readers)
-        inputs = len(rest) * width + len(readers) * (2 * features + _RELATED)
+        inputs = len(rest) * width + len(readers) * (2 * features + _related(features))
         # Products of findings need a norm before the layer; without them it is that of concatenation.
         first = [nn.LayerNorm(inputs), nn.Linear(inputs, features), nn.ReLU()]
         self.net = nn.Sequential(*first) if looking else head_layers(inputs, features)
@@ -104,6 +104,15 @@ class WordPatch(Fusion):
         ]
 
 
+def _related(features: int) -> int:
+    """Numbers of the products of text and findings."""
+    return _least(features // 2)
+
+
+def _least(width: int) -> int:
+    return max(4, width)
+
+
 class Read(NamedTuple):
     """What a text finds: mixed (n, ...), named (n, features), and the keys of positions by entry."""
 
@@ -126,10 +135,12 @@ class Reader(nn.Module):
         self.index = nn.Parameter(torch.randn(text.count, _WORD) * 0.3)
         self.mixer = nn.Linear(text.count * _WORD, 3 * features)
         self.register_buffer("offset", torch.arange(text.count) * text.vocabulary, persistent=False)
-        self.text = nn.Embedding(text.count * text.vocabulary, _TEXT)
+        # Products have by far the most weights: their width follows that of the result.
+        each, product = _least(features // 4), _related(features)
+        self.text = nn.Embedding(text.count * text.vocabulary, each)
         nn.init.normal_(self.text.weight, std=text.count**-0.5)
-        related = _TEXT * text.count * sum(_FOUND + one.axes for one in looks.values())
-        self.relate = nn.Sequential(nn.Linear(related, _RELATED), nn.LayerNorm(_RELATED))
+        related = each * text.count * sum(_FOUND + one.axes for one in looks.values())
+        self.relate = nn.Sequential(nn.Linear(related, product), nn.LayerNorm(product))
         self.gate, self.name = nn.Linear(_WORD, text.width), nn.Linear(text.width, features, bias=False)
 
     def forward(self, text: Encoded, entries: Entries) -> Read:

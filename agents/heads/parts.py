@@ -18,10 +18,12 @@ class Parts(ABC):
     Attributes:
         states: What each part is predicted from, (n, parts, D): the input of a value head.
         written: Which parts were written, (n, parts) bool; None for all.
+        auxiliary: An auxiliary loss of each context, (m,), that needs no label; None without one.
     """
 
     states: Tensor
     written: Tensor | None
+    auxiliary: Tensor | None
 
     @abstractmethod
     def log_prob(self, response: Tensor) -> Tensor:
@@ -51,6 +53,7 @@ class Categorical(Parts):
     log_probs: Tensor
     states: Tensor
     written: Tensor | None = None
+    auxiliary: Tensor | None = None
 
     def log_prob(self, response: Tensor) -> Tensor:
         """Of the options of answers (n,) or (n, parts), int64."""
@@ -80,6 +83,7 @@ class Gaussian(Parts):
     deviation: Tensor
     states: Tensor
     written: Tensor | None = None
+    auxiliary: Tensor | None = None
 
     def log_prob(self, response: Tensor) -> Tensor:
         """The log-density of answers (n, ...), (n, 1)."""

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import gymnasium as gym
 import torch
 from torch import Tensor, nn
 
 from agents.context import Context
-from agents.decoders.decoder import TokenAttention
 from agents.encoders import PooledEncoder
 from agents.heads.head import AnswerHead, Hear, draw
 from agents.heads.head import Turns as Heard
+from agents.heads.listening import Listening, Memory
 from agents.heads.parts import Categorical
 from agents.heads.sampling import PLAIN, Sampling
 from mm_envs.answers import Answered, Turns
 from mm_envs.random import fold
 
-Memory: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
-"""Keys, values and mask of the tokens of contexts, see ``TokenAttention.remember``."""
-
 
 class TurnsHead(AnswerHead):
     """A softmax over the options of each turn, of the context, the choices before and what was heard.
 
-    The state of a turn attends to the tokens of the context, ``h = ReLU(s + W attention(s, tokens))``, so
-    that a reply selects the positions that it is about.
+    Words that were heard look at the tokens of the context, see ``Listening``: a reply selects what it is
+    about.
 
     ``heard`` are the spaces of what is heard after each turn but the last, by key; ``attended`` are the
     numbers per token of a context, 0 if there are no tokens.
@@ -47,14 +44,15 @@ class TurnsHead(AnswerHead):
         super().__init__()
         self.counts, self.width = tuple(map(len, kind.options)), hidden
         self.choices = nn.ModuleList(nn.Embedding(count, hidden) for count in self.counts[:-1])
-        self.heard = nn.ModuleDict(
-            {key: PooledEncoder(space, hidden) for key, space in (heard or {}).items()}
-        )
-        inputs = features + hidden * (len(self.counts) - 1) * (1 + len(self.heard))
+        encoders = {key: PooledEncoder(space, hidden) for key, space in (heard or {}).items()}
+        words = {key: one.encoder for key, one in encoders.items() if attended and one.encoder.vocabulary}
+        listening = {key: Listening(one, attended) for key, one in words.items()}
+        self.heard, self.listening = nn.ModuleDict(encoders), nn.ModuleDict(listening)
+        found = sum(one.found for one in listening.values())
+        self._inputs = inputs = features + (hidden * (1 + len(self.heard)) + found) * (len(self.counts) - 1)
         self.turn = nn.ModuleList(
             nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU()) for count in self.counts
         )
-        self.look = TokenAttention(hidden, attended) if attended else None
         self.out = nn.ModuleList(nn.Linear(hidden, count) for count in self.counts)
 
     def state(
@@ -63,30 +61,61 @@ class TurnsHead(AnswerHead):
         response: Tensor,
         turns: Heard | None,
         turn: int,
-        memory: Memory | None = None,
+        memory: Mapping[str, Memory] | None = None,
     ) -> Tensor:
         """What the options of a turn are predicted from, (n, hidden).
 
         Only choices and replies of turns before it count. ``memory`` is what ``remember`` gave, so that
         several turns share it.
         """
-        each = context.answers_each(len(response))
-        parts, nothing = [context.pooled.repeat_interleave(each, 0)], None
-        for earlier, embedding in enumerate(self.choices):
-            made = [embedding(response[:, earlier])]
-            made += [encode((turns or {})[key][:, earlier]) for key, encode in self.heard.items()]
-            nothing = torch.zeros_like(made[0])
-            parts += made if earlier < turn else [nothing] * len(made)
-        state: Tensor = self.turn[turn](torch.cat(parts, 1))
-        if self.look is not None:
-            memory = self.look.remember(context) if memory is None else memory
-            found = self.look(state[:, None], memory)
-            state = torch.relu(state + found[:, 0])
+        memory = self.remember(context) if memory is None else memory
+        parts, each = [], context.answers_each(len(response))
+        for earlier, embedding in enumerate(self.choices[:turn]):
+            parts.append(embedding(response[:, earlier]))
+            for key in self.heard:
+                heard = self._heard(key)
+                reply = heard.encoder((turns or {})[key][:, earlier])
+                parts.append(heard.pool(reply))
+                if key in memory:
+                    parts.append(self.listening[key](reply, memory[key]))
+        known = torch.cat([context.pooled.repeat_interleave(each, 0), *parts], 1)
+        # What is not known yet is 0.
+        state: Tensor = self.turn[turn](nn.functional.pad(known, (0, self._inputs - known.shape[1])))
         return state
 
-    def remember(self, context: Context) -> Memory | None:
-        """What every turn attends to; None without tokens."""
-        return None if self.look is None else self.look.remember(context)
+    def logits(
+        self,
+        context: Context,
+        response: Tensor,
+        turns: Heard | None,
+        turn: int,
+        memory: Mapping[str, Memory] | None = None,
+    ) -> Tensor:
+        """Unnormalised log-probabilities of the options of a turn, (n, options); see ``state``."""
+        scores: Tensor = self.out[turn](self.state(context, response, turns, turn, memory))
+        return scores
+
+    def remember(self, context: Context) -> dict[str, Memory]:
+        """What words of replies look at, by key."""
+        found = {}
+        for key, one in self.listening.items():
+            assert isinstance(one, Listening)
+            found[key] = one.remember(context)
+        return found
+
+    def _heard(self, key: str) -> PooledEncoder:
+        found = self.heard[key]
+        assert isinstance(found, PooledEncoder)
+        return found
+
+    def word_loss(self, turns: Heard | None, memory: Mapping[str, Memory]) -> Tensor | None:
+        """The word loss of what was heard, (m,); None where no words are heard."""
+        losses = []
+        for key, one in self.listening.items():
+            assert isinstance(one, Listening)
+            reply = self._heard(key).encoder((turns or {})[key].flatten(0, 1))
+            losses.append(one.word_loss(reply, memory[key]))
+        return torch.stack(losses).sum(0) if losses else None
 
     def distribution(
         self,
@@ -113,7 +142,8 @@ class TurnsHead(AnswerHead):
             log_probs = nn.functional.pad(log_probs, (0, most - count), value=-torch.inf)
             states.append(state.repeat_interleave(alike, 0))
             each.append(log_probs.repeat_interleave(alike, 0))
-        return Categorical(torch.stack(each, 1), torch.stack(states, 1))
+        loss = self.word_loss(turns, memory)
+        return Categorical(torch.stack(each, 1), torch.stack(states, 1), auxiliary=loss)
 
     def _alike(self, context: Context, response: Tensor, turns: Heard | None, turn: int) -> int:
         """How many neighbouring rows share all that a turn depends on, so that one of them is enough.
@@ -144,10 +174,7 @@ class TurnsHead(AnswerHead):
         response = torch.zeros((len(hashes), len(self.counts)), dtype=torch.int64, device=hashes.device)
         turns = None if hear is None else hear(response)
         for turn in range(len(self.counts)):
-            alike = len(response) // max(len(context), 1) if turn == 0 else 1
-            some = None if turns is None else {key: value[::alike] for key, value in turns.items()}
-            state = self.state(context, response[::alike], some, turn, memory)
-            logits = self.out[turn](state).repeat_interleave(alike, 0)
+            logits = self.logits(context, response, turns, turn, memory)
             response[:, turn] = draw(logits, fold(hashes, turn), sampling)
             # Replies follow from the choices so far.
             turns = None if hear is None else hear(response)

@@ -100,5 +100,5 @@ def test_what_it_cannot_do_is_refused() -> None:
         BestOfN(ResponsePolicy(talk, 16, 16), talk, score)
     words = MultimodalVectorEnv(2, task_of("text"), feedback="truth")
     words.reset(seed=0)
-    with pytest.raises(ValueError, match="enumerate needs a task of choices"):
+    with pytest.raises(ValueError, match="enumerate needs a task of choices or turns"):
         best_of_n_curve(ResponsePolicy(words.task, 16, 16), words)

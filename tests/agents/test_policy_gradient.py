@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,9 +25,10 @@ from agents.on_policy import OnPolicy
 from agents.on_policy_settings import OnPolicySettings
 from agents.policy import ResponsePolicy
 from agents.policy_gradient import PPO
-from agents.rollout import Rollout, draw_rollout, parts_of
+from agents.rollout import Rollout, all_answers, draw_rollout, parts_of
 from agents.sft import sft
 from agents.trainers import trainer_class
+from mm_envs.answers import Turns
 from mm_envs.engine.vector import MultimodalVectorEnv
 from mm_envs.episodes import Episodes, Judgement
 from mm_envs.tasks import Task, make_task
@@ -225,9 +227,33 @@ def test_all_choices_at_once_have_the_gradient_of_the_expected_reward() -> None:
     assert torch.allclose(lost, table.mean() - expected, atol=1e-5)
 
 
+def test_all_conversations_at_once_have_the_gradient_of_the_expected_reward() -> None:
+    """Whatever is asked, and whatever is named after the reply to it."""
+    table = torch.rand((5, 32), generator=torch.Generator().manual_seed(0))
+    rewards = Given(lambda episodes: table[episodes.response[:, 0], episodes.response[:, 1]])
+    trainer = trainer_of(task_of("turns"), rewards, enumerate=True)
+    trainer.begin(8 * 160)
+    drawn = trainer.draw()
+    expected = (drawn.log_prob.sum(2).exp() * table.flatten()).sum(1)
+    assert trainer._scores(drawn)[0] == pytest.approx(expected.tolist(), abs=1e-5)
+    lost = trainer._expected(drawn)[:, 0, 0]
+    assert torch.allclose(lost, table.mean() - expected, atol=1e-5)
+    learn(trainer, 40 * 8 * 160)
+    assert sum(list(trainer.curve.rewards)[-8:]) / 8 > table.mean() + 0.2
+
+
+def test_conversations_that_are_too_many_are_not_enumerated() -> None:
+    options = [[f"{turn} {i}" for i in range(11)] for turn in range(3)]
+    envs = SimpleNamespace(task=SimpleNamespace(answer=Turns(options)))
+    with pytest.raises(ValueError, match="enumerate takes 1,024 answers, and there are 1,331: leave it out"):
+        all_answers(envs)
+
+
 def test_what_does_not_fit_is_refused_before_the_first_update() -> None:
     trainer = trainer_of(task_of("caption"), enumerate=True, demonstrations=8, demonstration_steps=32)
-    with pytest.raises(ValueError, match="enumerate needs a task of choices, and its answers are text"):
+    with pytest.raises(
+        ValueError, match="enumerate needs a task of choices or turns, and its answers are text"
+    ):
         trainer.begin(64)
     trainer = trainer_of(task_of("caption"), demonstrations=8, demonstration_steps=64)
     with pytest.raises(ValueError, match="demonstration_steps=64 leave nothing of steps=64 for rewards"):
@@ -374,7 +400,7 @@ def test_settings_that_contradict_each_other_are_refused(given: Mapping[str, Any
 
 
 def test_a_choice_is_needed_to_enumerate() -> None:
-    with pytest.raises(ValueError, match="enumerate needs a task of choices"):
+    with pytest.raises(ValueError, match="enumerate needs a task of choices or turns"):
         trained(trainer_of(task_of("text"), enumerate=True), 1)
 
 

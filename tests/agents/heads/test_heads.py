@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import cast
 
@@ -300,22 +301,66 @@ def test_turns_never_look_ahead() -> None:
         assert (changed[:, turn + 1 :] != before[:, turn + 1 :]).all()
 
 
-def test_turns_attend_to_the_tokens_of_their_context() -> None:
-    """Shared and repeated contexts agree, in any order of the tokens; other tokens change the result."""
+def test_words_of_replies_look_at_the_tokens_of_their_context() -> None:
+    """Shared and repeated contexts agree, in any order of the tokens; other tokens change later turns."""
     head, generator = turns_head(attended=F), torch.Generator().manual_seed(1)
     tokens = torch.randn(2, 5, F, generator=generator)
-    given = Context(context(2).pooled, tokens=tokens)
+    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    given = Context(context(2).pooled, tokens=tokens, mask=mask)
     response, _ = head.sample(given, hashes(N), PLAIN, reply_to)
     turns = reply_to(response)
     found = head.log_probs(given, response, None, turns)
     assert torch.allclose(found, head.log_probs(given.repeat(3), response, None, turns), atol=1e-5)
-    permuted = Context(given.pooled, tokens=tokens.flip(1))
+    permuted = Context(given.pooled, tokens=tokens.flip(1), mask=mask.flip(1))
     assert torch.allclose(found, head.log_probs(permuted, response, None, turns), atol=1e-5)
-    other = Context(given.pooled, tokens=tokens.flip(0))
-    assert (found != head.log_probs(other, response, None, turns)).all()
+    masked = replace(given, tokens=torch.where(mask[:, :, None], tokens, 7.0))
+    assert torch.allclose(found, head.log_probs(masked, response, None, turns), atol=1e-5)
+    other = head.log_probs(replace(given, tokens=tokens.flip(0)), response, None, turns)
+    assert torch.equal(found[:, 0], other[:, 0])
+    assert (found[:, 1:] != other[:, 1:]).all()
     for turn in range(3):
         logits = head.logits(given, response, turns, turn).log_softmax(1)
         assert torch.allclose(found[:, turn], logits.gather(1, response[:, turn, None])[:, 0], atol=1e-5)
+
+
+def test_the_word_loss_of_replies_is_that_of_the_words_heard() -> None:
+    """It depends on the set of words that were heard in a context, and on its tokens."""
+    head, tokens = turns_head(attended=F), torch.randn(2, 5, F, generator=torch.Generator().manual_seed(1))
+    memory = head.remember(Context(context(2).pooled, tokens=tokens))
+    heard = torch.tensor([[3, 4, 4], [5, 0, 0]])
+    loss = head.word_loss({"reply": heard[:, :, None]}, memory)
+    assert loss is not None
+    again = head.word_loss({"reply": heard.flip(1)[:, :, None]}, memory)
+    assert torch.allclose(loss, again)
+    listening = head.listening["reply"]
+    table = head.heard["reply"].encoder.words.weight
+    scores = memory["reply"].tokens[:, :, :48] @ (listening.query(table) * 48**-0.5).T
+    logits = listening.scale * scores.amax(1) + listening.bias
+    used = torch.zeros_like(logits)
+    used[0, 3] = used[0, 4] = used[1, 5] = 1
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(logits, used, reduction="none").sum(1)
+    assert torch.allclose(loss, wanted)
+
+
+@pytest.mark.parametrize("attended", [0, F])
+def test_all_conversations_are_as_probable_as_one_by_one(attended: int) -> None:
+    """What enumerated answers share is computed once; in another order it is not, with the same result."""
+    head, m = turns_head(attended=attended), 2
+    tokens = torch.randn(m, 5, F, generator=torch.Generator().manual_seed(1)) if attended else None
+    given = Context(context(m).pooled, tokens=tokens)
+    response = torch.cartesian_prod(*map(torch.arange, head.counts)).repeat(m, 1)
+    turns = reply_to(response)
+    found = head.distribution(given, response, None, turns)
+    p = found.log_prob(response).view(m, -1, 3).sum(2).exp()
+    assert torch.allclose(p.sum(1), torch.ones(m), atol=1e-5)
+    assert [head._alike(given, response, turns, turn) for turn in range(3)] == [24, 8, 4]
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+    rows = torch.cat([order, 24 + order])
+    shuffled = {key: value[rows] for key, value in turns.items()}
+    assert [head._alike(given, response[rows], shuffled, turn) for turn in range(3)] == [24, 1, 1]
+    other = head.distribution(given, response[rows], None, shuffled)
+    assert torch.allclose(found.log_prob(response)[rows], other.log_prob(response[rows]), atol=1e-5)
+    assert torch.allclose(found.states[rows], other.states, atol=1e-5)
 
 
 def test_drawing_turns_hears_only_what_was_chosen() -> None:
@@ -377,8 +422,9 @@ def test_gradients_reach_every_weight(name: str) -> None:
     encoded, word_loss = policy.context_encoder.with_word_loss(prompts.context)
     response, length = policy.sample(encoded, hashes(N), hear=hear)
     turns = None if hear is None else hear(response)
-    loss = -policy.log_prob(encoded, response, length, turns).mean()
-    torch.autograd.backward(loss if word_loss is None else loss + word_loss.mean())
+    parts = policy.distribution(encoded, response, length, turns)
+    several = [-parts.log_prob(response), word_loss, parts.auxiliary]
+    torch.autograd.backward([one.mean() for one in several if one is not None])
     without = [key for key, one in policy.named_parameters() if one.grad is None]
     assert not without
     assert all(bool(one.grad.isfinite().all()) for one in policy.parameters() if one.grad is not None)
