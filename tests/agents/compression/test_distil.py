@@ -27,6 +27,12 @@ def test_the_student_is_the_widest_that_fits() -> None:
         assert parameters(wider) > share * parameters(teacher)
 
 
+@pytest.mark.parametrize("name", ["vqa", "caption"])
+def test_a_policy_of_the_default_size_has_a_student_of_a_quarter(name: str) -> None:
+    task = make_task(name)
+    assert student_of(ResponsePolicy(task), task).features >= 16
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0])
 def test_a_share_out_of_range_is_refused(share: float) -> None:
     task = make_task("classify", dataset="digits")

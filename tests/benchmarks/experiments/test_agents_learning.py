@@ -8,7 +8,7 @@ import pytest
 
 from agents.tuned import TUNED
 from benchmarks.experiment import Cell, Context, Finding
-from benchmarks.experiments.agents_learning import EXPERIMENT, RATER, learned, tables
+from benchmarks.experiments.agents_learning import EXPERIMENT, RATER, learned, notes, tables
 from benchmarks.experiments.sets.spoken_digits import KNOWN, NEVER_HEARD
 from benchmarks.report import Measurement
 from mm_envs.tasks import CONFIGURATIONS
@@ -52,6 +52,8 @@ def test_tables_have_interquartile_means_with_intervals() -> None:
         )
         for seed in (0, 1)
     ]
+    assert notes({"learned": learning}) == []
+    assert "fewer than 5 seeds" in notes({"learned": learning[:4]})[0]
     found = tables({"learned": [*learning, finding(0, 0.7, "sft")], "three_modalities": digits})
     assert [len(one.rows) for one in found] == [1, 1, 2, 1]
     row = found[0].rows[0]
