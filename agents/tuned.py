@@ -72,11 +72,13 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ("MMVQA-v0", "rloo"): Tuned(steps=2_040_000, settings=_SHIFTED),
     ("MMVQA-sound-v0", "rloo"): Tuned(steps=1_360_000, settings=_SHIFTED),
     ("MMRetrieve-v0", "rloo"): Tuned(steps=320_000, settings=_EXPECTED),
-    ("MMCaption-v0", "rloo"): Tuned(steps=264_000, num_envs=96, settings=_WORDS),
+    ("MMCaption-v0", "rloo"): Tuned(steps=220_000, num_envs=96, settings=_WORDS),
     ("MMCaption-sound-v0", "rloo"): Tuned(
         steps=140_000, num_envs=96, settings={**_WORDS, "demonstration_steps": 44_000}
     ),
-    ("MMCaption-many-v0", "rloo"): Tuned(steps=200_000, num_envs=96, settings=_WORDS),
+    ("MMCaption-many-v0", "rloo"): Tuned(
+        steps=150_000, num_envs=96, settings={**_WORDS, "demonstration_steps": 48_000}
+    ),
     ("MMVQA-tokens-v0", "rloo"): Tuned(steps=800_000, settings=_DRAWN),
     ("MMGround-v0", "rloo"): Tuned(steps=5_000_000, settings=_BOXES),
     ("MMGuess-v0", "rloo"): Tuned(steps=16_000_000, settings=_SHIFTED),

@@ -161,7 +161,7 @@ def digits_table(findings: Sequence[Finding]) -> Table:
 
 
 def _grouped(findings: Sequence[Finding]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for one in findings:
         given = one.cell.arguments
         found.setdefault((given["id"], given["feedback"]), []).append(one.result)
