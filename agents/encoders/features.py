@@ -203,7 +203,7 @@ class FrozenFeatures:
             self.caches.pop(key, None)
             return None
         assert isinstance(encoder, Encoder)
-        # In a union the encoder of an entry is exchanged for the one that is shared.
+        # The encoder of an entry can be exchanged, as unions do.
         if key not in self.caches or self.caches[key].encoder is not encoder:
             self.caches[key] = FeatureCache(encoder, self._items, max_bytes=self._max_bytes)
         return self.caches[key]
