@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agents.encoders import Encoder
 from agents.encoders.choice import EncoderChoice
+from agents.encoders.encoded import Entry
 from agents.fusion import Fused, FusedEncoder
 from mm_envs.batch import Batch
 
@@ -105,7 +106,7 @@ class ContextEncoder(nn.Module):
             assert isinstance(entry, Encoder)
             self.project = nn.Linear(entry.width, features)
 
-    def forward(self, contexts: Mapping[str, Tensor]) -> Context:
+    def forward(self, contexts: Mapping[str, Entry]) -> Context:
         """The encoded contexts of n observations, entries (n, ...)."""
         return self._context(self.fused.fused(contexts))
 
@@ -115,7 +116,7 @@ class ContextEncoder(nn.Module):
             candidates = self.project(fused.entries[self.among].tokens)
         return Context(fused.pooled, candidates, fused.tokens, fused.mask)
 
-    def with_word_loss(self, contexts: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
+    def with_word_loss(self, contexts: Mapping[str, Entry]) -> tuple[Context, Tensor | None]:
         """``forward``, and the word loss of each context, (n,); see ``Fusion.with_word_loss``."""
         fused, loss = self.fused.with_word_loss(contexts)
         return self._context(fused), loss

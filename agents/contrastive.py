@@ -232,9 +232,9 @@ def pretrain(
     while step < steps:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * schedule("cosine", step / steps, _WARM, last=0.01)
-        drawn = examples.batch(step, min(batch, steps - step))
-        step += len(drawn)
-        context = joint.paired(drawn.context)
+        drawn = examples.contexts(step, min(batch, steps - step))
+        step += len(drawn[keys[0]])
+        context = joint.paired(drawn)
         if len(context[keys[0]]) < 2:
             # A row by itself has no negatives.
             continue

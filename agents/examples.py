@@ -59,7 +59,7 @@ class Examples:
         key = torch.stack([torch.zeros_like(rows), rows, torch.zeros_like(rows)], 1)
         turns = turns_of(task, answer, fields, key)
         several = None if turns is None else {name: value[:, None] for name, value in turns.items()}
-        return Rollout(context, answer[:, None], turns=several)
+        return Rollout(context, answer[:, None], turns=several, item=pool.first + rows)
 
     def contexts(self, step: int, size: int) -> dict[str, Tensor]:
         """The contexts of ``batch`` alone, by observation key; no references are needed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from agents.acting import AnsweringPolicy, Policy
 from agents.augment import check_rate, drop_modalities, random_shift
 from agents.compression.int8 import is_quantised
 from agents.context import Context
-from agents.encoders.encoded import batch_statistics
+from agents.encoders.encoded import Entry, batch_statistics
+from agents.encoders.features import FrozenFeatures
 from agents.heads import Parts
 from agents.losses import SCHEDULES, imitation_loss, one_cycle, schedule
 from agents.policy import ResponsePolicy
@@ -78,6 +79,7 @@ class GradientTrainer(Trainer):
     Attributes:
         model: The policy.
         clock: The trainer whose steps schedules follow: this one, or that of which it is a member.
+        features: The encoded entries of frozen encoders, by item; no part of the state.
     """
 
     clock: Trainer
@@ -100,6 +102,8 @@ class GradientTrainer(Trainer):
         self.model = self._made() if model is None else model
         self.policy_arguments = dict(self.model.arguments)
         self.model.to(device or engine.device)
+        items = max(one.stop for one in self.task.dataset.splits.values())
+        self.features = FrozenFeatures(self.model.context_encoder.fused.encoders, items)
         self._set_up()
         self.optimizer = self._optimizer()
 
@@ -189,9 +193,7 @@ class GradientTrainer(Trainer):
         """Counts answers that were learned from."""
         self._step += answers
 
-    def encoded(
-        self, context: Mapping[str, Tensor], statistics: bool = True
-    ) -> tuple[Context, Tensor | None]:
+    def encoded(self, context: Mapping[str, Entry], statistics: bool = True) -> tuple[Context, Tensor | None]:
         """Encoded contexts, and the weighted auxiliary loss; None where there is none.
 
         Batch norms use the ``statistics`` of the batch, or the running ones.
@@ -212,12 +214,28 @@ class GradientTrainer(Trainer):
     def imitation(self, rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
         """The cross-entropy of answers (m, 1, ...) with the auxiliary loss, and numbers to log."""
         rollout = rollout.to(self.device)
-        encoded, auxiliary = self.encoded(self.augmented(rollout.context))
+        # Examples are not encoded yet.
+        context = cast("Mapping[str, Tensor]", rollout.context)
+        encoded, auxiliary = self.encoded(self.prepared(context, rollout.item))
         parts, log_prob = parts_of(self.model, encoded, rollout)
         loss, auxiliary = imitation_loss(log_prob.sum(2)), self.with_heard(auxiliary, parts)
         if auxiliary is None:
             return loss, {}
         return loss + auxiliary, {"word_loss": auxiliary.item()}
+
+    def prepared(self, context: Mapping[str, Tensor], item: Tensor | None) -> Mapping[str, Entry]:
+        """Augmented contexts; what frozen encoders make of entries that stay is computed once an item.
+
+        Args:
+            context: Entries (n, ...).
+            item: The index of each context in the dataset, (n,) int64; None where it is not known.
+        """
+        given = {key: one.to(self.device) for key, one in context.items()}
+        changed = self.augmented(given)
+        if item is None:
+            return changed
+        same = [key for key, one in given.items() if changed[key] is one]
+        return self.features(changed, item.to(self.device), same)
 
     def augmented(self, context: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Contexts with shifted pictures and missing entries; the seed and the step decide how."""
@@ -268,6 +286,7 @@ class GradientTrainer(Trainer):
     def load_state_dict(self, state: State) -> None:
         """Goes on from a state."""
         copy_tensors(self.weights(), state.part("policy").tensors, "policy")
+        self.features.clear()
         load_optimizer_state(self.optimizer, state.part("optimizer"))
         self.engine.load_state_dict(state.part("engine").tensors)
         self._step = int(state.values["counters"]["step"])

@@ -14,6 +14,7 @@ from agents.context import Context
 from agents.credit import Credit, Known, credit_of
 from agents.curriculum import Curriculum
 from agents.demonstrations import Demonstrations
+from agents.encoders.encoded import Entry
 from agents.gradient import GradientTrainer, scores
 from agents.heads import Parts
 from agents.losses import (
@@ -199,10 +200,10 @@ class OnPolicy(GradientTrainer):
 
     def _drawn(self) -> Drawn:
         wanted, greedy = self.settings, self.settings.baseline == "greedy"
-        kept: list[tuple[Mapping[str, Tensor], Context, Tensor | None]] = []
+        kept: list[tuple[Mapping[str, Entry], Context, Tensor | None]] = []
 
-        def encode(context: Mapping[str, Tensor]) -> Context:
-            changed = self.augmented({key: one.to(self.device) for key, one in context.items()})
+        def encode(context: Mapping[str, Tensor], item: Tensor) -> Context:
+            changed = self.prepared(context, item)
             kept.append((changed, *self._encoded_to_draw(changed)))
             return kept[0][1].detach()
 
@@ -220,7 +221,7 @@ class OnPolicy(GradientTrainer):
         credit = credit_of(rollout, known, wanted, self.price.value, likeliest)
         return Drawn(rollout, auxiliary, parts, log_prob, credit)
 
-    def _encoded_to_draw(self, context: Mapping[str, Tensor]) -> tuple[Context, Tensor | None]:
+    def _encoded_to_draw(self, context: Mapping[str, Entry]) -> tuple[Context, Tensor | None]:
         """Encoded contexts and the auxiliary loss.
 
         With running statistics before several steps, since minibatches have other statistics than the whole:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from agents.context import Context, ContextEncoder
 from agents.encoders.choice import Chosen, EncoderChoice
+from agents.encoders.encoded import Entry
 from agents.generators import seeded
 from agents.heads import PLAIN, Hear, Parts, Sampling, head_class, make_head
 from mm_envs.answers import Answered
@@ -79,7 +80,7 @@ class ResponsePolicy(nn.Module):
             attended = self.context_encoder.fused.width if attends else 0
             self.head = make_head(task.answer, features, hidden, task.turn_spaces, decoder, attended)
 
-    def encode(self, contexts: Mapping[str, Tensor]) -> Context:
+    def encode(self, contexts: Mapping[str, Entry]) -> Context:
         """The encoded contexts of m observations, entries (m, ...)."""
         encoded: Context = self.context_encoder(contexts)
         return encoded

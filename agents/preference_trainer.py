@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agents.context import Context
 from agents.demonstrations import Demonstrations
+from agents.encoders.encoded import Entry
 from agents.gradient import GradientSettings, GradientTrainer, scores
 from agents.heads import Sampling
 from agents.pair_loss import PairLoss, log_ratios, mismatched_ratios
@@ -144,10 +145,10 @@ class DPO(GradientTrainer):
     def draw(self) -> tuple[Rollout, Tensor, Tensor | None]:
         """Answers with rewards, their log-probabilities (m, k) with gradient, and the auxiliary loss."""
         wanted = self.settings
-        kept: list[tuple[Mapping[str, Tensor], Context, Tensor | None]] = []
+        kept: list[tuple[Mapping[str, Entry], Context, Tensor | None]] = []
 
-        def encode(context: Mapping[str, Tensor]) -> Context:
-            changed = self.augmented({key: one.to(self.device) for key, one in context.items()})
+        def encode(context: Mapping[str, Tensor], item: Tensor) -> Context:
+            changed = self.prepared(context, item)
             # The running statistics are those of the reference: equal policies have no divergence.
             kept.append((changed, *self.encoded(changed, statistics=False)))
             if wanted.sample_from == "policy":

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agents.context import Context
 from agents.credit import part_rewards
+from agents.encoders.encoded import Entry
 from agents.gradient import GradientSettings, GradientTrainer, scores
 from agents.heads import Sampling
 from agents.heads.choice import ChoiceHead
@@ -141,8 +142,7 @@ class DQN(GradientTrainer):
         """One step of the optimizer on remembered answers; returns numbers to log."""
         hashes = fold(stream(self.seed, "replay"), self.steps, torch.arange(self.settings.batch))
         answers = self.memory.take(integers(hashes, len(self.memory)))
-        found = self.memory.contexts(answers.item)
-        context = self.augmented({key: value.to(self.device) for key, value in found.items()})
+        context = self.prepared(self.memory.contexts(answers.item), answers.item)
         answers = answers.to(self.device)
         encoded, auxiliary = self.encoded(context)
         values = option_values(self.model, encoded, answers.response)
@@ -160,7 +160,7 @@ class DQN(GradientTrainer):
         return {"loss": loss.item(), "value": mean.item()}
 
     def _next(
-        self, context: Mapping[str, Tensor], answers: Remembered, values: Tensor, written: Tensor
+        self, context: Mapping[str, Entry], answers: Remembered, values: Tensor, written: Tensor
     ) -> Tensor:
         """The discounted value of the part after each part, (n, parts); 0 after the last one."""
         nothing = torch.zeros_like(answers.reward)

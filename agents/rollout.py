@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.context import Context
+from agents.encoders.encoded import Entry
 from agents.heads import GREEDY, PLAIN, Hear, Parts, Sampling
 from agents.policy import ResponsePolicy
 from mm_envs.answers import Answered, Choice, Turns
@@ -29,7 +30,7 @@ class Rollout(Batch):
     """k answers to each of m contexts.
 
     Attributes:
-        context: The contexts, by observation key, (m, ...).
+        context: The contexts, by observation key, (m, ...), some of them encoded already.
         response: (m, k, ...), as ``Episodes.response``.
         length: (m, k) int64; None for kinds without length.
         turns: As ``Episodes.turns``, (m, k, ...); None where there is no conversation.
@@ -40,7 +41,7 @@ class Rollout(Batch):
         item: The index of each context in the dataset, (m,) int64; None where it is not known.
     """
 
-    context: Mapping[str, Tensor]
+    context: Mapping[str, Entry]
     response: Tensor
     length: Tensor | None = None
     turns: Mapping[str, Tensor] | None = None
@@ -79,7 +80,7 @@ def draw_rollout(
     dense: bool = False,
     greedy: bool = False,
     enumerated: bool = False,
-    encode: Callable[[Mapping[str, Tensor]], Context] | None = None,
+    encode: Callable[[Mapping[str, Tensor], Tensor], Context] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Rollout:
     """Answers of a policy to the episodes that an environment is at, scored by its feedback.
@@ -94,13 +95,13 @@ def draw_rollout(
         dense: Whether the beginnings of answers are scored, too; see ``can_score_prefixes``.
         greedy: Whether the last of the k answers is the likeliest one.
         enumerated: Whether the answers are ``all_answers``.
-        encode: Encodes the contexts; None for ``policy.encode`` without gradients.
+        encode: Encodes contexts, of items (m,) int64; None for ``policy.encode`` without gradients.
         options: Of the reset that begins the new episodes.
     """
     asked = envs.prompts()
     answers = len(all_answers(envs)) if enumerated else answers
     prompts = several(asked, answers)
-    encoded = _encoded(policy, asked.context) if encode is None else encode(asked.context)
+    encoded = _encoded(policy, asked.context) if encode is None else encode(asked.context, asked.item)
     hear = hearing(envs.task, prompts)
     with torch.no_grad():
         if enumerated:

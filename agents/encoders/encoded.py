@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,10 @@ class Encoded(Batch):
         both = both.expand(self.tokens.shape[:2])
         tokens = self.tokens * both[:, :, None].to(self.tokens.dtype)
         return replace(self, tokens=tokens, mask=both)
+
+
+Entry: TypeAlias = "Tensor | Encoded"
+"""An entry of n observations, (n, ...), as it is observed or encoded already."""
 
 
 class Blocks(nn.Module):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agents.encoders import Encoded
 from agents.encoders.choice import EncoderChoice
+from agents.encoders.encoded import Entry
 from agents.fusion.fusion import Fused
 from agents.fusion.table import FUSIONS
 from mm_envs.names import at_least, check_one_of
@@ -71,16 +72,16 @@ class FusedEncoder(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.fuse = FUSIONS[fusion](encoders, width, features, tokens)
 
-    def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, observation: Mapping[str, Entry]) -> Tensor:
         """One vector (n, features) a row of an observation whose entries have leading dimension n."""
         pooled: Tensor = self.fuse(self.encoded(observation))[0]
         return pooled
 
-    def fused(self, observation: Mapping[str, Tensor]) -> Fused:
+    def fused(self, observation: Mapping[str, Entry]) -> Fused:
         """The vectors, the fused tokens if they were asked for, and the tokens of the entries to keep."""
         return self.fuse_entries(self.encoded(observation))
 
-    def with_word_loss(self, observation: Mapping[str, Tensor]) -> tuple[Fused, Tensor | None]:
+    def with_word_loss(self, observation: Mapping[str, Entry]) -> tuple[Fused, Tensor | None]:
         """``fused``, and the auxiliary loss of each row, (n,); see ``Fusion.with_word_loss``."""
         entries = self.encoded(observation)
         pooled, tokens, mask, loss = self.fuse.with_word_loss(entries)
@@ -97,13 +98,16 @@ class FusedEncoder(nn.Module):
         kept.update((key, kept[key].masked(present[:, None])) for key, present in absent.items())
         return kept
 
-    def encoded(self, observation: Mapping[str, Tensor]) -> dict[str, Encoded]:
-        """The encoded entries, by key."""
+    def encoded(self, observation: Mapping[str, Entry]) -> dict[str, Encoded]:
+        """The encoded entries, by key; those that are encoded already are taken as they are."""
         entries = {}
         for key, encoder in self.encoders.items():
-            entries[key] = encoder(observation[key], observation.get(key + _LENGTH))
-            if key + _PRESENT in observation:
-                entries[key] = replace(entries[key], present=observation[key + _PRESENT].flatten() > 0)
+            entry, present = observation[key], observation.get(key + _PRESENT)
+            if not isinstance(entry, Encoded):
+                entry = encoder(entry, observation.get(key + _LENGTH))
+            if isinstance(present, Tensor):
+                entry = replace(entry, present=present.flatten() > 0)
+            entries[key] = entry
         return entries
 
 

@@ -152,7 +152,7 @@ def clone(model: PPO, task: Task, steps: int, seed: int, batch: int = 32) -> Non
         group["lr"] = 2e-3  # PPO sets its own before each of its updates
     for step in range(0, steps, batch):
         drawn = examples.batch(step, batch)
-        observations, words = _word_by_word(task, drawn.context, drawn.response[:, 0])
+        observations, words = _word_by_word(task, examples.contexts(step, batch), drawn.response[:, 0])
         _, log_prob, _ = policy.evaluate_actions(observations, words)
         policy.optimizer.zero_grad()
         torch.autograd.backward(-log_prob.mean())

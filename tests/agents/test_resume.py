@@ -144,6 +144,19 @@ def test_a_killed_training_goes_on_bit_for_bit(
     assert everything(agent) == everything(whole)
 
 
+@pytest.mark.parametrize("algo", WHOLE)
+def test_frozen_encoders_go_on_bit_for_bit(made: Callable[..., Trainer], tmp_path: Path, algo: str) -> None:
+    """Which tokens were cached before is no part of the state."""
+    whole, agent = (made(algo, trainable="none") for _ in range(2))
+    learn(whole, STEPS)
+    kill_after(agent, 4)
+    with pytest.raises(Killed):
+        learn(agent, STEPS, checkpoints=Checkpoints(tmp_path, seconds=0))
+    again = made(algo, trainable="none")
+    resume(again, Checkpoints(tmp_path, seconds=0))
+    assert everything(again) == everything(whole)
+
+
 def interrupted(made: Callable[..., Trainer], folder: Path, algo: str = "sb3-a2c", **arguments: Any) -> None:
     """Trains for a while, with a checkpoint after every rollout, and is killed."""
     agent = made(algo, **arguments)
