@@ -231,7 +231,7 @@ def test_all_conversations_at_once_have_the_gradient_of_the_expected_reward() ->
     """Whatever is asked, and whatever is named after the reply to it."""
     table = torch.rand((5, 32), generator=torch.Generator().manual_seed(0))
     rewards = Given(lambda episodes: table[episodes.response[:, 0], episodes.response[:, 1]])
-    trainer = trainer_of(task_of("turns"), rewards, enumerate=True)
+    trainer = trainer_of(task_of("turns"), rewards, enumerate=True, learning_rate=1e-2)
     trainer.begin(8 * 160)
     drawn = trainer.draw()
     expected = (drawn.log_prob.sum(2).exp() * table.flatten()).sum(1)
