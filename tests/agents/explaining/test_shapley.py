@@ -135,7 +135,7 @@ class NoisyClassify(Classify):
 @pytest.fixture(scope="module")
 def noisy() -> tuple[NoisyClassify, ResponsePolicy]:
     task = NoisyClassify()
-    return task, sft(task, epochs=4, features=32)
+    return task, sft(task, epochs=4, items=600, features=32)
 
 
 @pytest.mark.parametrize("absent", ABSENT)
