@@ -20,6 +20,7 @@ from mm_envs.tasks.task import Task
 
 # Names that no observation has: contexts that are encoded already, and answers that are read already.
 ENCODED, READ = "<encoded>/", "<read>"
+_EMBEDDED = ".fuse.embed."  # tokens that a head or a decoder attends to
 
 
 class RewardModel(nn.Module):
@@ -99,10 +100,11 @@ class RewardModel(nn.Module):
             self._take("decoder", self.reader.decoder, decoder)
 
     def _take(self, name: str, mine: nn.Module, theirs: nn.Module | None) -> None:
+        own = mine.state_dict()
         given = {} if theirs is None else theirs.state_dict()
-        shapes = [
-            {key: tuple(one.shape) for key, one in state.items()} for state in (mine.state_dict(), given)
-        ]
+        # A policy may embed tokens that its head attends to, and this model need not.
+        given = {key: one for key, one in given.items() if key in own or _EMBEDDED not in key}
+        shapes = [{key: tuple(one.shape) for key, one in state.items()} for state in (own, given)]
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"the {name} of the policy is not of the sizes of the reward model: use a policy of the same "

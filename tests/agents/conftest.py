@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import gymnasium as gym
 import pytest
-import torch
 
 import mm_envs  # noqa: F401 - registers the environments
 
 MakeEnvs: TypeAlias = "Callable[..., gym.vector.VectorEnv]"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tensors this small are quicker on one thread, and so are the tests that run at the same time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -94,6 +94,15 @@ def test_a_model_that_starts_from_a_policy_reads_as_it_writes() -> None:
     torch.testing.assert_close(likely[there], each[:, : read.shape[1]][there], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_model_starts_from_a_policy_of_every_task(name: str) -> None:
+    task, table = answers(name)
+    policy, model = ResponsePolicy(task, 8, 8, seed=4), RewardModel(task, SMALL)
+    model.start_from(policy)
+    encoded = policy.encode(table.contexts)
+    assert torch.equal(model.encode(table.contexts).pooled, encoded.pooled)
+
+
 def test_a_policy_of_another_size_is_refused() -> None:
     task, _ = asked(WORDS)
     with pytest.raises(ValueError, match="context encoder of the policy is not of the sizes"):
