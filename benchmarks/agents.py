@@ -7,11 +7,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 
-from agents.evaluate import evaluate
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
+from benchmarks.scores import utilities
 from mm_envs.statistics import mean_interval
 
 FEEDBACKS = ("annotator", "truth")
@@ -37,13 +36,11 @@ def trained(
     from agents.learning import learn
     from agents.trainers import make_trainer
 
-    trainer = make_trainer(algo, gym.make_vec(id, num_envs=num_envs, feedback=feedback), seed=seed)
+    envs: Any = gym.make_vec(id, num_envs=num_envs, feedback=feedback)
+    trainer = make_trainer(algo, envs, seed=seed)
     learn(trainer, steps)
-    envs: Any = gym.make_vec(id, num_envs=1)
-    items = torch.tensor(envs.unwrapped.task.dataset.range("test"))
-    envs = gym.make_vec(id, num_envs=len(items), split="test", feedback="truth")
-    found = evaluate(trainer.policy(), envs, items=items)
-    return {"utility": float(found.utility.mean()), "items": len(items)}
+    found = utilities(envs.unwrapped.task, trainer.policy())
+    return {"utility": float(found.mean()), "items": len(found)}
 
 
 def tables(findings: Mapping[str, list[Finding]]) -> list[Table]:

@@ -45,8 +45,18 @@ class Scores:
 
 def held_out(task: Task, policy: Policy, items: int | None = None, split: str = "test") -> Scores:
     """A policy on the first items of a split, each once; all of them without a number."""
-    about = torch.tensor(task.dataset.range(split))[:items]
-    envs = MultimodalVectorEnv(len(about), task, split=split, feedback="truth")
+    envs, about = _shown(task, items, split)
     policies = (policy, baseline_policy(envs, "blind"), baseline_policy(envs, "oracle"))
     utility, blind, oracle = (evaluate(one, envs, items=about).utility for one in policies)
     return Scores(utility, blind, oracle, about)
+
+
+def utilities(task: Task, policy: Policy) -> NDArray[np.float64]:
+    """The true utility of a policy on each test item, in order."""
+    envs, about = _shown(task, None, "test")
+    return evaluate(policy, envs, items=about).utility
+
+
+def _shown(task: Task, items: int | None, split: str) -> tuple[MultimodalVectorEnv, Tensor]:
+    about = torch.tensor(task.dataset.range(split))[:items]
+    return MultimodalVectorEnv(len(about), task, split=split, feedback="truth"), about

@@ -226,6 +226,6 @@ def describe_change(graph: SceneGraph, changed: Changes) -> str:
     fact = FACTS[int(changed.fact[0])]
     if fact == "position":
         other = (changed.graph.quadrant[0] != graph.quadrant[0]) & graph.present[0]
-        moved = "swaps positions, to" if int(other.sum()) > 1 else "moves"
+        moved = "is swapped to" if int(other.sum()) > 1 else "moves"
         return f"{name} {moved} {_QUADRANTS[value]}"
     return f"{name} becomes {COLOURS[value] if fact == 'colour' else f'a {SHAPES[value]}'}"

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from agents.encoders.encoded import Encoded, Encoder
 from agents.fusion.concat import Pools
 from agents.fusion.fusion import Attended, Entries, Fusion, TokenEmbedding, head_layers, masked_softmax
-from mm_envs.tokenizers import blank, is_padding
+from agents.fusion.looking import KEY, NOWHERE, VALUE, Looking
+from mm_envs.tokenizers import blank
 
-_KEY, _VALUE, _WORD, _MAX_AXES = 48, 16, 64, 2
-_FOUND = 4
-_FIRST_SHARPNESS, _FIRST_BIAS, _FIRST_SCALE = 2.0, -3.0, 2.0
-_NOWHERE = -10.0
+_WORD, _MAX_AXES, _FOUND = 64, 2, 4
 
 
 class WordPatch(Fusion):
@@ -164,7 +162,7 @@ class Reader(nn.Module):
         losses = []
         for key, look in self.looks.items():
             assert isinstance(look, Look)
-            losses.append(look.word_loss(text, keys[key], entries[key]))
+            losses.append(look.word_loss(text, keys[key], entries[key].there))
         return losses
 
 
@@ -177,37 +175,34 @@ class Seen(NamedTuple):
     weights: Tensor
 
 
-class Look(nn.Module):
+class Look(Looking):
     """The words of a text look at the positions of one entry."""
 
     positions: Tensor
 
     def __init__(self, text: Encoder, entry: Encoder) -> None:
-        super().__init__()
+        super().__init__(text)
         assert entry.positions is not None
         positions = 2 * entry.positions[:, :_MAX_AXES]
         self.register_buffer("positions", positions, persistent=False)
         self.axes = positions.shape[1]
-        self.found = _KEY + _VALUE + self.axes + 2 * 2**self.axes
+        self.found = KEY + VALUE + self.axes + 2 * 2**self.axes
         # The names of layers are in the files of saved policies.
-        self.query, self.places = nn.Linear(text.width, _KEY), nn.Linear(entry.width, _KEY + _VALUE)
-        self.sharpness = nn.Parameter(torch.tensor(_FIRST_SHARPNESS).log())
-        self.short = nn.Linear(_KEY + _VALUE, _FOUND)
-        self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
-        self.bias = nn.Parameter(torch.full((text.vocabulary,), _FIRST_BIAS))
+        self.places = nn.Linear(entry.width, KEY + VALUE)
+        self.short = nn.Linear(KEY + VALUE, _FOUND)
 
     def forward(self, words: Tensor, entry: Encoded) -> Seen:
         """What words (n, words, width) see."""
         made = self.places(entry.tokens)
-        keys, there = made[:, :, :_KEY], entry.there
-        queries = self.query(words) * _KEY**-0.5
+        keys, there = made[:, :, :KEY], entry.there
+        queries = self.queries(words)
         scores = queries @ keys.transpose(1, 2)
         mask = None if there is None else there[:, None]
         weights = masked_softmax(scores * self.sharpness.exp(), mask, 2)
         attended, where = weights @ made, weights @ self.positions
-        scores = scores if mask is None else scores.masked_fill(~mask, _NOWHERE)
+        scores = scores if mask is None else scores.masked_fill(~mask, NOWHERE)
         most = torch.stack([_most(scores, region) for region in self._regions()], 2)
-        shared = attended[:, :, :_KEY] @ queries.transpose(1, 2)
+        shared = attended[:, :, :KEY] @ queries.transpose(1, 2)
         ordered = most.sort(2, descending=True).values
         found = [attended, where, most, ordered, shared, shared.transpose(1, 2)]
         return Seen(found, torch.cat([self.short(attended), where], 2), keys, weights)
@@ -217,20 +212,6 @@ class Look(nn.Module):
         powers = 2 ** torch.arange(self.axes, device=self.positions.device)
         region = ((self.positions > 0).to(torch.int64) * powers).sum(1)
         return region == torch.arange(2**self.axes, device=region.device)[:, None]
-
-    def word_loss(self, text: Encoded, keys: Tensor, entry: Encoded) -> Tensor:
-        """See ``WordPatch.with_word_loss``; 0 where the entry does not exist."""
-        assert text.words is not None
-        assert text.table is not None
-        scores, there = keys @ (self.query(text.table) * _KEY**-0.5).T, entry.there
-        if there is not None:
-            scores = scores.masked_fill(~there[:, :, None], _NOWHERE)
-        used = torch.zeros((len(scores), len(text.table)), device=scores.device)
-        used.scatter_add_(1, text.words, (~is_padding(text.words)).to(used.dtype))
-        logits = self.scale * scores.amax(1) + self.bias
-        loss = nn.functional.binary_cross_entropy_with_logits
-        each = loss(logits, used.clamp(max=1), reduction="none").sum(1)
-        return each if there is None else each * there.any(1)
 
 
 def _existing(text: Encoded) -> Encoded:
@@ -247,4 +228,4 @@ def _most(scores: Tensor, region: Tensor) -> Tensor:
     """The largest score (n, words) in a region of positions, (positions,) bool."""
     # Masks instead of indices: nothing waits for the device, and graphs of fixed shapes can be exported.
     most = scores.masked_fill(~region, -torch.inf).amax(2)
-    return torch.where(region.any(), most, _NOWHERE)
+    return torch.where(region.any(), most, NOWHERE)

@@ -10,11 +10,7 @@ from torch import Tensor, nn
 from agents.context import Context
 from agents.encoders import Encoded, Encoder
 from agents.fusion.fusion import masked_softmax
-from mm_envs.tokenizers import is_padding
-
-_KEY, _VALUE = 48, 16
-_FIRST_SHARPNESS, _FIRST_BIAS, _FIRST_SCALE = 2.0, -3.0, 2.0
-_NOWHERE = -10.0
+from agents.fusion.looking import KEY, NOWHERE, VALUE, Looking
 
 
 class Memory(NamedTuple):
@@ -24,7 +20,7 @@ class Memory(NamedTuple):
     mask: Tensor | None
 
 
-class Listening(nn.Module):
+class Listening(Looking):
     """What the words of replies find among the tokens of their contexts.
 
     A word has a query q, a token j a key k_j and a value v_j. With ``s_j = q . k_j / sqrt(e)`` the word keeps
@@ -38,14 +34,11 @@ class Listening(nn.Module):
         found: Numbers that a reply keeps.
     """
 
-    found = _KEY + _VALUE + 1
+    found = KEY + VALUE + 1
 
     def __init__(self, text: Encoder, attended: int) -> None:
-        super().__init__()
-        self.query, self.tokens = nn.Linear(text.width, _KEY), nn.Linear(attended, _KEY + _VALUE)
-        self.sharpness = nn.Parameter(torch.tensor(_FIRST_SHARPNESS).log())
-        self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
-        self.bias = nn.Parameter(torch.full((text.vocabulary,), _FIRST_BIAS))
+        super().__init__(text)
+        self.tokens = nn.Linear(attended, KEY + VALUE)
 
     def remember(self, context: Context) -> Memory:
         """What the replies to all answers to m contexts look at."""
@@ -56,29 +49,17 @@ class Listening(nn.Module):
         """What n replies find, (n, found); neighbouring n / m replies belong to one context."""
         n, words, _ = reply.tokens.shape
         # Replies are folded into the axis of the queries: keys and values are not repeated.
-        queries = (self.query(reply.tokens) * _KEY**-0.5).view(len(memory.tokens), -1, _KEY)
-        scores = queries @ memory.tokens[:, :, :_KEY].transpose(1, 2)
+        queries = self.queries(reply.tokens).view(len(memory.tokens), -1, KEY)
+        scores = queries @ memory.tokens[:, :, :KEY].transpose(1, 2)
         mask = None if memory.mask is None else memory.mask[:, None]
         weights = masked_softmax(scores * self.sharpness.exp(), mask, 2)
-        most = scores if mask is None else scores.masked_fill(~mask, _NOWHERE)
+        most = scores if mask is None else scores.masked_fill(~mask, NOWHERE)
         found = torch.cat([weights @ memory.tokens, most.amax(2, keepdim=True)], 2).view(n, words, -1)
         if reply.mask is None:
             return found.mean(1)
         there = reply.mask[:, :, None].to(found.dtype)
         return (found * there).sum(1) / there.sum(1).clamp(min=1)
 
-    def word_loss(self, reply: Encoded, memory: Memory) -> Tensor:
-        """The word loss (m,): which words are heard in replies, from the tokens of the context alone.
-
-        As ``WordPatch.with_word_loss``; neighbouring replies belong to one context.
-        """
-        assert reply.words is not None
-        assert reply.table is not None
-        scores = memory.tokens[:, :, :_KEY] @ (self.query(reply.table) * _KEY**-0.5).T
-        if memory.mask is not None:
-            scores = scores.masked_fill(~memory.mask[:, :, None], _NOWHERE)
-        heard = reply.words.view(len(scores), -1)
-        used = torch.zeros((len(scores), len(reply.table)), device=scores.device)
-        used.scatter_add_(1, heard, (~is_padding(heard)).to(used.dtype))
-        loss = nn.functional.binary_cross_entropy_with_logits
-        return loss(self.scale * scores.amax(1) + self.bias, used.clamp(max=1), reduction="none").sum(1)
+    def heard_loss(self, reply: Encoded, memory: Memory) -> Tensor:
+        """The word loss (m,) of all replies to each context, see ``Looking.word_loss``."""
+        return self.word_loss(reply, memory.tokens[:, :, :KEY], memory.mask)

@@ -114,7 +114,7 @@ class TurnsHead(AnswerHead):
         for key, one in self.listening.items():
             assert isinstance(one, Listening)
             reply = self._heard(key).encoder((turns or {})[key].flatten(0, 1))
-            losses.append(one.word_loss(reply, memory[key]))
+            losses.append(one.heard_loss(reply, memory[key]))
         return torch.stack(losses).sum(0) if losses else None
 
     def distribution(

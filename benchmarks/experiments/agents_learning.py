@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from agents.on_policy_settings import OnPolicySettings
@@ -16,10 +15,10 @@ from benchmarks.experiments.sets.spoken_digits import KNOWN, NEVER_HEARD, Recipe
 from benchmarks.experiments.statistics import interquartile_text as middle
 from benchmarks.experiments.three_modalities import prepared
 from benchmarks.report import Table
-from benchmarks.scores import Scores, held_out
-from mm_envs.data.scenes.questions import QUESTION_KINDS
+from benchmarks.scores import Scores, held_out, utilities
 from mm_envs.tasks import CONFIGURATIONS
 from mm_envs.tasks.task import Task
+from mm_envs.tasks.vqa import VQA
 
 RATER, TRUTH = "annotator", "truth"
 # Recipes for three modalities were chosen on other draws of pictures, pairs and noise.
@@ -51,9 +50,9 @@ def learned(
 def _scored(task: Task, found: Scores) -> dict[str, Any]:
     means = {name: float(getattr(found, name).mean()) for name in ("utility", "blind", "oracle")}
     kinds = {}
-    if "kind" in task.reference:
-        kind = task.batch(found.items, ["kind"])["kind"].numpy()
-        kinds = {QUESTION_KINDS[i]: found.score(kind == i) for i in np.unique(kind).tolist()}
+    if isinstance(task, VQA) and task.item_kind is not None:
+        kind = task.batch(found.items, [task.item_kind])[task.item_kind].numpy()
+        kinds = {task.item_kinds[i]: found.score(kind == i) for i in np.unique(kind).tolist()}
     return {
         **means,
         "score": found.score(),
@@ -79,10 +78,9 @@ def three_modalities(context: Context, seed: int, steps: int, training: int, tes
     dataset, rows = prepared(context, Recipe(training=training, test=test, seed=2))
     plan = Training(steps, _DIGITS_ROWS, seed, _DIGITS, "rloo")
     start = time.process_time()
-    policy = trained_agent("MMClassify-v0", dataset, plan)
+    trainer, task = trained_agent("MMClassify-v0", dataset, plan)
     seconds = time.process_time() - start
-    task: Task = gym.make_vec("MMClassify-v0", num_envs=1, dataset=dataset).unwrapped.task  # type: ignore[attr-defined]
-    right = held_out(task, policy).utility
+    right = utilities(task, trainer.policy())
     sets = np.array([row["set"] for row in rows])
     accuracy = {name: float(right[sets == name].mean()) for name in (KNOWN, NEVER_HEARD)}
     return {"accuracy": accuracy, "seconds": seconds, "steps": steps}

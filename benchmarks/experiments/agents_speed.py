@@ -20,6 +20,7 @@ from agents.examples import Examples
 from agents.on_policy import OnPolicy
 from agents.sb3.policy import policy_arguments, sb3_policy
 from agents.trainers import make_settings, make_trainer
+from agents.tuned import tuned
 from benchmarks.baselines.plain_env import PlainCaptionEnv, plain_items
 from benchmarks.experiment import Context, Experiment, Finding, Grid
 from benchmarks.report import Table
@@ -225,8 +226,6 @@ class _Clocked:
 
 def _our_training(task: str, seed: int) -> tuple[Callable[[], object], Callable[[], float]]:
     """Our trainer with its tuned settings."""
-    from agents.tuned import tuned
-
     id = _TASKS[task]
     usual = tuned(id, "rloo")
     envs: Any = gym.make_vec(id, num_envs=usual.num_envs, feedback="truth")
@@ -239,8 +238,6 @@ def _our_training(task: str, seed: int) -> tuple[Callable[[], object], Callable[
 
 def _stock_training(task: str, seed: int) -> tuple[Callable[[], object], Callable[[], float]]:
     """PPO of Stable-Baselines3 with its defaults, on captions after as many demonstrations as ours."""
-    from agents.tuned import tuned
-
     id = _TASKS[task]
     known = make_task(**CONFIGURATIONS[id])
     model = _stock(partial(gym.make, id, feedback="truth"), seed)

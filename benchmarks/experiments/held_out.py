@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.acting import Policy
-from agents.evaluate import evaluate
 from agents.sb3.settings import PPOSettings
 from agents.trainer import Trainer
+from benchmarks.scores import utilities
 from mm_envs.data import Dataset
 from mm_envs.random import fold, stream
 from mm_envs.tasks.scores import BASELINES, Baselines
@@ -71,8 +70,8 @@ def tuned_agent(
     return trainer, envs.unwrapped.task, time.process_time() - start
 
 
-def trained_agent(id: str, dataset: Dataset, training: Training, **arguments: Any) -> Policy:
-    """The policy of an agent that is trained on the default feedback.
+def trained_agent(id: str, dataset: Dataset, training: Training, **arguments: Any) -> tuple[Trainer, Task]:
+    """An agent that is trained on the default feedback, and its task.
 
     Args:
         id: The environment.
@@ -83,19 +82,17 @@ def trained_agent(id: str, dataset: Dataset, training: Training, **arguments: An
     from agents.learning import learn
     from agents.trainers import make_trainer
 
-    envs = gym.make_vec(id, num_envs=training.rows, dataset=dataset, feedback="annotator", **arguments)
+    given: dict[str, Any] = {"dataset": dataset, "feedback": "annotator", **arguments}
+    envs: Any = gym.make_vec(id, num_envs=training.rows, **given)
     trainer = make_trainer(training.algo, envs, seed=training.seed, settings=training.settings)
     learn(trainer, training.steps)
-    return trainer.policy()
+    return trainer, envs.unwrapped.task
 
 
 def trained(id: str, dataset: Dataset, training: Training, **arguments: Any) -> NDArray[np.float64]:
     """The utility of ``trained_agent`` on each test item, in order, (test items,) float64."""
-    policy = trained_agent(id, dataset, training, **arguments)
-    items = torch.tensor(dataset.range("test"))
-    held_out: dict[str, Any] = {"dataset": dataset, "split": "test", "feedback": "truth", **arguments}
-    envs = gym.make_vec(id, num_envs=len(items), **held_out)
-    return evaluate(policy, envs, items=items).utility
+    trainer, task = trained_agent(id, dataset, training, **arguments)
+    return utilities(task, trainer.policy())
 
 
 def unlearned(id: str, dataset: Dataset, **arguments: Any) -> Mapping[str, NDArray[np.float64]]:
