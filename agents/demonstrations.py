@@ -25,15 +25,15 @@ class Demonstrations:
         self.trainer, self.steps = trainer, steps
         self.examples = Examples(trainer.task, items, trainer.engine.device, trainer.seed)
 
-    def check(self) -> None:
-        """Refuses a training that ends before the demonstrations do.
+    def check(self, total: int) -> None:
+        """Refuses a training of so many steps in all that ends before the demonstrations do.
 
         Raises:
             ValueError: Nothing is left to learn from rewards.
         """
-        if self.trainer.step < self.steps >= self.trainer.total:
+        if self.trainer.step < self.steps >= total:
             raise ValueError(
-                f"demonstration_steps={self.steps} leave nothing of steps={self.trainer.total} for rewards: "
+                f"demonstration_steps={self.steps} leave nothing of steps={total} for rewards: "
                 "give more steps, fewer demonstration_steps, or demonstrations=0"
             )
 

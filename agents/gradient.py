@@ -142,17 +142,14 @@ class GradientTrainer(Trainer):
 
     def begin(self, steps: int) -> None:
         """Sets the end of the training, and resets an environment that was not reset yet."""
+        self.check(steps)
         self.total = self._step + steps
-        self._check()
         if not self.engine.started:
             self.engine.reset(seed=self.seed, options=self._next_options())
 
     def _next_options(self) -> dict[str, Any] | None:
         """Options of the reset that begins the next episodes."""
         return None
-
-    def _check(self) -> None:
-        """Refuses a training that does not fit its environment or its length, before the first update."""
 
     def trained(self) -> Iterable[nn.Parameter]:
         """Every weight that ``optimizer`` changes."""

@@ -102,6 +102,11 @@ class MultiTask(Trainer):
         """The policies, in order."""
         return self._network
 
+    def check(self, steps: int) -> None:
+        """Refuses what the trainer of an environment refuses."""
+        for member in self.members.values():
+            member.check(steps)
+
     def begin(self, steps: int) -> None:
         """Sets the end of the training, and resets environments that were not reset yet."""
         self.total = self.step + steps

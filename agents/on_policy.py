@@ -97,11 +97,12 @@ class OnPolicy(GradientTrainer):
         self.dense = wanted.dense and credited and can_score_prefixes(self.engine)
         self.updates, self._rate, self._entropy = 0, wanted.learning_rate, wanted.entropy
 
-    def _check(self) -> None:
+    def check(self, steps: int) -> None:
+        """Refuses answers that cannot be enumerated, and demonstrations that take all steps."""
         if self.settings.enumerate:
             all_answers(self.engine)
         if self.demonstrations is not None:
-            self.demonstrations.check()
+            self.demonstrations.check(self.step + steps)
 
     def _next_options(self) -> dict[str, Any] | None:
         if self.curriculum is None:

@@ -109,9 +109,10 @@ class DPO(GradientTrainer):
             self.demonstrations = Demonstrations(self, wanted.demonstrations, wanted.demonstration_steps)
         self.updates = 0
 
-    def _check(self) -> None:
+    def check(self, steps: int) -> None:
+        """Refuses demonstrations that take all steps."""
         if self.demonstrations is not None:
-            self.demonstrations.check()
+            self.demonstrations.check(self.step + steps)
 
     def share(self) -> float:
         """The share of the training that is done after the demonstrations."""

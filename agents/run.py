@@ -153,6 +153,8 @@ class Run:
         envs = plan.setting.make(plan.num_envs, **arguments)
         about = {"seed": plan.seed, "settings": plan.settings, "device": plan.setting.device}
         self.trainer = make_trainer(plan.algo, envs, **about, **plan.policy)
+        if not plan.resumed:
+            self.trainer.check(plan.steps)
         self.checkpoints = Checkpoints(plan.out / CHECKPOINTS, plan.checkpoint_seconds)
 
     @property

@@ -91,6 +91,13 @@ class Trainer(ABC):
     def begin(self, steps: int) -> None:
         """Prepares for so many further steps, also after a state was loaded."""
 
+    def check(self, steps: int) -> None:  # noqa: B027 - most trainings fit
+        """Refuses so many further steps where they, or the environment, do not fit; changes nothing.
+
+        Raises:
+            ValueError: They do not fit.
+        """
+
     @abstractmethod
     def update(self) -> Update:
         """Collects a rollout and learns from it."""

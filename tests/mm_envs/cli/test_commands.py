@@ -83,6 +83,11 @@ def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> No
         (["--algo", "sft", "--warm-start", "5"], "--warm-start is not for --algo sft"),
         (["--settings", "kl=1", "--settings", "kl_in=loss"], "its expected gradient is zero"),
         (["--set", "reward=dense"], "reward='dense' needs feedback"),
+        (
+            ["--set", "answer=distribution", "--settings", "enumerate=true"],
+            "enumerate needs a task of choices",
+        ),
+        (["--warm-start", "8", "--steps", "100"], "leave nothing of steps=100 for rewards"),
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(
